@@ -1,0 +1,46 @@
+# Two commands on a fresh machine: `make run` and `make test`. Both make .venv in the checkout first.
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+STAMP := $(VENV)/.installed
+EXTRAS := dev,report,wandb
+
+.PHONY: help venv run test lint format bench bench-training diagnostics clean
+.DEFAULT_GOAL := help
+
+help:  ## what can be made
+	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 18
+
+venv: $(STAMP)  ## the virtual environment .venv, with all extras
+
+$(STAMP): pyproject.toml constraints.txt
+	$(PYTHON) -c 'import sys; sys.exit(0 if sys.version_info >= (3, 11) else "Python 3.11 or newer is needed, this is " + sys.version + "; try: make PYTHON=python3.11 run")'
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[$(EXTRAS)]'
+	@touch $@
+
+run: venv  ## train a small model, simulate with it, compare with classical steps, write the report
+	$(BIN)/aitimestepper both --config examples/quickstart.toml
+
+test: lint  ## all checks: lint, types, tests
+	$(BIN)/python -m pytest -q
+
+lint: venv  ## ruff and mypy
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+
+format: venv  ## let ruff put the code in order
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+
+bench: bench-training  ## all benchmarks
+
+bench-training: venv  ## training speed: Part 1, Part 2, memory, import time (ratios)
+	$(BIN)/python benchmarks/training.py
+
+diagnostics: venv  ## convergence and retrain studies (minutes)
+	$(BIN)/python diagnostics/retrain_iterations.py
+
+clean:  ## remove what was made, except runs/
+	rm -rf $(VENV) build dist .pytest_cache .mypy_cache .ruff_cache

@@ -1,0 +1,36 @@
+"""A learned, physics-informed time stepper for gravitational N-body simulation."""
+
+from ._version import __version__ as __version__
+from .config import Config as Config
+from .criteria.base import AbstractStepCriterion as AbstractStepCriterion
+from .criteria.base import Limited as Limited
+from .criteria.base import Symmetrized as Symmetrized
+from .criteria.classical import PRS23 as PRS23
+from .criteria.classical import Aarseth as Aarseth
+from .criteria.classical import Boekholt as Boekholt
+from .criteria.classical import Constant as Constant
+from .criteria.classical import EnergyBudget as EnergyBudget
+from .criteria.classical import FreeFall as FreeFall
+from .criteria.classical import HutMakino as HutMakino
+from .criteria.classical import Tidal as Tidal
+from .criteria.learned import LearnedStep as LearnedStep
+from .criteria.learned import ModelAdapter as ModelAdapter
+from .history import HistoryBuffer as HistoryBuffer
+from .io.checkpoints import load_checkpoint as load_checkpoint
+from .io.checkpoints import load_config_from_checkpoint as load_config_from_checkpoint
+from .io.checkpoints import load_model_state as load_model_state
+from .io.checkpoints import save_checkpoint as save_checkpoint
+from .model import FullyConnectedNN as FullyConnectedNN
+from .physics.external import PointMassTidalField as PointMassTidalField
+from .physics.particle import ParticleTorch as ParticleTorch
+from .training.attempt import attempt_single_step as attempt_single_step
+from .training.attempt import check_energy_threshold as check_energy_threshold
+from .training.collection import collect_trajectory as collect_trajectory
+from .training.collection import collect_trajectory_step as collect_trajectory_step
+from .training.epochs import run_two_phase_training as run_two_phase_training
+from .training.epochs import train_epoch_two_phase as train_epoch_two_phase
+from .training.generalization import evaluate_minibatch as evaluate_minibatch
+from .training.generalization import generalize_on_trajectory as generalize_on_trajectory
+from .training.losses import band_loss_zero_inside_where as band_loss_zero_inside_where
+from .training.losses import compute_single_step_loss as compute_single_step_loss
+from .training.trajectory import sample_minibatch as sample_minibatch

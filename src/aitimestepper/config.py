@@ -1,0 +1,229 @@
+"""Every setting of the system, one line each: default, meaning, range. Flags, TOML, README table and checks come from here."""
+
+from __future__ import annotations
+
+import dataclasses
+import functools
+import math
+import tomllib
+import types
+import typing
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from .errors import ConfigError, nearest_name_hint
+
+FEATURE_TYPES = ("basic", "rich", "delta_mag")
+ACTIVATIONS = ("tanh", "relu", "gelu", "silu", "elu", "sigmoid")
+INTEGRATORS = ("leapfrog", "order4", "order6", "order8")
+
+
+def _setting(default: Any, help: str, **limits: Any) -> Any:
+    """A dataclass field; `limits` may hold `above`, `least`, `below`, `most` and `choices`."""
+    return field(default=default, metadata={"help": help, **limits})
+
+
+# The first setting of each section, in the order of the class: headings in --help and in the README's table.
+SECTION_STARTS = {
+    "epochs": "training",
+    "feature_type": "network",
+    "G": "physics",
+    "ic": "initial conditions",
+    "dtype": "run",
+    "model": "simulation",
+}
+
+
+# fmt: off
+@dataclass(frozen=True)
+class Config:
+    """The settings of training and simulation; frozen, checked on construction, stored whole in every checkpoint."""
+
+    # training
+    epochs: int = _setting(1000, "number of epochs; each is Part 1 (collect), then Part 2 (generalize)", least=1)
+    steps_per_epoch: int = _setting(1, "accepted steps of every system per epoch", least=1)
+    energy_threshold: float = _setting(2e-4, "largest relative energy error of one step that is accepted", above=0)
+    E_lower: float = _setting(1e-6, "lower edge of the error band: a step with less error is too timid", above=0)
+    E_upper: float = _setting(1e-4, "upper edge of the error band (both edges scale down under a smaller energy_threshold)", above=0)
+    replay_steps: int = _setting(1000, "Part 2: most minibatches per epoch, a safety limit only", least=1)
+    replay_min_steps: int = _setting(10, "Part 2: minibatches to learn from before a passing one ends it: pulls timid steps into the band", least=0)
+    replay_batch_size: int = _setting(512, "Part 2: samples per minibatch", least=1)
+    min_replay_size: int = _setting(2, "Part 2 is skipped for trajectories shorter than this", least=1)
+    max_retrain_steps: int | None = _setting(None, "Part 1: most retrains on one state; none: until it passes", least=1)
+    retry_fallback: str = _setting("raise", "at max_retrain_steps: raise an error, shrink dt until the step passes, or drop the system for this epoch", choices=("raise", "shrink", "drop"))
+    recheck_trajectory: bool = _setting(False, "after Part 2, verify every sample of the trajectory once more")
+    epoch_start: str = _setting("initial", "where an epoch starts: the initial conditions, or where the last one ended", choices=("initial", "continue"))
+    lr: float = _setting(1e-4, "learning rate of AdamW", above=0)
+    weight_decay: float = _setting(1e-2, "weight decay of AdamW", least=0)
+    checkpoint_interval: int = _setting(10, "epochs between checkpoints (the last epoch is always saved)", least=1)
+    # network
+    feature_type: str = _setting("delta_mag", "what the network looks at", choices=FEATURE_TYPES)
+    history_len: int = _setting(0, "past states the network also sees", least=0)
+    normalize: bool = _setting(True, "measure scales of length, speed, acceleration and time once, so that units do not matter")
+    layers: tuple[int, ...] = _setting((64, 64), "widths of the hidden layers (the prototype: 200 1000 1000 200)", least=1)
+    activation: str = _setting("tanh", "activation between layers", choices=ACTIVATIONS)
+    dropout: float = _setting(0.0, "dropout while learning; never active while a step is judged", least=0, below=1)
+    fourier_features: int = _setting(0, "random Gaussian Fourier features added to the input (0: none)", least=0)
+    fourier_scale: float = _setting(1.0, "standard deviation of their frequencies", above=0)
+    # physics
+    G: float = _setting(1.0, "gravitational constant", above=0)
+    softening: float = _setting(0.0, "softening length (Plummer)", least=0)
+    integrator: str = _setting("leapfrog", "symmetric composition that takes the step", choices=INTEGRATORS)
+    dt_ceiling: float = _setting(0.2, "largest learned dt, in units of the system's shortest dynamical time", above=0)
+    external_field: str | None = _setting(None, "outer field, such as tidal:M=1000,R0=20 or tidal:M=1000,R0=20,period=60")
+    # initial conditions
+    ic: str = _setting("kepler:e=0.5", "initial conditions by name or file, such as kepler:e=0.9,q=0.1 (see --list-ic)")
+    num_orbits: int = _setting(1, "systems in the batch, sampled from the family of --ic", least=1)
+    e_min: float = _setting(0.0, "two-body batches: smallest eccentricity", least=0, below=1)
+    e_max: float = _setting(0.9, "two-body batches: largest eccentricity", least=0, below=1)
+    q_min: float = _setting(1.0, "two-body batches: smallest mass ratio (log-uniform)", above=0)
+    q_max: float = _setting(1.0, "two-body batches: largest mass ratio (log-uniform)", above=0)
+    # run
+    dtype: str = _setting("float64", "precision of all numbers", choices=("float64", "float32"))
+    device: str = _setting("auto", "cpu, cuda, cuda:1, ...; auto: a GPU if there is one")
+    seed: int | None = _setting(None, "seed of everything random; none: a new one each time", least=0)
+    save_name: str | None = _setting(None, "name of the run: outputs go to OUT_DIR/NAME (none: a time stamp)")
+    out_dir: str = _setting("runs", "folder that holds the runs")
+    wandb: bool = _setting(False, "also log to Weights & Biases (extra: wandb; WANDB_MODE=offline needs no network)")
+    # simulation
+    model: str | None = _setting(None, "checkpoint file, run folder or run name whose network chooses the step")
+    criterion: str | None = _setting(None, "classical step instead of a network, such as freefall:eta=0.02 (see --list-criteria)")
+    tol: float | None = _setting(None, "energy error wanted: of the run for the default criterion, of one step for a network (none: as trained)", above=0)
+    symmetrized: bool = _setting(False, "make the steps time-symmetric: no drift of the energy")
+    t_end: float | None = _setting(None, "end time, reached exactly (none: ten periods of the initial conditions)")
+    steps: int | None = _setting(None, "stop after this many steps instead of at an end time", least=1)
+    max_steps: int = _setting(10_000_000, "safety limit on the number of steps", least=1)
+    dt_min: float | None = _setting(None, "smallest step", above=0)
+    dt_max: float | None = _setting(None, "largest step", above=0)
+    movie: str | None = _setting(None, "write a movie (MP4) of the run to this file")
+    movie_seconds: float = _setting(12.0, "length of the movie", above=0)
+    report: bool = _setting(False, "after `both`: compare with classical steps and write report.html into the run folder")
+    # fmt: on
+
+    def __post_init__(self) -> None:
+        """Coerce what TOML and JSON cannot tell apart (5 and 5.0, lists and tuples), then check every field."""
+        for f in dataclasses.fields(self):
+            object.__setattr__(self, f.name, coerced(f.name, getattr(self, f.name)))
+        self.validate()
+
+    def validate(self) -> None:
+        """Raise a `ConfigError` that names field, value and range for the first value out of range."""
+        for f in dataclasses.fields(self):
+            value = getattr(self, f.name)
+            for item in value if isinstance(value, tuple) else (value,):
+                _check_range(f.name, item, f.metadata)
+        for low, high in (("E_lower", "E_upper"), ("e_min", "e_max"), ("q_min", "q_max"), ("dt_min", "dt_max")):
+            a, b = getattr(self, low), getattr(self, high)
+            if a is not None and b is not None and (a > b or (low == "E_lower" and a == b)):
+                raise ConfigError(f"{low} = {a} must be below {high} = {b}; give a smaller {low} or a larger {high}.")
+        if self.t_end is not None and self.steps is not None:
+            raise ConfigError(f"t_end = {self.t_end} and steps = {self.steps} both say when to stop; give only one of them.")
+        if self.criterion is not None and self.model is not None:
+            raise ConfigError(f"criterion = {self.criterion} and model = {self.model} both choose the step; give only one of them.")
+
+    @property
+    def energy_band(self) -> tuple[float, float]:
+        """(lower, upper) edge of the error band; never above `energy_threshold`, else a failing step could have zero loss."""
+        if self.E_upper <= self.energy_threshold:
+            return self.E_lower, self.E_upper
+        return 0.5 * self.energy_threshold * self.E_lower / self.E_upper, 0.5 * self.energy_threshold
+
+    @classmethod
+    def from_dict(cls, values: Mapping[str, Any]) -> Config:
+        """Build from a mapping; an unknown key is an error that names the nearest known one."""
+        known = field_types()
+        for key in values:
+            if key not in known:
+                raise ConfigError(f"unknown setting {key!r}: {nearest_name_hint(key, known)}")
+        return cls(**values)
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain builtins only (tuples become lists), so that it fits JSON, TOML and checkpoints."""
+        return {k: list(v) if isinstance(v, tuple) else v for k, v in dataclasses.asdict(self).items()}
+
+    def as_wandb_dict(self) -> dict[str, Any]:
+        """What an experiment tracker should show: every setting, with lists as text so that runs can be grouped by them."""
+        return {k: "-".join(map(str, v)) if isinstance(v, list) else v for k, v in self.to_dict().items()}
+
+
+@functools.cache
+def field_types() -> dict[str, Any]:
+    """Setting name -> resolved type; resolving costs 1 ms, and every Config asks for every field."""
+    return typing.get_type_hints(Config)
+
+
+@functools.cache
+def field_sections() -> dict[str, str]:
+    """Setting name -> section."""
+    current, sections = "", {}
+    for f in dataclasses.fields(Config):
+        current = SECTION_STARTS.get(f.name, current)
+        sections[f.name] = current
+    return sections
+
+
+def coerced(name: str, value: Any) -> Any:
+    """`value` as the type of setting `name`, or a `ConfigError` that says what was expected."""
+    kind = field_types()[name]
+    if isinstance(kind, types.UnionType):
+        if value is None:
+            return None
+        kind = next(k for k in typing.get_args(kind) if k is not types.NoneType)
+    if kind is float and isinstance(value, int) and not isinstance(value, bool):
+        return float(value)
+    if typing.get_origin(kind) is tuple and isinstance(value, (list, tuple)):
+        if value and all(isinstance(v, int) and not isinstance(v, bool) for v in value):
+            return tuple(value)
+        raise ConfigError(f"{name} = {value!r} must be one or more whole numbers, such as [64, 64].")
+    if not isinstance(value, kind if isinstance(kind, type) else tuple) or (kind is int and isinstance(value, bool)):
+        expected = {int: "a whole number", float: "a number", bool: "true or false", str: "text"}.get(kind, "a list")
+        raise ConfigError(f"{name} = {value!r} must be {expected}.")
+    return value
+
+
+def _check_range(name: str, value: Any, limits: Mapping[str, Any]) -> None:
+    if value is None:
+        return
+    if isinstance(value, float) and not math.isfinite(value):
+        raise ConfigError(f"{name} = {value} must be a finite number.")
+    choices = limits.get("choices")
+    if choices and value not in choices:
+        raise ConfigError(f"{name} = {value!r} must be one of {', '.join(choices)}: {nearest_name_hint(str(value), choices)}")
+    bounds = []
+    ok = True
+    for word, sign, test in (
+        ("above", ">", lambda v, x: v > x),
+        ("least", ">=", lambda v, x: v >= x),
+        ("below", "<", lambda v, x: v < x),
+        ("most", "<=", lambda v, x: v <= x),
+    ):
+        if word in limits:
+            bounds.append(f"{sign} {limits[word]}")
+            ok = ok and test(value, limits[word])
+    if not ok:
+        raise ConfigError(f"{name} = {value} must be {' and '.join(bounds)}.")
+
+
+def load_toml(path: str | Path, command: str) -> dict[str, Any]:
+    """Settings for `command` from a TOML file: shared ones at the top, `[train]` or `[simulate]` over them.
+
+    `both` takes the two tables together.
+    """
+    try:
+        with open(path, "rb") as f:
+            content = tomllib.load(f)
+    except OSError as error:
+        raise ConfigError(f"cannot read the configuration {path}: {error.strerror}.") from None
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise ConfigError(f"{path} is not valid TOML: {error}.") from None
+    tables = {name: content.pop(name, {}) for name in ("train", "simulate")}
+    values = dict(content)
+    for name, table in tables.items():
+        if not isinstance(table, dict):
+            raise ConfigError(f"{path}: {name} = {table!r} must be a table: write [{name}] above its settings.")
+        Config.from_dict({**content, **table})  # also the table that this command does not use must be right
+        if command in (name, "both"):
+            values.update(table)
+    return values

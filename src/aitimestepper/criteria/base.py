@@ -1,0 +1,130 @@
+"""The one interface of everything that chooses a step, and the wrappers that add behaviour to it."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from typing import Any, ClassVar, NamedTuple
+
+import torch
+from torch import Tensor
+
+from ..errors import ConfigError
+from ..physics.particle import ParticleTorch
+
+
+class Lowered(NamedTuple):
+    """What a compiled loop needs to know of a criterion: its kind, its numbers, and those of what it wraps."""
+
+    kind: str
+    parameters: tuple[float, ...]
+    inner: Lowered | None = None
+
+
+class AbstractStepCriterion(ABC):
+    """Chooses dt (B,) for every system of a batch from its state and, if it has one, a memory.
+
+    A criterion is a value: all that changes during a run is in the memory, which the loop carries. `even` says that
+    flipping all velocities leaves dt as it is, which `Symmetrized` needs.
+    """
+
+    name: ClassVar[str]
+    even: bool = True
+    integrator: str = "leapfrog"  # the one that the loop takes when nothing else is asked for
+
+    def init(self, particle: ParticleTorch) -> Any:
+        """The memory at the start; criteria without one use None."""
+        return None
+
+    @abstractmethod
+    def step_size(self, particle: ParticleTorch, memory: Any) -> Tensor:
+        """(B,) dt at this state."""
+
+    def update(self, particle: ParticleTorch, dt: Tensor, memory: Any) -> Any:
+        """The memory after `dt` (B,) was taken from `particle`."""
+        return memory
+
+    @abstractmethod
+    def lower(self) -> Lowered:
+        """What the compiled engine needs."""
+
+
+def select_memory(memory: Any, index: Tensor) -> Any:
+    """The memory of the systems that `index` names: tensors, anything with `select`, None, and tuples of those."""
+    if memory is None:
+        return None
+    if isinstance(memory, Tensor):
+        return memory[index]
+    if isinstance(memory, tuple):
+        return tuple(select_memory(m, index) for m in memory)
+    return memory.select(index)
+
+
+class Limited(AbstractStepCriterion):
+    """The inner criterion's dt, kept between `dt_min` and `dt_max`."""
+
+    name = "limited"
+
+    def __init__(self, criterion: AbstractStepCriterion, dt_min: float | None = None, dt_max: float | None = None) -> None:
+        low, high = dt_min or 0.0, float("inf") if dt_max is None else dt_max
+        if not 0 <= low <= high or high == 0:
+            raise ConfigError(
+                f"Limited: dt_min = {dt_min} and dt_max = {dt_max} must satisfy 0 <= dt_min <= dt_max, dt_max > 0."
+            )
+        self.inner, self.dt_min, self.dt_max = criterion, low, high
+        self.even, self.integrator = criterion.even, criterion.integrator
+
+    def init(self, particle: ParticleTorch) -> Any:
+        """The inner memory."""
+        return self.inner.init(particle)
+
+    def step_size(self, particle: ParticleTorch, memory: Any) -> Tensor:
+        """(B,)."""
+        return self.inner.step_size(particle, memory).clamp(self.dt_min, self.dt_max)
+
+    def update(self, particle: ParticleTorch, dt: Tensor, memory: Any) -> Any:
+        """The inner memory."""
+        return self.inner.update(particle, dt, memory)
+
+    def lower(self) -> Lowered:
+        """Its two limits, around the inner one."""
+        return Lowered(self.name, (self.dt_min, self.dt_max), self.inner.lower())
+
+
+class Symmetrized(AbstractStepCriterion):
+    """Time-symmetric steps without an extra force evaluation: dt_{n+1} = Q(s_n)^2 / dt_n, Q the inner criterion's step.
+
+    Q at a state is then the geometric mean of the steps before and after it, in either direction of time, so that the
+    energy error of a bound orbit does not drift (Kepler e = 0.9, 1000 orbits: final error down by 1e5). Where the new
+    step would differ from Q by more than `reset`, it is Q. Q must be even in the velocities.
+    """
+
+    name = "symmetrized"
+
+    def __init__(self, criterion: AbstractStepCriterion, reset: float = 1.5) -> None:
+        if not criterion.even:
+            raise ConfigError(
+                f"Symmetrized needs a step that is even in the velocities; {criterion.name} is not (it looks at past states): "
+                "use it as it is, or train one with history_len = 0."
+            )
+        if not reset > 1:
+            raise ConfigError(f"Symmetrized: reset = {reset} must be above 1.")
+        self.inner, self.reset, self.integrator = criterion, reset, criterion.integrator
+
+    def init(self, particle: ParticleTorch) -> Any:
+        """(step taken last (B,), 0: none yet; the inner memory)."""
+        return torch.zeros_like(particle.time), self.inner.init(particle)
+
+    def step_size(self, particle: ParticleTorch, memory: Any) -> Tensor:
+        """(B,)."""
+        last, inner = memory
+        Q = self.inner.step_size(particle, inner)
+        dt = Q * (Q / last)
+        return torch.where((dt <= self.reset * Q) & (dt * self.reset >= Q) & (last > 0), dt, Q)
+
+    def update(self, particle: ParticleTorch, dt: Tensor, memory: Any) -> Any:
+        """Remember the step."""
+        return dt.detach(), self.inner.update(particle, dt, memory[1])
+
+    def lower(self) -> Lowered:
+        """Its reset ratio, around the inner one."""
+        return Lowered(self.name, (self.reset,), self.inner.lower())

@@ -1,0 +1,216 @@
+"""The learned step: the adapter between states and networks, and the criterion that drives a simulation with it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import NamedTuple
+
+import torch
+from torch import Tensor, nn
+
+from ..config import Config
+from ..errors import ConfigError
+from ..features import BASIC, RICH, Scales, describe, feature_count
+from ..history import HistoryBuffer
+from ..integrators import COMPOSITIONS
+from ..io.checkpoints import find_checkpoint, load_checkpoint
+from ..physics.particle import ParticleTorch
+from .base import AbstractStepCriterion, Lowered
+from .classical import pair_rates, smooth_minimum_time
+
+MIN_DT = 1e-12  # added to every dt a network gives, the same everywhere
+
+
+class Observation(NamedTuple):
+    """What a step is chosen from. It depends on state and history only, so a stored sample keeps it as it was."""
+
+    features: Tensor  # (B, F) scaled, with the history window
+    ceiling: Tensor  # (B,) largest dt allowed
+
+    def select(self, index: Tensor) -> Observation:
+        """The systems that `index` names."""
+        return Observation(self.features[index], self.ceiling[index])
+
+
+class Prediction(NamedTuple):
+    """What the network said."""
+
+    dt: Tensor  # (B,) in the graph
+    log10_error: Tensor  # (B,) its own estimate of the step's relative energy error
+    at_ceiling: Tensor  # (B,) bool: the network wanted more than the ceiling
+
+
+@contextmanager
+def judging(model: nn.Module) -> Iterator[None]:
+    """Eval mode inside: dropout must not make the same state give different steps."""
+    was_training = model.training
+    model.eval()
+    try:
+        yield
+    finally:
+        model.train(was_training)
+
+
+class ModelAdapter:
+    """Turns states into features, and the network's output into dt; the same code in training and in simulation.
+
+    Holds the normalization (`scales`, measured once by `measure_scales`) and the random stream of the run (`generator`).
+    """
+
+    def __init__(self, config: Config, device: torch.device | str | None = None, dtype: torch.dtype | None = None) -> None:
+        self.config = config
+        self.device = torch.device(device) if device is not None else resolve_device(config.device)
+        self.dtype = dtype if dtype is not None else torch_dtype(config.dtype)
+        self.scales: Scales | None = None
+        self.generator = torch.Generator()
+        if config.seed is None:
+            self.generator.seed()
+        else:
+            self.generator.manual_seed(config.seed)
+
+    @property
+    def history_enabled(self) -> bool:
+        """Whether the features include past states."""
+        return self.config.history_len > 0
+
+    def new_history(self) -> HistoryBuffer | None:
+        """An empty window, or None if the features need none."""
+        return HistoryBuffer(self.config.history_len, self.config.feature_type) if self.history_enabled else None
+
+    def update_history(self, history_buffer: HistoryBuffer | None, particle: ParticleTorch, dt: Tensor | None = None) -> None:
+        """Push `particle`, and the dt taken from it, if there is a history."""
+        if history_buffer is not None and self.history_enabled:
+            history_buffer.push(particle, dt)
+
+    def measure_scales(self, particle: ParticleTorch) -> None:
+        """Fix the normalization from the training set, once; later calls change nothing."""
+        if self.config.normalize and self.scales is None:
+            self.scales = Scales.measure(particle)
+
+    def input_dim_from_state(self, particle: ParticleTorch, history_buffer: HistoryBuffer | None = None) -> int:
+        """Length of the feature vector of such a state."""
+        return feature_count(self.config.feature_type, self.config.history_len)
+
+    def build_feature_tensor(self, particle: ParticleTorch, history_buffer: HistoryBuffer | None = None) -> Tensor:
+        """(B, F) scaled features; an absent history counts as one that is still empty."""
+        if self.history_enabled:
+            history = (
+                history_buffer
+                if history_buffer is not None
+                else HistoryBuffer(self.config.history_len, self.config.feature_type)
+            )
+            return history.features_for(particle, self.scales)
+        kind = "rich" if self.config.feature_type == "rich" else "basic"
+        features = describe(particle, kind)
+        return features if self.scales is None else features / self.scales.of(RICH if kind == "rich" else BASIC, features)
+
+    def observe(self, particle: ParticleTorch, history_buffer: HistoryBuffer | None = None) -> Observation:
+        """What the network will decide from; no graph behind it."""
+        with torch.no_grad():
+            features = self.build_feature_tensor(particle, history_buffer)
+            fall, fly, _ = pair_rates(particle)
+            ceiling = self.config.dt_ceiling * smooth_minimum_time(fall + fly)
+            return Observation(features, ceiling)
+
+    def predict(self, model: nn.Module, observation: Observation) -> Prediction:
+        """The network's step, in the graph of its parameters.
+
+        dt above the ceiling is scaled down to it by a constant factor: its gradient stays alive (a factor in the output
+        is the same factor in dt), where a clamp would cut it off. Why a ceiling at all: the energy error of one leapfrog
+        step vanishes on a circular orbit whatever dt is, so the error band alone asks for ever larger steps there.
+        """
+        output = model(observation.features)
+        if output.shape != (len(observation.features), 2):
+            raise ConfigError(f"the model returned shape {tuple(output.shape)}; it must map features (B, F) to (B, 2).")
+        dt = output[:, 0] + MIN_DT
+        if self.scales is not None:
+            dt = dt * self.scales.T0
+        wanted = dt.detach()
+        if not bool((torch.isfinite(wanted) & (wanted > 0)).all()):
+            bad = wanted[~(torch.isfinite(wanted) & (wanted > 0))][0].item()
+            raise ConfigError(
+                f"the model returned dt = {bad}; column 0 of its output must be a positive finite number: "
+                "lower lr, or end it with softplus or exp."
+            )
+        at_ceiling = wanted > observation.ceiling
+        dt = torch.where(at_ceiling, dt * (observation.ceiling / wanted), dt)
+        return Prediction(dt, output[:, 1], at_ceiling)
+
+    def predict_dt(self, model: nn.Module, particle: ParticleTorch, history_buffer: HistoryBuffer | None = None) -> Tensor:
+        """(B,) the step for this state."""
+        return self.predict(model, self.observe(particle, history_buffer)).dt
+
+
+class LearnedStep(AbstractStepCriterion):
+    """A trained network as a step criterion, with the features, scales, integrator and precision it was trained with."""
+
+    name = "learned"
+
+    def __init__(self, model: nn.Module, adapter: ModelAdapter, tol: float | None = None) -> None:
+        if tol is not None and not 0 < tol < float("inf"):
+            raise ConfigError(f"tol = {tol} must be a positive number.")
+        self.model, self.adapter, self.tol = model, adapter, tol
+        self.integrator = adapter.config.integrator
+        self.even = not adapter.history_enabled
+        # one step of an order-p method has an energy error of order dt^(p+1)
+        order = COMPOSITIONS[self.integrator].order
+        self.factor = 1.0 if tol is None else (tol / adapter.config.energy_threshold) ** (1.0 / (order + 1))
+
+    @classmethod
+    def load(
+        cls, checkpoint_or_name: str | Path, tol: float | None = None, device: torch.device | str | None = None
+    ) -> LearnedStep:
+        """From a checkpoint file, a run folder, or the name of a run; nothing else needs to be said.
+
+        `tol` is the relative energy error wanted of one step; without it, that of the training.
+        """
+        checkpoint = load_checkpoint(find_checkpoint(checkpoint_or_name))
+        adapter = ModelAdapter(checkpoint.config, device=device)
+        adapter.scales = checkpoint.scales
+        return cls(checkpoint.build_model(adapter.device), adapter, tol)
+
+    def init(self, particle: ParticleTorch) -> HistoryBuffer | None:
+        """An empty history window, if the network looks at one."""
+        return self.adapter.new_history()
+
+    def predict(self, particle: ParticleTorch, memory: HistoryBuffer | None) -> Prediction:
+        """Dt and the network's own estimate of the energy error of that step."""
+        with torch.no_grad(), judging(self.model):
+            observation = self.adapter.observe(particle, memory)
+            said = self.adapter.predict(self.model, observation)
+        return said._replace(dt=torch.minimum(said.dt * self.factor, observation.ceiling))
+
+    def step_size(self, particle: ParticleTorch, memory: HistoryBuffer | None) -> Tensor:
+        """(B,)."""
+        return self.predict(particle, memory).dt
+
+    def update(self, particle: ParticleTorch, dt: Tensor, memory: HistoryBuffer | None) -> HistoryBuffer | None:
+        """Push the state into the window."""
+        if memory is not None:
+            memory = memory.clone()
+            self.adapter.update_history(memory, particle, dt)
+        return memory
+
+    def lower(self) -> Lowered:
+        """The factor for the tolerance; weights and scales travel with the model."""
+        return Lowered(self.name, (self.factor, self.adapter.config.dt_ceiling))
+
+
+def resolve_device(name: str) -> torch.device:
+    """The device of that name; `auto` is a GPU if there is one."""
+    if name == "auto":
+        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    try:
+        device = torch.device(name)
+        torch.empty(1, device=device)
+    except (RuntimeError, AssertionError) as error:
+        reason = str(error).splitlines()[0]
+        raise ConfigError(f"device = {name!r} cannot be used here ({reason}); use cpu or auto.") from None
+    return device
+
+
+def torch_dtype(name: str) -> torch.dtype:
+    """float64 or float32."""
+    return {"float64": torch.float64, "float32": torch.float32}[name]

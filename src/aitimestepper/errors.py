@@ -1,0 +1,37 @@
+"""Errors a user can cause. Each carries one sentence: what is wrong, which value, what to do."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Iterable
+
+
+class UserError(ValueError):
+    """Base of everything the command line reports in one line and exit code 2."""
+
+
+class ConfigError(UserError):
+    """A setting is unknown or out of range."""
+
+
+class InitialConditionError(UserError):
+    """The bodies given cannot be simulated."""
+
+
+class CheckpointError(UserError):
+    """A file is not a checkpoint this program wrote, or is damaged, or does not fit the model."""
+
+
+class RetryLimitError(UserError):
+    """Part 1 used up `max_retrain_steps` on one state."""
+
+
+class UnreachableThresholdError(UserError):
+    """The energy threshold asks for more digits than the arithmetic has."""
+
+
+def nearest_name_hint(name: str, known: Iterable[str]) -> str:
+    """`did you mean 'x'? ` for the closest known name, else the list of known names."""
+    known = sorted(known)
+    close = difflib.get_close_matches(name, known, n=1, cutoff=0.5)
+    return f"did you mean {close[0]!r}?" if close else f"known: {', '.join(known)}."

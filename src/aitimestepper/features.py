@@ -1,0 +1,163 @@
+"""What the network looks at: a state as a vector, a transition between two states as a vector, the scales of both.
+
+Every feature type is a table of (name, dimension); the dimension (powers of mass, length, time) decides its scale.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import NamedTuple
+
+import torch
+from torch import Tensor
+
+from .physics.gravity import dot, pairs, tree_sum
+from .physics.particle import ParticleTorch
+
+NUMBER, MASS, LENGTH, SPEED, ACCELERATION, TIME = (0, 0, 0), (1, 0, 0), (0, 1, 0), (0, 1, -1), (0, 1, -2), (0, 0, 1)
+
+BASIC = (
+    ("bodies", NUMBER),
+    ("axes", NUMBER),
+    ("total mass", MASS),
+    ("mean radius", LENGTH),
+    ("max radius", LENGTH),
+    ("mean speed", SPEED),
+    ("max speed", SPEED),
+    ("mean acceleration", ACCELERATION),
+    ("max acceleration", ACCELERATION),
+    ("min pair distance", LENGTH),
+    ("mean pair distance", LENGTH),
+)
+RICH = (
+    *BASIC,
+    ("mean mass", MASS),
+    ("min mass", MASS),
+    ("max mass", MASS),
+    ("mass deviation", MASS),
+    ("min radius", LENGTH),
+    ("rms radius", LENGTH),
+    ("min speed", SPEED),
+    ("rms speed", SPEED),
+    ("min acceleration", ACCELERATION),
+    ("rms acceleration", ACCELERATION),
+    ("max pair distance", LENGTH),
+    ("softening", LENGTH),
+)
+TRANSITION = (
+    *((f"{kind} |dx|", LENGTH) for kind in ("mean", "max", "rms")),
+    *((f"{kind} |dv|", SPEED) for kind in ("mean", "max", "rms")),
+    *((f"{kind} |da|", ACCELERATION) for kind in ("mean", "max", "rms")),
+    ("dt", TIME),
+)
+
+
+@dataclass(frozen=True)
+class Scales:
+    """Length, speed, acceleration and time of the training set, measured once; (1, 1, 1, 1) leaves features as they are."""
+
+    L0: float = 1.0
+    V0: float = 1.0
+    A0: float = 1.0
+    T0: float = 1.0
+    M0: float = 1.0
+
+    @classmethod
+    def measure(cls, particle: ParticleTorch) -> Scales:
+        """From the mean radius and total mass: a system at rest has no speed to measure, but it has a free-fall speed."""
+        description = describe(particle, "basic").detach()
+        mass, length = description[:, 2].mean().item(), description[:, 3].mean().item()
+        speed = (particle.G * mass / length) ** 0.5
+        return cls(L0=length, V0=speed, A0=speed**2 / length, T0=length / speed, M0=mass)
+
+    def of(self, table: tuple[tuple[str, tuple[int, int, int]], ...], like: Tensor) -> Tensor:
+        """(F,) the scale of every feature of `table`."""
+        by_dimension = {
+            NUMBER: 1.0,
+            MASS: self.M0,
+            LENGTH: self.L0,
+            SPEED: self.V0,
+            ACCELERATION: self.A0,
+            TIME: self.T0,
+        }
+        return torch.tensor([by_dimension[d] for _, d in table], dtype=like.dtype, device=like.device)
+
+
+class _Statistics(NamedTuple):
+    mean: Tensor
+    max: Tensor
+    min: Tensor
+    rms: Tensor
+
+
+def _statistics(x: Tensor, present: Tensor) -> _Statistics:
+    """Mean, max, min and rms of non-negative x over its last axis, where `present`."""
+    n = present.sum(-1).to(x.dtype)
+    kept = torch.where(present, x, 0.0)
+    low = torch.where(present, x, torch.inf).amin(-1)
+    return _Statistics(tree_sum(kept, -1) / n, kept.amax(-1), low, torch.sqrt(tree_sum(kept * kept, -1) / n))
+
+
+def _norms(x: Tensor) -> Tensor:
+    return torch.sqrt(dot(x, x))
+
+
+def describe(p: ParticleTorch, kind: str) -> Tensor:
+    """(B, 11) for `basic`, (B, 23) for `rich`: in the units of the particle, about its centre of mass."""
+    total = tree_sum(p.mass, 1)
+
+    def about_centre(x: Tensor) -> Tensor:
+        centre = tree_sum(p.mass.unsqueeze(-1) * x, 1) / total.unsqueeze(-1)
+        return x - centre.unsqueeze(1)
+
+    radius = _statistics(_norms(about_centre(p.position)), p.mask)
+    speed = _statistics(_norms(about_centre(p.velocity)), p.mask)
+    pull = _statistics(_norms(p.get_acceleration()), p.mask)
+    dx, _, real = pairs(p.position, p.mask, p.softening)
+    pair = _statistics(_norms(dx).flatten(1), real.flatten(1))
+    axes = torch.full_like(total, p.position.shape[-1])
+    basic = [
+        p.body_count,
+        axes,
+        total,
+        radius.mean,
+        radius.max,
+        speed.mean,
+        speed.max,
+        pull.mean,
+        pull.max,
+        pair.min,
+        pair.mean,
+    ]
+    if kind == "basic":
+        return torch.stack(basic, dim=-1)
+    mass = _statistics(p.mass, p.mask)
+    deviation = torch.sqrt((mass.rms**2 - mass.mean**2).clamp_min(0))
+    more = [mass.mean, mass.min, mass.max, deviation, radius.min, radius.rms, speed.min, speed.rms, pull.min, pull.rms]
+    return torch.stack([*basic, *more, pair.max, p.softening], dim=-1)
+
+
+def transition(before: ParticleTorch, after: ParticleTorch, dt: Tensor) -> Tensor:
+    """(B, 10) how far positions, velocities and accelerations moved in the step `dt` (B,) between two states."""
+    columns: list[Tensor] = []
+    for change in (
+        after.position - before.position,
+        after.velocity - before.velocity,
+        after.get_acceleration() - before.get_acceleration(),
+    ):
+        s = _statistics(_norms(change), after.mask)
+        columns += [s.mean, s.max, s.rms]
+    return torch.stack([*columns, dt], dim=-1)
+
+
+def slot_table(feature_type: str, history_len: int) -> tuple[tuple[str, tuple[int, int, int]], ...]:
+    """The features of one slot: `delta_mag` describes transitions when there is history, else it is `basic`."""
+    if feature_type == "delta_mag":
+        return TRANSITION if history_len else BASIC
+    return RICH if feature_type == "rich" else BASIC
+
+
+def feature_count(feature_type: str, history_len: int) -> int:
+    """Length of the whole vector: (K+1) F for `basic` and `rich`, 10 K for `delta_mag` with history."""
+    slots = history_len if feature_type == "delta_mag" and history_len else history_len + 1
+    return slots * len(slot_table(feature_type, history_len))

@@ -1,0 +1,311 @@
+"""Named initial conditions, initial conditions from files, and batches sampled from families.
+
+Each maker is a function whose arguments are what `--ic name:key=value` takes, and whose first line is its help text. It
+returns bodies and a period: ten of them is how long a simulation lasts when nothing else is said.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+import torch
+
+from ..config import Config
+from ..errors import ConfigError, InitialConditionError
+from ..physics.particle import ParticleTorch
+from ..specs import build
+from .checkpoints import field_from
+
+
+class Bodies(NamedTuple):
+    """One system as arrays."""
+
+    mass: np.ndarray  # (N,)
+    position: np.ndarray  # (N, D)
+    velocity: np.ndarray  # (N, D)
+    period: float  # an orbital period, or a crossing time
+    G: float = 1.0
+
+
+class Problem(NamedTuple):
+    """A batch of systems ready to run."""
+
+    particle: ParticleTorch
+    period: float  # the longest of the batch
+
+
+def _recentred(mass: np.ndarray, position: np.ndarray, velocity: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Positions and velocities about the centre of mass."""
+    share = (mass / mass.sum())[:, None]
+    return position - (share * position).sum(0), velocity - (share * velocity).sum(0)
+
+
+def _energies(mass: np.ndarray, position: np.ndarray, velocity: np.ndarray) -> tuple[float, float]:
+    """(kinetic, potential) for G = 1, to scale generated systems with."""
+    i, j = np.triu_indices(len(mass), 1)
+    potential = -(mass[i] * mass[j] / np.linalg.norm(position[i] - position[j], axis=1)).sum()
+    return float(0.5 * (mass[:, None] * velocity**2).sum()), float(potential)
+
+
+def _crossing_time(mass: np.ndarray, position: np.ndarray, velocity: np.ndarray, G: float = 1.0) -> float:
+    """G M^2.5 / (2 |E|)^1.5."""
+    K, U = _energies(mass, position, velocity)
+    E = abs(K + G * U) or abs(G * U)
+    return float(G * mass.sum() ** 2.5 / (2 * E) ** 1.5)
+
+
+def two_body(e: float, q: float, a: float, anomaly: float, G: float, dim: int, rotation: np.ndarray | None = None) -> Bodies:
+    """Two bodies of total mass 1, mass ratio q, at rest as a whole, at an eccentric anomaly (pi: apocentre)."""
+    for name, value, ok in (("e", e, 0 <= e < 1), ("q", q, q > 0), ("a", a, a > 0), ("dim", dim, dim in (2, 3))):
+        if not (ok and math.isfinite(value)):
+            raise InitialConditionError(f"kepler: {name} = {value} is out of range (0 <= e < 1, q > 0, a > 0, dim 2 or 3).")
+    n = math.sqrt(G / a**3)
+    b = math.sqrt((1 - e) * (1 + e))
+    cos, sin = math.cos(anomaly), math.sin(anomaly)
+    x = np.array([a * (cos - e), a * b * sin, 0.0])
+    v = np.array([-sin, b * cos, 0.0]) * n * a / (1 - e * cos)
+    if rotation is not None:
+        x, v = rotation @ x, rotation @ v
+    mass = np.array([1.0, q]) / (1 + q)
+    arms = np.array([-mass[1], mass[0]])[:, None]
+    return Bodies(mass, (arms * x)[:, :dim], (arms * v)[:, :dim], 2 * math.pi / n, G)
+
+
+def kepler(e: float = 0.5, q: float = 1.0, a: float = 1.0, dim: int = 2, G: float = 1.0) -> Bodies:
+    """Two bodies from apocentre: eccentricity e, mass ratio q, semi-major axis a, total mass 1."""
+    return two_body(e, q, a, math.pi, G, dim)
+
+
+def figure8(dim: int = 2) -> Bodies:
+    """The figure-eight of three equal masses (Chenciner & Montgomery), period 6.32591398."""
+    x1, v3 = np.array([0.97000436, -0.24308753]), np.array([-0.93240737, -0.86473146])
+    position, velocity = np.array([x1, -x1, [0.0, 0.0]]), np.array([-v3 / 2, -v3 / 2, v3])
+    return Bodies(np.ones(3), _lifted(position, dim), _lifted(velocity, dim), 6.32591398)
+
+
+def burrau(dim: int = 2) -> Bodies:
+    """The Pythagorean three-body problem: masses 3, 4, 5 at rest; closest approach 7.735e-4 at t = 15.830."""
+    position = np.array([[1.0, -1.0], [-2.0, -1.0], [1.0, 3.0]])
+    return Bodies(np.array([5.0, 4.0, 3.0]), _lifted(position, dim), np.zeros((3, dim)), 7.0)
+
+
+def kozai() -> Bodies:
+    """A planet at a = 1 about a star of mass 1, and a perturber of mass 1 at x = 10, inclined by 89.9 degrees."""
+    i = math.radians(89.9)
+    mass = np.array([1.0, 0.0, 1.0])
+    position = np.array([[0.0, 0, 0], [1.0, 0, 0], [10.0, 0, 0]])
+    speed = math.sqrt(0.2)
+    velocity = np.array([[0.0, 0, 0], [0, 1.0, 0], [0, speed * math.cos(i), speed * math.sin(i)]])
+    return Bodies(mass, *_recentred(mass, position, velocity), 2 * math.pi)
+
+
+def solar() -> Bodies:
+    """Sun, Jupiter, Saturn, Uranus, Neptune, Pluto in au, days, solar masses (Applegate et al. 1986)."""
+    mass = np.array([1.00000597682, 1 / 1047.355, 1 / 3501.6, 1 / 22869.0, 1 / 19314.0, 0.0])
+    position = np.array(
+        [
+            [-4.06428567034226e-3, -6.08813756435987e-3, -1.66162304225834e-6],
+            [3.40546614227466e0, 3.62978190075864e0, 3.42386261766577e-2],
+            [6.60801554403466e0, 6.38084674585064e0, -1.36145963724542e-1],
+            [1.11636331405597e1, 1.60373479057256e1, 3.61783279369958e-1],
+            [-3.01777243405203e1, 1.91155314998064e0, -1.53887595621042e-1],
+            [-2.13858977531573e1, 3.20719104739886e1, 2.49245689556096e0],
+        ]
+    )
+    velocity = np.array(
+        [
+            [6.69048890636161e-6, -6.33922479583593e-6, -3.13202145590767e-9],
+            [-5.59797969310664e-3, 5.51815399480116e-3, -2.66711392865591e-6],
+            [-4.17354020307064e-3, 3.99723751748116e-3, 1.67206320571441e-5],
+            [-3.25884806151064e-3, 2.06438412905916e-3, -2.17699042180559e-5],
+            [-2.17471785045538e-4, -3.11361111025884e-3, 3.58344705491441e-5],
+            [-1.76936577252484e-3, -2.06720938381724e-3, 6.58091931493844e-4],
+        ]
+    )
+    return Bodies(mass, *_recentred(mass, position, velocity), 4332.6, 0.01720209895**2)
+
+
+def plummer(n: int = 32, seed: int = 0) -> Bodies:
+    """A Plummer sphere of n equal masses, scaled to M = 1, E = -1/4, virial equilibrium."""
+    if n < 2:
+        raise InitialConditionError(f"plummer: n = {n} must be at least 2.")
+    rng = np.random.default_rng(seed)
+    radius = 1 / np.sqrt(rng.uniform(0, 0.999, n) ** (-2 / 3) - 1)
+    fraction = _plummer_speeds(rng, n)
+    speed = fraction * math.sqrt(2) * (1 + radius**2) ** -0.25
+    mass = np.full(n, 1 / n)
+    position, velocity = _recentred(mass, radius[:, None] * _directions(rng, n), speed[:, None] * _directions(rng, n))
+    K, U = _energies(mass, position, velocity)
+    return Bodies(mass, position * (U / -0.5), velocity * math.sqrt(0.25 / K), 2 * math.sqrt(2))
+
+
+def random(n: int = 3, dim: int = 3, seed: int = 0) -> Bodies:
+    """N bodies: masses 10^U(-0.5, 0.5), normal positions and velocities, virial ratio U(0.2, 0.5)."""
+    if n < 2 or dim not in (2, 3):
+        raise InitialConditionError(f"random: n = {n} must be at least 2 and dim = {dim} 2 or 3.")
+    rng = np.random.default_rng(seed)
+    mass = 10 ** rng.uniform(-0.5, 0.5, n)
+    position, velocity = _recentred(mass, rng.normal(size=(n, dim)), rng.normal(size=(n, dim)))
+    K, U = _energies(mass, position, velocity)
+    velocity *= math.sqrt(rng.uniform(0.2, 0.5) * -U / K)
+    return Bodies(mass, position, velocity, _crossing_time(mass, position, velocity))
+
+
+def agekyan(x: float = 0.2, y: float = 0.5) -> Bodies:
+    """Agekyan-Anosova region: equal masses at rest at (-1/2, 0), (1/2, 0) and (x, y), x, y >= 0, (x + 1/2)^2 + y^2 <= 1."""
+    if not (x >= 0 and y > 0 and (x + 0.5) ** 2 + y**2 <= 1):
+        raise InitialConditionError(f"agekyan: x = {x}, y = {y} must satisfy x >= 0, y > 0 and (x + 1/2)^2 + y^2 <= 1.")
+    mass = np.ones(3)
+    position, velocity = _recentred(mass, np.array([[-0.5, 0.0], [0.5, 0.0], [x, y]]), np.zeros((3, 2)))
+    return Bodies(mass, position, velocity, _crossing_time(mass, position, velocity))
+
+
+def file(path: str) -> Bodies:
+    """Rows `mass, position..., velocity...` in a .npy or .txt file (5 columns: 2D, 7 columns: 3D)."""
+    rows = _read_rows(Path(path))
+    if rows.ndim != 2 or rows.shape[1] not in (5, 7):
+        raise InitialConditionError(
+            f"{path}: found shape {rows.shape}; every row must be mass, position, velocity: 5 numbers in 2D, 7 in 3D."
+        )
+    if not np.isfinite(rows).all():
+        row, column = np.argwhere(~np.isfinite(rows))[0]
+        raise InitialConditionError(
+            f"{path}: row {row + 1}, column {column + 1} is {rows[row, column]}; all numbers must be finite."
+        )
+    if len(rows) < 2:
+        raise InitialConditionError(f"{path}: found {len(rows)} body; gravity needs at least 2 rows.")
+    dim = (rows.shape[1] - 1) // 2
+    mass, position, velocity = rows[:, 0], rows[:, 1 : 1 + dim], rows[:, 1 + dim :]
+    return Bodies(mass, position, velocity, math.nan)
+
+
+MAKERS: dict[str, Callable[..., Bodies]] = {
+    "kepler": kepler,
+    "figure8": figure8,
+    "burrau": burrau,
+    "kozai": kozai,
+    "solar": solar,
+    "plummer": plummer,
+    "random": random,
+    "agekyan": agekyan,
+    "file": file,
+}
+
+
+def make_problem(config: Config, dtype: torch.dtype = torch.float64, device: torch.device | str = "cpu") -> Problem:
+    """The batch that `ic`, `num_orbits`, `e_min`, ... describe, with the physics settings of `config`."""
+    systems = [_system(config, number) for number in range(config.num_orbits)]
+    return as_problem(systems, config, dtype, device)
+
+
+def as_problem(systems: Sequence[Bodies], config: Config, dtype: torch.dtype, device: torch.device | str = "cpu") -> Problem:
+    """Arrays to one batch, with softening, G and the outer field."""
+    outer = field_from(config)
+    G = config.G
+    own = {s.G for s in systems} - {1.0}
+    if own and G == 1.0:
+        G = own.pop()
+    particles = [
+        ParticleTorch.from_tensors(s.mass, s.position, s.velocity, softening=config.softening, G=G, dtype=dtype, device=device)
+        for s in systems
+    ]
+    particle = ParticleTorch.stack(particles)
+    if outer is not None:
+        particle.set_external_field(outer)
+    periods = [s.period if math.isfinite(s.period) else _crossing_time(s.mass, s.position, s.velocity, G) for s in systems]
+    return Problem(particle, max(periods))
+
+
+def _system(config: Config, number: int) -> Bodies:
+    """System `number` of the batch. One system is exactly what `ic` says; of many two-body ones each has its own orbit."""
+    name, _, given = config.ic.partition(":")
+    extra: dict[str, Any] = {"G": config.G}
+    if config.num_orbits == 1:
+        made: Bodies = build(config.ic, MAKERS, "initial conditions", InitialConditionError, **extra)
+        return made
+    if name == "kepler":
+        base: Bodies = build(config.ic, MAKERS, "initial conditions", InitialConditionError, **extra)
+        return _sampled_orbit(config, number, base.position.shape[1], "e=" in given and given)
+    if name in ("plummer", "random"):
+        first = _seed_in(given, config)
+        rest = ",".join(item for item in given.split(",") if item and not item.startswith("seed="))
+        sampled: Bodies = build(f"{name}:{rest}", MAKERS, "initial conditions", InitialConditionError, seed=first + number)
+        return sampled
+    raise ConfigError(
+        f"num_orbits = {config.num_orbits} needs a family to sample from: ic = kepler, plummer or random, not {config.ic!r}."
+    )
+
+
+def _seed_in(given: str, config: Config) -> int:
+    for item in given.split(","):
+        if item.startswith("seed=") and item[5:].isdigit():
+            return int(item[5:])
+    return config.seed or 0
+
+
+def _sampled_orbit(config: Config, number: int, dim: int, given: object) -> Bodies:
+    """A two-body orbit with random eccentricity, mass ratio and phase (and orientation in 3D) from a stream of its own."""
+    if given:
+        raise ConfigError(
+            f"ic = {config.ic!r} fixes e, but num_orbits = {config.num_orbits} samples it: give --e-min and --e-max instead."
+        )
+    rng = np.random.default_rng([config.seed or 0, number])
+    e = rng.uniform(config.e_min, config.e_max)
+    q = math.exp(rng.uniform(math.log(config.q_min), math.log(config.q_max)))
+    mean_anomaly = rng.uniform(0, 2 * math.pi)
+    rotation = np.linalg.qr(rng.normal(size=(3, 3)))[0] if dim == 3 else None
+    return two_body(e, q, 1.0, _eccentric_anomaly(mean_anomaly, e), config.G, dim, rotation)
+
+
+def _eccentric_anomaly(M: float, e: float) -> float:
+    """Kepler's equation by Newton's iteration from pi, where it converges for every e < 1."""
+    E = math.pi
+    for _ in range(50):
+        E -= (E - e * math.sin(E) - M) / (1 - e * math.cos(E))
+    return E
+
+
+def _lifted(x: np.ndarray, dim: int) -> np.ndarray:
+    if dim not in (2, 3):
+        raise InitialConditionError(f"dim = {dim} must be 2 or 3.")
+    return np.pad(x, ((0, 0), (0, dim - 2)))
+
+
+def _directions(rng: np.random.Generator, n: int) -> np.ndarray:
+    x = rng.normal(size=(n, 3))
+    return np.asarray(x / np.linalg.norm(x, axis=1, keepdims=True))
+
+
+def _plummer_speeds(rng: np.random.Generator, n: int) -> np.ndarray:
+    """Speeds over the escape speed, density x^2 (1 - x^2)^3.5, by rejection (its maximum is below 0.1)."""
+    speeds: list[float] = []
+    while len(speeds) < n:
+        x, y = rng.uniform(0, 1), rng.uniform(0, 0.1)
+        if y < x**2 * (1 - x**2) ** 3.5:
+            speeds.append(x)
+    return np.array(speeds)
+
+
+def _read_rows(path: Path) -> np.ndarray:
+    try:
+        if path.suffix == ".npy":
+            return np.asarray(np.load(path, allow_pickle=False), dtype=np.float64)
+        lines = [line.partition("#")[0].replace(",", " ").split() for line in path.read_text().splitlines()]
+    except OSError as error:
+        raise InitialConditionError(f"cannot read the initial conditions {path}: {error.strerror}.") from None
+    except (ValueError, EOFError, TypeError) as error:
+        raise InitialConditionError(f"{path} is not an array of numbers: {str(error).splitlines()[0]}") from None
+    rows = [line for line in lines if line]
+    if not rows:
+        raise InitialConditionError(f"{path} is empty; write one row per body: mass, position, velocity.")
+    widths = {len(row) for row in rows}
+    if len(widths) > 1:
+        raise InitialConditionError(f"{path}: rows have {sorted(widths)} numbers; all must have 5 (2D) or 7 (3D).")
+    try:
+        return np.array(rows, dtype=np.float64)
+    except ValueError as error:
+        raise InitialConditionError(f"{path}: {error}; all entries must be numbers.") from None

@@ -1,0 +1,110 @@
+"""The network: features (B, F) -> (B, 2): a positive dt, and its own estimate of the step's log10 relative energy error."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor, nn
+
+from .errors import ConfigError, nearest_name_hint
+
+_ACTIVATIONS: dict[str, type[nn.Module]] = {
+    "tanh": nn.Tanh,
+    "relu": nn.ReLU,
+    "gelu": nn.GELU,
+    "silu": nn.SiLU,
+    "elu": nn.ELU,
+    "sigmoid": nn.Sigmoid,
+}
+LOG_RANGE = 30.0  # |ln dt| stays below this: 1e-13 ... 1e13 time units, so that exp neither overflows nor vanishes
+INITIAL_LOG_DT = math.log(1e-2)  # an untrained network starts near a hundredth of the time unit
+
+
+class SeededDropout(nn.Module):
+    """Dropout with a random stream of its own: the state is in the state_dict, global random state is never touched."""
+
+    stream: Tensor
+
+    def __init__(self, p: float, seed: int) -> None:
+        super().__init__()
+        self.p = p
+        self.register_buffer("stream", torch.tensor([seed, 0], dtype=torch.long))
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Identity in eval mode."""
+        if not self.training or self.p == 0:
+            return x
+        seed, calls = self.stream.tolist()
+        self.stream[1] += 1
+        generator = torch.Generator().manual_seed((seed * 1_000_003 + calls) % 2**63)
+        kept = torch.rand(x.shape, generator=generator, dtype=torch.float64) >= self.p
+        return x * kept.to(x) / (1 - self.p)
+
+
+class FullyConnectedNN(nn.Module):
+    """Hidden layers of any width and depth between a squashed input and two heads.
+
+    Inputs pass asinh first: features span decades (acceleration over an e = 0.99 orbit: 0.25 to 1e4), and tanh units
+    fed with 1e4 learn nothing. dt = exp(.), so that a gradient step is a factor, whatever the scale of dt. The error
+    estimate reads the last hidden layer without a gradient into it: learning to estimate never disturbs dt.
+    """
+
+    frequencies: Tensor
+
+    def __init__(
+        self,
+        input_dim: int,
+        layers: Sequence[int] = (64, 64),
+        activation: str = "tanh",
+        dropout: float = 0.0,
+        fourier_features: int = 0,
+        fourier_scale: float = 1.0,
+        seed: int | None = None,
+        dtype: torch.dtype = torch.float64,
+    ) -> None:
+        super().__init__()
+        if activation not in _ACTIVATIONS:
+            raise ConfigError(f"activation = {activation!r}: {nearest_name_hint(activation, _ACTIVATIONS)}")
+        generator = torch.Generator()
+        if seed is None:
+            generator.seed()
+        else:
+            generator.manual_seed(seed)
+        self.input_dim = input_dim
+        frequencies = fourier_scale * torch.randn(input_dim, fourier_features, generator=generator, dtype=torch.float64)
+        self.register_buffer("frequencies", frequencies.to(dtype))
+        blocks: list[nn.Module] = []
+        width = input_dim + 2 * fourier_features
+        for n, out in enumerate(layers):
+            blocks += [_linear(width, out, generator, dtype), _ACTIVATIONS[activation]()]
+            if dropout > 0:
+                blocks.append(SeededDropout(dropout, seed=int(torch.randint(2**31, (1,), generator=generator)) + n))
+            width = out
+        self.hidden = nn.Sequential(*blocks)
+        self.log_dt = _linear(width, 1, generator, dtype)
+        self.log_error = _linear(width, 1, generator, dtype)
+        with torch.no_grad():
+            self.log_dt.weight *= 0.1  # untrained networks differ by tens of percent in dt, not by decades
+            self.log_dt.bias.fill_(INITIAL_LOG_DT)
+
+    def forward(self, features: Tensor) -> Tensor:
+        """(B, F) -> (B, 2): dt > 0 and log10 of the relative energy error expected."""
+        x = torch.asinh(features)
+        if self.frequencies.shape[1]:
+            phase = x @ self.frequencies
+            x = torch.cat([x, torch.sin(phase), torch.cos(phase)], dim=-1)
+        h = self.hidden(x)
+        log_dt = LOG_RANGE * torch.tanh(self.log_dt(h) / LOG_RANGE)
+        return torch.cat([torch.exp(log_dt), self.log_error(h.detach())], dim=-1)
+
+
+def _linear(inputs: int, outputs: int, generator: torch.Generator, dtype: torch.dtype) -> nn.Linear:
+    """A linear layer initialized from `generator` alone (nn.Linear itself would draw from the global state)."""
+    layer = nn.utils.skip_init(nn.Linear, inputs, outputs, dtype=dtype)
+    bound = 1 / math.sqrt(inputs)
+    with torch.no_grad():
+        for parameter in (layer.weight, layer.bias):
+            parameter.copy_((2 * torch.rand(parameter.shape, generator=generator, dtype=torch.float64) - 1) * bound)
+    return layer

@@ -1,0 +1,1 @@
+"""Gravity, bodies, outer fields and what they conserve. Imports nothing above it."""

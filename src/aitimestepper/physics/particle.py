@@ -1,0 +1,287 @@
+"""ParticleTorch: the bodies of one system or of a batch of systems, always (batch, body, axis), float64 by default."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from ..errors import InitialConditionError
+from .external import ExternalField
+from .gravity import Forces, dot, forces, tree_sum
+
+
+@dataclass(eq=False)
+class ParticleTorch:
+    """State of B systems of up to N bodies in D axes. A value: everything that changes it returns a new one.
+
+    Only `update_dt` and `set_external_field` change it in place (and return it). Systems with fewer bodies are padded
+    with bodies of no mass that `mask` marks as absent; they change no result.
+    """
+
+    mass: Tensor  # (B, N)
+    position: Tensor  # (B, N, D)
+    velocity: Tensor  # (B, N, D)
+    mask: Tensor  # (B, N) bool, True: a real body
+    dt: Tensor  # (B,) the last step taken, or the next one to take
+    time: Tensor  # (B,)
+    softening: Tensor  # (B,)
+    G: float = 1.0
+    external_field: ExternalField | None = None
+    # (what it was computed from, its version, result): FSAL, so that a step costs one force pass and not two
+    _forces: tuple[Tensor, int, Forces] | None = dataclasses.field(default=None, repr=False)
+
+    # ---- making one -------------------------------------------------------------------------------------------------
+    @classmethod
+    def from_tensors(
+        cls,
+        mass: Any,
+        position: Any,
+        velocity: Any,
+        *,
+        dt: Any = 0.0,
+        time: Any = 0.0,
+        softening: Any = 0.0,
+        G: float = 1.0,
+        mask: Any = None,
+        external_field: ExternalField | None = None,
+        dtype: torch.dtype = torch.float64,
+        device: torch.device | str | None = None,
+    ) -> ParticleTorch:
+        """The door: promote shapes and precision once, and refuse what cannot be simulated.
+
+        position, velocity: (N, D) or (B, N, D). mass: a number, (N,) per body, (B, N), or (B, 1) per system. dt, time,
+        softening: a number or (B,). Everything becomes `dtype` (float64), whatever it came as.
+        """
+        position = _as_tensor("position", position, dtype, device)
+        velocity = _as_tensor("velocity", velocity, dtype, position.device)
+        if position.ndim == 2:
+            position, velocity = position.unsqueeze(0), velocity.unsqueeze(0) if velocity.ndim == 2 else velocity
+        if position.ndim != 3 or position.shape[-1] not in (2, 3):
+            raise InitialConditionError(
+                f"position has shape {tuple(position.shape)}; it must be (bodies, axes) or (systems, bodies, axes), 2 or 3 axes."
+            )
+        if velocity.shape != position.shape:
+            raise InitialConditionError(
+                f"velocity has shape {tuple(velocity.shape)}, position {tuple(position.shape)}; they must be the same."
+            )
+        B, N, _ = position.shape
+        mass = _expand("mass", _as_tensor("mass", mass, dtype, position.device), (B, N))
+        if mask is None:
+            mask = torch.ones(B, N, dtype=torch.bool, device=position.device)
+        else:
+            mask = torch.as_tensor(mask, dtype=torch.bool, device=position.device).expand(B, N)
+            position, velocity = (torch.where(mask.unsqueeze(-1), x, 0.0) for x in (position, velocity))
+            mass = torch.where(mask, mass, 0.0)
+        dt, time, softening = (
+            _expand(name, _as_tensor(name, value, dtype, position.device), (B,))
+            for name, value in (("dt", dt), ("time", time), ("softening", softening))
+        )
+        particle = cls(mass, position, velocity, mask, dt, time, softening, float(G))
+        _refuse_impossible(particle)
+        return particle if external_field is None else particle.set_external_field(external_field)
+
+    @classmethod
+    def stack(cls, particles: Sequence[ParticleTorch]) -> ParticleTorch:
+        """One batch from several (batches of) systems; systems with fewer bodies than the largest are padded."""
+        first = particles[0]
+        for p in particles:
+            if (
+                p.position.shape[-1] != first.position.shape[-1]
+                or p.G != first.G
+                or p.external_field is not first.external_field
+            ):
+                raise InitialConditionError("systems of one batch must share the number of axes, G and the external field.")
+        N = max(p.position.shape[1] for p in particles)
+
+        def padded(name: str) -> Tensor:
+            def grow(x: Tensor) -> Tensor:
+                if x.ndim == 1 or x.shape[1] == N:
+                    return x
+                return torch.cat([x, x.new_zeros(x.shape[0], N - x.shape[1], *x.shape[2:])], dim=1)
+
+            return torch.cat([grow(getattr(p, name)) for p in particles])
+
+        return first._with({name: padded(name) for name in _TENSORS})
+
+    def clone_detached(self) -> ParticleTorch:
+        """An independent copy with no graph behind it; forces already known come along."""
+        copies = {name: getattr(self, name).detach().clone() for name in _TENSORS}
+        copy = self._with(copies)
+        known = self._known_forces()
+        if known is not None:
+            copy._remember(Forces(*(x.detach() for x in known)))
+        return copy
+
+    def select(self, index: Tensor) -> ParticleTorch:
+        """The systems that `index` (indices or a boolean mask over the batch) names, forces already known included."""
+        part = self._with({name: x[index] for name, x in self.tensors().items()})
+        known = self._known_forces()
+        if known is not None:
+            part._remember(Forces(*(x[index] for x in known)))
+        return part
+
+    def with_rows(self, index: Tensor, rows: ParticleTorch) -> ParticleTorch:
+        """The batch with the systems `index` replaced by those of `rows`."""
+        merged = {name: getattr(self, name).index_put((index,), getattr(rows, name)) for name in _TENSORS}
+        return self._with(merged)
+
+    def to(self, device: torch.device | str | None = None, dtype: torch.dtype | None = None) -> ParticleTorch:
+        """On another device or in another precision."""
+        moved = {n: getattr(self, n).to(device=device, dtype=None if n == "mask" else dtype) for n in _TENSORS}
+        return self._with(moved)
+
+    def update_dt(self, dt: Any) -> ParticleTorch:
+        """Set the step to take next, in place."""
+        self.dt = _expand("dt", _as_tensor("dt", dt, self.position.dtype, self.position.device), (len(self),))
+        return self
+
+    def set_external_field(self, field: ExternalField | None) -> ParticleTorch:
+        """Set or remove the outer field, in place. It counts in forces and energy from then on."""
+        if getattr(field, "G", self.G) != self.G:
+            raise InitialConditionError(f"the external field has G = {field.G}, the bodies G = {self.G}; give both the same.")  # type: ignore[union-attr]
+        self.external_field = field
+        self._forces = None
+        if field is not None:
+            _refuse_nonfinite(self.get_acceleration(), "acceleration by the external field")
+        return self
+
+    def _with(self, tensors: dict[str, Tensor]) -> ParticleTorch:
+        """All tensors replaced, the rest kept, forces forgotten."""
+        return ParticleTorch(**tensors, G=self.G, external_field=self.external_field)  # type: ignore[arg-type]
+
+    def tensors(self) -> dict[str, Tensor]:
+        """All tensors by name, as `from_tensors` takes them."""
+        return {name: getattr(self, name) for name in _TENSORS}
+
+    # ---- shape ------------------------------------------------------------------------------------------------------
+    def __len__(self) -> int:
+        return self.position.shape[0]
+
+    @property
+    def body_count(self) -> Tensor:
+        """(B,) real bodies per system, as numbers."""
+        return self.mask.sum(-1).to(self.position.dtype)
+
+    # ---- forces and energy ------------------------------------------------------------------------------------------
+    def _remember(self, result: Forces) -> None:
+        self._forces = (self.position, self.position._version, result)
+
+    def _known_forces(self) -> Forces | None:
+        if self._forces is None:
+            return None
+        position, version, result = self._forces
+        return result if position is self.position and version == position._version else None
+
+    def _self_gravity(self) -> Forces:
+        known = self._known_forces()
+        if known is None:
+            known = forces(self.position, self.mass, self.mask, self.softening, self.G)
+            self._remember(known)
+        return known
+
+    def get_acceleration(self) -> Tensor:
+        """(B, N, D), self-gravity and outer field at this state's own time."""
+        acceleration = self._self_gravity().acceleration
+        if self.external_field is not None:
+            acceleration = acceleration + self.external_field.acceleration(self.position, self.time) * self.mask.unsqueeze(-1)
+        return acceleration
+
+    def kinetic_energy(self) -> Tensor:
+        """(B,)."""
+        return 0.5 * tree_sum(self.mass * dot(self.velocity, self.velocity), 1)
+
+    def potential_energy(self) -> Tensor:
+        """(B,), self-gravity and outer field."""
+        energy = 0.5 * tree_sum(self.mass * self._self_gravity().potential, 1)
+        if self.external_field is not None:
+            outer = torch.where(self.mask, self.external_field.potential(self.position, self.time), 0.0)
+            energy = energy + tree_sum(self.mass * outer, 1)
+        return energy
+
+    def total_energy(self) -> Tensor:
+        """(B,) kinetic and potential energy."""
+        return self.kinetic_energy() + self.potential_energy()
+
+    # every particle is a batch; the second name is kept for code that says so
+    total_energy_batch = total_energy
+
+    # ---- moving -----------------------------------------------------------------------------------------------------
+    def kick(self, dt: Tensor) -> ParticleTorch:
+        """Velocities advanced by `dt` (B,) under the forces at this state."""
+        velocity = self.velocity + self.get_acceleration() * dt.view(-1, 1, 1)
+        return dataclasses.replace(self, velocity=velocity)
+
+    def drift(self, dt: Tensor) -> ParticleTorch:
+        """Positions and time advanced by `dt` (B,) at constant velocity."""
+        position = self.position + self.velocity * dt.view(-1, 1, 1)
+        return dataclasses.replace(self, position=position, time=self.time + dt, _forces=None)
+
+    def evolve(self, dt: Any = None) -> ParticleTorch:
+        """One kick-drift-kick leapfrog step by `dt` (a number or (B,); default: `self.dt`); differentiable in everything."""
+        step = (
+            self.dt
+            if dt is None
+            else _expand("dt", _as_tensor("dt", dt, self.position.dtype, self.position.device), (len(self),))
+        )
+        half = 0.5 * step
+        advanced = self.kick(half).drift(step).kick(half)
+        return dataclasses.replace(advanced, dt=step)
+
+    evolve_batch = evolve
+
+
+_TENSORS = ("mass", "position", "velocity", "mask", "dt", "time", "softening")
+
+
+def _as_tensor(name: str, value: Any, dtype: torch.dtype, device: Any) -> Tensor:
+    try:
+        return torch.as_tensor(value, dtype=dtype, device=device)
+    except (TypeError, ValueError, RuntimeError):
+        raise InitialConditionError(
+            f"{name} must be numbers in a regular array, got {type(value).__name__} {str(value)[:60]}."
+        ) from None
+
+
+def _expand(name: str, value: Tensor, shape: tuple[int, ...]) -> Tensor:
+    """`value` as `shape`; a mistake in broadcasting is an error that names both shapes."""
+    if value.ndim > len(shape) or any(v not in (1, s) for v, s in zip(reversed(value.shape), reversed(shape), strict=False)):
+        raise InitialConditionError(f"{name} has shape {tuple(value.shape)}, which does not fit {shape}.")
+    return value.expand(shape)
+
+
+def _refuse_nonfinite(x: Tensor, name: str) -> None:
+    if not torch.isfinite(x).all():
+        where = torch.nonzero(~torch.isfinite(x))[0].tolist()
+        raise InitialConditionError(f"{name} is not finite ({x[tuple(where)].item()}) at [system, body, ...] = {where}.")
+
+
+def _refuse_impossible(p: ParticleTorch) -> None:
+    """One clear sentence for states that no integrator can take."""
+    for name in ("mass", "position", "velocity", "dt", "time", "softening"):
+        _refuse_nonfinite(getattr(p, name), name)
+    few = torch.nonzero(p.mask.sum(-1) < 2)
+    if len(few):
+        raise InitialConditionError(f"system {few[0].item()} has fewer than 2 bodies; gravity needs at least 2.")
+    if (p.mass < 0).any():
+        where = torch.nonzero(p.mass < 0)[0].tolist()
+        raise InitialConditionError(
+            f"mass of [system, body] = {where} is {p.mass[tuple(where)].item()}; masses must be 0 or more."
+        )
+    if (p.softening < 0).any():
+        raise InitialConditionError(f"softening is {p.softening.min().item()}; it must be 0 or more.")
+    massless = torch.nonzero(p.mass.sum(-1) <= 0)
+    if len(massless):
+        raise InitialConditionError(f"system {massless[0].item()} has no mass at all; at least one body needs some.")
+    if not p.G > 0 or float("inf") == p.G:
+        raise InitialConditionError(f"G = {p.G} must be a positive number.")
+    coincident = ~torch.isfinite(p._self_gravity().potential.detach())
+    if coincident.any():
+        system, body = torch.nonzero(coincident)[0].tolist()
+        raise InitialConditionError(
+            f"body {body} of system {system} is at the same place as another, at softening 0; move it, or give a softening."
+        )

@@ -1,0 +1,99 @@
+"""Part 2: random minibatches of the trajectory, one batched step per sample, until all samples of a minibatch pass."""
+
+from __future__ import annotations
+
+from typing import Any, NamedTuple
+
+import torch
+from torch import Tensor, nn
+
+from ..config import Config
+from ..criteria.learned import ModelAdapter, judging
+from ..history import HistoryBuffer
+from .attempt import check_energy_threshold, learn, learning_losses, take_step
+from .trajectory import Trajectory, sample_minibatch
+
+
+class Evaluation(NamedTuple):
+    """A minibatch judged."""
+
+    all_pass: bool
+    losses: Tensor  # (S,) in the graph of the network's parameters
+    rel_dE: Tensor  # (S,)
+    metrics: dict[str, Any]
+
+
+class Generalized(NamedTuple):
+    """Part 2 of one epoch."""
+
+    converged: bool
+    iterations: int  # minibatches judged
+    metrics: dict[str, Any]
+
+
+def evaluate_minibatch(
+    model: nn.Module,
+    minibatch: Trajectory,
+    config: Config,
+    adapter: ModelAdapter,
+    history_buffer: HistoryBuffer | None = None,
+) -> Evaluation:
+    """One step of every sample in one batched call, judged in eval mode; the stored samples are not modified.
+
+    Each sample is seen through the history window that it was accepted with; `history_buffer` (the current one) is taken
+    so that both phases are called alike, and is not looked at.
+    """
+    with judging(model):
+        prediction = adapter.predict(model, minibatch.observation)
+        attempt = take_step(minibatch.particle, prediction, config)
+    all_pass, rel_dE = check_energy_threshold(attempt.E0, attempt.E1, config.energy_threshold)
+    passed = int((rel_dE <= config.energy_threshold).sum())
+    metrics = {
+        "pass_count": passed,
+        "fail_count": len(minibatch) - passed,
+        "mean_rel_dE": float(rel_dE.mean()),
+        "max_rel_dE": float(rel_dE.max()),
+    }
+    losses = learning_losses(model, minibatch.particle, minibatch.observation, config, adapter, (prediction, attempt))
+    return Evaluation(all_pass, losses, rel_dE, metrics)
+
+
+def generalize_on_trajectory(
+    model: nn.Module,
+    trajectory: Trajectory,
+    optimizer: torch.optim.Optimizer,
+    config: Config,
+    adapter: ModelAdapter,
+    history_buffer: HistoryBuffer | None = None,
+) -> Generalized:
+    """Train on fresh random minibatches until one passes whole; `replay_steps` is only a safety limit.
+
+    The first `replay_min_steps` are learned from even if they pass: a network that starts timid would otherwise pass
+    everything, learn nothing, and waste force evaluations for ever. The minibatch judged last is never learned from.
+    """
+    nothing = {"mean_rel_dE": 0.0, "max_rel_dE": 0.0, "final_pass_rate": 1.0}
+    if len(trajectory) == 0:
+        return Generalized(True, 0, nothing)
+    if len(trajectory) < config.min_replay_size:
+        return Generalized(True, 0, {**nothing, "skipped": True})
+    for iteration in range(1, config.replay_steps + 1):
+        minibatch = sample_minibatch(trajectory, config.replay_batch_size, adapter.generator)
+        all_pass, losses, _, judged = evaluate_minibatch(model, minibatch, config, adapter, history_buffer)
+        if all_pass and (iteration > config.replay_min_steps or iteration == config.replay_steps or not bool(losses.any())):
+            break
+        learn(optimizer, losses)
+    metrics = {
+        "mean_rel_dE": judged["mean_rel_dE"],
+        "max_rel_dE": judged["max_rel_dE"],
+        "final_pass_rate": judged["pass_count"] / len(minibatch),
+    }
+    return Generalized(all_pass, iteration, metrics)
+
+
+def verify_trajectory(model: nn.Module, trajectory: Trajectory, config: Config, adapter: ModelAdapter) -> float:
+    """Fraction of all samples whose step passes with the network as it is now (ENH-03)."""
+    if len(trajectory) == 0:
+        return 1.0
+    with torch.no_grad():
+        judged = evaluate_minibatch(model, trajectory, config, adapter).metrics
+    return float(judged["pass_count"] / len(trajectory))

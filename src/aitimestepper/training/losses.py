@@ -1,0 +1,79 @@
+"""The loss of a step, and the guard that makes every rejected step push dt down."""
+
+from __future__ import annotations
+
+import math
+
+import torch
+from torch import Tensor
+
+from ..config import Config
+from ..integrators import COMPOSITIONS
+from ..physics.invariants import relative_error
+
+# Errors outside this range (round-off; overflow; not a number) count as its ends: the logarithm stays finite.
+SMALLEST_ERROR, LARGEST_ERROR = 1e-30, 1e30
+# How far outside the band a step may count, in e-folds of error. A failing step pulls at least MIN_FAILING, a timid one at
+# most MAX_TIMID: no crowd of timid samples outweighs the failing one that it sits beside in a minibatch.
+MIN_FAILING, MAX_FAILING, MAX_TIMID = 0.5, 8.0, 0.25
+ESTIMATE_WEIGHT = 0.01  # of the network's own error estimate in the total loss
+
+
+def band_loss_zero_inside_where(x: Tensor, lo: float | Tensor, hi: float | Tensor) -> Tensor:
+    """0 where lo <= x <= hi, the squared distance to the nearer edge outside; elementwise."""
+    below, above = lo - x, x - hi
+    return torch.where(above > 0, above**2, torch.where(below > 0, below**2, torch.zeros_like(x)))
+
+
+def _log_error(E0: Tensor, E1: Tensor) -> Tensor:
+    rel_dE = torch.nan_to_num(relative_error(E0, E1), nan=LARGEST_ERROR, posinf=LARGEST_ERROR)
+    return torch.log(rel_dE.clamp(SMALLEST_ERROR, LARGEST_ERROR))
+
+
+def _log_band(config: Config) -> tuple[float, float]:
+    lower, upper = config.energy_band
+    return math.log(lower), math.log(upper)
+
+
+def compute_single_step_loss(E0: Tensor, E1: Tensor, config: Config) -> Tensor:
+    """Scalar: the band loss of the logarithm of the relative energy error, mean over systems."""
+    return band_loss_zero_inside_where(_log_error(E0, E1), *_log_band(config)).mean()
+
+
+def guarded_step_losses(dt: Tensor, E0: Tensor, E1: Tensor, config: Config, at_ceiling: Tensor) -> Tensor:
+    """(B,) the band loss of every system, with a gradient in the network's parameters that always makes progress.
+
+    The value is that of `compute_single_step_loss`. Its slope in ln dt is taken through the physics, then guarded: the
+    error of a method of order p grows like dt^(p+1), so where the differentiated step says otherwise (a sign change of
+    the energy error, a step so large that bodies fly apart, a NaN) d ln error / d ln dt is set to p+1 or kept within
+    [1, 2(p+1)]; and the distance from the band that counts is kept within the limits above. So a rejected step pushes dt
+    down, whatever happened in it; a timid one pulls it up, unless it is at the ceiling. Backward frees the physics graph.
+    """
+    order = COMPOSITIONS[config.integrator].order
+    log_error = _log_error(E0, E1)
+    slope = _error_slope(log_error, dt, order + 1.0)
+    x = log_error.detach()
+    lower, upper = _log_band(config)
+    failing = ~(relative_error(E0, E1).detach() <= config.energy_threshold)
+    too_large = (x - upper).clamp(0, MAX_FAILING)
+    too_large = torch.where(failing, too_large.clamp_min(MIN_FAILING), too_large)
+    too_small = torch.where(at_ceiling, 0.0, (lower - x).clamp(0, MAX_TIMID))
+    gradient = 2.0 * (too_large - too_small) * slope
+    log_dt = torch.log(dt)
+    return band_loss_zero_inside_where(x, lower, upper) + gradient * (log_dt - log_dt.detach())
+
+
+def _error_slope(log_error: Tensor, dt: Tensor, expected: float) -> Tensor:
+    """(B,) d ln error / d ln dt through the step, within [1, 2 expected]; `expected` where it cannot be told."""
+    if not (log_error.requires_grad and dt.requires_grad):
+        return torch.full_like(dt, expected)
+    (d_error,) = torch.autograd.grad(log_error.sum(), dt)
+    slope = d_error * dt.detach()
+    informative = torch.isfinite(slope) & (slope > 0)
+    return torch.where(informative, slope.clamp(1.0, 2.0 * expected), expected)
+
+
+def estimate_losses(log10_estimate: Tensor, E0: Tensor, E1: Tensor) -> Tensor:
+    """(B,) squared distance of the network's own error estimate from what the error was, in decades; weighted."""
+    truth = _log_error(E0, E1).detach() / math.log(10.0)
+    return ESTIMATE_WEIGHT * (log10_estimate - truth) ** 2

@@ -1,0 +1,133 @@
+"""Recorders of epoch metrics: one interface, to a JSONL file always, to Weights & Biases when asked for."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from ..config import Config
+from ..errors import UserError
+from ..io.files import write_atomically
+
+
+class Recorder:
+    """Takes one record per epoch; the base class ignores everything."""
+
+    def collecting(self, epoch: int, step: int, retrains: int) -> None:
+        """Part 1 of `epoch` is at accepted step `step`, after `retrains` retrains on its state."""
+
+    def record(self, metrics: Mapping[str, Any]) -> None:
+        """An epoch has ended."""
+
+    def close(self) -> None:
+        """The training has ended."""
+
+
+class JsonlRecorder(Recorder):
+    """One line of JSON per epoch, flushed as it is written; on resume, records after the checkpoint are dropped first."""
+
+    def __init__(self, path: Path, epochs_done: int = 0) -> None:
+        self.path = path
+        kept = []
+        if epochs_done and path.exists():
+            kept = [line for line in path.read_text().splitlines() if _epoch_of(line) <= epochs_done]
+        write_atomically(path, "".join(line + "\n" for line in kept).encode())
+        self._file = open(path, "a")  # noqa: SIM115  stays open for the whole training, closed by close()
+
+    def record(self, metrics: Mapping[str, Any]) -> None:
+        """Append a line."""
+        try:
+            self._file.write(json.dumps(dict(metrics)) + "\n")
+            self._file.flush()
+        except OSError as error:
+            raise UserError(f"cannot write {self.path}: {error.strerror}; earlier records are kept.") from None
+
+    def close(self) -> None:
+        """Close the file."""
+        self._file.close()
+
+
+def _epoch_of(line: str) -> float:
+    """The epoch of a record; infinite for a line that a crash cut short."""
+    try:
+        return float(json.loads(line)["epoch"])
+    except (ValueError, KeyError, TypeError):
+        return float("inf")
+
+
+class WandbRecorder(Recorder):
+    """Weights & Biases; WANDB_MODE=offline keeps everything on disk."""
+
+    def __init__(self, config: Config, name: str, folder: Path) -> None:
+        try:
+            import wandb
+        except ImportError:
+            raise UserError(
+                "wandb = true needs the extra: pip install 'aitimestepper[wandb]'; metrics go to JSONL without it."
+            ) from None
+        folder.mkdir(parents=True, exist_ok=True)
+        settings = wandb.Settings(silent=True)
+        self._run = wandb.init(
+            project="aitimestepper",
+            name=name,
+            dir=str(folder),
+            config=config.as_wandb_dict(),
+            settings=settings,
+            mode=mode,
+        )
+
+    def record(self, metrics: Mapping[str, Any]) -> None:
+        """Log at the record's own epoch."""
+        self._run.log(dict(metrics), step=int(metrics["epoch"]))
+
+    def close(self) -> None:
+        """Finish the run."""
+        self._run.finish()
+
+
+class Recorders(Recorder):
+    """Several recorders as one."""
+
+    def __init__(self, *recorders: Recorder) -> None:
+        self.recorders = recorders
+
+    def collecting(self, epoch: int, step: int, retrains: int) -> None:
+        """To all."""
+        for recorder in self.recorders:
+            recorder.collecting(epoch, step, retrains)
+
+    def record(self, metrics: Mapping[str, Any]) -> None:
+        """To all."""
+        for recorder in self.recorders:
+            recorder.record(metrics)
+
+    def close(self) -> None:
+        """All of them."""
+        for recorder in self.recorders:
+            recorder.close()
+
+
+def epoch_record(epoch: int, result: Mapping[str, Any]) -> dict[str, Any]:
+    """The record of one epoch, under the names that files and dashboards rely on."""
+    part1, part2 = result["trajectory_metrics"], result["generalization_metrics"]
+    record = {
+        "epoch": epoch,
+        "epoch_time": result["epoch_time"],
+        "part1/trajectory_length": part1["trajectory_length"],
+        "part1/mean_retrain_iterations": part1["mean_retrain_iterations"],
+        "part1/max_retrain_iterations": part1["max_retrain_iterations"],
+        "part1/mean_energy_error": part1["mean_energy_error"],
+        "part1/mean_dt": part1["mean_dt"],
+        "part1/warmup_discarded": part1["warmup_discarded"],
+        "part1/acceptance_rate": 1.0 / (1.0 + part1["mean_retrain_iterations"]),
+        "part2/converged": result["converged"],
+        "part2/iterations": result["part2_iterations"],
+        "part2/final_pass_rate": part2["final_pass_rate"],
+        "part2/mean_rel_dE": part2["mean_rel_dE"],
+        "part2/max_rel_dE": part2["max_rel_dE"],
+    }
+    if "recheck_pass_rate" in result:
+        record["part2/recheck_pass_rate"] = result["recheck_pass_rate"]
+    return record

@@ -1,0 +1,74 @@
+"""Trajectory: the accepted steps of Part 1, stacked; a minibatch of it is an index."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+
+import torch
+from torch import Tensor
+
+from ..criteria.learned import Observation
+from ..physics.particle import ParticleTorch
+
+
+class Trajectory:
+    """S samples: the state each step was taken from, what the network saw there, the accepted dt and its energy error.
+
+    `observation` is the sample's own history window as the network saw it when the step was accepted: replay uses that
+    one, never the current history. `final` is the state of all systems after the last step.
+    """
+
+    def __init__(
+        self,
+        particle: ParticleTorch,
+        observation: Observation,
+        dt: Tensor,
+        energy_error: Tensor,
+        final: ParticleTorch | None = None,
+    ) -> None:
+        self.particle, self.observation, self.dt, self.energy_error, self.final = (
+            particle,
+            observation,
+            dt,
+            energy_error,
+            final,
+        )
+
+    @classmethod
+    def stack(cls, parts: Sequence[Trajectory], final: ParticleTorch) -> Trajectory:
+        """One trajectory from many; `final` also gives the shape if there are none."""
+        if not parts:
+            nobody = torch.zeros(0, dtype=torch.long, device=final.position.device)
+            empty = final.time[nobody]
+            return cls(final.select(nobody), Observation(empty.view(0, 0), empty), empty, empty, final)
+        observation = Observation(*(torch.cat([getattr(t.observation, f) for t in parts]) for f in Observation._fields))
+        dt, error = torch.cat([t.dt for t in parts]), torch.cat([t.energy_error for t in parts])
+        return cls(ParticleTorch.stack([t.particle for t in parts]), observation, dt, error, final)
+
+    def __len__(self) -> int:
+        return len(self.dt)
+
+    def __iter__(self) -> Iterator[tuple[ParticleTorch, Tensor]]:
+        """(particle, dt) of every sample, as batches of one system."""
+        for i in range(len(self)):
+            one = torch.tensor([i], device=self.dt.device)
+            yield self.particle.select(one), self.dt[one]
+
+    def select(self, index: Tensor) -> Trajectory:
+        """The samples that `index` names."""
+        return Trajectory(
+            self.particle.select(index),
+            self.observation.select(index),
+            self.dt[index],
+            self.energy_error[index],
+            self.final,
+        )
+
+
+def sample_minibatch(trajectory: Trajectory, batch_size: int, generator: torch.Generator | None = None) -> Trajectory:
+    """min(batch_size, len) samples, uniform without replacement; from a fresh random stream unless one is given."""
+    if generator is None:
+        generator = torch.Generator()
+        generator.seed()
+    index = torch.randperm(len(trajectory), generator=generator)[: min(batch_size, len(trajectory))]
+    return trajectory.select(index.to(trajectory.dt.device))
