@@ -63,7 +63,7 @@ COMPOSITIONS: dict[str, Composition] = {
 
 def step(particle: ParticleTorch, dt: Tensor, integrator: str = "leapfrog") -> ParticleTorch:
     """The state one step of `dt` (B,) later; the input is not modified."""
-    start = particle.time
+    dt, start = dt.expand(len(particle)), particle.time
     for fraction in COMPOSITIONS[integrator].fractions:
         particle = particle.evolve(fraction * dt)
     # one addition, not one a stage: the sum of the fractions differs from 1 in the last bit

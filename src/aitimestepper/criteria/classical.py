@@ -7,7 +7,7 @@ only; those made of accelerations and their derivatives (Aarseth, PRS23) see wha
 from __future__ import annotations
 
 import math
-from typing import Any, ClassVar
+from typing import ClassVar
 
 import torch
 from torch import Tensor
@@ -30,8 +30,12 @@ class _Parametrized(AbstractStepCriterion):
             raise ConfigError(f"{self.name}: {self.parameter} = {value} must be a positive number.")
         self.value = number
 
-    def _scaled(self, timescale: Tensor) -> Tensor:
-        return self.value.to(timescale) * timescale
+    def init(self, particle: ParticleTorch) -> Tensor:
+        """(B,) the number of every system: memory, so that a sweep stays with its systems when others have ended."""
+        return self.value.to(particle.time).expand(len(particle))
+
+    def _number(self, memory: Tensor | None, like: Tensor) -> Tensor:
+        return self.value.to(like) if memory is None else memory
 
     def lower(self) -> Lowered:
         """Its number (the first one of a sweep)."""
@@ -46,9 +50,9 @@ class Constant(_Parametrized):
     def __init__(self, dt: float | Tensor) -> None:
         super().__init__(dt)
 
-    def step_size(self, particle: ParticleTorch, memory: Any) -> Tensor:
+    def step_size(self, particle: ParticleTorch, memory: Tensor | None) -> Tensor:
         """(B,)."""
-        return self._scaled(torch.ones_like(particle.time))
+        return self._number(memory, particle.time).expand(len(particle))
 
 
 def pair_rates(p: ParticleTorch) -> tuple[Tensor, Tensor, Tensor]:
@@ -85,9 +89,9 @@ class FreeFall(_Parametrized):
     def __init__(self, eta: float | Tensor = 0.02) -> None:
         super().__init__(eta)
 
-    def step_size(self, particle: ParticleTorch, memory: Any) -> Tensor:
+    def step_size(self, particle: ParticleTorch, memory: Tensor | None) -> Tensor:
         """(B,)."""
-        return self._scaled(smooth_minimum_time(pair_rates(particle)[0]))
+        return self._number(memory, particle.time) * smooth_minimum_time(pair_rates(particle)[0])
 
 
 class HutMakino(_Parametrized):
@@ -98,10 +102,10 @@ class HutMakino(_Parametrized):
     def __init__(self, eta: float | Tensor = 0.03) -> None:
         super().__init__(eta)
 
-    def step_size(self, particle: ParticleTorch, memory: Any) -> Tensor:
+    def step_size(self, particle: ParticleTorch, memory: Tensor | None) -> Tensor:
         """(B,)."""
         fall, fly, _ = pair_rates(particle)
-        return self._scaled(1.0 / torch.sqrt(torch.maximum(fall, fly).amax((1, 2))))
+        return self._number(memory, particle.time) / torch.sqrt(torch.maximum(fall, fly).amax((1, 2)))
 
 
 class Boekholt(_Parametrized):
@@ -112,13 +116,14 @@ class Boekholt(_Parametrized):
     def __init__(self, eta: float | Tensor = 0.02) -> None:
         super().__init__(eta)
 
-    def step_size(self, particle: ParticleTorch, memory: Any) -> Tensor:
+    def step_size(self, particle: ParticleTorch, memory: Tensor | None) -> Tensor:
         """(B,)."""
         fall, fly, _ = pair_rates(particle)
         Q = fall**2 + fly**2
         largest = Q.amax((1, 2))
         share = Q / largest.view(-1, 1, 1)
-        return self._scaled(torch.sqrt(_over_pairs(share**2) / _over_pairs(share**2.5)) / largest**0.25)
+        h = torch.sqrt(_over_pairs(share**2) / _over_pairs(share**2.5)) / largest**0.25
+        return self._number(memory, h) * h
 
 
 class Tidal(_Parametrized):
@@ -129,7 +134,7 @@ class Tidal(_Parametrized):
     def __init__(self, eta: float | Tensor = 4e-4) -> None:
         super().__init__(eta)
 
-    def step_size(self, particle: ParticleTorch, memory: Any) -> Tensor:
+    def step_size(self, particle: ParticleTorch, memory: Tensor | None) -> Tensor:
         """(B,). The tensor has three axes also in the plane, so that a pair gives the same step in 2D and in 3D."""
         p = particle
         dx, r2, real = pairs(p.position, p.mask, p.softening)
@@ -139,7 +144,7 @@ class Tidal(_Parametrized):
         identity = torch.eye(3, dtype=r2.dtype, device=r2.device)
         T = tree_sum(weight.unsqueeze(-1).unsqueeze(-1) * (outer - identity), 2)  # (B, N, 3, 3)
         norm2 = tree_sum(tree_sum(T * T, -1), -1)
-        return torch.sqrt(self.value.to(r2) * math.sqrt(6.0)) / norm2.amax(1) ** 0.25
+        return torch.sqrt(self._number(memory, r2) * math.sqrt(6.0)) / norm2.amax(1) ** 0.25
 
 
 def _squared_norms(p: ParticleTorch, order: int) -> list[Tensor]:
@@ -162,11 +167,11 @@ class Aarseth(_Parametrized):
     def __init__(self, eta: float | Tensor = 0.02) -> None:
         super().__init__(eta)
 
-    def step_size(self, particle: ParticleTorch, memory: Any) -> Tensor:
+    def step_size(self, particle: ParticleTorch, memory: Tensor | None) -> Tensor:
         """(B,)."""
         a, j, s, c = _squared_norms(particle, 4)
         dt = _smallest(torch.sqrt(a * s) + j, torch.sqrt(j * c) + s)
-        return torch.sqrt(self.value.to(dt)) * dt
+        return torch.sqrt(self._number(memory, dt)) * dt
 
 
 class PRS23(_Parametrized):
@@ -180,10 +185,10 @@ class PRS23(_Parametrized):
     def __init__(self, eta: float | Tensor = 0.02) -> None:
         super().__init__(eta)
 
-    def step_size(self, particle: ParticleTorch, memory: Any) -> Tensor:
+    def step_size(self, particle: ParticleTorch, memory: Tensor | None) -> Tensor:
         """(B,)."""
         a, j, s = _squared_norms(particle, 3)
-        return self._scaled(_smallest(2.0 * a, j + torch.sqrt(a * s)))
+        return self._number(memory, a) * _smallest(2.0 * a, j + torch.sqrt(a * s))
 
 
 class EnergyBudget(_Parametrized):
@@ -203,7 +208,7 @@ class EnergyBudget(_Parametrized):
             raise ConfigError(f"energybudget: c = {c} must be a positive number.")
         self.integrator, self.order, self.c = integrator, COMPOSITIONS[integrator].order, c
 
-    def step_size(self, particle: ParticleTorch, memory: Any) -> Tensor:
+    def step_size(self, particle: ParticleTorch, memory: Tensor | None) -> Tensor:
         """(B,)."""
         p = particle
         _, r2, real = pairs(p.position, p.mask, p.softening)
@@ -211,7 +216,7 @@ class EnergyBudget(_Parametrized):
         weight = (fall / fall.amax((1, 2)).view(-1, 1, 1)) ** 2  # tau^-4, in units of the tightest pair's
         bond = torch.where(real, p.G * p.mass.unsqueeze(1) * p.mass.unsqueeze(2) / torch.sqrt(r2), 0.0)
         chi = _over_pairs(weight * bond) / _over_pairs(weight) / p.total_energy().abs()
-        share = self.c * (self.value.to(r2) / chi) ** (1.0 / self.order)
+        share = self.c * (self._number(memory, r2) / chi) ** (1.0 / self.order)
         # a bond without energy (test particles: chi = 0) would allow any step; 12 a revolution still follow its orbit
         return share.clamp_max(0.5) * smooth_minimum_time(fall)
 

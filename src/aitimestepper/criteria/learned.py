@@ -15,7 +15,7 @@ from ..errors import ConfigError
 from ..features import BASIC, RICH, Scales, describe, feature_count
 from ..history import HistoryBuffer
 from ..integrators import COMPOSITIONS
-from ..io.checkpoints import find_checkpoint, load_checkpoint
+from ..io.checkpoints import Checkpoint, find_checkpoint, load_checkpoint
 from ..physics.particle import ParticleTorch
 from .base import AbstractStepCriterion, Lowered
 from .classical import pair_rates, smooth_minimum_time
@@ -166,8 +166,14 @@ class LearnedStep(AbstractStepCriterion):
 
         `tol` is the relative energy error wanted of one step; without it, that of the training.
         """
-        checkpoint = load_checkpoint(find_checkpoint(checkpoint_or_name))
-        adapter = ModelAdapter(checkpoint.config, device=device)
+        return cls.from_checkpoint(load_checkpoint(find_checkpoint(checkpoint_or_name)), tol, device)
+
+    @classmethod
+    def from_checkpoint(
+        cls, checkpoint: Checkpoint, tol: float | None = None, device: torch.device | str | None = None
+    ) -> LearnedStep:
+        """From a checkpoint already read."""
+        adapter = ModelAdapter(checkpoint.config, device=None if device is None else resolve_device(str(device)))
         adapter.scales = checkpoint.scales
         return cls(checkpoint.build_model(adapter.device), adapter, tol)
 

@@ -13,9 +13,11 @@ from typing import Any, NamedTuple
 
 import numpy as np
 import torch
+from torch import Tensor
 
 from ..config import Config
 from ..errors import ConfigError, InitialConditionError
+from ..physics.gravity import tree_sum
 from ..physics.particle import ParticleTorch
 from ..specs import build
 from .checkpoints import field_from
@@ -27,7 +29,7 @@ class Bodies(NamedTuple):
     mass: np.ndarray  # (N,)
     position: np.ndarray  # (N, D)
     velocity: np.ndarray  # (N, D)
-    period: float  # an orbital period, or a crossing time
+    period: float | None = None  # where it is known better than `period_of` can tell
     G: float = 1.0
 
 
@@ -51,11 +53,14 @@ def _energies(mass: np.ndarray, position: np.ndarray, velocity: np.ndarray) -> t
     return float(0.5 * (mass[:, None] * velocity**2).sum()), float(potential)
 
 
-def _crossing_time(mass: np.ndarray, position: np.ndarray, velocity: np.ndarray, G: float = 1.0) -> float:
-    """G M^2.5 / (2 |E|)^1.5."""
-    K, U = _energies(mass, position, velocity)
-    E = abs(K + G * U) or abs(G * U)
-    return float(G * mass.sum() ** 2.5 / (2 * E) ** 1.5)
+def period_of(particle: ParticleTorch) -> Tensor:
+    """(B,) the orbital period of two bound bodies, else the crossing time G M^2.5 / (2 |E|)^1.5."""
+    mass, E = tree_sum(particle.mass, 1), particle.total_energy()
+    heaviest = particle.mass.topk(2, dim=1).values
+    axis = particle.G * heaviest.prod(1) / (2 * E.abs())
+    orbit = 2 * math.pi * torch.sqrt(axis**3 / (particle.G * mass))
+    crossing = particle.G * mass**2.5 / (2 * E.abs()) ** 1.5
+    return torch.where((particle.mask.sum(1) == 2) & (E < 0) & (axis > 0), orbit, crossing)
 
 
 def two_body(e: float, q: float, a: float, anomaly: float, G: float, dim: int, rotation: np.ndarray | None = None) -> Bodies:
@@ -152,7 +157,7 @@ def random(n: int = 3, dim: int = 3, seed: int = 0) -> Bodies:
     position, velocity = _recentred(mass, rng.normal(size=(n, dim)), rng.normal(size=(n, dim)))
     K, U = _energies(mass, position, velocity)
     velocity *= math.sqrt(rng.uniform(0.2, 0.5) * -U / K)
-    return Bodies(mass, position, velocity, _crossing_time(mass, position, velocity))
+    return Bodies(mass, position, velocity)
 
 
 def agekyan(x: float = 0.2, y: float = 0.5) -> Bodies:
@@ -161,7 +166,7 @@ def agekyan(x: float = 0.2, y: float = 0.5) -> Bodies:
         raise InitialConditionError(f"agekyan: x = {x}, y = {y} must satisfy x >= 0, y > 0 and (x + 1/2)^2 + y^2 <= 1.")
     mass = np.ones(3)
     position, velocity = _recentred(mass, np.array([[-0.5, 0.0], [0.5, 0.0], [x, y]]), np.zeros((3, 2)))
-    return Bodies(mass, position, velocity, _crossing_time(mass, position, velocity))
+    return Bodies(mass, position, velocity)
 
 
 def file(path: str) -> Bodies:
@@ -180,7 +185,7 @@ def file(path: str) -> Bodies:
         raise InitialConditionError(f"{path}: found {len(rows)} body; gravity needs at least 2 rows.")
     dim = (rows.shape[1] - 1) // 2
     mass, position, velocity = rows[:, 0], rows[:, 1 : 1 + dim], rows[:, 1 + dim :]
-    return Bodies(mass, position, velocity, math.nan)
+    return Bodies(mass, position, velocity)
 
 
 MAKERS: dict[str, Callable[..., Bodies]] = {
@@ -216,7 +221,9 @@ def as_problem(systems: Sequence[Bodies], config: Config, dtype: torch.dtype, de
     particle = ParticleTorch.stack(particles)
     if outer is not None:
         particle.set_external_field(outer)
-    periods = [s.period if math.isfinite(s.period) else _crossing_time(s.mass, s.position, s.velocity, G) for s in systems]
+    periods = [
+        measured if s.period is None else s.period for s, measured in zip(systems, period_of(particle).tolist(), strict=True)
+    ]
     return Problem(particle, max(periods))
 
 

@@ -37,20 +37,13 @@ def angular_momentum_scale(p: ParticleTorch) -> Tensor:
 
 def field_power(p: ParticleTorch) -> Tensor:
     """(B,) sum of m dPhi/dt: the rate at which a time-dependent outer field changes the energy."""
-    field = p.external_field
-    if field is None or not getattr(field, "time_dependent", True):
-        return torch.zeros_like(p.time)
-    with torch.enable_grad():
-        t = p.time.detach().requires_grad_(True)
-        x = p.position.detach()
-        energy = tree_sum(p.mass.detach() * torch.where(p.mask, field.potential(x, t), 0.0), 1)
-        (power,) = torch.autograd.grad(energy.sum(), t, allow_unused=True)
-    return torch.zeros_like(t) if power is None else power.detach()
+    return p.field_power()
 
 
 def field_work(before: ParticleTorch, after: ParticleTorch) -> Tensor:
-    """(B,) energy that the field put in over one step, by the trapezoid rule: third order per step, as the step itself."""
-    return 0.5 * (after.time - before.time).detach() * (field_power(before) + field_power(after))
+    """(B,) energy that the field put in during the steps that led from one state to the other, to the order of the steps."""
+    put_in = torch.zeros_like(after.time) if after._work is None else after._work
+    return put_in if before._work is None else put_in - before._work
 
 
 def roundoff_floor(p: ParticleTorch) -> Tensor:

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -32,8 +33,10 @@ class ParticleTorch:
     softening: Tensor  # (B,)
     G: float = 1.0
     external_field: ExternalField | None = None
-    # (what it was computed from, its version, result): FSAL, so that a step costs one force pass and not two
-    _forces: tuple[Tensor, int, Forces] | None = dataclasses.field(default=None, repr=False)
+    # (what it was computed from, the versions of that and of the result, result): FSAL, so that a step costs one force pass
+    _forces: tuple[tuple[Any, ...], tuple[int, ...], Forces] | None = dataclasses.field(default=None, repr=False)
+    # (B,) energy that a time-dependent outer field put in during the steps that led here; None: no step yet
+    _work: Tensor | None = dataclasses.field(default=None, repr=False)
 
     # ---- making one -------------------------------------------------------------------------------------------------
     @classmethod
@@ -55,7 +58,8 @@ class ParticleTorch:
         """The door: promote shapes and precision once, and refuse what cannot be simulated.
 
         position, velocity: (N, D) or (B, N, D). mass: a number, (N,) per body, (B, N), or (B, 1) per system. dt, time,
-        softening: a number or (B,). Everything becomes `dtype` (float64), whatever it came as.
+        softening: a number or (B,). Everything becomes `dtype` (float64), whatever it came as, and is copied: a later change
+        of the caller's arrays does not reach the particle. Gradients do flow back to tensors.
         """
         position = _as_tensor("position", position, dtype, device)
         velocity = _as_tensor("velocity", velocity, dtype, position.device)
@@ -63,7 +67,7 @@ class ParticleTorch:
             position, velocity = position.unsqueeze(0), velocity.unsqueeze(0) if velocity.ndim == 2 else velocity
         if position.ndim != 3 or position.shape[-1] not in (2, 3):
             raise InitialConditionError(
-                f"position has shape {tuple(position.shape)}; it must be (bodies, axes) or (systems, bodies, axes), 2 or 3 axes."
+                f"position has shape {tuple(position.shape)}, not (bodies, axes) or (systems, bodies, axes) with 2 or 3 axes."
             )
         if velocity.shape != position.shape:
             raise InitialConditionError(
@@ -74,14 +78,14 @@ class ParticleTorch:
         if mask is None:
             mask = torch.ones(B, N, dtype=torch.bool, device=position.device)
         else:
-            mask = torch.as_tensor(mask, dtype=torch.bool, device=position.device).expand(B, N)
+            mask = _expand("mask", _as_tensor("mask", mask, torch.bool, position.device), (B, N))
             position, velocity = (torch.where(mask.unsqueeze(-1), x, 0.0) for x in (position, velocity))
             mass = torch.where(mask, mass, 0.0)
         dt, time, softening = (
             _expand(name, _as_tensor(name, value, dtype, position.device), (B,))
             for name, value in (("dt", dt), ("time", time), ("softening", softening))
         )
-        particle = cls(mass, position, velocity, mask, dt, time, softening, float(G))
+        particle = cls(*(x.clone() for x in (mass, position, velocity, mask, dt, time, softening)), G=float(G))
         _refuse_impossible(particle)
         return particle if external_field is None else particle.set_external_field(external_field)
 
@@ -145,7 +149,7 @@ class ParticleTorch:
         if getattr(field, "G", self.G) != self.G:
             raise InitialConditionError(f"the external field has G = {field.G}, the bodies G = {self.G}; give both the same.")  # type: ignore[union-attr]
         self.external_field = field
-        self._forces = None
+        self._forces = self._work = None
         if field is not None:
             _refuse_nonfinite(self.get_acceleration(), "acceleration by the external field")
         return self
@@ -168,14 +172,27 @@ class ParticleTorch:
         return self.mask.sum(-1).to(self.position.dtype)
 
     # ---- forces and energy ------------------------------------------------------------------------------------------
+    def _inputs(self) -> tuple[Any, ...]:
+        """What the forces depend on."""
+        return self.position, self.mass, self.mask, self.softening, self.G
+
     def _remember(self, result: Forces) -> None:
-        self._forces = (self.position, self.position._version, result)
+        versions = _versions(*self._inputs()[:-1], *result)
+        self._forces = None if versions is None else (self._inputs(), versions, result)
 
     def _known_forces(self) -> Forces | None:
+        """The forces remembered, if nothing they depend on was replaced or written to since, nor they themselves."""
         if self._forces is None:
             return None
-        position, version, result = self._forces
-        return result if position is self.position and version == position._version else None
+        inputs, versions, result = self._forces
+        now = self._inputs()
+        if now[-1] != inputs[-1] or any(a is not b for a, b in zip(now[:-1], inputs[:-1], strict=True)):
+            return None
+        if versions != _versions(*now[:-1], *result):
+            return None
+        # computed under no_grad, wanted in a graph: taking them would cut the gradient off
+        cut = torch.is_grad_enabled() and not result.acceleration.requires_grad and any(x.requires_grad for x in now[:-1])
+        return None if cut else result
 
     def _self_gravity(self) -> Forces:
         known = self._known_forces()
@@ -184,11 +201,22 @@ class ParticleTorch:
             self._remember(known)
         return known
 
+    @property
+    def _field_moves(self) -> bool:
+        return self.external_field is not None and getattr(self.external_field, "time_dependent", True)
+
+    def _outer_positions(self) -> Tensor:
+        """Positions to ask the outer field at: absent bodies stand where a present one is, not in a pole of the field."""
+        first = self.mask.to(torch.uint8).argmax(1)
+        somewhere = self.position[torch.arange(len(self), device=first.device), first].unsqueeze(1)
+        return torch.where(self.mask.unsqueeze(-1), self.position, somewhere)
+
     def get_acceleration(self) -> Tensor:
         """(B, N, D), self-gravity and outer field at this state's own time."""
         acceleration = self._self_gravity().acceleration
         if self.external_field is not None:
-            acceleration = acceleration + self.external_field.acceleration(self.position, self.time) * self.mask.unsqueeze(-1)
+            outer = self.external_field.acceleration(self._outer_positions(), self.time)
+            acceleration = acceleration + torch.where(self.mask.unsqueeze(-1), outer, 0.0)
         return acceleration
 
     def kinetic_energy(self) -> Tensor:
@@ -199,9 +227,26 @@ class ParticleTorch:
         """(B,), self-gravity and outer field."""
         energy = 0.5 * tree_sum(self.mass * self._self_gravity().potential, 1)
         if self.external_field is not None:
-            outer = torch.where(self.mask, self.external_field.potential(self.position, self.time), 0.0)
-            energy = energy + tree_sum(self.mass * outer, 1)
+            outer = self.external_field.potential(self._outer_positions(), self.time)
+            energy = energy + tree_sum(self.mass * torch.where(self.mask, outer, 0.0), 1)
         return energy
+
+    def field_power(self) -> Tensor:
+        """(B,) sum of m dPhi/dt: the rate at which a time-dependent outer field changes the energy; no graph behind it."""
+        field = self.external_field
+        if field is None or not self._field_moves:
+            return torch.zeros_like(self.time)
+        # every body as a system with a time of its own: the sum over bodies is ours, not the one that autograd makes
+        x = self._outer_positions().detach().flatten(0, 1).unsqueeze(1)
+        with torch.enable_grad():
+            t = self.time.detach().repeat_interleave(self.mask.shape[1]).requires_grad_(True)
+            potential = field.potential(x, t)
+            if not potential.requires_grad:
+                return torch.zeros_like(self.time)
+            (rate,) = torch.autograd.grad(potential.sum(), t, allow_unused=True)
+        if rate is None:
+            return torch.zeros_like(self.time)
+        return tree_sum(self.mass.detach() * torch.where(self.mask, rate.view_as(self.mask), 0.0), 1)
 
     def total_energy(self) -> Tensor:
         """(B,) kinetic and potential energy."""
@@ -229,8 +274,16 @@ class ParticleTorch:
             else _expand("dt", _as_tensor("dt", dt, self.position.dtype, self.position.device), (len(self),))
         )
         half = 0.5 * step
-        advanced = self.kick(half).drift(step).kick(half)
-        return dataclasses.replace(advanced, dt=step)
+        kicked = self.kick(half)
+        advanced = kicked.drift(step).kick(half)
+        return dataclasses.replace(advanced, dt=step, _work=kicked._work_over(step))
+
+    def _work_over(self, step: Tensor) -> Tensor | None:
+        """Work of the field, that of a drift by `step` included: the same in both directions, so compositions keep their order."""
+        if not self._field_moves:
+            return None
+        done = step.detach() * self.drift(0.5 * step.detach()).field_power()
+        return done if self._work is None else self._work + done
 
     evolve_batch = evolve
 
@@ -240,11 +293,18 @@ _TENSORS = ("mass", "position", "velocity", "mask", "dt", "time", "softening")
 
 def _as_tensor(name: str, value: Any, dtype: torch.dtype, device: Any) -> Tensor:
     try:
-        return torch.as_tensor(value, dtype=dtype, device=device)
+        # NumPy takes what torch does not: read-only and reversed arrays, lists of arrays
+        known = value if isinstance(value, Tensor) else np.array(value, dtype=bool if dtype is torch.bool else np.float64)
+        return torch.as_tensor(known, dtype=dtype, device=device)
     except (TypeError, ValueError, RuntimeError):
         raise InitialConditionError(
             f"{name} must be numbers in a regular array, got {type(value).__name__} {str(value)[:60]}."
         ) from None
+
+
+def _versions(*tensors: Tensor) -> tuple[int, ...] | None:
+    """How often each was written to; None if that is not counted (inference mode)."""
+    return None if any(x.is_inference() for x in tensors) else tuple(x._version for x in tensors)
 
 
 def _expand(name: str, value: Tensor, shape: tuple[int, ...]) -> Tensor:

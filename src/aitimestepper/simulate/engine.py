@@ -29,6 +29,7 @@ from ..physics.particle import ParticleTorch
 
 OK, MAX_STEPS, NON_FINITE, STUCK = "ok", "max_steps", "non_finite", "stuck"
 DEFAULT_MAX_STEPS = 10_000_000
+DEFAULT_TOL = 1e-6
 
 
 @dataclass(frozen=True)
@@ -85,7 +86,7 @@ def simulate(
     t_end: float | None = None,
     steps: int | None = None,
     criterion: AbstractStepCriterion | None = None,
-    tol: float = 1e-6,
+    tol: float = DEFAULT_TOL,
     integrator: str = "auto",
     external_field: ExternalField | None = None,
     max_steps: int | None = None,

@@ -130,7 +130,7 @@ def _at_retry_cap(
             f"max_retrain_steps = {config.max_retrain_steps} retrains were not enough for system {int(pending[worst])} "
             f"at t = {here.time[worst].item():.6g} (x = {_short(here.position[worst])}, v = {_short(here.velocity[worst])}): "
             f"relative energy error {rel_dE[worst].item():.3e} at dt = {dt[worst].item():.3e}, "
-            f"energy_threshold {config.energy_threshold:g}; raise max_retrain_steps or lr, or set retry_fallback to shrink or drop."
+            f"energy_threshold {config.energy_threshold:g}; raise max_retrain_steps or lr, or set retry_fallback to shrink."
         )
     if config.retry_fallback == "drop":
         done.active[pending] = False

@@ -13,8 +13,8 @@ from ..physics.invariants import relative_error
 
 # Errors outside this range (round-off; overflow; not a number) count as its ends: the logarithm stays finite.
 SMALLEST_ERROR, LARGEST_ERROR = 1e-30, 1e30
-# How far outside the band a step may count, in e-folds of error. A failing step pulls at least MIN_FAILING, a timid one at
-# most MAX_TIMID: no crowd of timid samples outweighs the failing one that it sits beside in a minibatch.
+# How far outside the band a step may count, in e-folds of error. A failing step counts at least MIN_FAILING, a timid one at
+# most MAX_TIMID: errors of 1e-14 are 18 e-folds below the band and would outshout every failing step in the mean.
 MIN_FAILING, MAX_FAILING, MAX_TIMID = 0.5, 8.0, 0.25
 ESTIMATE_WEIGHT = 0.01  # of the network's own error estimate in the total loss
 

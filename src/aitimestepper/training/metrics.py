@@ -75,7 +75,6 @@ class WandbRecorder(Recorder):
             dir=str(folder),
             config=config.as_wandb_dict(),
             settings=settings,
-            mode=mode,
         )
 
     def record(self, metrics: Mapping[str, Any]) -> None:

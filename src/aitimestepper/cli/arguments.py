@@ -1,0 +1,219 @@
+"""Flags, made from the fields of Config; TOML and checkpoints underneath them."""
+
+from __future__ import annotations
+
+import argparse
+import dataclasses
+import types
+import typing
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, NoReturn
+
+from .._version import __version__
+from ..config import Config, field_sections, field_types, load_toml
+from ..errors import ConfigError, UserError, nearest_name_hint
+
+# the sections of settings that a command takes as flags; a TOML file may hold more
+SECTIONS = {
+    "train": ("training", "network", "physics", "initial conditions", "run"),
+    "simulate": ("simulation", "physics", "initial conditions", "run"),
+    "both": ("training", "network", "physics", "initial conditions", "run", "simulation"),
+}
+# flags that only one command has a use for
+ONLY = {"report": ("both",), "wandb": ("train", "both"), "model": ("simulate",), "criterion": ("simulate",)}
+
+DESCRIPTION = """\
+A learned time stepper for gravitational N-body simulation: train a network that chooses the step, simulate with it."""
+
+EPILOG = {
+    "": """\
+examples:
+  aitimestepper train --ic kepler --num-orbits 32 --epochs 50 --steps-per-epoch 20 --save-name first
+  aitimestepper simulate --model first --ic kepler:e=0.8 --movie orbit.mp4
+  aitimestepper simulate --criterion freefall:eta=0.02 --symmetrized --ic burrau --t-end 60
+  aitimestepper both --config examples/quickstart.toml
+  aitimestepper simulate --list-ic
+
+Settings come from the defaults, then from --config FILE.toml (shared ones at its top, [train] and [simulate] tables over
+them), then from flags. `aitimestepper train --help` lists them all.""",
+    "train": """\
+examples:
+  aitimestepper train --ic kepler --num-orbits 64 --e-max 0.95 --epochs 100 --steps-per-epoch 20 --lr 1e-3 --save-name orbits
+  aitimestepper train --ic random:n=3 --num-orbits 32 --feature-type rich --save-name three
+  aitimestepper train --resume orbits --epochs 200
+
+Each epoch first collects steps_per_epoch accepted steps of every system: a step whose energy error is above
+energy_threshold is rejected and the network learns from it until it passes (Part 1). Then it learns from random minibatches
+of these steps until a whole one passes (Part 2). Checkpoints, metrics.jsonl and config.toml go to OUT_DIR/SAVE_NAME.""",
+    "simulate": """\
+examples:
+  aitimestepper simulate --model orbits --ic kepler:e=0.9,q=0.1 --t-end 100 --json
+  aitimestepper simulate --model runs/orbits/model_epoch_0100.pt --symmetrized --movie run.mp4
+  aitimestepper simulate --criterion boekholt:eta=0.02 --symmetrized --integrator order6 --ic figure8
+  aitimestepper simulate --ic file:bodies.txt --t-end 10 --tol 1e-5
+
+A model brings its own features, integrator, precision, physics and initial conditions; flags override the last two. Without
+a model and without a criterion, --tol picks a symmetrized EnergyBudget step. Prints a JSON summary.""",
+    "both": """\
+example:
+  aitimestepper both --config examples/quickstart.toml --report
+
+Trains, then simulates with the network just trained. --report compares it with classical steps.""",
+}
+
+
+@dataclass(frozen=True)
+class Request:
+    """What the user asked for."""
+
+    command: str
+    settings: dict[str, Any]  # from TOML, then flags; what neither names is not in it
+    flags: dict[str, Any]  # from flags alone
+    resume: str | None = None
+    overwrite: bool = False
+    json: bool = False
+    quiet: bool = False
+    listing: str | None = None  # "ic" or "criteria"
+
+
+class _Parser(argparse.ArgumentParser):
+    """argparse with errors of one sentence, raised instead of printed with the whole usage."""
+
+    def error(self, message: str) -> NoReturn:
+        if "invalid choice: '" in message and self.prog == "aitimestepper":
+            word = message.partition("invalid choice: '")[2].partition("'")[0]
+            raise ConfigError(f"unknown command {word!r}: {nearest_name_hint(word, SECTIONS)}")
+        raise UserError(f"{message}; see {self.prog} --help")
+
+
+def parse(argv: Sequence[str]) -> Request:
+    """Arguments to a request; `--help` and `--version` leave from here."""
+    parser = build_parser()
+    known, unknown = parser.parse_known_args(list(argv))
+    values = vars(known)
+    if unknown:
+        _refuse_unknown(unknown, values["command"])
+    command = values.pop("command")
+    config_file = values.pop("config", None)
+    special = {k: values.pop(k) for k in ("resume", "overwrite", "json", "quiet", "listing") if k in values}
+    settings = load_toml(config_file, command) if config_file else {}
+    return Request(command, {**settings, **values}, values, **special)
+
+
+def build_parser() -> argparse.ArgumentParser:
+    """The parser of all commands."""
+    parser = _Parser(
+        prog="aitimestepper",
+        description=DESCRIPTION,
+        epilog=EPILOG[""],
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+        allow_abbrev=False,
+    )
+    parser.add_argument("--version", action="version", version=f"aitimestepper {__version__}")
+    commands = parser.add_subparsers(dest="command", required=True, metavar="{train,simulate,both}")
+    for name, words in (
+        ("train", "train a network in two phases"),
+        ("simulate", "run a simulation with a network or a classical step"),
+        ("both", "train, then simulate with the result"),
+    ):
+        sub = commands.add_parser(
+            name,
+            help=words,
+            description=f"{words[0].upper()}{words[1:]}.",
+            epilog=EPILOG[name],
+            formatter_class=argparse.RawDescriptionHelpFormatter,
+            allow_abbrev=False,
+            argument_default=argparse.SUPPRESS,
+        )
+        _add_command_flags(sub, name)
+        _add_settings(sub, name)
+    return parser
+
+
+def _add_command_flags(parser: argparse.ArgumentParser, command: str) -> None:
+    group = parser.add_argument_group("this command")
+    group.add_argument("--config", metavar="FILE.toml", help="settings from a TOML file; flags override it")
+    group.add_argument("--json", action="store_true", help="print one JSON object and nothing else on standard output")
+    group.add_argument("--quiet", action="store_true", help="no progress")
+    listing = group.add_mutually_exclusive_group()
+    listing.add_argument("--list-ic", dest="listing", action="store_const", const="ic", help="list the initial conditions")
+    listing.add_argument("--list-criteria", dest="listing", action="store_const", const="criteria", help="list the criteria")
+    if command != "simulate":
+        group.add_argument("--overwrite", action="store_true", help="start a run anew where one of this name exists")
+    if command == "train":
+        group.add_argument("--resume", metavar="RUN", help="continue a run, to the same bits as if it had not stopped")
+
+
+def _add_settings(parser: argparse.ArgumentParser, command: str) -> None:
+    groups: dict[str, Any] = {}
+    sections, kinds = field_sections(), field_types()
+    for f in dataclasses.fields(Config):
+        section = sections[f.name]
+        if section not in SECTIONS[command] or command not in ONLY.get(f.name, (command,)):
+            continue
+        if section not in groups:
+            groups[section] = parser.add_argument_group(section)
+        _add_setting(groups[section], f, kinds[f.name])
+
+
+def _add_setting(group: Any, f: dataclasses.Field[Any], kind: Any) -> None:
+    flag = "--" + f.name.replace("_", "-")
+    flags = [flag, "--duration"] if f.name == "t_end" else [flag]
+    default = "none" if f.default is None else " ".join(map(str, f.default)) if isinstance(f.default, tuple) else f.default
+    help_text = f"{f.metadata['help']} (default: {default})".replace("%", "%%")
+    if kind is bool:
+        group.add_argument(*flags, dest=f.name, action=argparse.BooleanOptionalAction, help=help_text)
+        return
+    extra: dict[str, Any] = {"nargs": "+"} if typing.get_origin(kind) is tuple else {}
+    choices = f.metadata.get("choices")
+    metavar = "{" + ",".join(choices) + "}" if choices else f.name.upper()
+    group.add_argument(*flags, dest=f.name, type=_converter(kind), metavar=metavar, help=help_text, **extra)
+
+
+def _converter(kind: Any) -> Callable[[str], Any]:
+    """How to read a flag of this type; `none` stands for None where that is allowed."""
+    optional = isinstance(kind, types.UnionType)
+    inner = next((k for k in typing.get_args(kind) if k is not types.NoneType), kind)
+    base: Callable[[str], Any] = int if inner in (int, tuple) or typing.get_origin(kind) is tuple else inner
+
+    def convert(text: str) -> Any:
+        return None if optional and text.lower() == "none" else base(text)
+
+    convert.__name__ = {int: "whole number", float: "number"}.get(base, "text")  # type: ignore[call-overload]
+    return convert
+
+
+def _refuse_unknown(unknown: Sequence[str], command: str) -> NoReturn:
+    word = unknown[0].partition("=")[0]
+    if not word.startswith("--"):
+        raise ConfigError(
+            f"unexpected argument {word!r}; settings are given as --name value, see aitimestepper {command} --help"
+        )
+    sections = field_sections()
+    known = ["--" + n.replace("_", "-") for n in sections]
+    name = word[2:].replace("-", "_")
+    if name in sections:
+        others = [c for c, s in SECTIONS.items() if sections[name] in s and c in ONLY.get(name, (c,))]
+        raise ConfigError(f"{word} is a setting of {' and '.join(others)}, not of {command}.")
+    extra = ["--config", "--json", "--quiet", "--duration", "--list-ic", "--list-criteria"]
+    raise ConfigError(f"unknown flag {word}: {nearest_name_hint(word, [*known, *extra])}")
+
+
+def to_toml(values: dict[str, Any]) -> str:
+    """Flat settings as TOML; what is None is left out, as TOML has no word for it."""
+
+    def text(value: Any) -> str:
+        if isinstance(value, bool):
+            return "true" if value else "false"
+        if isinstance(value, str):
+            return '"' + value.replace("\\", "\\\\").replace('"', '\\"') + '"'
+        return str(value)
+
+    return "".join(f"{key} = {text(value)}\n" for key, value in values.items() if value is not None)
+
+
+def run_folder(config: Config) -> Path:
+    """Where the outputs of a named run go."""
+    return Path(config.out_dir) / str(config.save_name)

@@ -1,0 +1,97 @@
+"""What the three commands print and return."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from typing import Any
+
+from rich.console import Console
+from rich.table import Table
+
+from ..config import Config
+from ..criteria.catalogue import CRITERIA
+from ..io.checkpoints import find_checkpoint, load_checkpoint
+from ..io.initial import MAKERS
+from ..simulate.engine import OK, SimulationResult
+from ..specs import describe
+from . import simulation, training
+from .arguments import Request
+
+EXIT_NOT_OK = 1  # the simulation ran, but some system did not reach its end
+
+
+def train(request: Request) -> int:
+    """`aitimestepper train`."""
+    folder, _, done = training.train_run(request)
+    summary = {k: done[k] for k in ("epochs_completed", "total_time", "convergence_rate", "final_metrics")}
+    if request.json:
+        _print_json({"run": str(folder), **summary})
+        return 0
+    last = done["final_metrics"]
+    print(
+        f"trained {done['epochs_completed']} epochs in {done['total_time']:.1f} s; Part 2 converged in {done['convergence_rate']:.0%}"
+    )
+    if last:
+        print(
+            f"last epoch: accepted {last['part1/acceptance_rate']:.1%} of the steps tried, mean dt {last['part1/mean_dt']:.3e}, "
+            f"energy error a step {last['part1/mean_energy_error']:.1e}, Part 2 pass rate {last['part2/final_pass_rate']:.1%}"
+        )
+    print(f"run: {folder}\nnext: aitimestepper simulate --model {folder}")
+    return 0
+
+
+def simulate(request: Request) -> int:
+    """`aitimestepper simulate`."""
+    config, checkpoint = simulation.settings_for(request)
+    problem = simulation.problem_for(config, request.settings, checkpoint)
+    result, _ = simulation.run(config, request, simulation.criterion_for(config, checkpoint), problem)
+    return _report_simulation(result, config)
+
+
+def both(request: Request) -> int:
+    """`aitimestepper both`."""
+    folder, config, done = training.train_run(request)
+    checkpoint = load_checkpoint(find_checkpoint(folder))
+    given = {"ic": config.ic} if config.num_orbits == 1 else {}
+    problem = simulation.problem_for(config, given, checkpoint)
+    criterion = simulation.criterion_for(config, checkpoint)
+    result, track = simulation.run(config, request, criterion, problem)
+    if config.report:
+        from .reporting import write_run_report
+
+        path = write_run_report(folder, config, checkpoint, problem, result, track, request)
+        if not request.json:
+            print(f"report: {path}")
+    return _report_simulation(result, config, {"run": str(folder), "training_time": done["total_time"]})
+
+
+def listing(request: Request) -> int:
+    """`--list-ic`, `--list-criteria`."""
+    rows = describe(MAKERS if request.listing == "ic" else CRITERIA)
+    if request.json:
+        _print_json(dict(rows))
+        return 0
+    table = Table("write", "what it is", box=None, header_style="bold")
+    for how, what in rows:
+        table.add_row(how, what)
+    Console(width=None if Console().is_terminal else 160).print(table)
+    return 0
+
+
+COMMANDS: dict[str, Callable[[Request], int]] = {"train": train, "simulate": simulate, "both": both}
+
+
+def run_command(request: Request) -> int:
+    """The command, or the list that was asked for instead."""
+    return listing(request) if request.listing else COMMANDS[request.command](request)
+
+
+def _report_simulation(result: SimulationResult, config: Config, more: dict[str, Any] | None = None) -> int:
+    extra = {"movie": config.movie} if config.movie else {}
+    _print_json({**(more or {}), **result.summary(), **extra})
+    return 0 if all(s == OK for s in result.status) else EXIT_NOT_OK
+
+
+def _print_json(content: dict[str, Any]) -> None:
+    print(json.dumps(content, indent=2, allow_nan=False))

@@ -1,0 +1,100 @@
+"""Progress on the terminal: bars on stderr when it is a terminal, nothing otherwise."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from typing import Any
+
+from rich.console import Console
+from rich.progress import (
+    BarColumn,
+    MofNCompleteColumn,
+    Progress,
+    SpinnerColumn,
+    TextColumn,
+    TimeElapsedColumn,
+    TimeRemainingColumn,
+)
+from torch import Tensor
+
+from ..physics.particle import ParticleTorch
+from ..training.metrics import Recorder
+
+
+def _bars(quiet: bool, *columns: Any) -> Progress:
+    console = Console(stderr=True)
+    disable = quiet or not (console.is_terminal and sys.stderr.isatty())
+    return Progress(
+        SpinnerColumn(), *columns, TimeElapsedColumn(), TimeRemainingColumn(), console=console, disable=disable, transient=True
+    )
+
+
+class TrainingProgress(Recorder):
+    """Epoch, acceptance rate, retrains, Part 2 pass rate, dt, time left."""
+
+    def __init__(self, first: int, epochs: int, steps_per_epoch: int, quiet: bool) -> None:
+        self._bars = _bars(
+            quiet,
+            TextColumn("{task.description}"),
+            BarColumn(bar_width=24),
+            MofNCompleteColumn(),
+            TextColumn("{task.fields[words]}"),
+        )
+        self.steps_per_epoch = steps_per_epoch
+        self._epochs = self._bars.add_task("epoch", total=epochs, completed=first - 1, words="")
+        self._steps = self._bars.add_task("  Part 1", total=steps_per_epoch, words="")
+        self._bars.start()
+
+    def collecting(self, epoch: int, step: int, retrains: int) -> None:
+        """Part 1 moves on; during long retrains only the count changes."""
+        self._bars.update(self._steps, completed=step, words=f"retrains {retrains}" if retrains else "")
+
+    def record(self, metrics: Mapping[str, Any]) -> None:
+        """An epoch has ended."""
+        words = (
+            f"accepted {metrics['part1/acceptance_rate']:.0%}  retrains {metrics['part1/mean_retrain_iterations']:.2g} "
+            f"(max {metrics['part1/max_retrain_iterations']})  Part 2 {metrics['part2/final_pass_rate']:.0%} "
+            f"in {metrics['part2/iterations']}  dt {metrics['part1/mean_dt']:.2e}"
+        )
+        self._bars.update(self._epochs, completed=metrics["epoch"], words=words)
+        self._bars.update(self._steps, completed=0, words="")
+
+    def close(self) -> None:
+        """Take the bars away."""
+        self._bars.stop()
+
+
+class SimulationProgress:
+    """An observer for `simulate`: time reached, dt, energy error so far."""
+
+    def __init__(self, t_start: float, t_end: float | None, steps: int | None, quiet: bool) -> None:
+        self._bars = _bars(quiet, TextColumn("simulating"), BarColumn(bar_width=32), TextColumn("{task.fields[words]}"))
+        self._t_start, self._t_end, self._count, self._worst = t_start, t_end, 0, 0.0
+        self._task = self._bars.add_task("", total=1.0 if t_end is not None else steps, words="")
+        self._bars.start()
+
+    def __call__(self, before: ParticleTorch, after: ParticleTorch, error: Tensor, running: Tensor) -> None:
+        """Look every 50 steps: looking costs as much as a tenth of a step."""
+        self._count += 1
+        if self._bars.disable or self._count % 50:
+            return
+        t = float(after.time.min())
+        self._worst = max(self._worst, float(error.max()))
+        done = self._count if self._t_end is None else (t - self._t_start) / max(self._t_end - self._t_start, 1e-300)
+        words = f"t = {t:.6g}  step {self._count}  dt {float(after.dt.min()):.2e}  energy error {self._worst:.1e}"
+        self._bars.update(self._task, completed=done, words=words)
+
+    def close(self) -> None:
+        """Take the bar away."""
+        self._bars.stop()
+
+
+@contextmanager
+def task(words: str, quiet: bool) -> Iterator[Any]:
+    """A bar for other long work; yields `progress(done, total)`."""
+    bars = _bars(quiet, TextColumn(words), BarColumn(bar_width=32), MofNCompleteColumn())
+    with bars:
+        number = bars.add_task("")
+        yield lambda done, total: bars.update(number, completed=done, total=total)

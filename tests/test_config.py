@@ -1,0 +1,117 @@
+import dataclasses
+import json
+import math
+
+import pytest
+
+from aitimestepper import Config
+from aitimestepper.config import field_sections, load_toml
+from aitimestepper.errors import ConfigError
+
+CONTRACT = {
+    "epochs": 1000,
+    "steps_per_epoch": 1,
+    "energy_threshold": 2e-4,
+    "replay_steps": 1000,
+    "replay_batch_size": 512,
+    "min_replay_size": 2,
+    "max_retrain_steps": None,
+    "E_lower": 1e-6,
+    "E_upper": 1e-4,
+    "history_len": 0,
+    "feature_type": "delta_mag",
+    "lr": 1e-4,
+    "weight_decay": 1e-2,
+    "dtype": "float64",
+    "device": "auto",
+    "num_orbits": 1,
+    "seed": None,
+    "save_name": None,
+    "epoch_start": "initial",
+    "checkpoint_interval": 10,
+}
+
+
+def test_fixed_defaults():
+    """Contract 4."""
+    assert {k: getattr(Config(), k) for k in CONTRACT} == CONTRACT
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "words"),
+    [
+        ("energy_threshold", 0, "energy_threshold = 0.0 must be > 0"),
+        ("energy_threshold", -1e-4, "energy_threshold = -0.0001 must be > 0"),
+        ("energy_threshold", math.nan, "energy_threshold = nan must be a finite number"),
+        ("steps_per_epoch", 0, "steps_per_epoch = 0 must be >= 1"),
+        ("epochs", 0, "epochs = 0 must be >= 1"),
+        ("epochs", 2.5, "epochs = 2.5 must be a whole number"),
+        ("epochs", True, "epochs = True must be a whole number"),
+        ("lr", "fast", "lr = 'fast' must be a number"),
+        ("dropout", 1.0, "dropout = 1.0 must be >= 0 and < 1"),
+        ("feature_type", "basik", "feature_type = 'basik' .*did you mean 'basic'"),
+        ("layers", [], "layers = \\[\\] must be one or more whole numbers"),
+        ("layers", [64, 0], "layers = 0 must be >= 1"),
+        ("E_lower", 1e-3, "E_lower = 0.001 must be below E_upper = 0.0001"),
+    ],
+)
+def test_a_value_out_of_range_names_field_value_and_range(name, value, words):
+    """CONF-01 ... CONF-03."""
+    with pytest.raises(ConfigError, match=words):
+        Config.from_dict({name: value})
+
+
+def test_an_unknown_key_names_the_nearest():
+    with pytest.raises(ConfigError, match="unknown setting 'energy_treshold': did you mean 'energy_threshold'"):
+        Config.from_dict({"energy_treshold": 1e-3})
+
+
+def test_frozen_and_round_trip():
+    config = Config(layers=(200, 1000, 1000, 200), seed=4, t_end=3)
+    with pytest.raises(dataclasses.FrozenInstanceError):
+        config.lr = 1.0  # type: ignore[misc]
+    assert Config.from_dict(json.loads(json.dumps(config.to_dict()))) == config
+    assert config.t_end == 3.0
+    assert isinstance(config.t_end, float)
+    flat = config.as_wandb_dict()
+    assert flat["layers"] == "200-1000-1000-200"
+    assert set(flat) == set(config.to_dict())
+
+
+def test_every_setting_has_a_help_text_and_a_section():
+    for f in dataclasses.fields(Config):
+        assert len(f.metadata["help"]) > 10, f.name
+        assert field_sections()[f.name], f.name
+
+
+def test_toml_shared_then_the_table_of_the_command(tmp_path):
+    path = tmp_path / "c.toml"
+    path.write_text("softening = 0.1\nlr = 1e-3\n[train]\nlr = 2e-3\nepochs = 7\n[simulate]\nt_end = 5\n")
+    assert load_toml(path, "train") == {"softening": 0.1, "lr": 2e-3, "epochs": 7}
+    assert load_toml(path, "simulate") == {"softening": 0.1, "lr": 1e-3, "t_end": 5}
+    assert load_toml(path, "both") == {"softening": 0.1, "lr": 2e-3, "epochs": 7, "t_end": 5}
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        ("lr = ", "not valid TOML"),
+        ("lrr = 1", "unknown setting 'lrr': did you mean 'lr'"),
+        ("[simulate]\nepocs = 1", "unknown setting 'epocs'"),
+        ("[trian]\nlr = 1", "unknown setting 'trian'"),
+        ("train = 3", r"train = 3 must be a table: write \[train\]"),
+    ],
+)
+def test_bad_toml_is_one_sentence(tmp_path, text, words):
+    path = tmp_path / "c.toml"
+    path.write_text(text)
+    with pytest.raises(ConfigError, match=words):
+        load_toml(path, "train")
+
+
+def test_two_ways_to_say_when_to_stop_or_how_to_step_are_refused():
+    """Trap 7: a duration silently overridden by another setting."""
+    with pytest.raises(ConfigError, match="t_end = 3.0 and steps = 4"):
+        Config(t_end=3, steps=4)
+    with pytest.raises(ConfigError, match="criterion = freefall and model = x"):
+        Config(criterion="freefall", model="x")
