@@ -55,7 +55,7 @@ def retrains(units: ParticleTorch, particle: ParticleTorch, config: Config, spoi
         model.log_dt.bias += spoil / LOG_GAIN
     optimizer = torch.optim.AdamW(model.parameters(), lr=config.lr, weight_decay=config.weight_decay)
     metrics = collect_trajectory(model, particle, optimizer, config, adapter).metrics
-    return int(round(metrics["mean_retrain_iterations"] * metrics["total_steps"]))
+    return round(metrics["mean_retrain_iterations"] * metrics["total_steps"])
 
 
 def main() -> None:
@@ -80,8 +80,9 @@ def main() -> None:
             {"problem": name, "seeds": options.seeds, "min/median/p90/max": quantiles, "s": time.perf_counter() - began}
         )
         if not options.json:
+            low, middle, p90, high = quantiles
             print(
-                f"{name:28s} retrains: min {quantiles[0]:5.0f}  median {quantiles[1]:6.0f}  p90 {quantiles[2]:6.0f}  max {quantiles[3]:6.0f}   {rows[-1]['s']:.1f} s",
+                f"{name:28s} min {low:5.0f}  median {middle:5.0f}  p90 {p90:5.0f}  max {high:5.0f}   ({rows[-1]['s']:.1f} s)",
                 flush=True,
             )
     if options.json:

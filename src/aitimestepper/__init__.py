@@ -23,6 +23,8 @@ from .io.checkpoints import save_checkpoint as save_checkpoint
 from .model import FullyConnectedNN as FullyConnectedNN
 from .physics.external import PointMassTidalField as PointMassTidalField
 from .physics.particle import ParticleTorch as ParticleTorch
+from .simulate.engine import SimulationResult as SimulationResult
+from .simulate.engine import simulate as simulate
 from .training.attempt import attempt_single_step as attempt_single_step
 from .training.attempt import check_energy_threshold as check_energy_threshold
 from .training.collection import collect_trajectory as collect_trajectory

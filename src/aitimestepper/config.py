@@ -70,7 +70,7 @@ class Config:
     # physics
     G: float = _setting(1.0, "gravitational constant", above=0)
     softening: float = _setting(0.0, "softening length (Plummer)", least=0)
-    integrator: str = _setting("leapfrog", "symmetric composition that takes the step", choices=INTEGRATORS)
+    integrator: str = _setting("leapfrog", "symmetric composition that takes the step (simulate with --tol alone: the cheapest)", choices=INTEGRATORS)
     dt_ceiling: float = _setting(0.2, "largest learned dt, in units of the system's shortest dynamical time", above=0)
     external_field: str | None = _setting(None, "outer field, such as tidal:M=1000,R0=20 or tidal:M=1000,R0=20,period=60")
     # initial conditions
@@ -207,10 +207,7 @@ def _check_range(name: str, value: Any, limits: Mapping[str, Any]) -> None:
 
 
 def load_toml(path: str | Path, command: str) -> dict[str, Any]:
-    """Settings for `command` from a TOML file: shared ones at the top, `[train]` or `[simulate]` over them.
-
-    `both` takes the two tables together.
-    """
+    """Settings for `command` (train or simulate) from a TOML file: shared ones at the top, its own table over them."""
     try:
         with open(path, "rb") as f:
             content = tomllib.load(f)
@@ -224,6 +221,6 @@ def load_toml(path: str | Path, command: str) -> dict[str, Any]:
         if not isinstance(table, dict):
             raise ConfigError(f"{path}: {name} = {table!r} must be a table: write [{name}] above its settings.")
         Config.from_dict({**content, **table})  # also the table that this command does not use must be right
-        if command in (name, "both"):
+        if command == name:
             values.update(table)
     return values

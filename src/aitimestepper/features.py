@@ -91,11 +91,18 @@ class _Statistics(NamedTuple):
 
 
 def _statistics(x: Tensor, present: Tensor) -> _Statistics:
-    """Mean, max, min and rms of non-negative x over its last axis, where `present`."""
-    n = present.sum(-1).to(x.dtype)
+    """Mean, max, min and rms of non-negative x over all axes but the first, where `present`."""
+    axes = tuple(range(1, x.ndim))
+
+    def total(y: Tensor) -> Tensor:
+        for _ in axes:  # one axis after the other: absent bodies are at the end of each, not of all pairs in a row
+            y = tree_sum(y, -1)
+        return y
+
+    n = present.sum(axes).to(x.dtype)
     kept = torch.where(present, x, 0.0)
-    low = torch.where(present, x, torch.inf).amin(-1)
-    return _Statistics(tree_sum(kept, -1) / n, kept.amax(-1), low, torch.sqrt(tree_sum(kept * kept, -1) / n))
+    low = torch.where(present, x, torch.inf).amin(axes)
+    return _Statistics(total(kept) / n, kept.amax(axes), low, torch.sqrt(total(kept * kept) / n))
 
 
 def _norms(x: Tensor) -> Tensor:
@@ -114,7 +121,7 @@ def describe(p: ParticleTorch, kind: str) -> Tensor:
     speed = _statistics(_norms(about_centre(p.velocity)), p.mask)
     pull = _statistics(_norms(p.get_acceleration()), p.mask)
     dx, _, real = pairs(p.position, p.mask, p.softening)
-    pair = _statistics(_norms(dx).flatten(1), real.flatten(1))
+    pair = _statistics(_norms(dx), real)
     axes = torch.full_like(total, p.position.shape[-1])
     basic = [
         p.body_count,
@@ -132,13 +139,15 @@ def describe(p: ParticleTorch, kind: str) -> Tensor:
     if kind == "basic":
         return torch.stack(basic, dim=-1)
     mass = _statistics(p.mass, p.mask)
-    deviation = torch.sqrt((mass.rms**2 - mass.mean**2).clamp_min(0))
+    deviation = _statistics((p.mass - mass.mean.unsqueeze(-1)).abs(), p.mask).rms
     more = [mass.mean, mass.min, mass.max, deviation, radius.min, radius.rms, speed.min, speed.rms, pull.min, pull.rms]
     return torch.stack([*basic, *more, pair.max, p.softening], dim=-1)
 
 
 def transition(before: ParticleTorch, after: ParticleTorch, dt: Tensor) -> Tensor:
     """(B, 10) how far positions, velocities and accelerations moved in the step `dt` (B,) between two states."""
+    size = max(before.mask.shape[1], after.mask.shape[1])
+    before, after = before.padded_to(size), after.padded_to(size)
     columns: list[Tensor] = []
     for change in (
         after.position - before.position,

@@ -51,7 +51,7 @@ class HistoryBuffer:
         """Append a state and the step taken from it (default: the particle's own dt). Nothing keeps a graph."""
         state = particle.clone_detached()
         if dt is not None:
-            state.update_dt(dt.detach())
+            state.update_dt(dt.detach().clone())
         slots, valid, pushes = self._window(state)
         if self.feature_type != "delta_mag":
             new, known = describe(state, self.feature_type), torch.ones_like(pushes, dtype=torch.bool)

@@ -20,7 +20,7 @@ def build(text: str, makers: Mapping[str, Callable[..., Any]], what: str, error:
     maker = makers[name]
     parameters = inspect.signature(maker, eval_str=True).parameters
     first = next(iter(parameters), "")
-    items = [rest] if first == "path" else [item for item in rest.split(",") if item]
+    items = [rest.removeprefix("path=")] if first == "path" and rest else [item for item in rest.split(",") if item]
     values: dict[str, Any] = {}
     for item in items:
         key, equals, value = ("", "", item) if first == "path" else item.partition("=")

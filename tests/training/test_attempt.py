@@ -76,7 +76,7 @@ def test_zero_energy_passes_only_unchanged():
 def test_dt_has_a_physical_ceiling_with_a_live_gradient(setup, scripted):
     """Trap 12: the single-step error vanishes on a circular orbit; a step of 1e6 must not be accepted there."""
     s = setup(scripted(1e6), ic="kepler:e=0")
-    advanced, dt, E0, E1 = attempt_single_step(s.model, s.particle, s.config, s.adapter)
+    _, dt, E0, E1 = attempt_single_step(s.model, s.particle, s.config, s.adapter)
     assert 0.1 < dt.item() < 0.2  # 0.2 x the fastest time, 1/sqrt(2) of 1/omega
     assert check_energy_threshold(E0, E1, 1e-6).passed
     (gradient,) = torch.autograd.grad(dt.log().sum(), s.model.log_dt)
@@ -123,7 +123,7 @@ def test_a_model_with_the_wrong_shape_or_sign_is_a_clear_error(setup):
         def forward(self, x):
             return -torch.ones(len(x), 2, dtype=D)
 
-    with pytest.raises(ValueError, match="dt = -0.99.*positive"):
+    with pytest.raises(ValueError, match=r"dt = -0.99.*positive"):
         attempt_single_step(Negative(), s.particle, s.config, s.adapter)
 
 

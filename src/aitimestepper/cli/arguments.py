@@ -69,8 +69,8 @@ class Request:
     """What the user asked for."""
 
     command: str
-    settings: dict[str, Any]  # from TOML, then flags; what neither names is not in it
-    flags: dict[str, Any]  # from flags alone
+    settings: dict[str, Any]  # from TOML, then flags; what neither names is not in it. Of `both`: for the training
+    simulation: dict[str, Any]  # the same for the simulation
     resume: str | None = None
     overwrite: bool = False
     json: bool = False
@@ -98,8 +98,8 @@ def parse(argv: Sequence[str]) -> Request:
     command = values.pop("command")
     config_file = values.pop("config", None)
     special = {k: values.pop(k) for k in ("resume", "overwrite", "json", "quiet", "listing") if k in values}
-    settings = load_toml(config_file, command) if config_file else {}
-    return Request(command, {**settings, **values}, values, **special)
+    train, simulate = ({**(load_toml(config_file, c) if config_file else {}), **values} for c in ("train", "simulate"))
+    return Request(command, simulate if command == "simulate" else train, simulate, **special)
 
 
 def build_parser() -> argparse.ArgumentParser:

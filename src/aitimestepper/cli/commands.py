@@ -11,7 +11,6 @@ from rich.table import Table
 
 from ..config import Config
 from ..criteria.catalogue import CRITERIA
-from ..io.checkpoints import find_checkpoint, load_checkpoint
 from ..io.initial import MAKERS
 from ..simulate.engine import OK, SimulationResult
 from ..specs import describe
@@ -29,12 +28,11 @@ def train(request: Request) -> int:
         _print_json({"run": str(folder), **summary})
         return 0
     last = done["final_metrics"]
-    print(
-        f"trained {done['epochs_completed']} epochs in {done['total_time']:.1f} s; Part 2 converged in {done['convergence_rate']:.0%}"
-    )
+    converged = f"Part 2 converged in {done['convergence_rate']:.0%} of them"
+    print(f"trained {done['epochs_completed']} epochs in {done['total_time']:.1f} s; {converged}")
     if last:
         print(
-            f"last epoch: accepted {last['part1/acceptance_rate']:.1%} of the steps tried, mean dt {last['part1/mean_dt']:.3e}, "
+            f"last epoch: {last['part1/acceptance_rate']:.1%} of steps accepted, mean dt {last['part1/mean_dt']:.3e}, "
             f"energy error a step {last['part1/mean_energy_error']:.1e}, Part 2 pass rate {last['part2/final_pass_rate']:.1%}"
         )
     print(f"run: {folder}\nnext: aitimestepper simulate --model {folder}")
@@ -43,27 +41,21 @@ def train(request: Request) -> int:
 
 def simulate(request: Request) -> int:
     """`aitimestepper simulate`."""
-    config, checkpoint = simulation.settings_for(request)
-    problem = simulation.problem_for(config, request.settings, checkpoint)
-    result, _ = simulation.run(config, request, simulation.criterion_for(config, checkpoint), problem)
+    config, result, _ = simulation.run(request.simulation, request.quiet or request.json)
     return _report_simulation(result, config)
 
 
 def both(request: Request) -> int:
     """`aitimestepper both`."""
-    folder, config, done = training.train_run(request)
-    checkpoint = load_checkpoint(find_checkpoint(folder))
-    given = {"ic": config.ic} if config.num_orbits == 1 else {}
-    problem = simulation.problem_for(config, given, checkpoint)
-    criterion = simulation.criterion_for(config, checkpoint)
-    result, track = simulation.run(config, request, criterion, problem)
+    folder, _, done = training.train_run(request)
+    given = {**request.simulation, "model": str(folder)}
+    config, result, recorder = simulation.run(given, request.quiet or request.json)
+    more = {"run": str(folder), "training_time": done["total_time"]}
     if config.report:
         from .reporting import write_run_report
 
-        path = write_run_report(folder, config, checkpoint, problem, result, track, request)
-        if not request.json:
-            print(f"report: {path}")
-    return _report_simulation(result, config, {"run": str(folder), "training_time": done["total_time"]})
+        more["report"] = str(write_run_report(folder, given, result, recorder.track(), request.quiet or request.json))
+    return _report_simulation(result, config, more)
 
 
 def listing(request: Request) -> int:

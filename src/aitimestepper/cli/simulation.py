@@ -10,7 +10,7 @@ import torch
 from ..config import Config, field_sections
 from ..criteria.base import AbstractStepCriterion, Symmetrized
 from ..criteria.catalogue import criterion_from
-from ..criteria.classical import EnergyBudget
+from ..criteria.classical import EnergyBudget, cheapest_integrator
 from ..criteria.learned import LearnedStep, resolve_device, torch_dtype
 from ..errors import CheckpointError, ConfigError
 from ..io.checkpoints import Checkpoint, field_from, find_checkpoint, load_checkpoint
@@ -18,7 +18,6 @@ from ..io.initial import Problem, make_problem, period_of
 from ..physics.particle import ParticleTorch
 from ..simulate.engine import DEFAULT_TOL, SimulationResult, simulate
 from ..simulate.record import Track, TrackRecorder
-from .arguments import Request
 from .progress import SimulationProgress, task
 
 PERIODS = 10  # how long a run lasts when nothing else is said
@@ -26,9 +25,8 @@ PERIODS = 10  # how long a run lasts when nothing else is said
 FROM_CHECKPOINT = ("training", "network", "physics", "initial conditions")
 
 
-def settings_for(request: Request) -> tuple[Config, Checkpoint | None]:
-    """Defaults, under the checkpoint of `model`, under TOML, under flags."""
-    given = dict(request.settings)
+def settings_for(given: dict[str, Any]) -> tuple[Config, Checkpoint | None]:
+    """Defaults, under the checkpoint of `model`, under what was given."""
     if given.get("model") is None:
         return Config.from_dict(given), None
     checkpoint = load_checkpoint(find_checkpoint(given["model"], Config.from_dict(given).out_dir))
@@ -61,23 +59,28 @@ def problem_for(config: Config, given: dict[str, Any], checkpoint: Checkpoint | 
     return Problem(particle, float(period_of(particle).max()))
 
 
-def criterion_for(config: Config, checkpoint: Checkpoint | None) -> AbstractStepCriterion:
-    """The network, the criterion named, or the default one for `tol`; symmetrized if asked for."""
+def criterion_for(config: Config, given: dict[str, Any], checkpoint: Checkpoint | None) -> AbstractStepCriterion:
+    """The network, the criterion named, or the default one for `tol` with the cheapest order; symmetrized if asked for."""
     if checkpoint is not None:
         made: AbstractStepCriterion = LearnedStep.from_checkpoint(checkpoint, config.tol, config.device)
     elif config.criterion is not None:
-        extra = {"integrator": config.integrator, **({"tol": config.tol} if config.tol is not None else {})}
+        extra: dict[str, Any] = {"integrator": config.integrator, **({} if config.tol is None else {"tol": config.tol})}
         made = criterion_from(config.criterion, **extra)
     else:
-        return Symmetrized(EnergyBudget(DEFAULT_TOL if config.tol is None else config.tol, config.integrator))
+        tol = DEFAULT_TOL if config.tol is None else config.tol
+        return Symmetrized(EnergyBudget(tol, given.get("integrator") or cheapest_integrator(tol)))
     return Symmetrized(made) if config.symmetrized else made
 
 
-def run(config: Config, request: Request, criterion: AbstractStepCriterion, problem: Problem) -> tuple[SimulationResult, Track]:
-    """Simulate with progress, and write the movie if one was asked for."""
-    quiet = request.quiet or request.json
+def run(given: dict[str, Any], quiet: bool) -> tuple[Config, SimulationResult, TrackRecorder]:
+    """Simulate as `given`, with progress, and write the movie if one was asked for."""
+    config, checkpoint = settings_for(given)
+    problem = problem_for(config, given, checkpoint)
+    criterion = criterion_for(config, given, checkpoint)
+    if config.movie is not None:
+        check_movie_path(Path(config.movie))  # before the run, not after hours of it
     t0 = float(problem.particle.time.max())
-    t_end = config.t_end if config.steps is not None or config.t_end is not None else t0 + PERIODS * problem.period
+    t_end = end_time(config, problem)
     recorder = TrackRecorder()
     progress = SimulationProgress(t0, t_end, config.steps, quiet)
 
@@ -91,7 +94,7 @@ def run(config: Config, request: Request, criterion: AbstractStepCriterion, prob
             t_end=t_end,
             steps=config.steps,
             criterion=criterion,
-            integrator=criterion.integrator if isinstance(criterion, LearnedStep) else config.integrator,
+            integrator=criterion.integrator if config.criterion is None else config.integrator,
             max_steps=config.max_steps,
             dt_min=config.dt_min,
             dt_max=config.dt_max,
@@ -101,7 +104,14 @@ def run(config: Config, request: Request, criterion: AbstractStepCriterion, prob
         progress.close()
     if config.movie is not None:
         write_movie(config, recorder.track(), quiet)
-    return result, recorder.track()
+    return config, result, recorder
+
+
+def end_time(config: Config, problem: Problem) -> float | None:
+    """When the run ends, unless it counts steps: as said, or after ten periods."""
+    if config.t_end is not None or config.steps is not None:
+        return config.t_end
+    return float(problem.particle.time.max()) + PERIODS * problem.period
 
 
 def write_movie(config: Config, track: Track, quiet: bool) -> None:
@@ -110,3 +120,11 @@ def write_movie(config: Config, track: Track, quiet: bool) -> None:
 
     with task("drawing the movie", quiet) as progress:
         write(track, Path(str(config.movie)), seconds=config.movie_seconds, title=config.ic, progress=progress)
+
+
+def check_movie_path(path: Path) -> None:
+    """Refuse early what could not be written late."""
+    if path.suffix.lower() != ".mp4":
+        raise ConfigError(f"movie = {path} must end in .mp4.")
+    if not path.resolve().parent.is_dir():
+        raise ConfigError(f"movie = {path}: there is no folder {path.parent}; make it first.")

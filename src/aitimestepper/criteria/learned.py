@@ -121,7 +121,9 @@ class ModelAdapter:
         is the same factor in dt), where a clamp would cut it off. Why a ceiling at all: the energy error of one leapfrog
         step vanishes on a circular orbit whatever dt is, so the error band alone asks for ever larger steps there.
         """
-        output = model(observation.features)
+        parameter = next(model.parameters(), None)  # any network will do, also one of another precision than the bodies
+        features = observation.features
+        output = model(features if parameter is None else features.to(parameter.dtype))
         if output.shape != (len(observation.features), 2):
             raise ConfigError(f"the model returned shape {tuple(output.shape)}; it must map features (B, F) to (B, 2).")
         dt = output[:, 0] + MIN_DT
@@ -139,8 +141,9 @@ class ModelAdapter:
         return Prediction(dt, output[:, 1], at_ceiling)
 
     def predict_dt(self, model: nn.Module, particle: ParticleTorch, history_buffer: HistoryBuffer | None = None) -> Tensor:
-        """(B,) the step for this state."""
-        return self.predict(model, self.observe(particle, history_buffer)).dt
+        """(B,) the step for this state, in the graph of the parameters; the same each time, whatever mode the model is in."""
+        with judging(model):
+            return self.predict(model, self.observe(particle, history_buffer)).dt
 
 
 class LearnedStep(AbstractStepCriterion):

@@ -6,8 +6,11 @@ returns bodies and a period: ten of them is how long a simulation lasts when not
 
 from __future__ import annotations
 
+import io
 import math
+import zipfile
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -30,7 +33,7 @@ class Bodies(NamedTuple):
     position: np.ndarray  # (N, D)
     velocity: np.ndarray  # (N, D)
     period: float | None = None  # where it is known better than `period_of` can tell
-    G: float = 1.0
+    G: float | None = 1.0  # what the velocities are made for; None: for whatever the settings say
 
 
 class Problem(NamedTuple):
@@ -185,7 +188,7 @@ def file(path: str) -> Bodies:
         raise InitialConditionError(f"{path}: found {len(rows)} body; gravity needs at least 2 rows.")
     dim = (rows.shape[1] - 1) // 2
     mass, position, velocity = rows[:, 0], rows[:, 1 : 1 + dim], rows[:, 1 + dim :]
-    return Bodies(mass, position, velocity)
+    return Bodies(mass, position, velocity, G=None)
 
 
 MAKERS: dict[str, Callable[..., Bodies]] = {
@@ -208,22 +211,27 @@ def make_problem(config: Config, dtype: torch.dtype = torch.float64, device: tor
 
 
 def as_problem(systems: Sequence[Bodies], config: Config, dtype: torch.dtype, device: torch.device | str = "cpu") -> Problem:
-    """Arrays to one batch, with softening, G and the outer field."""
+    """Arrays to one batch, with softening, G and the outer field.
+
+    A problem made for another G than that of the settings is the same one in another unit of time.
+    """
     outer = field_from(config)
     G = config.G
-    own = {s.G for s in systems} - {1.0}
+    own = {s.G for s in systems if s.G is not None} - {1.0}
     if own and G == 1.0:
         G = own.pop()
+    faster = [1.0 if s.G is None else math.sqrt(G / s.G) for s in systems]
     particles = [
-        ParticleTorch.from_tensors(s.mass, s.position, s.velocity, softening=config.softening, G=G, dtype=dtype, device=device)
-        for s in systems
+        ParticleTorch.from_tensors(
+            s.mass, s.position, s.velocity * speed, softening=config.softening, G=G, dtype=dtype, device=device
+        )
+        for s, speed in zip(systems, faster, strict=True)
     ]
     particle = ParticleTorch.stack(particles)
     if outer is not None:
         particle.set_external_field(outer)
-    periods = [
-        measured if s.period is None else s.period for s, measured in zip(systems, period_of(particle).tolist(), strict=True)
-    ]
+    measured = period_of(particle).tolist()
+    periods = [m if s.period is None else s.period / f for s, m, f in zip(systems, measured, faster, strict=True)]
     return Problem(particle, max(periods))
 
 
@@ -235,8 +243,8 @@ def _system(config: Config, number: int) -> Bodies:
         made: Bodies = build(config.ic, MAKERS, "initial conditions", InitialConditionError, **extra)
         return made
     if name == "kepler":
-        base: Bodies = build(config.ic, MAKERS, "initial conditions", InitialConditionError, **extra)
-        return _sampled_orbit(config, number, base.position.shape[1], "e=" in given and given)
+        family: _Family = build(config.ic, {"kepler": _Family}, "initial conditions", InitialConditionError)
+        return _sampled_orbit(config, number, family)
     if name in ("plummer", "random"):
         first = _seed_in(given, config)
         rest = ",".join(item for item in given.split(",") if item and not item.startswith("seed="))
@@ -254,18 +262,30 @@ def _seed_in(given: str, config: Config) -> int:
     return config.seed or 0
 
 
-def _sampled_orbit(config: Config, number: int, dim: int, given: object) -> Bodies:
+@dataclass(frozen=True)
+class _Family:
+    """What `ic = kepler:...` may say of a batch: e and q are sampled."""
+
+    e: float | None = None
+    q: float | None = None
+    a: float = 1.0
+    dim: int = 2
+
+
+def _sampled_orbit(config: Config, number: int, family: _Family) -> Bodies:
     """A two-body orbit with random eccentricity, mass ratio and phase (and orientation in 3D) from a stream of its own."""
-    if given:
-        raise ConfigError(
-            f"ic = {config.ic!r} fixes e, but num_orbits = {config.num_orbits} samples it: give --e-min and --e-max instead."
-        )
+    for name, value in (("e", family.e), ("q", family.q)):
+        if value is not None:
+            raise ConfigError(
+                f"ic = {config.ic!r} fixes {name}, but num_orbits = {config.num_orbits} samples it: "
+                f"give --{name}-min and --{name}-max instead."
+            )
     rng = np.random.default_rng([config.seed or 0, number])
     e = rng.uniform(config.e_min, config.e_max)
     q = math.exp(rng.uniform(math.log(config.q_min), math.log(config.q_max)))
     mean_anomaly = rng.uniform(0, 2 * math.pi)
-    rotation = np.linalg.qr(rng.normal(size=(3, 3)))[0] if dim == 3 else None
-    return two_body(e, q, 1.0, _eccentric_anomaly(mean_anomaly, e), config.G, dim, rotation)
+    rotation = np.linalg.qr(rng.normal(size=(3, 3)))[0] if family.dim == 3 else None
+    return two_body(e, q, family.a, _eccentric_anomaly(mean_anomaly, e), config.G, family.dim, rotation)
 
 
 def _eccentric_anomaly(M: float, e: float) -> float:
@@ -300,11 +320,17 @@ def _plummer_speeds(rng: np.random.Generator, n: int) -> np.ndarray:
 def _read_rows(path: Path) -> np.ndarray:
     try:
         if path.suffix == ".npy":
-            return np.asarray(np.load(path, allow_pickle=False), dtype=np.float64)
+            content = np.load(io.BytesIO(path.read_bytes()), allow_pickle=False)
+            if not isinstance(content, np.ndarray):
+                content.close()
+                raise TypeError("it is an archive of several arrays, save one with numpy.save")
+            if np.iscomplexobj(content):
+                raise TypeError("its numbers are complex")
+            return content.astype(np.float64)
         lines = [line.partition("#")[0].replace(",", " ").split() for line in path.read_text().splitlines()]
     except OSError as error:
         raise InitialConditionError(f"cannot read the initial conditions {path}: {error.strerror}.") from None
-    except (ValueError, EOFError, TypeError) as error:
+    except (ValueError, EOFError, TypeError, zipfile.BadZipFile) as error:
         raise InitialConditionError(f"{path} is not an array of numbers: {str(error).splitlines()[0]}") from None
     rows = [line for line in lines if line]
     if not rows:

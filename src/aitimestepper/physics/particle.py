@@ -85,7 +85,8 @@ class ParticleTorch:
             _expand(name, _as_tensor(name, value, dtype, position.device), (B,))
             for name, value in (("dt", dt), ("time", time), ("softening", softening))
         )
-        particle = cls(*(x.clone() for x in (mass, position, velocity, mask, dt, time, softening)), G=float(G))
+        mass, position, velocity, mask = mass.clone(), position.clone(), velocity.clone(), mask.clone()
+        particle = cls(mass, position, velocity, mask, dt.clone(), time.clone(), softening.clone(), float(G))
         _refuse_impossible(particle)
         return particle if external_field is None else particle.set_external_field(external_field)
 
@@ -101,16 +102,19 @@ class ParticleTorch:
             ):
                 raise InitialConditionError("systems of one batch must share the number of axes, G and the external field.")
         N = max(p.position.shape[1] for p in particles)
+        grown = [p.padded_to(N) for p in particles]
+        return first._with({name: torch.cat([getattr(p, name) for p in grown]) for name in _TENSORS})
 
-        def padded(name: str) -> Tensor:
-            def grow(x: Tensor) -> Tensor:
-                if x.ndim == 1 or x.shape[1] == N:
-                    return x
-                return torch.cat([x, x.new_zeros(x.shape[0], N - x.shape[1], *x.shape[2:])], dim=1)
+    def padded_to(self, bodies: int) -> ParticleTorch:
+        """With absent bodies appended, up to so many in all."""
+        more = bodies - self.mask.shape[1]
+        if more == 0:
+            return self
 
-            return torch.cat([grow(getattr(p, name)) for p in particles])
+        def grow(x: Tensor) -> Tensor:
+            return x if x.ndim == 1 else torch.cat([x, x.new_zeros(x.shape[0], more, *x.shape[2:])], dim=1)
 
-        return first._with({name: padded(name) for name in _TENSORS})
+        return self._with({name: grow(x) for name, x in self.tensors().items()})
 
     def clone_detached(self) -> ParticleTorch:
         """An independent copy with no graph behind it; forces already known come along."""
@@ -149,7 +153,7 @@ class ParticleTorch:
         if getattr(field, "G", self.G) != self.G:
             raise InitialConditionError(f"the external field has G = {field.G}, the bodies G = {self.G}; give both the same.")  # type: ignore[union-attr]
         self.external_field = field
-        self._forces = self._work = None
+        self._work = None
         if field is not None:
             _refuse_nonfinite(self.get_acceleration(), "acceleration by the external field")
         return self
@@ -279,7 +283,7 @@ class ParticleTorch:
         return dataclasses.replace(advanced, dt=step, _work=kicked._work_over(step))
 
     def _work_over(self, step: Tensor) -> Tensor | None:
-        """Work of the field, that of a drift by `step` included: the same in both directions, so compositions keep their order."""
+        """Work of the field, a drift by `step` included: met halfway, so that compositions keep their order."""
         if not self._field_moves:
             return None
         done = step.detach() * self.drift(0.5 * step.detach()).field_power()

@@ -13,7 +13,7 @@ from torch import Tensor
 
 from ..config import INTEGRATORS
 from ..criteria.base import AbstractStepCriterion, Limited, Symmetrized, select_memory
-from ..criteria.classical import EnergyBudget
+from ..criteria.classical import EnergyBudget, cheapest_integrator
 from ..errors import ConfigError, InitialConditionError, nearest_name_hint
 from ..integrators import COMPOSITIONS, step
 from ..physics.external import ExternalField
@@ -96,13 +96,15 @@ def simulate(
 ) -> SimulationResult:
     """Advance every system to `t_end` (reached exactly) or by `steps` steps.
 
-    `particle`: a `ParticleTorch`, or anything with mass, position and velocity arrays. `criterion` chooses the steps;
+    `particle`: a `ParticleTorch`, or anything with mass, position and velocity arrays (G and softening count if it has
+    them). `criterion` chooses the steps;
     without one, `tol` picks the default, a symmetrized `EnergyBudget(tol)`. `integrator="auto"` is the one that the
-    criterion is made for. `max_steps` is only a safety limit and shows in the status.
+    criterion is made for, or the cheapest for `tol`. `max_steps` is only a safety limit and shows in the status.
     """
     began = clock.perf_counter()
     start = _as_particle(particle, external_field)
-    criterion = criterion if criterion is not None else Symmetrized(EnergyBudget(tol))
+    if criterion is None:
+        criterion = Symmetrized(EnergyBudget(tol, cheapest_integrator(tol) if integrator == "auto" else integrator))
     if dt_min is not None or dt_max is not None:
         criterion = Limited(criterion, dt_min, dt_max)
     integrator = _integrator_name(integrator, criterion)
@@ -155,7 +157,7 @@ class _Run:
         remaining = self.t_end - self.state.time
         last = dt >= remaining
         taken = torch.where(last, remaining, dt)
-        bad = ~torch.isfinite(taken) | (taken <= 0)
+        bad = ~torch.isfinite(taken) | (taken < 0)
         stuck = ~bad & ~last & (self.state.time + taken == self.state.time)
         if (bad | stuck).any():
             self._leave(bad | stuck, NON_FINITE, stuck)
@@ -248,7 +250,8 @@ def _as_particle(particle: Any, external_field: ExternalField | None) -> Particl
             raise InitialConditionError(
                 f"simulate needs mass, position and velocity arrays; {type(particle).__name__} lacks some."
             ) from None
-        start = ParticleTorch.from_tensors(*arrays)
+        units = {name: getattr(particle, name) for name in ("G", "softening") if getattr(particle, name, None) is not None}
+        start = ParticleTorch.from_tensors(*arrays, **units)
     return start if external_field is None else start.set_external_field(external_field)
 
 

@@ -1,0 +1,77 @@
+"""Frames to MP4 through the ffmpeg that comes with imageio-ffmpeg; nothing has to be installed by hand."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import subprocess
+import tempfile
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import IO, Any
+
+from ..errors import UserError
+
+NEEDS_EXTRA = "movies need the extra: pip install 'aitimestepper[report]'"
+
+
+def ffmpeg_program() -> str:
+    """Path of the packaged ffmpeg."""
+    try:
+        import imageio_ffmpeg
+
+        return str(imageio_ffmpeg.get_ffmpeg_exe())
+    except (ImportError, RuntimeError):  # the package, or its binary for this platform, is not there
+        raise UserError(NEEDS_EXTRA) from None
+
+
+@contextlib.contextmanager
+def encoding(path: Path, width: int, height: int, fps: int) -> Iterator[Callable[[Any], Any]]:
+    """Yields `send(frame)`, frame: RGBA bytes. The movie takes its name only when it is complete.
+
+    H.264 in yuv420p, the one pixel format that every player takes; it halves the colour, hence the even sizes.
+    """
+    program = ffmpeg_program()
+    if width % 2 or height % 2:
+        raise ValueError(f"a movie of {width} x {height} pixels: both must be even.")
+    partial = path.with_name(f"{path.name}.{os.getpid()}.partial")
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryFile() as complaints:
+            command = _command(program, partial, width, height, fps)
+            process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.DEVNULL, stderr=complaints)
+            stdin = process.stdin
+            assert stdin is not None
+            try:
+                yield stdin.write
+                stdin.close()
+            except BrokenPipeError:
+                pass  # it ended before it read everything: its exit status and last words say why
+            except BaseException:
+                process.kill()
+                raise
+            finally:
+                with contextlib.suppress(BrokenPipeError):
+                    stdin.close()
+                process.wait()
+            if process.returncode != 0:
+                raise UserError(_failure(path, complaints))
+        os.replace(partial, path)
+    except OSError as error:
+        raise UserError(f"cannot write {path}: {error.strerror or error}; what was there before is untouched.") from None
+    finally:
+        with contextlib.suppress(OSError):  # there is none, or not even its folder: that error has been told
+            partial.unlink()
+
+
+def _command(program: str, out: Path, width: int, height: int, fps: int) -> list[str]:
+    source = f"-f rawvideo -pix_fmt rgba -s {width}x{height} -r {fps} -i pipe:0"
+    made = "-an -c:v libx264 -preset veryfast -crf 20 -pix_fmt yuv420p -movflags +faststart -f mp4"
+    return [program, "-y", "-loglevel", "error", *source.split(), *made.split(), f"file:{out}"]
+
+
+def _failure(path: Path, complaints: IO[bytes]) -> str:
+    complaints.seek(0)
+    lines = complaints.read().decode(errors="replace").split("\n")
+    reason = next((line.strip() for line in reversed(lines) if line.strip()), "ffmpeg stopped")
+    return f"cannot write {path}: {reason}; what was there before is untouched."

@@ -1,0 +1,153 @@
+"""The report of a run: one HTML file that needs nothing else, and the overview picture beside it."""
+
+from __future__ import annotations
+
+import base64
+import html
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from .._version import __version__
+from ..errors import UserError
+from ..io.files import write_atomically
+from ..simulate.record import Track
+from .compare import Curve
+from .cost import cost_table
+from .figures import overview_figure, steps_figure, training_figure, work_precision_figure
+from .style import png_bytes
+from .template import PAGE, STYLE
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+MOVIE_LIMIT = 20_000_000  # bytes; a longer movie stays a file beside the page
+WHAT = ("ic", "num_orbits", "epochs", "steps_per_epoch", "energy_threshold", "feature_type", "history_len", "layers",
+        "integrator", "softening", "t_end", "steps", "seed")  # fmt: skip
+KEY_FIGURES = {
+    "status": "status",
+    "time": "end time",
+    "steps": "steps",
+    "force_evaluations": "force evaluations",
+    "max_energy_error": "largest relative energy error",
+    "final_energy_error": "relative energy error at the end",
+    "momentum_error": "momentum error",
+    "angular_momentum_error": "angular momentum error",
+    "dt_min": "smallest dt",
+    "dt_max": "largest dt",
+    "criterion": "step criterion",
+    "integrator": "integrator",
+    "wall_time": "wall time, seconds",
+}
+
+
+def write_report(
+    folder: Path,
+    *,
+    title: str,
+    settings: Mapping[str, Any],
+    training_records: Sequence[Mapping[str, Any]],
+    curves: Sequence[Curve],
+    tracks: Mapping[str, Track],
+    summary: Mapping[str, Any],
+    movie: Path | None = None,
+) -> Path:
+    """Write folder/report.html and folder/report.png; returns the path of the page.
+
+    `settings` of the run by name; `training_records` as in metrics.jsonl; `curves` and `tracks` of the comparison, the
+    learned one first among the tracks; `summary` of the simulation. What is empty is left out.
+    """
+    folder = Path(folder)
+    main = {k: settings[k] for k in WHAT if settings.get(k) is not None}
+    everything = f"<details><summary>{len(settings)} settings</summary>{_pairs(settings)}</details>"
+    sections = [_section("What was run", _pairs(main))]
+    if summary:
+        sections.append(_section("Key figures of the simulation", _pairs(_key_figures(summary))))
+    if curves:
+        sections.append(_section("Cost at equal error", cost_table(curves)))
+        sections.append(_section("Error against cost", _image(work_precision_figure(curves), "energy error against cost")))
+    if tracks:
+        sections.append(_section("Steps along the run", _image(steps_figure(tracks), "orbit, time step, energy error")))
+    if training_records:
+        figure = training_figure(training_records, settings.get("energy_threshold"))
+        sections.append(_section("Training", _image(figure, "training metrics over the epochs")))
+    if movie is not None:
+        sections.append(_section("Movie", _movie(Path(movie), folder)))
+    sections.append(_section("All settings", everything))
+    picture = _overview(curves, tracks, training_records)
+    if picture is not None:
+        write_atomically(folder / "report.png", png_bytes(picture))
+    page = PAGE.format(style=STYLE, title=html.escape(title), body="\n".join(sections), version=__version__)
+    path = folder / "report.html"
+    write_atomically(path, page.encode())
+    return path
+
+
+def _overview(curves: Sequence[Curve], tracks: Mapping[str, Track], records: Sequence[Mapping[str, Any]]) -> Figure | None:
+    """The picture beside the page, of what there is."""
+    if curves and tracks:
+        return overview_figure(curves, tracks)
+    if curves:
+        return work_precision_figure(curves)
+    if tracks:
+        return steps_figure(tracks)
+    return training_figure(records) if records else None
+
+
+# ---- pieces of the page ----------------------------------------------------------------------------------------------
+def _section(title: str, body: str) -> str:
+    return f"<section><h2>{html.escape(title)}</h2>\n{body}</section>"
+
+
+def _pairs(values: Mapping[str, Any]) -> str:
+    rows = "".join(f"<tr><th>{html.escape(str(k))}</th><td>{html.escape(_words(v))}</td></tr>\n" for k, v in values.items())
+    return f'<table class="pairs">\n{rows}</table>'
+
+
+def _words(value: Any) -> str:
+    """Numbers as a reader wants them; a float shows what it is to 6 digits."""
+    if value is None:
+        return "none"
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    if isinstance(value, float):
+        return f"{value:.6g}"
+    if isinstance(value, (list, tuple)):
+        return ", ".join(map(_words, value))
+    return str(value)
+
+
+def _key_figures(summary: Mapping[str, Any]) -> dict[str, Any]:
+    """The simulation's numbers; of a batch those of every system, the errors as the worst of them."""
+    systems = summary.get("systems")
+    if not systems:
+        return {words: summary[k] for k, words in KEY_FIGURES.items() if summary.get(k) is not None}
+    shown: dict[str, Any] = {"systems": len(systems)}
+    for key, words in KEY_FIGURES.items():
+        values = [s[key] for s in systems if s.get(key) is not None]
+        if key == "status":
+            shown[words] = ", ".join(f"{values.count(v)} {v}" for v in sorted(set(values)))
+        elif values:
+            low, high = min(values), max(values)
+            shown[words] = low if low == high else f"{_words(low)} to {_words(high)}"
+        elif summary.get(key) is not None:
+            shown[words] = summary[key]
+    return shown
+
+
+def _image(figure: Figure, what: str) -> str:
+    data = base64.b64encode(png_bytes(figure, 1.5)).decode()
+    return f'<img alt="{html.escape(what)}" src="data:image/png;base64,{data}">'
+
+
+def _movie(movie: Path, folder: Path) -> str:
+    """The movie inside the page; one too large for that is linked, by a path relative to the page where there is one."""
+    try:
+        if movie.stat().st_size <= MOVIE_LIMIT:
+            data = base64.b64encode(movie.read_bytes()).decode()
+            return f'<video controls loop muted src="data:video/mp4;base64,{data}"></video>'
+    except OSError as error:
+        raise UserError(f"cannot read the movie {movie}: {error.strerror or error}.") from None
+    near = movie.resolve().is_relative_to(folder.resolve())
+    path = movie.resolve().relative_to(folder.resolve()).as_posix() if near else movie.resolve().as_uri()
+    return f'<p><a href="{html.escape(path)}">{html.escape(movie.name)}</a></p>'

@@ -1,0 +1,76 @@
+"""The quantities of a run along time, as movies and figures show them."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from ..simulate.record import Track
+from .style import FLOOR, INK, PALETTE, log_range
+
+
+@dataclass(frozen=True)
+class Series:
+    """One quantity at the S recorded times."""
+
+    name: str
+    values: np.ndarray  # (S,)
+    colour: str
+    log: bool = True
+    lowest: float = 0.02  # share of the values that may lie below a logarithmic axis: an error passes through zero at times
+
+    @property
+    def shown(self) -> np.ndarray:
+        """(S,) what is drawn: on a logarithmic axis an error of exactly zero lies at the floor."""
+        return np.maximum(self.values, FLOOR) if self.log else self.values
+
+    @property
+    def limits(self) -> tuple[float, float]:
+        """Of the axis. Linear: at least one percent to either side, so that a conserved quantity looks conserved."""
+        if self.log:
+            low, high = log_range(self.shown, lowest=self.lowest)
+            return low, max(high, 100 * FLOOR)
+        low, high = float(self.values.min()), float(self.values.max())
+        margin = max(0.1 * (high - low), 0.01 * abs(self.values[0]), 1e-300)
+        return low - margin, high + margin
+
+    def value_at(self, now: float, time: np.ndarray) -> str:
+        """The value recorded last at time `now`, in words."""
+        value = self.values[max(0, int(np.searchsorted(time, now, side="right")) - 1)]
+        return f"{value:.1e}" if self.log and value else f"{value:.6g}"
+
+
+def shown_dt(track: Track) -> np.ndarray:
+    """(S,) the steps; one that lands on the end time is as short as it must be and says nothing, so it is left out."""
+    dt = track.dt.copy()
+    if len(dt) > 2 and dt[-1] < dt[-2]:
+        dt[-1] = dt[-2]
+    return dt
+
+
+def momentum_error(track: Track) -> np.ndarray:
+    """(S,) change of the total momentum over the sum of m |v|."""
+    return _change(track.momentum, np.linalg.norm(track.velocity, axis=-1) @ track.mass)
+
+
+def angular_momentum_error(track: Track) -> np.ndarray:
+    """(S,) change of the total angular momentum over the sum of m |x| |v|."""
+    size = np.linalg.norm(track.position, axis=-1) * np.linalg.norm(track.velocity, axis=-1)
+    return _change(track.angular_momentum, size @ track.mass)
+
+
+def _change(vector: np.ndarray, scale: np.ndarray) -> np.ndarray:
+    # as the summary of a run: over the larger of the sums at its two ends, since bodies may start at rest
+    return np.asarray(np.linalg.norm(vector - vector[0], axis=-1) / max(scale[0], scale[-1], np.finfo(float).tiny))
+
+
+def series_of(track: Track) -> list[Series]:
+    """Energy and its error, the errors of momentum and angular momentum, and dt."""
+    return [
+        Series("energy", track.energy, INK, log=False),
+        Series("relative energy error", track.energy_error, PALETTE[3]),
+        Series("momentum error", momentum_error(track), PALETTE[0]),
+        Series("angular momentum error", angular_momentum_error(track), PALETTE[4]),
+        Series("time step dt", shown_dt(track), PALETTE[1], lowest=0.0),
+    ]

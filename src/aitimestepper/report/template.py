@@ -1,0 +1,46 @@
+"""The frame of the report page; nothing in it is loaded from elsewhere."""
+
+STYLE = """
+:root { color-scheme: light dark; --ink: #1f2933; --muted: #616e7c; --line: #d9dee4;
+        --back: #fbfcfd; --card: #ffffff; --accent: #d1382c; }
+@media (prefers-color-scheme: dark) {
+  :root { --ink: #e4e8ec; --muted: #9aa5b1; --line: #3a444f; --back: #14181d; --card: #1c2228; --accent: #ff7a6b; }
+}
+* { box-sizing: border-box; }
+body { margin: 0 auto; padding: 2rem 1.2rem 4rem; max-width: 62rem; background: var(--back); color: var(--ink);
+       font: 16px/1.55 system-ui, -apple-system, "Segoe UI", Roboto, "Helvetica Neue", sans-serif; }
+h1 { font-size: 1.7rem; margin: 0 0 .2rem; overflow-wrap: anywhere; }
+h2 { font-size: 1.15rem; margin: 0 0 .7rem; }
+section { background: var(--card); border: 1px solid var(--line); border-radius: 10px;
+          padding: 1.1rem 1.3rem; margin-top: 1.2rem; overflow-x: auto; }
+ul { padding-left: 1.2rem; }
+.note, footer { color: var(--muted); font-size: .88rem; }
+table { border-collapse: collapse; font-variant-numeric: tabular-nums; }
+th, td { padding: .28rem .9rem .28rem 0; text-align: left; border-bottom: 1px solid var(--line); vertical-align: top; }
+tr:last-child th, tr:last-child td { border-bottom: 0; }
+.pairs th { font-weight: 400; color: var(--muted); white-space: nowrap; }
+.pairs td { overflow-wrap: anywhere; }
+.cost td, .cost tr:first-child th { text-align: right; }
+.cost th { font-weight: 400; }
+.learned th, .learned td { color: var(--accent); font-weight: 600; }
+img, video { display: block; width: 100%; height: auto; background: white; border-radius: 6px; }
+summary { cursor: pointer; }
+footer { margin-top: 1.5rem; }
+"""
+
+PAGE = """<!DOCTYPE html>
+<html lang="en">
+<head>
+<meta charset="utf-8">
+<meta name="viewport" content="width=device-width, initial-scale=1">
+<title>{title}</title>
+<style>{style}</style>
+</head>
+<body>
+<h1>{title}</h1>
+<p class="note">A time step for gravitational N-body simulation: what it costs, and what others cost.</p>
+{body}
+<footer>aitimestepper {version}</footer>
+</body>
+</html>
+"""

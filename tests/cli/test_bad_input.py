@@ -1,0 +1,134 @@
+"""Everything a user can get wrong: one clear sentence, exit code 2, nothing lost. Through the real command line."""
+
+import os
+import pickle
+
+import numpy as np
+import pytest
+
+GOOD = "1 0 0 0 0.5\n1 1 0 0 -0.5\n"
+FILES = {
+    "empty.txt": ("", "empty.txt is empty"),
+    "ragged.txt": ("1 0 0 0 0.5\n1 1 0\n", "rows have [3, 5] numbers"),
+    "nan.txt": ("1 0 0 0 nan\n1 1 0 0 1\n", "row 1, column 5 is nan"),
+    "words.txt": ("1 0 0 0 fast\n1 1 0 0 1\n", "words.txt: could not convert string to float"),
+    "negative.txt": ("-1 0 0 0 0.5\n1 1 0 0 -0.5\n", "masses must be 0 or more"),
+    "same.txt": ("1 0 0 0 0.5\n1 0 0 0 -0.5\n", "at the same place as another, at softening 0"),
+    "one.txt": ("1 0 0 0 0.5\n", "found 1 body; gravity needs at least 2"),
+    "dimension.txt": ("1 0 0 0.5\n1 1 0 -0.5\n", "5 numbers in 2D, 7 in 3D"),
+    "massless.txt": ("0 0 0 0 0.5\n0 1 0 0 -0.5\n", "has no mass at all"),
+}
+ARGUMENTS = [
+    ("simulate --ic file:missing.txt", "cannot read the initial conditions missing.txt: No such file"),
+    ("simulate --ic keppler", "unknown initial conditions 'keppler': did you mean 'kepler'"),
+    ("simulate --ic kepler:ee=0.5", "no argument 'ee'"),
+    ("simulate --ic kepler:e=1.5", "e = 1.5 is out of range"),
+    ("simulate --ic kepler:e=half", "e = 'half' must be a number"),
+    ("simulate --criterion frefall", "unknown criterion 'frefall': did you mean 'freefall'"),
+    ("simulate --criterion constant", "constant needs dt: write constant:dt=..."),
+    ("simulate --criterion freefall:eta=-1", "eta = -1.0 must be a positive number"),
+    ("simulate --t-end 3 --steps 5", "t_end = 3.0 and steps = 5"),
+    ("simulate --t-end -1", "t_end = -1.0 must be finite and not before the start"),
+    ("simulate --model nowhere", "there is no checkpoint or run nowhere"),
+    ("simulate --tol 0", "tol = 0.0 must be > 0"),
+    ("simulate --device cuda:7", "device = 'cuda:7' cannot be used here"),
+    ("simulate --external-field tidl:M=3", "unknown external field 'tidl': did you mean 'tidal'"),
+    ("simulate --external-field tidal:M=3", "tidal needs R0"),
+    ("simulate --movie run.avi --t-end 1", "run.avi"),
+    ("train --energy-threshold 0", "energy_threshold = 0.0 must be > 0"),
+    ("train --epochs 0", "epochs = 0 must be >= 1"),
+    ("train --epochs many", "invalid whole number value: 'many'"),
+    ("train --epochz 3", "unknown flag --epochz: did you mean '--epochs'"),
+    ("train --t-end 3", "--t-end is a setting of simulate and both, not of train"),
+    ("train --feature-type basik", "did you mean 'basic'"),
+    ("train --resume nothing", "there is no checkpoint or run nothing"),
+    ("train --config none.toml", "cannot read the configuration none.toml"),
+    ("train --ic kepler:e=0.3 --num-orbits 4", "give --e-min and --e-max"),
+    ("train --ic figure8 --num-orbits 4", "needs a family to sample from"),
+    ("trian", "unknown command 'trian': did you mean 'train'"),
+    ("", "required"),
+]
+
+
+def complains(done, words: str) -> None:
+    """One sentence on stderr, nothing on stdout, exit code 2, no traceback."""
+    assert done.returncode == 2, (done.returncode, done.stdout, done.stderr)
+    assert done.stdout == ""
+    lines = done.stderr.strip().splitlines()
+    assert len(lines) == 1, done.stderr
+    assert lines[0].startswith("aitimestepper: error: ")
+    assert words in lines[0], lines[0]
+    assert "Traceback" not in done.stderr
+
+
+@pytest.mark.parametrize("name", FILES)
+def test_initial_condition_files(command, tmp_path, name):
+    content, words = FILES[name]
+    (tmp_path / name).write_text(content)
+    complains(command("simulate", "--ic", f"file:{name}", "--t-end", "1"), words)
+    assert (tmp_path / name).read_text() == content
+
+
+@pytest.mark.parametrize(("arguments", "words"), ARGUMENTS)
+def test_arguments(command, tmp_path, arguments, words):
+    complains(command(*arguments.split()), words)
+    assert not (tmp_path / "runs").exists()  # and no empty run was left behind
+
+
+def test_coincident_bodies_are_fine_with_softening(command, tmp_path):
+    (tmp_path / "same.txt").write_text(FILES["same.txt"][0])
+    done = command(*["simulate", "--ic", "file:same.txt", "--softening", "0.1", "--steps", "5", "--json"])
+    assert done.returncode == 0, done.stderr
+
+
+def test_a_pickled_array_is_not_run(command, tmp_path):
+    class Bomb:
+        def __reduce__(self):
+            return os.mkdir, ("pwned",)
+
+    np.save(tmp_path / "bomb.npy", np.array([Bomb()], dtype=object), allow_pickle=True)
+    complains(command("simulate", "--ic", "file:bomb.npy", "--t-end", "1"), "bomb.npy is not an array of numbers")
+    (tmp_path / "bomb.pt").write_bytes(pickle.dumps({"format": Bomb()}))
+    complains(command("simulate", "--model", "bomb.pt"), "bomb.pt is not a checkpoint")
+    assert not (tmp_path / "pwned").exists()
+
+
+def test_bad_toml(command, tmp_path):
+    (tmp_path / "c.toml").write_text("[train]\nenergy_treshold = 1e-3\n")
+    complains(command(*["train", "--config", "c.toml"]), "unknown setting 'energy_treshold': did you mean 'energy_threshold'")
+
+
+def test_truncated_and_foreign_checkpoints(command, trained, tmp_path):
+    whole = (trained / "model_epoch_0003.pt").read_bytes()
+    (tmp_path / "cut.pt").write_bytes(whole[: len(whole) // 2])
+    complains(command("simulate", "--model", "cut.pt"), "cut.pt is not a checkpoint, or was cut short")
+    (tmp_path / "foreign.pt").write_text("hello")
+    complains(command("simulate", "--model", "foreign.pt"), "foreign.pt is not a checkpoint")
+
+
+def test_a_run_is_never_overwritten_by_accident(command, trained):
+    before = {p.name: p.read_bytes() for p in trained.iterdir()}
+    complains(command(*["train", "--save-name", "small", "--epochs", "1", "--ic", "kepler:e=0.1"]), "small already holds a run")
+    complains(command(*["train", "--resume", "small", "--lr", "1"]), "lr = 1.0 differs from 0.0001 of the run small")
+    complains(command(*["train", "--resume", "small", "--epochs", "1"]), "has 3 epochs already")
+    complains(command(*["simulate", "--model", "small", "--integrator", "order4"]), "was trained with leapfrog")
+    assert {p.name: p.read_bytes() for p in trained.iterdir()} == before
+
+
+def test_a_full_disk_while_saving_keeps_what_was_there(command, trained):
+    """A limit on the file size stands in for the full disk. The run can be resumed afterwards."""
+    before = {p.name: p.read_bytes() for p in trained.glob("*.pt")}
+    done = command(*["train", "--resume", "small", "--epochs", "6"], file_limit=20_000)
+    assert done.returncode == 2, done.stderr
+    assert "cannot write" in done.stderr
+    assert "Traceback" not in done.stderr
+    assert {p.name: p.read_bytes() for p in trained.glob("*.pt")} == before
+    assert not list(trained.glob("*.partial"))
+    assert command(*["train", "--resume", "small", "--epochs", "6"]).returncode == 0
+
+
+def test_a_simulation_that_breaks_off_says_so(command):
+    """Exit code 1: the question was fine, the answer is incomplete."""
+    done = command("simulate", "--criterion", "freefall:eta=0.02", "--t-end", "10", "--max-steps", "5", "--json")
+    assert done.returncode == 1
+    assert '"status": "max_steps"' in done.stdout

@@ -1,0 +1,56 @@
+"""The README says what is true: its table of settings is current, its commands and its Python run."""
+
+import re
+import shlex
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from aitimestepper.cli.arguments import parse
+from aitimestepper.config import Config, load_toml
+
+ROOT = Path(__file__).resolve().parents[1]
+README = (ROOT / "README.md").read_text(encoding="utf-8")
+BLOCKS = re.findall(r"```(\w*)\n(.*?)```", README, flags=re.S)
+COMMANDS = [line for _, block in BLOCKS for line in block.splitlines() if line.startswith("aitimestepper ")]
+
+
+def test_the_table_of_settings_is_current():
+    table = subprocess.run([sys.executable, ROOT / "docs/settings_table.py"], capture_output=True, text=True, check=True).stdout
+    assert table.strip() in README, "run: python docs/settings_table.py --write"
+
+
+def test_it_opens_with_the_two_commands():
+    first = BLOCKS[0][1]
+    assert [line.split("#")[0].strip() for line in first.splitlines()] == ["make run", "make test"]
+
+
+@pytest.mark.parametrize("line", COMMANDS)
+def test_every_command_line_is_understood(line):
+    request = parse(shlex.split(line)[1:])
+    Config.from_dict(request.settings)
+
+
+def test_there_are_five_command_lines():
+    assert len(COMMANDS) == 5
+
+
+def test_the_python_example_runs(tmp_path):
+    """Three lines, on a run made here instead of by `make run`."""
+    (code,) = [block for language, block in BLOCKS if language == "python"]
+    train = ["train", "--ic", "kepler:e=0.5", "--epochs", "1", "--feature-type", "basic", "--save-name", "quickstart"]
+    subprocess.run([sys.executable, "-m", "aitimestepper", *train], cwd=tmp_path, check=True, capture_output=True)
+    code = code.replace("t_end=60.0", "t_end=0.5") + "assert result.status == ('ok',), result.status\n"
+    subprocess.run([sys.executable, "-c", code], cwd=tmp_path, check=True)
+
+
+def test_the_quickstart_settings_are_valid():
+    for command in ("train", "simulate"):
+        Config.from_dict(load_toml(ROOT / "examples/quickstart.toml", command))
+
+
+def test_the_picture_exists():
+    for path in re.findall(r"!\[.*?\]\((.*?)\)", README):
+        assert (ROOT / path).stat().st_size > 10_000
