@@ -20,7 +20,7 @@ $(STAMP): pyproject.toml constraints.txt
 	@touch $@
 
 run: venv  ## train a small model, simulate with it, compare with classical steps, write the report
-	$(BIN)/aitimestepper both --config examples/quickstart.toml
+	$(BIN)/aitimestepper both --config examples/quickstart.toml --overwrite
 
 test: lint  ## all checks: lint, types, tests
 	$(BIN)/python -m pytest -q

@@ -117,7 +117,7 @@ def test_the_same_state_always_gives_the_same_dt(two_body, feature_type, history
     for state, memory, dt in walk(p, criterion, 4):
         for _ in range(3):
             assert torch.equal(criterion.step_size(state, memory), dt)
-            assert torch.equal(criterion.adapter.predict_dt(criterion.model, state, memory), dt)
+            assert torch.equal(criterion.adapter.predict_dt(criterion.model, state, memory.history), dt)
         assert criterion.model.training
 
 
@@ -220,11 +220,27 @@ def test_memory_is_a_value(two_body, feature_type):
     p = two_body(e=0.5)
     criterion = learned(p, feature_type=feature_type, history_len=2)
     memory = criterion.init(p)
-    before = memory.features_for(p)
+    before = memory.history.features_for(p)
     after = criterion.update(p, criterion.step_size(p, memory), memory)
-    assert torch.equal(memory.features_for(p), before)
-    assert (len(memory), len(after)) == (0, 1)
-    assert learned(p).init(p) is None
+    assert torch.equal(memory.history.features_for(p), before)
+    assert (len(memory.history), len(after.history)) == (0, 1)
+    assert learned(p).init(p).history is None
+
+
+def test_the_network_says_what_error_it_expected_and_how_often_the_ceiling_cut(two_body):
+    """Column 1 is used: the worst expectation of a run, and the count of steps cut short, are in the result."""
+    p = two_body(e=0.5)
+    criterion = learned(p)
+    with torch.no_grad():
+        criterion.model.log_error.weight.zero_()
+        criterion.model.log_error.bias.fill_(-3.0)
+    result = simulate(p, steps=5, criterion=Symmetrized(criterion))
+    assert result.reports["expected_step_error"].item() == pytest.approx(1e-3)
+    assert result.reports["steps_at_ceiling"].item() == 0
+    assert result.summary()["expected_step_error"] == pytest.approx(1e-3)
+    with torch.no_grad():
+        criterion.model.log_dt.bias += 3.0  # dt 1e5 times as long
+    assert simulate(p, steps=5, criterion=criterion).reports["steps_at_ceiling"].item() == 5
 
 
 @pytest.mark.parametrize("feature_type", ["basic", "delta_mag"])
@@ -265,7 +281,7 @@ def test_no_graph_grows_along_a_run(two_body):
     for state, memory, dt in walk(p, criterion, 4):
         assert not dt.requires_grad
         assert not state.position.requires_grad
-        assert memory.slots is None or not memory.slots.requires_grad
+        assert memory.history.slots is None or not memory.history.slots.requires_grad
     assert criterion.adapter.predict_dt(criterion.model, p).requires_grad  # training has one
 
 

@@ -117,7 +117,7 @@ def test_truncated_foreign_and_missing_files(tmp_path):
     path = tmp_path / "x.pt"
     for cut in (0, 10, len(whole) // 2, len(whole) - 1):
         path.write_bytes(whole[:cut])
-        with pytest.raises(CheckpointError, match="x.pt"):
+        with pytest.raises(CheckpointError, match=r"x\.pt"):
             load_checkpoint(path)
     torch.save({"weights": torch.zeros(3)}, path)
     with pytest.raises(CheckpointError, match=r"was not written by aitimestepper"):

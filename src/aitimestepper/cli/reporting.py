@@ -32,9 +32,10 @@ def write_run_report(folder: Path, given: dict[str, Any], result: SimulationResu
         t_end = float(result.final.time[0])
     step = LearnedStep.from_checkpoint(checkpoint, config.tol, config.device)
     with task("comparing with classical steps", quiet) as progress:
-        curves = [learned_curve(particle, t_end, step, "learned, symmetrized", symmetrized=True)]
+        curves = [learned_curve(particle, t_end, step)]
         progress(1, 4)
-        curves.append(learned_curve(particle, t_end, step))
+        if step.even:  # a step that looks at past states cannot be symmetrized
+            curves.insert(0, learned_curve(particle, t_end, step, "learned, symmetrized", symmetrized=True))
         progress(2, 4)
         curves += classical_curves(particle, t_end, integrator=step.integrator)
         progress(3, 4)

@@ -21,6 +21,8 @@ from ..training.metrics import Recorders, WandbRecorder
 from .arguments import Request, run_folder, to_toml
 from .progress import TrainingProgress
 
+# below this width threads cost more than they give, and on a shared machine they wait for each other (10x slower was seen)
+SMALL_NETWORK = 128
 # what may differ between a run and its continuation without changing a bit of the result
 RESUME_MAY_CHANGE = ("epochs", "device", "checkpoint_interval", "wandb")
 
@@ -28,6 +30,8 @@ RESUME_MAY_CHANGE = ("epochs", "device", "checkpoint_interval", "wandb")
 def train_run(request: Request) -> tuple[Path, Config, dict[str, Any]]:
     """Train as asked; returns the run folder, the configuration, and what `run_two_phase_training` says."""
     config, checkpoint, folder = _resumed(request) if request.resume else _new(request)
+    if max(config.layers) <= SMALL_NETWORK:
+        torch.set_num_threads(1)
     adapter = ModelAdapter(config)
     if checkpoint is not None and checkpoint.initial_conditions is not None:
         particle = checkpoint.initial_conditions.to(adapter.device)

@@ -43,6 +43,10 @@ class AbstractStepCriterion(ABC):
         """The memory after `dt` (B,) was taken from `particle`."""
         return memory
 
+    def report(self, memory: Any) -> dict[str, Tensor]:
+        """What the criterion has to say of its run so far, by name, each (B,); most have nothing."""
+        return {}
+
     @abstractmethod
     def lower(self) -> Lowered:
         """What the compiled engine needs."""
@@ -85,6 +89,10 @@ class Limited(AbstractStepCriterion):
         """The inner memory."""
         return self.inner.update(particle, dt, memory)
 
+    def report(self, memory: Any) -> dict[str, Tensor]:
+        """The inner one's."""
+        return self.inner.report(memory)
+
     def lower(self) -> Lowered:
         """Its two limits, around the inner one."""
         return Lowered(self.name, (self.dt_min, self.dt_max), self.inner.lower())
@@ -124,6 +132,10 @@ class Symmetrized(AbstractStepCriterion):
     def update(self, particle: ParticleTorch, dt: Tensor, memory: Any) -> Any:
         """Remember the step."""
         return dt.detach(), self.inner.update(particle, dt, memory[1])
+
+    def report(self, memory: Any) -> dict[str, Tensor]:
+        """The inner one's."""
+        return self.inner.report(memory[1])
 
     def lower(self) -> Lowered:
         """Its reset ratio, around the inner one."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 from typing import NamedTuple
 
@@ -146,6 +147,22 @@ class ModelAdapter:
             return self.predict(model, self.observe(particle, history_buffer)).dt
 
 
+@dataclass
+class LearnedMemory:
+    """What a learned step carries along a run; all (B,) but the window."""
+
+    history: HistoryBuffer | None
+    expected: Tensor  # log10 of the energy error that the network expects of the step it just chose
+    worst: Tensor  # the largest of those so far
+    at_ceiling: Tensor  # 1 where the ceiling cut the step just chosen
+    capped: Tensor  # how many it cut so far
+
+    def select(self, index: Tensor) -> LearnedMemory:
+        """That of the systems which `index` names."""
+        history = None if self.history is None else self.history.select(index)
+        return LearnedMemory(history, self.expected[index], self.worst[index], self.at_ceiling[index], self.capped[index])
+
+
 class LearnedStep(AbstractStepCriterion):
     """A trained network as a step criterion, with the features, scales, integrator and precision it was trained with."""
 
@@ -180,27 +197,39 @@ class LearnedStep(AbstractStepCriterion):
         adapter.scales = checkpoint.scales
         return cls(checkpoint.build_model(adapter.device), adapter, tol)
 
-    def init(self, particle: ParticleTorch) -> HistoryBuffer | None:
-        """An empty history window, if the network looks at one."""
-        return self.adapter.new_history()
+    def init(self, particle: ParticleTorch) -> LearnedMemory:
+        """An empty history window, if the network looks at one; nothing expected yet."""
+        unknown = torch.full_like(particle.time, -torch.inf)
+        return LearnedMemory(self.adapter.new_history(), unknown, unknown, torch.zeros_like(unknown), torch.zeros_like(unknown))
 
-    def predict(self, particle: ParticleTorch, memory: HistoryBuffer | None) -> Prediction:
-        """Dt and the network's own estimate of the energy error of that step."""
+    def predict(self, particle: ParticleTorch, history: HistoryBuffer | None) -> Prediction:
+        """dt and the network's own estimate of the energy error of that step."""
         with torch.no_grad(), judging(self.model):
-            observation = self.adapter.observe(particle, memory)
+            observation = self.adapter.observe(particle, history)
             said = self.adapter.predict(self.model, observation)
-        return said._replace(dt=torch.minimum(said.dt * self.factor, observation.ceiling))
+        dt = torch.minimum(said.dt * self.factor, observation.ceiling)
+        return Prediction(dt, said.log10_error, dt >= observation.ceiling)
 
-    def step_size(self, particle: ParticleTorch, memory: HistoryBuffer | None) -> Tensor:
-        """(B,)."""
-        return self.predict(particle, memory).dt
-
-    def update(self, particle: ParticleTorch, dt: Tensor, memory: HistoryBuffer | None) -> HistoryBuffer | None:
-        """Push the state into the window."""
+    def step_size(self, particle: ParticleTorch, memory: LearnedMemory | None) -> Tensor:
+        """(B,). What the network expects of the step is noted in the memory."""
+        said = self.predict(particle, None if memory is None else memory.history)
         if memory is not None:
-            memory = memory.clone()
-            self.adapter.update_history(memory, particle, dt)
-        return memory
+            memory.expected, memory.at_ceiling = said.log10_error, said.at_ceiling.to(said.dt)
+        return said.dt
+
+    def update(self, particle: ParticleTorch, dt: Tensor, memory: LearnedMemory) -> LearnedMemory:
+        """Push the state into the window, and count."""
+        history = None if memory.history is None else memory.history.clone()
+        self.adapter.update_history(history, particle, dt)
+        worst = torch.maximum(memory.worst, memory.expected)
+        return LearnedMemory(history, memory.expected, worst, memory.at_ceiling, memory.capped + memory.at_ceiling)
+
+    def report(self, memory: LearnedMemory) -> dict[str, Tensor]:
+        """The largest relative energy error of a step that the network expected, and how many steps the ceiling cut short.
+
+        An expectation far above `energy_threshold` says that the run went where the network had no experience.
+        """
+        return {"expected_step_error": 10.0**memory.worst, "steps_at_ceiling": memory.capped.long()}
 
     def lower(self) -> Lowered:
         """The factor for the tolerance; weights and scales travel with the model."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 from pathlib import Path
 
@@ -21,4 +22,5 @@ def write_atomically(path: Path, content: bytes) -> None:
     except OSError as error:
         raise UserError(f"cannot write {path}: {error.strerror or error}; what was there before is untouched.") from None
     finally:
-        partial.unlink(missing_ok=True)
+        with contextlib.suppress(OSError):  # gone after the rename; or its folder is none: that error is said already
+            partial.unlink()

@@ -52,6 +52,7 @@ class SimulationResult:
     wall_time: float
     criterion: str
     integrator: str
+    reports: dict[str, Tensor]  # what the criterion says of its run, each (B,); see `AbstractStepCriterion.report`
 
     def summary(self) -> dict[str, Any]:
         """Plain numbers for JSON: of the system, or, for a batch, of each one under `systems`."""
@@ -73,6 +74,7 @@ class SimulationResult:
         ):
             values = getattr(self, name)
             row[name] = None if values is None else values[i].item()
+        row |= {name: values[i].item() for name, values in self.reports.items()}
         return {k: None if isinstance(v, float) and not math.isfinite(v) else v for k, v in row.items()}
 
 
@@ -144,6 +146,7 @@ class _Run:
         self.state, self.memory = start, criterion.init(start)
         self.running = torch.arange(B, device=zeros.device)
         self.final, self.status = start, [OK] * B
+        self.reports: dict[str, Tensor] = {}
         self.E0, self.work = start.total_energy(), zeros.clone()
         self.steps, self.max_error, self.last_error = zeros.long(), zeros.clone(), zeros.clone()
         self.dt_min, self.dt_max = torch.full_like(zeros, math.inf), zeros.clone()
@@ -194,6 +197,9 @@ class _Run:
         for i in leaving.nonzero().flatten().tolist():
             self.status[int(self.running[i])] = STUCK if stuck is not None and bool(stuck[i]) else status
         self.final = self.final.with_rows(self.running[leaving], self.state.select(leaving))
+        for name, values in self.criterion.report(self.memory).items():
+            whole = self.reports.setdefault(name, values.new_zeros(len(self.status)))
+            whole[self.running[leaving]] = values[leaving]
         stay = ~leaving
         self.running, self.state, self.memory = (
             self.running[stay],
@@ -226,6 +232,7 @@ class _Run:
             wall_time=wall_time,
             criterion=describe_criterion(self.criterion),
             integrator=self.integrator,
+            reports=self.reports,
         )
 
 

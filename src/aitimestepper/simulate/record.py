@@ -33,6 +33,8 @@ class TrackRecorder:
         self.system, self.limit, self.stride = system, limit, 1
         self._seen = 0
         self._rows: list[tuple[ParticleTorch, float]] = []
+        # the last state of a run belongs to its track, whatever the stride
+        self._latest: tuple[ParticleTorch, float] | None = None
 
     def __call__(self, before: ParticleTorch, after: ParticleTorch, error: Tensor, running: Tensor) -> None:
         """Keep the state after a step, if this system is still running and its turn has come."""
@@ -44,8 +46,9 @@ class TrackRecorder:
             start.update_dt(after.dt[place])
             self._rows.append((start, 0.0))
         self._seen += 1
+        self._latest = (after.select(place), float(error[place]))
         if self._seen % self.stride == 0:
-            self._rows.append((after.select(place), float(error[place])))
+            self._rows.append(self._latest)
         if len(self._rows) > self.limit:
             self._rows = self._rows[::2]
             self.stride *= 2
@@ -54,7 +57,8 @@ class TrackRecorder:
         """What was seen."""
         if not self._rows:
             raise ValueError("nothing was recorded: the run took no step.")
-        batch = ParticleTorch.stack([p for p, _ in self._rows])
+        rows = self._rows if self._latest is None or self._latest is self._rows[-1] else [*self._rows, self._latest]
+        batch = ParticleTorch.stack([p for p, _ in rows])
         real = self._rows[0][0].mask[0].cpu().numpy()
 
         def array(x: Tensor) -> np.ndarray:
@@ -67,7 +71,7 @@ class TrackRecorder:
             velocity=array(batch.velocity)[:, real],
             dt=array(batch.dt),
             energy=array(batch.total_energy()),
-            energy_error=np.array([error for _, error in self._rows]),
+            energy_error=np.array([error for _, error in rows]),
             momentum=array(momentum(batch)),
             angular_momentum=array(angular_momentum(batch)),
         )
