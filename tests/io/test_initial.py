@@ -216,7 +216,7 @@ def test_plummer_has_plummers_profile():
 
 
 def test_plummer_has_plummers_speeds():
-    """Share of the escape speed: density x^2 (1 - x^2)^3.5 at every radius; distance of the distributions for 3000 stars."""
+    """Share of the escape speed: density x^2 (1 - x^2)^3.5 at every radius; 3000 stars."""
     a, shares = 3 * math.pi / 16, []
     for seed in (1, 2, 3):
         b = plummer(1000, seed)

@@ -245,7 +245,7 @@ def test_field_refuses_what_is_no_place_and_no_mass(arguments, message):
 def test_field_refuses_too_many_axes_and_wrong_shapes(two_body):
     with pytest.raises(InitialConditionError, match="R has 3 axes, the bodies have 2"):
         two_body(external_field=PointMassTidalField(1.0, R0=[1.0, 2.0, 3.0]))
-    for wrong in (lambda t: circle(t)[0], lambda t: circle(t).unsqueeze(1), lambda t: [5.0, 0.0]):
+    for wrong in (lambda t: circle(t)[0], lambda t: circle(t).expand(2, 2), lambda t: circle(t)[None], lambda t: [5.0]):
         with pytest.raises(InitialConditionError, match=r"R_of_t gave .* for 1 times; it must give a tensor \(systems, axes\)"):
             two_body(external_field=PointMassTidalField(1.0, R_of_t=wrong))
     with pytest.raises(InitialConditionError, match="period = 0"):

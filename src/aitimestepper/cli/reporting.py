@@ -17,6 +17,8 @@ from ..simulate.record import Track, TrackRecorder
 from .progress import task
 from .simulation import end_time, problem_for, settings_for
 
+MOST_STEPS = 5000  # of the runs compared: 20 s of comparison for two bodies
+
 
 def write_run_report(folder: Path, given: dict[str, Any], result: SimulationResult, track: Track, quiet: bool) -> Path:
     """Compare on system 0 of the run, and write report.html and report.png into its folder."""
@@ -32,12 +34,14 @@ def write_run_report(folder: Path, given: dict[str, Any], result: SimulationResu
         t_end = float(result.final.time[0])
     step = LearnedStep.from_checkpoint(checkpoint, config.tol, config.device)
     with task("comparing with classical steps", quiet) as progress:
-        curves = [learned_curve(particle, t_end, step)]
+        curves = [learned_curve(particle, t_end, step, max_steps=MOST_STEPS)]
         progress(1, 4)
         if step.even:  # a step that looks at past states cannot be symmetrized
-            curves.insert(0, learned_curve(particle, t_end, step, "learned, symmetrized", symmetrized=True))
+            curves.insert(
+                0, learned_curve(particle, t_end, step, "learned, symmetrized", symmetrized=True, max_steps=MOST_STEPS)
+            )
         progress(2, 4)
-        curves += classical_curves(particle, t_end, integrator=step.integrator)
+        curves += classical_curves(particle, t_end, integrator=step.integrator, max_steps=MOST_STEPS)
         progress(3, 4)
         tracks = {"learned": track, "free fall": _classical_track(particle, t_end, step.integrator, len(track.time))}
         page = write_report(

@@ -203,7 +203,7 @@ class LearnedStep(AbstractStepCriterion):
         return LearnedMemory(self.adapter.new_history(), unknown, unknown, torch.zeros_like(unknown), torch.zeros_like(unknown))
 
     def predict(self, particle: ParticleTorch, history: HistoryBuffer | None) -> Prediction:
-        """dt and the network's own estimate of the energy error of that step."""
+        """The dt, and the network's own estimate of the energy error of that step."""
         with torch.no_grad(), judging(self.model):
             observation = self.adapter.observe(particle, history)
             said = self.adapter.predict(self.model, observation)
