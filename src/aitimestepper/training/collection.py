@@ -188,10 +188,7 @@ def collect_trajectory(
     if history_buffer is None:
         history_buffer = adapter.new_history()
     parts: list[Trajectory] = []
-    retrains: list[Tensor] = []
-    errors: list[Tensor] = []
-    steps: list[Tensor] = []
-    warmup = 0
+    tally = _Tally()
     state = particle.clone_detached()
     active = torch.arange(len(particle), device=particle.time.device)
     for number in range(1, config.steps_per_epoch + 1):
@@ -199,34 +196,48 @@ def collect_trajectory(
         window = None if history_buffer is None else history_buffer.select(active)
         done = _collect_step(model, current, optimizer, config, adapter, window)
         keep = done.active
-        retrains.append(done.retrains[keep])
-        steps.append(done.dt[keep])
         if watch is not None:
             watch(number, int(done.retrains.max()))
-        errors.append(done.error[keep])
-        if history_buffer is None or history_buffer.full:
+        recorded = history_buffer is None or history_buffer.full
+        tally.add(done, recorded)
+        if recorded:
             sample = Trajectory(current, done.observation, done.dt, done.error)
             parts.append(sample.select(keep.nonzero().flatten()))
-        else:
-            warmup += int(keep.sum())
         # dropped systems are pushed where they stand, so that the windows of the others stay in step
-        pushed = state.select(torch.arange(len(state), device=active.device))
-        all_dt = torch.zeros_like(state.time).index_put((active,), done.dt)
-        adapter.update_history(history_buffer, pushed, all_dt)
+        adapter.update_history(history_buffer, state, torch.zeros_like(state.time).index_put((active,), done.dt))
         state = state.with_rows(active[keep], done.advanced.select(keep))
         active = active[keep]
         if not len(active):
             break
-    counts, error = torch.cat(retrains), torch.cat(errors)
     trajectory = Trajectory.stack(parts, state)
-    metrics = {
-        "total_steps": len(counts),
-        "warmup_discarded": warmup,
-        "trajectory_length": len(trajectory),
-        "mean_retrain_iterations": float(counts.double().mean()) if len(counts) else 0.0,
-        "max_retrain_iterations": int(counts.max()) if len(counts) else 0,
-        "mean_energy_error": float(error.mean()) if len(error) else 0.0,
-        "mean_dt": float(torch.cat(steps).mean()) if len(counts) else 0.0,
-        "dropped_systems": len(particle) - len(active),
-    }
+    metrics = {**tally.metrics(), "trajectory_length": len(trajectory), "dropped_systems": len(particle) - len(active)}
     return Collected(trajectory, metrics)
+
+
+class _Tally:
+    """Counts over the accepted steps of one Part 1."""
+
+    def __init__(self) -> None:
+        self.retrains: list[Tensor] = []
+        self.error: list[Tensor] = []
+        self.dt: list[Tensor] = []
+        self.warmup = 0
+
+    def add(self, done: _Acceptance, recorded: bool) -> None:
+        """One step of all systems that were not dropped."""
+        for mine, theirs in ((self.retrains, done.retrains), (self.error, done.error), (self.dt, done.dt)):
+            mine.append(theirs[done.active])
+        self.warmup += 0 if recorded else int(done.active.sum())
+
+    def metrics(self) -> dict[str, Any]:
+        """Over all steps, recorded or not."""
+        retrains, error, dt = (torch.cat(x).double() for x in (self.retrains, self.error, self.dt))
+        some = len(retrains) > 0
+        return {
+            "total_steps": len(retrains),
+            "warmup_discarded": self.warmup,
+            "mean_retrain_iterations": float(retrains.mean()) if some else 0.0,
+            "max_retrain_iterations": int(retrains.max()) if some else 0,
+            "mean_energy_error": float(error.mean()) if some else 0.0,
+            "mean_dt": float(dt.mean()) if some else 0.0,
+        }

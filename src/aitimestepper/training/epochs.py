@@ -83,9 +83,8 @@ def run_two_phase_training(
         first, totals = resume.epoch + 1, dict(resume.totals)
     adapter.measure_scales(particle)
     folder = None if save_dir is None else Path(save_dir)
-    recorders = Recorders(
-        *([JsonlRecorder(folder / "metrics.jsonl", first - 1)] if folder else []), *([recorder] if recorder else [])
-    )
+    to_file = [JsonlRecorder(folder / "metrics.jsonl", first - 1)] if folder else []
+    recorders = Recorders(*to_file, *([recorder] if recorder else []))
     results: list[dict[str, Any]] = []
     try:
         for epoch in range(first, config.epochs + 1):
@@ -96,21 +95,8 @@ def run_two_phase_training(
             totals["converged"] += float(result["converged"])
             recorders.record(record)
             if folder and (epoch % config.checkpoint_interval == 0 or epoch == config.epochs):
-                totals_now = {**totals, "time": totals["time"] + time.perf_counter() - began}
-                save_checkpoint(
-                    folder / checkpoint_name(epoch),
-                    model,
-                    optimizer,
-                    config=config,
-                    epoch=epoch,
-                    metrics=record,
-                    scales=adapter.scales,
-                    initial_conditions=particle,
-                    current_state=current,
-                    history=history,
-                    random_state=adapter.generator.get_state(),
-                    totals=totals_now,
-                )
+                so_far = {**totals, "time": totals["time"] + time.perf_counter() - began}
+                _save(folder, epoch, record, so_far, model, optimizer, adapter, config, particle, current, history)
     finally:
         recorders.close()
     done = max(config.epochs, first - 1)
@@ -121,6 +107,36 @@ def run_two_phase_training(
         "final_metrics": results[-1] if results else (dict(resume.metrics) if resume else {}),
         "results": results,
     }
+
+
+def _save(
+    folder: Path,
+    epoch: int,
+    record: dict[str, Any],
+    totals: dict[str, float],
+    model: nn.Module,
+    optimizer: torch.optim.Optimizer,
+    adapter: ModelAdapter,
+    config: Config,
+    particle: ParticleTorch,
+    current: ParticleTorch,
+    history: HistoryBuffer | None,
+) -> None:
+    """Everything that an epoch depends on; `_restore` is the other way."""
+    save_checkpoint(
+        folder / checkpoint_name(epoch),
+        model,
+        optimizer,
+        config=config,
+        epoch=epoch,
+        metrics=record,
+        scales=adapter.scales,
+        initial_conditions=particle,
+        current_state=current,
+        history=history,
+        random_state=adapter.generator.get_state(),
+        totals=totals,
+    )
 
 
 def _restore(
