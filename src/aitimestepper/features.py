@@ -66,7 +66,9 @@ class Scales:
     def measure(cls, particle: ParticleTorch) -> Scales:
         """From the mean radius and total mass: a system at rest has no speed to measure, but it has a free-fall speed."""
         description = describe(particle, "basic").detach()
-        mass, length = description[:, 2].mean().item(), description[:, 3].mean().item()
+        mass = description[:, 2].mean().item()
+        # softened bodies may all be in one place: then the softening is the only length there is
+        length = description[:, 3].mean().item() or particle.softening.mean().item()
         speed = (particle.G * mass / length) ** 0.5
         return cls(L0=length, V0=speed, A0=speed**2 / length, T0=length / speed, M0=mass)
 

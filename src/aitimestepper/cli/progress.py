@@ -12,9 +12,7 @@ from rich.progress import (
     BarColumn,
     MofNCompleteColumn,
     Progress,
-    SpinnerColumn,
     TextColumn,
-    TimeElapsedColumn,
     TimeRemainingColumn,
 )
 from torch import Tensor
@@ -26,9 +24,7 @@ from ..training.metrics import Recorder
 def _bars(quiet: bool, *columns: Any) -> Progress:
     console = Console(stderr=True)
     disable = quiet or not (console.is_terminal and sys.stderr.isatty())
-    return Progress(
-        SpinnerColumn(), *columns, TimeElapsedColumn(), TimeRemainingColumn(), console=console, disable=disable, transient=True
-    )
+    return Progress(*columns, TimeRemainingColumn(compact=True), console=console, disable=disable, transient=True)
 
 
 class TrainingProgress(Recorder):
@@ -38,13 +34,13 @@ class TrainingProgress(Recorder):
         self._bars = _bars(
             quiet,
             TextColumn("{task.description}"),
-            BarColumn(bar_width=24),
+            BarColumn(bar_width=8),
             MofNCompleteColumn(),
             TextColumn("{task.fields[words]}"),
         )
         self.steps_per_epoch = steps_per_epoch
         self._epochs = self._bars.add_task("epoch", total=epochs, completed=first - 1, words="")
-        self._steps = self._bars.add_task("  Part 1", total=steps_per_epoch, words="")
+        self._steps = self._bars.add_task(" part 1", total=steps_per_epoch, words="")
         self._bars.start()
 
     def collecting(self, epoch: int, step: int, retrains: int) -> None:
@@ -53,10 +49,10 @@ class TrainingProgress(Recorder):
 
     def record(self, metrics: Mapping[str, Any]) -> None:
         """An epoch has ended."""
+        # 80 columns hold this with the bar and the time left
         words = (
-            f"accepted {metrics['part1/acceptance_rate']:.0%}  retrains {metrics['part1/mean_retrain_iterations']:.2g} "
-            f"(max {metrics['part1/max_retrain_iterations']})  Part 2 {metrics['part2/final_pass_rate']:.0%} "
-            f"in {metrics['part2/iterations']}  dt {metrics['part1/mean_dt']:.2e}"
+            f"accept {metrics['part1/acceptance_rate']:.0%} retrain {metrics['part1/mean_retrain_iterations']:.2g} "
+            f"part2 {metrics['part2/final_pass_rate']:.0%} dt {metrics['part1/mean_dt']:.1e}"
         )
         self._bars.update(self._epochs, completed=metrics["epoch"], words=words)
         self._bars.update(self._steps, completed=0, words="")

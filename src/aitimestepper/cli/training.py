@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import secrets
+import sys
 import time
 from pathlib import Path
 from typing import Any
@@ -46,9 +47,14 @@ def train_run(request: Request) -> tuple[Path, Config, dict[str, Any]]:
     watchers: list[Any] = [TrainingProgress(first, config.epochs, config.steps_per_epoch, request.quiet or request.json)]
     if config.wandb:
         watchers.append(WandbRecorder(config, str(config.save_name), folder))
-    done = run_two_phase_training(
-        model, particle, optimizer, config, adapter, save_dir=folder, recorder=Recorders(*watchers), resume=checkpoint
-    )
+    try:
+        done = run_two_phase_training(
+            model, particle, optimizer, config, adapter, save_dir=folder, recorder=Recorders(*watchers), resume=checkpoint
+        )
+    except KeyboardInterrupt:
+        if any(folder.glob("model_epoch_*.pt")):
+            print(f"\ncontinue with: aitimestepper train --resume {folder}", file=sys.stderr)
+        raise
     return folder, config, done
 
 
