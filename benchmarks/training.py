@@ -22,7 +22,7 @@ from torch import nn
 
 from aitimestepper import Config, ModelAdapter, ParticleTorch, collect_trajectory, evaluate_minibatch, run_two_phase_training
 from aitimestepper.io.checkpoints import build_network
-from aitimestepper.io.initial import make_problem
+from aitimestepper.io.problems import make_problem
 from aitimestepper.training.attempt import learn
 from aitimestepper.training.collection import collect_trajectory_step
 

@@ -19,7 +19,8 @@ import torch
 
 from aitimestepper import Config, ModelAdapter, collect_trajectory
 from aitimestepper.io.checkpoints import build_network
-from aitimestepper.io.initial import Bodies, as_problem, burrau, figure8, kepler, plummer, random, two_body
+from aitimestepper.io.initial import Bodies, burrau, figure8, kepler, plummer, random, two_body
+from aitimestepper.io.problems import as_problem
 from aitimestepper.model import LOG_GAIN
 from aitimestepper.physics.particle import ParticleTorch
 

@@ -23,7 +23,7 @@ from aitimestepper import (
 )
 from aitimestepper.errors import CheckpointError, UserError
 from aitimestepper.io.checkpoints import build_network, find_checkpoint
-from aitimestepper.io.initial import make_problem
+from aitimestepper.io.problems import make_problem
 
 
 def train(folder: Path, **settings) -> tuple:

@@ -14,23 +14,9 @@ from aitimestepper.config import Config
 from aitimestepper.criteria.base import Symmetrized
 from aitimestepper.criteria.classical import FreeFall
 from aitimestepper.errors import ConfigError, InitialConditionError
-from aitimestepper.io.initial import (
-    MAKERS,
-    Bodies,
-    agekyan,
-    as_problem,
-    burrau,
-    figure8,
-    kepler,
-    kozai,
-    make_problem,
-    period_of,
-    plummer,
-    random,
-    solar,
-    two_body,
-)
+from aitimestepper.io.initial import MAKERS, Bodies, agekyan, burrau, figure8, kepler, kozai, plummer, random, solar, two_body
 from aitimestepper.io.initial import file as from_file
+from aitimestepper.io.problems import as_problem, make_problem, period_of
 from aitimestepper.physics.invariants import angular_momentum, momentum, momentum_scale
 from aitimestepper.physics.particle import ParticleTorch
 from aitimestepper.simulate.engine import simulate

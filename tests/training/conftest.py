@@ -10,7 +10,7 @@ from torch import Tensor, nn
 
 from aitimestepper import Config, HistoryBuffer, ModelAdapter, ParticleTorch
 from aitimestepper.io.checkpoints import build_network
-from aitimestepper.io.initial import make_problem
+from aitimestepper.io.problems import make_problem
 
 
 @dataclass

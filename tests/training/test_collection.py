@@ -14,7 +14,8 @@ from aitimestepper import (
 )
 from aitimestepper.errors import RetryLimitError, UnreachableThresholdError
 from aitimestepper.integrators import step
-from aitimestepper.io.initial import as_problem, burrau, figure8, kepler, make_problem, plummer, random, two_body
+from aitimestepper.io.initial import burrau, figure8, kepler, plummer, random, two_body
+from aitimestepper.io.problems import as_problem, make_problem
 from aitimestepper.training.attempt import take_step
 
 D = torch.float64

@@ -14,7 +14,7 @@ from ..criteria.classical import EnergyBudget, cheapest_integrator
 from ..criteria.learned import LearnedStep, resolve_device, torch_dtype
 from ..errors import CheckpointError, ConfigError
 from ..io.checkpoints import Checkpoint, field_from, find_checkpoint, load_checkpoint
-from ..io.initial import Problem, make_problem, period_of
+from ..io.problems import Problem, make_problem, period_of
 from ..physics.particle import ParticleTorch
 from ..simulate.engine import DEFAULT_TOL, SimulationResult, simulate
 from ..simulate.record import Track, TrackRecorder

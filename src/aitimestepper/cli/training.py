@@ -16,7 +16,7 @@ from ..criteria.learned import ModelAdapter
 from ..errors import CheckpointError, ConfigError, UserError
 from ..io.checkpoints import Checkpoint, build_network, find_checkpoint, load_checkpoint
 from ..io.files import write_atomically
-from ..io.initial import make_problem
+from ..io.problems import make_problem
 from ..training.epochs import run_two_phase_training
 from ..training.metrics import Recorders, WandbRecorder
 from .arguments import Request, run_folder, to_toml

@@ -7,11 +7,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-import numpy as np
 import torch
 from torch import Tensor
 
 from ..errors import InitialConditionError
+from .door import as_tensor, expand, refuse_impossible, refuse_nonfinite
 from .external import ExternalField
 from .gravity import Forces, dot, forces, tree_sum
 
@@ -61,8 +61,8 @@ class ParticleTorch:
         softening: a number or (B,). Everything becomes `dtype` (float64), whatever it came as, and is copied: a later change
         of the caller's arrays does not reach the particle. Gradients do flow back to tensors.
         """
-        position = _as_tensor("position", position, dtype, device)
-        velocity = _as_tensor("velocity", velocity, dtype, position.device)
+        position = as_tensor("position", position, dtype, device)
+        velocity = as_tensor("velocity", velocity, dtype, position.device)
         if position.ndim == 2:
             position, velocity = position.unsqueeze(0), velocity.unsqueeze(0) if velocity.ndim == 2 else velocity
         if position.ndim != 3 or position.shape[-1] not in (2, 3):
@@ -74,20 +74,20 @@ class ParticleTorch:
                 f"velocity has shape {tuple(velocity.shape)}, position {tuple(position.shape)}; they must be the same."
             )
         B, N, _ = position.shape
-        mass = _expand("mass", _as_tensor("mass", mass, dtype, position.device), (B, N))
+        mass = expand("mass", as_tensor("mass", mass, dtype, position.device), (B, N))
         if mask is None:
             mask = torch.ones(B, N, dtype=torch.bool, device=position.device)
         else:
-            mask = _expand("mask", _as_tensor("mask", mask, torch.bool, position.device), (B, N))
+            mask = expand("mask", as_tensor("mask", mask, torch.bool, position.device), (B, N))
             position, velocity = (torch.where(mask.unsqueeze(-1), x, 0.0) for x in (position, velocity))
             mass = torch.where(mask, mass, 0.0)
         dt, time, softening = (
-            _expand(name, _as_tensor(name, value, dtype, position.device), (B,))
+            expand(name, as_tensor(name, value, dtype, position.device), (B,))
             for name, value in (("dt", dt), ("time", time), ("softening", softening))
         )
         mass, position, velocity, mask = mass.clone(), position.clone(), velocity.clone(), mask.clone()
         particle = cls(mass, position, velocity, mask, dt.clone(), time.clone(), softening.clone(), float(G))
-        _refuse_impossible(particle)
+        refuse_impossible(particle)
         return particle if external_field is None else particle.set_external_field(external_field)
 
     @classmethod
@@ -145,7 +145,7 @@ class ParticleTorch:
 
     def update_dt(self, dt: Any) -> ParticleTorch:
         """Set the step to take next, in place."""
-        self.dt = _expand("dt", _as_tensor("dt", dt, self.position.dtype, self.position.device), (len(self),))
+        self.dt = self._per_system(dt)
         return self
 
     def set_external_field(self, field: ExternalField | None) -> ParticleTorch:
@@ -155,8 +155,12 @@ class ParticleTorch:
         self.external_field = field
         self._work = None
         if field is not None:
-            _refuse_nonfinite(self.get_acceleration(), "acceleration by the external field")
+            refuse_nonfinite(self.get_acceleration(), "acceleration by the external field")
         return self
+
+    def _per_system(self, dt: Any) -> Tensor:
+        """A step given as a number or (B,), as (B,)."""
+        return expand("dt", as_tensor("dt", dt, self.position.dtype, self.position.device), (len(self),))
 
     def _with(self, tensors: dict[str, Tensor]) -> ParticleTorch:
         """All tensors replaced, the rest kept, forces forgotten."""
@@ -272,11 +276,7 @@ class ParticleTorch:
 
     def evolve(self, dt: Any = None) -> ParticleTorch:
         """One kick-drift-kick leapfrog step by `dt` (a number or (B,); default: `self.dt`); differentiable in everything."""
-        step = (
-            self.dt
-            if dt is None
-            else _expand("dt", _as_tensor("dt", dt, self.position.dtype, self.position.device), (len(self),))
-        )
+        step = self.dt if dt is None else self._per_system(dt)
         half = 0.5 * step
         kicked = self.kick(half)
         advanced = kicked.drift(step).kick(half)
@@ -295,57 +295,6 @@ class ParticleTorch:
 _TENSORS = ("mass", "position", "velocity", "mask", "dt", "time", "softening")
 
 
-def _as_tensor(name: str, value: Any, dtype: torch.dtype, device: Any) -> Tensor:
-    try:
-        # NumPy takes what torch does not: read-only and reversed arrays, lists of arrays
-        known = value if isinstance(value, Tensor) else np.array(value, dtype=bool if dtype is torch.bool else np.float64)
-        return torch.as_tensor(known, dtype=dtype, device=device)
-    except (TypeError, ValueError, RuntimeError):
-        raise InitialConditionError(
-            f"{name} must be numbers in a regular array, got {type(value).__name__} {str(value)[:60]}."
-        ) from None
-
-
 def _versions(*tensors: Tensor) -> tuple[int, ...] | None:
     """How often each was written to; None if that is not counted (inference mode)."""
     return None if any(x.is_inference() for x in tensors) else tuple(x._version for x in tensors)
-
-
-def _expand(name: str, value: Tensor, shape: tuple[int, ...]) -> Tensor:
-    """`value` as `shape`; a mistake in broadcasting is an error that names both shapes."""
-    if value.ndim > len(shape) or any(v not in (1, s) for v, s in zip(reversed(value.shape), reversed(shape), strict=False)):
-        raise InitialConditionError(f"{name} has shape {tuple(value.shape)}, which does not fit {shape}.")
-    return value.expand(shape)
-
-
-def _refuse_nonfinite(x: Tensor, name: str) -> None:
-    if not torch.isfinite(x).all():
-        where = torch.nonzero(~torch.isfinite(x))[0].tolist()
-        raise InitialConditionError(f"{name} is not finite ({x[tuple(where)].item()}) at [system, body, ...] = {where}.")
-
-
-def _refuse_impossible(p: ParticleTorch) -> None:
-    """One clear sentence for states that no integrator can take."""
-    for name in ("mass", "position", "velocity", "dt", "time", "softening"):
-        _refuse_nonfinite(getattr(p, name), name)
-    few = torch.nonzero(p.mask.sum(-1) < 2)
-    if len(few):
-        raise InitialConditionError(f"system {few[0].item()} has fewer than 2 bodies; gravity needs at least 2.")
-    if (p.mass < 0).any():
-        where = torch.nonzero(p.mass < 0)[0].tolist()
-        raise InitialConditionError(
-            f"mass of [system, body] = {where} is {p.mass[tuple(where)].item()}; masses must be 0 or more."
-        )
-    if (p.softening < 0).any():
-        raise InitialConditionError(f"softening is {p.softening.min().item()}; it must be 0 or more.")
-    massless = torch.nonzero(p.mass.sum(-1) <= 0)
-    if len(massless):
-        raise InitialConditionError(f"system {massless[0].item()} has no mass at all; at least one body needs some.")
-    if not p.G > 0 or float("inf") == p.G:
-        raise InitialConditionError(f"G = {p.G} must be a positive number.")
-    coincident = ~torch.isfinite(p._self_gravity().potential.detach())
-    if coincident.any():
-        system, body = torch.nonzero(coincident)[0].tolist()
-        raise InitialConditionError(
-            f"body {body} of system {system} is at the same place as another, at softening 0; move it, or give a softening."
-        )
