@@ -54,3 +54,9 @@ def test_the_quickstart_settings_are_valid():
 def test_the_picture_exists():
     for path in re.findall(r"!\[.*?\]\((.*?)\)", README):
         assert (ROOT / path).stat().st_size > 10_000
+
+
+def test_the_example_of_an_own_criterion_runs_and_symmetry_pays():
+    done = subprocess.run([sys.executable, ROOT / "examples/own_criterion.py"], capture_output=True, text=True, check=True)
+    final = {line.split()[0]: float(line.rsplit(" ", 1)[1]) for line in done.stdout.splitlines()}
+    assert final["symmetrized(pairphase(0.07))"] < 1e-2 * final["pairphase(0.07)"]
