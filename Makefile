@@ -39,8 +39,10 @@ bench: bench-training  ## all benchmarks
 bench-training: venv  ## training speed: Part 1, Part 2, memory, import time (ratios)
 	$(BIN)/python benchmarks/training.py
 
-diagnostics: venv  ## convergence and retrain studies (minutes)
+diagnostics: venv  ## retrain and tolerance studies (a quarter of an hour)
 	$(BIN)/python diagnostics/retrain_iterations.py
+	$(BIN)/python diagnostics/retrain_iterations.py --spoil 8
+	$(BIN)/python diagnostics/energy_budget_constant.py
 
 clean:  ## remove what was made, except runs/
 	rm -rf $(VENV) build dist .pytest_cache .mypy_cache .ruff_cache
