@@ -56,6 +56,7 @@ class Config:
     recheck_trajectory: bool = _setting(False, "after Part 2, verify every sample of the trajectory once more")
     epoch_start: str = _setting("initial", "where an epoch starts: the initial conditions, or where the last one ended", choices=("initial", "continue"))
     lr: float = _setting(1e-4, "learning rate of AdamW", above=0)
+    lr_decay: float = _setting(1.0, "learning rate of the last epoch over that of the first (geometric in between): settles what is learned", above=0, most=1)
     weight_decay: float = _setting(1e-2, "weight decay of AdamW", least=0)
     checkpoint_interval: int = _setting(10, "epochs between checkpoints (the last epoch is always saved)", least=1)
     # network

@@ -157,6 +157,20 @@ def test_the_trajectory_can_be_verified_after_part_2(setup):
     assert "part2/recheck_pass_rate" not in run_two_phase_training(*setup(epochs=1).args)["final_metrics"]
 
 
+def test_the_learning_rate_decays_geometrically_if_asked_to(setup):
+    seen = []
+
+    class Watch(Recorder):
+        def record(self, metrics):
+            seen.append(s.optimizer.param_groups[0]["lr"])
+
+    for decay, expected in ((0.01, [1e-2, 1e-3, 1e-4]), (1.0, [1e-2, 1e-2, 1e-2])):
+        seen.clear()
+        s = setup(epochs=3, lr=1e-2, lr_decay=decay)
+        run_two_phase_training(*s.args, recorder=Watch())
+        assert seen == pytest.approx(expected)
+
+
 def test_progress_is_told_while_collecting(setup):
     """ENH-04."""
     s = setup(epochs=2, steps_per_epoch=3)

@@ -88,6 +88,9 @@ def run_two_phase_training(
     results: list[dict[str, Any]] = []
     try:
         for epoch in range(first, config.epochs + 1):
+            if config.lr_decay != 1:
+                for group in optimizer.param_groups:
+                    group["lr"] = config.lr * config.lr_decay ** ((epoch - 1) / max(config.epochs - 1, 1))
             result = train_epoch_two_phase(model, current, optimizer, config, adapter, history, recorders, epoch)
             current = particle if config.epoch_start == "initial" else result["final_state"]
             record = epoch_record(epoch, result)
