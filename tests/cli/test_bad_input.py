@@ -50,7 +50,7 @@ ARGUMENTS = [
 ]
 
 
-def complains(done, words: str) -> None:
+def expect_complaint(done, words: str) -> None:
     """One sentence on stderr, nothing on stdout, exit code 2, no traceback."""
     assert done.returncode == 2, (done.returncode, done.stdout, done.stderr)
     assert done.stdout == ""
@@ -65,13 +65,13 @@ def complains(done, words: str) -> None:
 def test_initial_condition_files(command, tmp_path, name):
     content, words = FILES[name]
     (tmp_path / name).write_text(content)
-    complains(command("simulate", "--ic", f"file:{name}", "--t-end", "1"), words)
+    expect_complaint(command("simulate", "--ic", f"file:{name}", "--t-end", "1"), words)
     assert (tmp_path / name).read_text() == content
 
 
 @pytest.mark.parametrize(("arguments", "words"), ARGUMENTS)
 def test_arguments(command, tmp_path, arguments, words):
-    complains(command(*arguments.split()), words)
+    expect_complaint(command(*arguments.split()), words)
     assert not (tmp_path / "runs").exists()  # and no empty run was left behind
 
 
@@ -87,31 +87,35 @@ def test_a_pickled_array_is_not_run(command, tmp_path):
             return os.mkdir, ("pwned",)
 
     np.save(tmp_path / "bomb.npy", np.array([Bomb()], dtype=object), allow_pickle=True)
-    complains(command("simulate", "--ic", "file:bomb.npy", "--t-end", "1"), "bomb.npy is not an array of numbers")
+    expect_complaint(command("simulate", "--ic", "file:bomb.npy", "--t-end", "1"), "bomb.npy is not an array of numbers")
     (tmp_path / "bomb.pt").write_bytes(pickle.dumps({"format": Bomb()}))
-    complains(command("simulate", "--model", "bomb.pt"), "bomb.pt is not a checkpoint")
+    expect_complaint(command("simulate", "--model", "bomb.pt"), "bomb.pt is not a checkpoint")
     assert not (tmp_path / "pwned").exists()
 
 
 def test_bad_toml(command, tmp_path):
     (tmp_path / "c.toml").write_text("[train]\nenergy_treshold = 1e-3\n")
-    complains(command(*["train", "--config", "c.toml"]), "unknown setting 'energy_treshold': did you mean 'energy_threshold'")
+    expect_complaint(
+        command(*["train", "--config", "c.toml"]), "unknown setting 'energy_treshold': did you mean 'energy_threshold'"
+    )
 
 
 def test_truncated_and_foreign_checkpoints(command, trained, tmp_path):
     whole = (trained / "model_epoch_0003.pt").read_bytes()
     (tmp_path / "cut.pt").write_bytes(whole[: len(whole) // 2])
-    complains(command("simulate", "--model", "cut.pt"), "cut.pt is not a checkpoint, or was cut short")
+    expect_complaint(command("simulate", "--model", "cut.pt"), "cut.pt is not a checkpoint, or was cut short")
     (tmp_path / "foreign.pt").write_text("hello")
-    complains(command("simulate", "--model", "foreign.pt"), "foreign.pt is not a checkpoint")
+    expect_complaint(command("simulate", "--model", "foreign.pt"), "foreign.pt is not a checkpoint")
 
 
 def test_a_run_is_never_overwritten_by_accident(command, trained):
     before = {p.name: p.read_bytes() for p in trained.iterdir()}
-    complains(command(*["train", "--save-name", "small", "--epochs", "1", "--ic", "kepler:e=0.1"]), "small already holds a run")
-    complains(command(*["train", "--resume", "small", "--lr", "1"]), "lr = 1.0 differs from 0.0001 of the run small")
-    complains(command(*["train", "--resume", "small", "--epochs", "1"]), "has 3 epochs already")
-    complains(command(*["simulate", "--model", "small", "--integrator", "order4"]), "was trained with leapfrog")
+    expect_complaint(
+        command(*["train", "--save-name", "small", "--epochs", "1", "--ic", "kepler:e=0.1"]), "small already holds a run"
+    )
+    expect_complaint(command(*["train", "--resume", "small", "--lr", "1"]), "lr = 1.0 differs from 0.0001 of the run small")
+    expect_complaint(command(*["train", "--resume", "small", "--epochs", "1"]), "has 3 epochs already")
+    expect_complaint(command(*["simulate", "--model", "small", "--integrator", "order4"]), "was trained with leapfrog")
     assert {p.name: p.read_bytes() for p in trained.iterdir()} == before
 
 
