@@ -240,7 +240,7 @@ def test_plane_equals_space_with_z_zero(random_system, which):
 
 @EACH
 def test_the_step_follows_the_state_and_a_constant_one_does_not(two_body, which):
-    """An adaptive criterion is truly adaptive, a constant one truly constant."""
+    """Trap 6: an adaptive criterion is truly adaptive, a constant one truly constant."""
     near, far = two_body(e=0.9, anomaly=0.0), two_body(e=0.9)
     criterion = ADAPTIVE[which]()
     assert dt_of(criterion, far).item() > 5 * dt_of(criterion, near).item()

@@ -63,6 +63,7 @@ def test_kepler_has_the_elements_that_were_asked_for(e, q, dim):
     assert np.linalg.norm(r) == pytest.approx(2.5 * (1 + e), rel=1e-14)  # it starts at apocentre
     assert abs(r @ v) < 1e-13
     p = particle(b)
+    # trap 8: unequal masses with net momentum
     assert (momentum(p).norm(dim=-1) <= 1e-16 * momentum_scale(p)).all()
     assert at_rest_as_a_whole(b)
 

@@ -50,7 +50,7 @@ def test_masses_may_be_one_number_per_body_or_per_system():
 
 @pytest.mark.parametrize("dtype", [torch.float64, torch.float32])
 def test_everything_has_one_precision_whatever_it_came_as(dtype):
-    """Float32 masses beside float64 positions: one precision for all, and no digit of the positions is lost."""
+    """Trap 8: float32 masses beside float64 positions: one precision for all, and no digit of the positions is lost."""
     mass = torch.tensor([0.1, 0.2, 0.3], dtype=torch.float32)
     x = torch.tensor(X, dtype=torch.float64) + 1e-12
     p = ParticleTorch.from_tensors(mass, x, np.array(V, dtype=np.float16), dt=1, time=np.float32(2), softening=0, dtype=dtype)
