@@ -38,7 +38,6 @@ class TrainingProgress(Recorder):
             MofNCompleteColumn(),
             TextColumn("{task.fields[words]}"),
         )
-        self.steps_per_epoch = steps_per_epoch
         self._epochs = self._bars.add_task("epoch", total=epochs, completed=first - 1, words="")
         self._steps = self._bars.add_task(" part 1", total=steps_per_epoch, words="")
         self._bars.start()

@@ -6,14 +6,14 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor, nn
 
 from ..config import Config
 from ..errors import ConfigError
-from ..features import BASIC, RICH, Scales, describe, feature_count
+from ..features import Scales, describe, feature_count, slot_table
 from ..history import HistoryBuffer
 from ..integrators import COMPOSITIONS
 from ..io.checkpoints import Checkpoint, find_checkpoint, load_checkpoint
@@ -97,15 +97,11 @@ class ModelAdapter:
     def build_feature_tensor(self, particle: ParticleTorch, history_buffer: HistoryBuffer | None = None) -> Tensor:
         """(B, F) scaled features; an absent history counts as one that is still empty."""
         if self.history_enabled:
-            history = (
-                history_buffer
-                if history_buffer is not None
-                else HistoryBuffer(self.config.history_len, self.config.feature_type)
-            )
+            history = self.new_history() if history_buffer is None else history_buffer
+            assert history is not None
             return history.features_for(particle, self.scales)
-        kind = "rich" if self.config.feature_type == "rich" else "basic"
-        features = describe(particle, kind)
-        return features if self.scales is None else features / self.scales.of(RICH if kind == "rich" else BASIC, features)
+        features = describe(particle, "rich" if self.config.feature_type == "rich" else "basic")
+        return features if self.scales is None else features / self.scales.of(slot_table(self.config.feature_type, 0), features)
 
     def observe(self, particle: ParticleTorch, history_buffer: HistoryBuffer | None = None) -> Observation:
         """What the network will decide from; no graph behind it."""
@@ -174,9 +170,11 @@ class LearnedStep(AbstractStepCriterion):
         self.model, self.adapter, self.tol = model, adapter, tol
         self.integrator = adapter.config.integrator
         self.even = not adapter.history_enabled
-        # one step of an order-p method has an energy error of order dt^(p+1)
-        order = COMPOSITIONS[self.integrator].order
-        self.factor = 1.0 if tol is None else (tol / adapter.config.energy_threshold) ** (1.0 / (order + 1))
+        self.factor: float | Tensor = 1.0 if tol is None else self.factor_for(tol)
+
+    def factor_for(self, tol: Any) -> Any:
+        """What dt is multiplied by for `tol` (a number or (B,)): a step of an order-p method errs like dt^(p+1)."""
+        return (tol / self.adapter.config.energy_threshold) ** (1.0 / (COMPOSITIONS[self.integrator].order + 1))
 
     @classmethod
     def load(
@@ -233,7 +231,9 @@ class LearnedStep(AbstractStepCriterion):
 
     def lower(self) -> Lowered:
         """The factor for the tolerance; weights and scales travel with the model."""
-        return Lowered(self.name, (self.factor, self.adapter.config.dt_ceiling))
+        return Lowered(
+            self.name, (float(torch.as_tensor(self.factor, dtype=torch.float64).reshape(-1)[0]), self.adapter.config.dt_ceiling)
+        )
 
 
 def resolve_device(name: str) -> torch.device:

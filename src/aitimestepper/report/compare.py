@@ -197,9 +197,7 @@ def learned_curve(
 def at_tolerances(step: LearnedStep, tol: Tensor) -> LearnedStep:
     """The learned step with a tolerance of the energy error of a step for every system, `tol` (B,)."""
     changed = copy.copy(step)
-    order = COMPOSITIONS[step.integrator].order
-    # the factor multiplies dt (B,), so one per system does as well as the one number it usually is
-    vars(changed)["factor"] = (tol / step.adapter.config.energy_threshold) ** (1.0 / (order + 1))
+    changed.factor = step.factor_for(tol)
     return changed
 
 

@@ -99,9 +99,9 @@ def simulate(
     """Advance every system to `t_end` (reached exactly) or by `steps` steps.
 
     `particle`: a `ParticleTorch`, or anything with mass, position and velocity arrays (G and softening count if it has
-    them). `criterion` chooses the steps;
-    without one, `tol` picks the default, a symmetrized `EnergyBudget(tol)`. `integrator="auto"` is the one that the
-    criterion is made for, or the cheapest for `tol`. `max_steps` is only a safety limit and shows in the status.
+    them). `criterion` chooses the steps; without one, `tol` picks the default, a symmetrized `EnergyBudget(tol)`.
+    `integrator="auto"` is the one that the criterion is made for, or the cheapest for `tol`. `max_steps` is only a safety
+    limit and shows in the status.
     """
     began = clock.perf_counter()
     start = _as_particle(particle, external_field)
@@ -133,13 +133,8 @@ class _Run:
         t_end: float,
         observer: Observer | None,
     ) -> None:
-        self.start, self.criterion, self.integrator, self.t_end, self.observer = (
-            start,
-            criterion,
-            integrator,
-            t_end,
-            observer,
-        )
+        self.start, self.criterion, self.integrator = start, criterion, integrator
+        self.t_end, self.observer = t_end, observer
         B = len(start)
         zeros = torch.zeros_like(start.time)
         self.count = 0

@@ -73,8 +73,10 @@ def learning_losses(
     """(B,) losses to learn from: of the judged attempt, or, if the network has dropout, of one more with dropout active."""
     prediction, attempt = judged
     if any(isinstance(m, (SeededDropout, nn.modules.dropout._DropoutNd)) and m.p > 0 for m in model.modules()):
+        was_training = model.training
         model.train()
         prediction = adapter.predict(model, observation)
+        model.train(was_training)
         attempt = take_step(start, prediction, config)
     losses = guarded_step_losses(attempt.dt, attempt.E0, attempt.E1, config, prediction.at_ceiling)
     return losses + estimate_losses(prediction.log10_error, attempt.E0, attempt.E1)

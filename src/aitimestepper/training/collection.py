@@ -45,11 +45,15 @@ class _Acceptance:
     retrains: Tensor  # (B,) optimizer steps while this system was failing
     active: Tensor  # (B,) bool, False: dropped at the retry cap
 
-    def accept(self, index: Tensor, attempt: StepAttempt, rel_dE: Tensor) -> None:
-        rows = attempt.advanced.clone_detached()
-        self.advanced = rows if len(index) == len(self.dt) else self.advanced.with_rows(index, rows)
-        self.dt[index] = attempt.dt.detach()
-        self.error[index] = rel_dE
+    def accept(self, pending: Tensor, attempt: StepAttempt, rel_dE: Tensor, good: Tensor) -> None:
+        """Take over the `good` rows of an attempt by the systems `pending`."""
+        index, rows = pending[good], attempt.advanced.clone_detached()
+        if len(index) == len(self.dt):
+            self.advanced = rows
+        elif len(index):
+            self.advanced = self.advanced.with_rows(index, rows.select(good))
+        self.dt[index] = attempt.dt.detach()[good]
+        self.error[index] = rel_dE[good]
 
 
 def _collect_step(
@@ -80,7 +84,7 @@ def _collect_step(
         passed, rel_dE = check_energy_threshold(attempt.E0, attempt.E1, config.energy_threshold)
         good = rel_dE <= config.energy_threshold
         if passed:
-            done.accept(pending, attempt, rel_dE)
+            done.accept(pending, attempt, rel_dE, good)
             return done
         if tries == 0:
             _refuse_unreachable(here.select(~good), config)
@@ -89,12 +93,7 @@ def _collect_step(
             return done
         losses = learning_losses(model, here, seen, config, adapter, (prediction, attempt))
         learn(optimizer, losses[~good])
-        if good.any():
-            done.accept(
-                pending[good],
-                StepAttempt(attempt.advanced.select(good), attempt.dt[good], attempt.E0, attempt.E1),
-                rel_dE[good],
-            )
+        done.accept(pending, attempt, rel_dE, good)
         pending = pending[~good]
         done.retrains[pending] += 1
         tries += 1
@@ -117,12 +116,7 @@ def _at_retry_cap(
 ) -> None:
     """`max_retrain_steps` are used up: raise, shrink dt until the step passes, or drop the systems for this epoch."""
     good = rel_dE <= config.energy_threshold
-    if good.any():
-        done.accept(
-            pending[good],
-            StepAttempt(attempt.advanced.select(good), attempt.dt[good], attempt.E0, attempt.E1),
-            rel_dE[good],
-        )
+    done.accept(pending, attempt, rel_dE, good)
     pending, here, dt, rel_dE = pending[~good], here.select(~good), attempt.dt.detach()[~good], rel_dE[~good]
     if config.retry_fallback == "raise":
         worst = int(rel_dE.argmax())
@@ -140,7 +134,7 @@ def _at_retry_cap(
         shrunk = take_step(here, Prediction(dt, dt, dt > 0), config)
         rel_dE = check_energy_threshold(shrunk.E0, shrunk.E1, config.energy_threshold).rel_dE
         good = rel_dE <= config.energy_threshold
-        done.accept(pending[good], StepAttempt(shrunk.advanced.select(good), dt[good], shrunk.E0, shrunk.E1), rel_dE[good])
+        done.accept(pending, shrunk, rel_dE, good)
         pending, here, dt = pending[~good], here.select(~good), dt[~good]
 
 
