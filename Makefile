@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 EXTRAS := dev,report,wandb
 
-.PHONY: help venv run test lint format bench bench-training diagnostics clean
+.PHONY: help venv run test lint format bench bench-training bench-engine diagnostics clean
 .DEFAULT_GOAL := help
 
 help:  ## what can be made
@@ -34,12 +34,17 @@ format: venv  ## let ruff put the code in order
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
 
-bench: bench-training  ## all benchmarks
+bench: bench-training bench-engine  ## all benchmarks
 
 bench-training: venv  ## training speed: Part 1, Part 2, memory, import time (ratios)
 	$(BIN)/python benchmarks/training.py
 
-diagnostics: venv  ## retrain and tolerance studies (a quarter of an hour)
+bench-engine: venv  ## simulation speed: against REBOUND, learned steps, threads, the limit of the processor (ratios)
+	$(BIN)/python -c 'import rebound' 2>/dev/null || $(BIN)/python -m pip install -q -c constraints.txt -e '.[bench]'
+	$(BIN)/python benchmarks/engine.py
+
+diagnostics: venv  ## time symmetry, retrain and tolerance studies (twenty minutes)
+	$(BIN)/python diagnostics/symmetric_steps.py
 	$(BIN)/python diagnostics/retrain_iterations.py
 	$(BIN)/python diagnostics/retrain_iterations.py --spoil 8
 	$(BIN)/python diagnostics/energy_budget_constant.py

@@ -8,8 +8,8 @@ from torch import Tensor
 
 from aitimestepper import AbstractStepCriterion, Boekholt, FreeFall, ParticleTorch, Symmetrized, simulate
 from aitimestepper.criteria.base import Lowered
-from aitimestepper.criteria.classical import pair_rates
 from aitimestepper.io.initial import kepler
+from aitimestepper.physics.timescales import pair_rates
 
 
 class PairPhase(AbstractStepCriterion):

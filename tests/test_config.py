@@ -114,3 +114,13 @@ def test_two_ways_to_say_when_to_stop_or_how_to_step_are_refused():
         Config(t_end=3, steps=4)
     with pytest.raises(ConfigError, match="criterion = freefall and model = x"):
         Config(criterion="freefall", model="x")
+
+
+def test_settings_that_exclude_each_other_are_refused():
+    with pytest.raises(ConfigError, match="history_len = 2 must be 0 with feature_type = invariant"):
+        Config(feature_type="invariant", history_len=2)
+    with pytest.raises(ConfigError, match=r"symmetrized = True .* symmetrizer = hmm; give only one"):
+        Config(symmetrized=True, symmetrizer="hmm")
+    assert Config(symmetrized=True, symmetrizer="explicit").symmetrizer == "explicit"
+    with pytest.raises(ConfigError, match=r"symmetrizer = 'huaino' must be one of .*did you mean 'huayno'"):
+        Config(symmetrizer="huaino")

@@ -36,7 +36,8 @@ METHODS = {
     "FullyConnectedNN": "forward",
     "PointMassTidalField": "acceleration potential",
 }
-CRITERIA = "Constant FreeFall HutMakino Aarseth Tidal PRS23 Boekholt EnergyBudget LearnedStep Symmetrized Limited"
+CRITERIA = "Constant FreeFall HutMakino Aarseth Tidal PRS23 Boekholt EnergyBudget LearnedStep Symmetrized Limited "
+CRITERIA += "Huayno HutMakinoMcMillan"
 
 
 @pytest.mark.parametrize("name", FUNCTIONS)

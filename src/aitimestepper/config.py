@@ -15,9 +15,11 @@ from typing import Any
 
 from .errors import ConfigError, nearest_name_hint
 
-FEATURE_TYPES = ("basic", "rich", "delta_mag")
+FEATURE_TYPES = ("basic", "rich", "delta_mag", "invariant")
 ACTIVATIONS = ("tanh", "relu", "gelu", "silu", "elu", "sigmoid")
 INTEGRATORS = ("leapfrog", "order4", "order6", "order8")
+MORE_INTEGRATORS = ("hermite4", "logh", "radau15")  # for simulations: a network cannot learn through them
+SYMMETRIZERS = ("explicit", "huayno", "hmm")
 
 
 def _setting(default: Any, help: str, **limits: Any) -> Any:
@@ -60,7 +62,7 @@ class Config:
     weight_decay: float = _setting(1e-2, "weight decay of AdamW", least=0)
     checkpoint_interval: int = _setting(10, "epochs between checkpoints (the last epoch is always saved)", least=1)
     # network
-    feature_type: str = _setting("delta_mag", "what the network looks at", choices=FEATURE_TYPES)
+    feature_type: str = _setting("delta_mag", "what the network looks at; invariant: dimensionless sums over pairs and the tolerance, no history", choices=FEATURE_TYPES)
     history_len: int = _setting(0, "past states the network also sees", least=0)
     normalize: bool = _setting(True, "measure scales of length, speed, acceleration and time once, so that units do not matter")
     layers: tuple[int, ...] = _setting((64, 64), "widths of the hidden layers (the prototype: 200 1000 1000 200)", least=1)
@@ -71,7 +73,7 @@ class Config:
     # physics
     G: float = _setting(1.0, "gravitational constant", above=0)
     softening: float = _setting(0.0, "softening length (Plummer)", least=0)
-    integrator: str = _setting("leapfrog", "symmetric composition that takes the step (simulate with --tol alone: the cheapest)", choices=INTEGRATORS)
+    integrator: str = _setting("leapfrog", "method that takes the step: a symmetric composition; for simulations also hermite4, logh, radau15 (with --tol alone: the cheapest)", choices=INTEGRATORS + MORE_INTEGRATORS)
     dt_ceiling: float = _setting(0.2, "largest learned dt, in units of the system's shortest dynamical time", above=0)
     external_field: str | None = _setting(None, "outer field, such as tidal:M=1000,R0=20 or tidal:M=1000,R0=20,period=60")
     # initial conditions
@@ -92,12 +94,17 @@ class Config:
     model: str | None = _setting(None, "checkpoint file, run folder or run name whose network chooses the step")
     criterion: str | None = _setting(None, "classical step instead of a network, such as freefall:eta=0.02 (see --list-criteria)")
     tol: float | None = _setting(None, "energy error wanted: of the run for the default criterion, of one step for a network (none: as trained)", above=0)
-    symmetrized: bool = _setting(False, "make the steps time-symmetric: no drift of the energy")
+    symmetrized: bool = _setting(False, "make the steps time-symmetric: no drift of the energy; short for symmetrizer explicit")
+    symmetrizer: str | None = _setting(None, "how to make them time-symmetric: from the last step, from the rate of change, or by three steps on trial for each", choices=SYMMETRIZERS)
     t_end: float | None = _setting(None, "end time, reached exactly (none: ten periods of the initial conditions)")
     steps: int | None = _setting(None, "stop after this many steps instead of at an end time", least=1)
     max_steps: int = _setting(10_000_000, "safety limit on the number of steps", least=1)
     dt_min: float | None = _setting(None, "smallest step", above=0)
     dt_max: float | None = _setting(None, "largest step", above=0)
+    guard: bool = _setting(False, "make a step again, smaller, if it changes the energy by more than a tenth of tol; leave off for time-symmetric steps")
+    output: str | None = _setting(None, "write the run to this HDF5 file, readable while it grows and after a kill (see inspect)")
+    output_every: float | None = _setting(None, "time between rows of the output; the steps do not depend on it (none: a thousand rows)", above=0)
+    threads: int | None = _setting(None, "most threads of a simulation (none: all cores); they do not change its bits", least=1)
     movie: str | None = _setting(None, "write a movie (MP4) of the run to this file")
     movie_seconds: float = _setting(12.0, "length of the movie", above=0)
     report: bool = _setting(False, "after `both`: compare with classical steps and write report.html into the run folder")
@@ -121,6 +128,10 @@ class Config:
                 raise ConfigError(f"{low} = {a} must be below {high} = {b}; give a smaller {low} or a larger {high}.")
         if self.t_end is not None and self.steps is not None:
             raise ConfigError(f"t_end = {self.t_end} and steps = {self.steps} both say when to stop; give only one of them.")
+        if self.feature_type == "invariant" and self.history_len > 0:
+            raise ConfigError(f"history_len = {self.history_len} must be 0 with feature_type = invariant: these features look at no past states.")
+        if self.symmetrized and self.symmetrizer not in (None, "explicit"):
+            raise ConfigError(f"symmetrized = True is short for symmetrizer = explicit, but symmetrizer = {self.symmetrizer}; give only one of them.")
         if self.criterion is not None and self.model is not None:
             raise ConfigError(f"criterion = {self.criterion} and model = {self.model} both choose the step; give only one of them.")
 

@@ -22,6 +22,10 @@ class CheckpointError(UserError):
     """A file is not a checkpoint this program wrote, or is damaged, or does not fit the model."""
 
 
+class SnapshotError(UserError):
+    """A file does not hold a simulation this program wrote, or is damaged."""
+
+
 class RetryLimitError(UserError):
     """Part 1 used up `max_retrain_steps` on one state."""
 

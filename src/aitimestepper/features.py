@@ -13,6 +13,7 @@ from torch import Tensor
 
 from .physics.gravity import dot, pairs, tree_sum
 from .physics.particle import ParticleTorch
+from .physics.timescales import NEGLIGIBLE, PairSums, pair_sums
 
 NUMBER, MASS, LENGTH, SPEED, ACCELERATION, TIME = (0, 0, 0), (1, 0, 0), (0, 1, 0), (0, 1, -1), (0, 1, -2), (0, 0, 1)
 
@@ -49,6 +50,17 @@ TRANSITION = (
     *((f"{kind} |dv|", SPEED) for kind in ("mean", "max", "rms")),
     *((f"{kind} |da|", ACCELERATION) for kind in ("mean", "max", "rms")),
     ("dt", TIME),
+)
+INVARIANT = (
+    ("ln chi, the tightest pairs' potential energy over the total energy", NUMBER),
+    ("ln(1 + flyby rate over free-fall rate of the tightest pairs)", NUMBER),
+    ("radial part of their motion", NUMBER),
+    ("ln(tau_2/tau_4): how many pairs matter", NUMBER),
+    ("ln(tau_8/tau_4)", NUMBER),
+    ("ln |potential energy over total energy|", NUMBER),
+    ("ln(1 + kinetic energy over |potential energy|)", NUMBER),
+    ("ln(1 + (dtau_4/dt)^2)", NUMBER),
+    ("ln tolerance", NUMBER),
 )
 
 
@@ -112,7 +124,12 @@ def _norms(x: Tensor) -> Tensor:
 
 
 def describe(p: ParticleTorch, kind: str) -> Tensor:
-    """(B, 11) for `basic`, (B, 23) for `rich`: in the units of the particle, about its centre of mass."""
+    """(B, 11) for `basic`, (B, 23) for `rich`: in the units of the particle, about its centre of mass.
+
+    (B, 8) for `invariant`: all but the tolerance, which is no part of the state.
+    """
+    if kind == "invariant":
+        return invariant_features(pair_sums(p))
     total = tree_sum(p.mass, 1)
 
     def about_centre(x: Tensor) -> Tensor:
@@ -146,6 +163,25 @@ def describe(p: ParticleTorch, kind: str) -> Tensor:
     return torch.stack([*basic, *more, pair.max, p.softening], dim=-1)
 
 
+def invariant_features(sums: PairSums) -> Tensor:
+    """(B, 8) numbers without units that do not depend on the observer and are even in the velocities.
+
+    chi is kept above 1e-20: test particles have no bond energy at all.
+    """
+    change = sums.growth * sums.tau_4
+    columns = [
+        torch.log(sums.chi.clamp_min(NEGLIGIBLE)),
+        torch.log1p(sums.fly_over_fall),
+        sums.radial,
+        torch.log(sums.tau_2 / sums.tau_4),
+        torch.log(sums.tau_8 / sums.tau_4),
+        torch.log(sums.potential / sums.energy),
+        torch.log1p(sums.kinetic / sums.potential),
+        torch.log1p(change * change),
+    ]
+    return torch.stack(columns, dim=-1)
+
+
 def transition(before: ParticleTorch, after: ParticleTorch, dt: Tensor) -> Tensor:
     """(B, 10) how far positions, velocities and accelerations moved in the step `dt` (B,) between two states."""
     size = max(before.mask.shape[1], after.mask.shape[1])
@@ -165,10 +201,10 @@ def slot_table(feature_type: str, history_len: int) -> tuple[tuple[str, tuple[in
     """The features of one slot: `delta_mag` describes transitions when there is history, else it is `basic`."""
     if feature_type == "delta_mag":
         return TRANSITION if history_len else BASIC
-    return RICH if feature_type == "rich" else BASIC
+    return {"rich": RICH, "invariant": INVARIANT}.get(feature_type, BASIC)
 
 
 def feature_count(feature_type: str, history_len: int) -> int:
-    """Length of the whole vector: (K+1) F for `basic` and `rich`, 10 K for `delta_mag` with history."""
+    """Length of the whole vector: (K+1) F for `basic` and `rich`, 10 K for `delta_mag` with history, 9 for `invariant`."""
     slots = history_len if feature_type == "delta_mag" and history_len else history_len + 1
     return slots * len(slot_table(feature_type, history_len))

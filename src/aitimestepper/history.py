@@ -26,6 +26,8 @@ class HistoryBuffer:
     def __init__(self, history_len: int, feature_type: str = "basic") -> None:
         if history_len < 1:
             raise ValueError(f"history_len = {history_len} must be >= 1; without history use no buffer.")
+        if feature_type == "invariant":
+            raise ValueError("the invariant features look at no past states; use no buffer for them.")
         self.history_len = history_len
         self.feature_type = feature_type
         self.table = slot_table(feature_type, history_len)

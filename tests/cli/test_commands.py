@@ -7,7 +7,8 @@ import sys
 import pytest
 import torch
 
-from aitimestepper import Config, LearnedStep, load_checkpoint
+from aitimestepper import Config, LearnedStep, Symmetrized, load_checkpoint
+from aitimestepper.cli.simulation import criterion_for
 from aitimestepper.config import load_toml
 from aitimestepper.io.checkpoints import find_checkpoint
 
@@ -103,6 +104,30 @@ def test_every_criterion_by_name(command, criterion, wrapped):
     assert summary["time"] == 1.0
     assert 0 < summary["max_energy_error"] < 1e-2
     assert summary["criterion"].startswith("symmetrized(") == wrapped
+
+
+@pytest.mark.parametrize(
+    ("flags", "criterion", "integrator"),
+    [
+        ("--criterion freefall:eta=0.1 --symmetrizer explicit", "symmetrized(freefall(0.1))", "leapfrog"),
+        ("--criterion freefall:eta=0.1 --symmetrizer explicit --symmetrized", "symmetrized(freefall(0.1))", "leapfrog"),
+        ("--criterion freefall:eta=0.1 --symmetrizer huayno", "huayno(freefall(0.1))", "leapfrog"),
+        ("--criterion freefall:eta=0.1 --symmetrizer hmm --integrator order4", "hmm(freefall(0.1), 3)", "order4"),
+        ("--tol 1e-3 --symmetrizer hmm", "hmm(energybudget(0.001), 3)", "order4"),
+    ],
+)
+def test_steps_are_made_time_symmetric_as_asked(command, flags, criterion, integrator):
+    summary = json.loads(ok(command("simulate", "--ic", "kepler:e=0.5", "--t-end", "1.0", *flags.split())).stdout)
+    assert (summary["criterion"], summary["integrator"]) == (criterion, integrator)
+    assert summary["max_energy_error"] < 1e-2
+
+
+def test_trial_steps_are_those_of_the_integrator_of_the_run():
+    """`--integrator` names it for a criterion by name, also against the one in the criterion's own text."""
+    config = Config(criterion="energybudget:tol=1e-3,integrator=order4", integrator="order6", symmetrizer="hmm")
+    assert criterion_for(config, {}, None).integrator == "order6"
+    assert criterion_for(Config(symmetrizer="hmm", tol=1e-2), {}, None).integrator == "leapfrog"
+    assert isinstance(criterion_for(Config(tol=1e-2), {}, None), Symmetrized)
 
 
 def test_a_batch_has_one_summary_a_system(command):

@@ -185,7 +185,8 @@ def test_symmetric_steps_keep_the_energy_of_an_eccentric_orbit(two_body):
     assert r.max_energy_error[1] < 0.1
     short = simulate(both, steps=50, criterion=SecondOnly(FreeFall(0.1))).final
     for i, c in enumerate((FreeFall(0.1), Symmetrized(FreeFall(0.1)))):
-        assert torch.equal(simulate(p, steps=50, criterion=c).final.position[0], short.position[i])
+        alone = simulate(p, steps=50, criterion=c, engine="reference").final
+        assert torch.equal(alone.position[0], short.position[i])
 
 
 def test_symmetrized_needs_a_step_that_is_even_in_the_velocities():

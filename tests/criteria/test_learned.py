@@ -10,17 +10,19 @@ from torch import nn
 
 from aitimestepper.config import Config
 from aitimestepper.criteria.base import Limited, Symmetrized
-from aitimestepper.criteria.classical import pair_rates
+from aitimestepper.criteria.classical import EnergyBudget
 from aitimestepper.criteria.learned import LearnedStep, ModelAdapter, judging, resolve_device
 from aitimestepper.errors import CheckpointError, ConfigError
 from aitimestepper.features import feature_count
 from aitimestepper.integrators import COMPOSITIONS, step
 from aitimestepper.io.checkpoints import build_network, save_checkpoint
 from aitimestepper.physics.particle import ParticleTorch
+from aitimestepper.physics.timescales import pair_rates
 from aitimestepper.simulate.engine import simulate
 
 KINDS = pytest.mark.parametrize(
-    ("feature_type", "history_len"), [("basic", 0), ("rich", 0), ("delta_mag", 0), ("basic", 2), ("rich", 3), ("delta_mag", 3)]
+    ("feature_type", "history_len"),
+    [("basic", 0), ("rich", 0), ("delta_mag", 0), ("invariant", 0), ("basic", 2), ("rich", 3), ("delta_mag", 3)],
 )
 
 
@@ -270,7 +272,7 @@ def test_only_a_network_without_history_can_be_symmetrized(two_body):
 
 def test_steps_without_history_are_even_in_the_velocities(two_body, flipped):
     p = two_body(e=0.5, anomaly=1.0)
-    for kind in ("basic", "rich"):
+    for kind in ("basic", "rich", "invariant"):
         criterion = learned(p, feature_type=kind)
         assert torch.equal(criterion.step_size(flipped(p), None), criterion.step_size(p, None))
 
@@ -304,6 +306,101 @@ def test_the_networks_own_estimate_comes_with_the_step(two_body):
     said = LearnedStep(Says(), adapter).predict(p, None)
     assert said.log10_error.tolist() == [-4.0]
     assert torch.equal(said.dt, LearnedStep(Says(), adapter).step_size(p, None))
+
+
+# ---- invariant features -------------------------------------------------------------------------------------------------
+def invariant(model, tol=None, **settings):
+    """A network that is told the tolerance, with a ceiling too high to matter unless one is given."""
+    return LearnedStep(model, ModelAdapter(Config(**{"feature_type": "invariant", "dt_ceiling": 100.0, **settings})), tol)
+
+
+@pytest.mark.parametrize("integrator", COMPOSITIONS)
+@pytest.mark.parametrize("softening", [0.0, 0.2])
+def test_a_network_that_says_a_constant_is_the_energy_budget(random_system, integrator, softening):
+    """dt = c budget, for a system at rest as a whole; the classical criterion also counts the energy of its motion.
+
+    Below half a free-fall time, where both stop: the criterion's c comes before that limit, the network's after it.
+    """
+    p = random_system(4, 3, systems=20, softening=softening)
+    momentum = (p.mass.unsqueeze(-1) * p.velocity).sum(1, keepdim=True) / p.mass.sum(1).view(-1, 1, 1)
+    rest = ParticleTorch.from_tensors(p.mass, p.position, p.velocity - momentum, softening=softening)
+    for tol, c in ((1e-5, 0.3), (1e-8, 0.7)):
+        expected = EnergyBudget(tol, integrator, c).step_size(rest, None)
+        for system in (rest, p):
+            found = invariant(SaysExactly(c - 1e-12, 0.0), tol, integrator=integrator).step_size(system, None)
+            torch.testing.assert_close(found, expected, rtol=1e-12, atol=0)
+        by_config = invariant(SaysExactly(c - 1e-12, 0.0), integrator=integrator, energy_threshold=tol)
+        assert torch.equal(by_config.step_size(p, None), found)
+
+
+def test_test_particles_round_a_star_have_half_a_free_fall_for_a_unit():
+    v = [[0.0, 0.0], [0.0, 0.5], [1 / 3, 0.0]]
+    p = ParticleTorch.from_tensors([1.0, 0.0, 0.0], [[0.0, 0.0], [4.0, 0.0], [0.0, 9.0]], v)
+    unit = 0.5 * (8.0**-4 + 27.0**-4) ** -0.25
+    for tol in (1e-2, 1e-12):
+        assert invariant(Says(), tol).adapter.observe(p).unit.item() == pytest.approx(unit, rel=1e-12, abs=0)
+
+
+@pytest.mark.parametrize("integrator", COMPOSITIONS)
+def test_a_tolerance_is_told_to_the_network_and_counts_once(two_body, integrator):
+    p, order = two_body(e=0.5), COMPOSITIONS[integrator].order
+    plain = invariant(Says(0.3), integrator=integrator)
+    finer = LearnedStep(plain.model, plain.adapter, tol=2e-8)
+    seen = [c.adapter.observe(p).features[0] for c in (plain, finer)]
+    assert torch.equal(seen[0][:8], seen[1][:8])
+    assert [x[8].item() for x in seen] == pytest.approx([math.log(2e-4), math.log(2e-8)], rel=1e-15)
+    assert finer.factor == 1.0
+    assert (finer.step_size(p, None) / plain.step_size(p, None)).item() == pytest.approx(1e-4 ** (1 / order), rel=1e-12, abs=0)
+    assert plain.adapter.tol == 2e-4  # the first one was not changed
+
+
+def test_every_system_may_have_a_tolerance_of_its_own(random_system):
+    p = random_system(3, 2, systems=3)
+    tols = torch.tensor([1e-2, 1e-4, 1e-6], dtype=torch.float64)
+    for one in (learned(feature_type="invariant"), learned(p, feature_type="basic")):
+        together = one.at_tolerance(tols).step_size(p, None)
+        for i in range(3):
+            alone = LearnedStep(one.model, one.adapter, tol=tols[i].item()).step_size(p.select(torch.tensor([i])), None)
+            torch.testing.assert_close(together[i : i + 1], alone, rtol=1e-13, atol=0)
+    with pytest.raises(ConfigError, match="3 tolerances do not fit 2 systems"):
+        learned(feature_type="invariant").at_tolerance(tols).step_size(random_system(3, systems=2), None)
+
+
+def test_the_ceiling_of_invariant_features_asks_only_tight_pairs_for_their_speed(two_body):
+    """On a circle, fall = fly = omega^2: the same as of the others. A fast body far away has no say."""
+    p = two_body(e=0.0, q=0.1, a=3.0, G=2.0)
+    ceiling = invariant(Says(), dt_ceiling=0.2, G=2.0).adapter.observe(p).ceiling.item()
+    assert ceiling == pytest.approx(0.2 * 2**-0.25 / math.sqrt(2 / 27), rel=1e-12, abs=0)
+    x = torch.cat([p.position, torch.tensor([[[60.0, 0.0]]]).double()], 1)
+    v = torch.cat([p.velocity, torch.tensor([[[0.0, 500.0]]]).double()], 1)
+    with_third = ParticleTorch.from_tensors(torch.cat([p.mass, torch.tensor([[0.1]]).double()], 1), x, v, G=2.0)
+    said = ModelAdapter(Config(feature_type="invariant", G=2.0))
+    assert said.observe(with_third).ceiling.item() == pytest.approx(ceiling, rel=1e-6)
+    assert ModelAdapter(Config(G=2.0)).observe(with_third).ceiling.item() < 0.2 * ceiling
+    cut = said.predict(Says(1e6), said.observe(p))
+    assert cut.dt.item() == pytest.approx(ceiling, rel=1e-15)
+    assert cut.at_ceiling.tolist() == [True]
+
+
+def test_what_the_network_says_is_in_the_unit_that_is_observed(two_body):
+    p = two_body(e=0.0, a=4.0)
+    raw, scaled, told = (ModelAdapter(Config(feature_type=kind)) for kind in ("basic", "basic", "invariant"))
+    scaled.measure_scales(p)
+    told.measure_scales(p)
+    assert [a.observe(p).unit.item() for a in (raw, scaled)] == [1.0, scaled.scales.T0]
+    expected = EnergyBudget(2e-4, c=1.0).step_size(p, None).item()
+    assert told.observe(p).unit.item() == pytest.approx(expected, rel=1e-12)
+    for adapter in (raw, scaled, told):
+        seen = adapter.observe(p)
+        assert adapter.predict(Says(0.01), seen).dt.item() == pytest.approx(0.01 * seen.unit.item(), rel=1e-9)
+
+
+def test_scales_leave_invariant_features_as_they_are(two_body):
+    p, adapter = two_body(a=9.0), ModelAdapter(Config(feature_type="invariant"))
+    before = adapter.observe(p)
+    adapter.measure_scales(p)
+    assert adapter.scales is not None
+    assert all(torch.equal(a, b) for a, b in zip(adapter.observe(p), before, strict=True))
 
 
 # ---- the adapter --------------------------------------------------------------------------------------------------------

@@ -14,7 +14,6 @@ from aitimestepper.errors import UserError
 from aitimestepper.model import FullyConnectedNN
 from aitimestepper.report.compare import (
     Curve,
-    at_tolerances,
     classical_curves,
     classical_rules,
     error_at_forces,
@@ -55,7 +54,7 @@ def test_a_sweep_equals_separate_runs(two_body, rule):
 def test_a_learned_sweep_equals_separate_tolerances(two_body, learned):
     p = two_body(e=0.4)
     tolerances = torch.tensor([1e-4, 1e-6], dtype=torch.float64)
-    curve = work_precision(p, 0.6, "net", lambda tol: at_tolerances(learned, tol), tolerances, learned=True)
+    curve = work_precision(p, 0.6, "net", learned.at_tolerance, tolerances, learned=True)
     assert curve.learned
     for tol, forces, error in zip(tolerances, curve.force_evaluations, curve.max_error, strict=True):
         one = simulate(p, t_end=0.6, criterion=LearnedStep(learned.model, learned.adapter, tol=float(tol)))

@@ -35,6 +35,7 @@ examples:
   aitimestepper simulate --criterion freefall:eta=0.02 --symmetrized --ic burrau --t-end 60
   aitimestepper both --config examples/quickstart.toml
   aitimestepper simulate --list-ic
+  aitimestepper inspect run.h5
 
 Settings come from the defaults, then from --config FILE.toml (shared ones at its top, [train] and [simulate] tables over
 them), then from flags. `aitimestepper train --help` lists them all.""",
@@ -53,6 +54,8 @@ examples:
   aitimestepper simulate --model runs/orbits/model_epoch_0100.pt --symmetrized --movie run.mp4
   aitimestepper simulate --criterion boekholt:eta=0.02 --symmetrized --integrator order6 --ic figure8
   aitimestepper simulate --ic file:bodies.txt --t-end 10 --tol 1e-5
+  aitimestepper simulate --ic solar --t-end 3.6e6 --output solar.h5 --output-every 3652.5
+  aitimestepper simulate --resume solar.h5
 
 A model brings its own features, integrator, precision, physics and initial conditions; flags override the last two. Without
 a model and without a criterion, --tol picks a symmetrized EnergyBudget step. Prints a JSON summary.""",
@@ -61,6 +64,14 @@ example:
   aitimestepper both --config examples/quickstart.toml --report
 
 Trains, then simulates with the network just trained. --report compares it with classical steps.""",
+    "inspect": """\
+examples:
+  aitimestepper inspect run.h5
+  aitimestepper inspect runs/orbits
+  aitimestepper inspect run.h5 --json
+
+Tells whether a simulation has finished, is being written now, or was stopped or killed (its rows are whole then too), how
+large its errors are, and how to go on. It only reads, also while another process is writing.""",
 }
 
 
@@ -76,6 +87,7 @@ class Request:
     json: bool = False
     quiet: bool = False
     listing: str | None = None  # "ic" or "criteria"
+    file: str | None = None  # to inspect
 
 
 class _Parser(argparse.ArgumentParser):
@@ -84,7 +96,7 @@ class _Parser(argparse.ArgumentParser):
     def error(self, message: str) -> NoReturn:
         if "invalid choice: '" in message and self.prog == "aitimestepper":
             word = message.partition("invalid choice: '")[2].partition("'")[0]
-            raise ConfigError(f"unknown command {word!r}: {nearest_name_hint(word, SECTIONS)}")
+            raise ConfigError(f"unknown command {word!r}: {nearest_name_hint(word, [*SECTIONS, 'inspect'])}")
         raise UserError(f"{message}; see {self.prog} --help")
 
 
@@ -97,7 +109,7 @@ def parse(argv: Sequence[str]) -> Request:
         _refuse_unknown(unknown, values["command"])
     command = values.pop("command")
     config_file = values.pop("config", None)
-    special = {k: values.pop(k) for k in ("resume", "overwrite", "json", "quiet", "listing") if k in values}
+    special = {k: values.pop(k) for k in ("resume", "overwrite", "json", "quiet", "listing", "file") if k in values}
     train, simulate = ({**(load_toml(config_file, c) if config_file else {}), **values} for c in ("train", "simulate"))
     return Request(command, simulate if command == "simulate" else train, simulate, **special)
 
@@ -112,7 +124,7 @@ def build_parser() -> argparse.ArgumentParser:
         allow_abbrev=False,
     )
     parser.add_argument("--version", action="version", version=f"aitimestepper {__version__}")
-    commands = parser.add_subparsers(dest="command", required=True, metavar="{train,simulate,both}")
+    commands = parser.add_subparsers(dest="command", required=True, metavar="{train,simulate,both,inspect}")
     for name, words in (
         ("train", "train a network in two phases"),
         ("simulate", "run a simulation with a network or a classical step"),
@@ -129,7 +141,22 @@ def build_parser() -> argparse.ArgumentParser:
         )
         _add_command_flags(sub, name)
         _add_settings(sub, name)
+    _add_inspect(commands)
     return parser
+
+
+def _add_inspect(commands: Any) -> None:
+    words = "say what a simulation or a checkpoint holds"
+    parser = commands.add_parser(
+        "inspect",
+        help=words,
+        description=f"{words[0].upper()}{words[1:]}.",
+        epilog=EPILOG["inspect"],
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+        allow_abbrev=False,
+    )
+    parser.add_argument("file", metavar="FILE", help="a simulation (.h5), a checkpoint (.pt), or the folder of a training run")
+    parser.add_argument("--json", action="store_true", help="print one JSON object and nothing else on standard output")
 
 
 def _add_command_flags(parser: argparse.ArgumentParser, command: str) -> None:
@@ -140,8 +167,11 @@ def _add_command_flags(parser: argparse.ArgumentParser, command: str) -> None:
     listing = group.add_mutually_exclusive_group()
     listing.add_argument("--list-ic", dest="listing", action="store_const", const="ic", help="list the initial conditions")
     listing.add_argument("--list-criteria", dest="listing", action="store_const", const="criteria", help="list the criteria")
-    if command != "simulate":
-        group.add_argument("--overwrite", action="store_true", help="start a run anew where one of this name exists")
+    group.add_argument("--overwrite", action="store_true", help="start anew where a run or an output file of this name exists")
+    if command == "simulate":
+        group.add_argument(
+            "--resume", metavar="FILE.h5", help="go on with a run in an output file, to the same bits; --t-end: further"
+        )
     if command == "train":
         group.add_argument("--resume", metavar="RUN", help="continue a run, to the same bits as if it had not stopped")
 

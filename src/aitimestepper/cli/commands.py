@@ -1,9 +1,10 @@
-"""What the three commands print and return."""
+"""What the commands print and return."""
 
 from __future__ import annotations
 
 import json
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 from rich.console import Console
@@ -41,7 +42,10 @@ def train(request: Request) -> int:
 
 def simulate(request: Request) -> int:
     """`aitimestepper simulate`."""
-    config, result, _ = simulation.run(request.simulation, request.quiet or request.json)
+    quiet = request.quiet or request.json
+    if request.resume is not None:
+        return _report_simulation(simulation.go_on(request.resume, request.simulation, quiet))
+    config, result, _ = simulation.run(request.simulation, quiet, request.overwrite)
     return _report_simulation(result, config)
 
 
@@ -49,13 +53,25 @@ def both(request: Request) -> int:
     """`aitimestepper both`."""
     folder, _, done = training.train_run(request)
     given = {**request.simulation, "model": str(folder)}
-    config, result, recorder = simulation.run(given, request.quiet or request.json)
+    config, result, recorder = simulation.run(given, request.quiet or request.json, request.overwrite)
     more = {"run": str(folder), "training_time": done["total_time"]}
     if config.report:
         from .reporting import write_run_report
 
         more["report"] = str(write_run_report(folder, given, result, recorder.track(), request.quiet or request.json))
     return _report_simulation(result, config, more)
+
+
+def inspect(request: Request) -> int:
+    """`aitimestepper inspect`."""
+    from .inspection import inspect_file, print_inspection
+
+    content = inspect_file(Path(str(request.file)))
+    if request.json:
+        _print_json(content)
+    else:
+        print_inspection(content)
+    return 0
 
 
 def listing(request: Request) -> int:
@@ -71,7 +87,7 @@ def listing(request: Request) -> int:
     return 0
 
 
-COMMANDS: dict[str, Callable[[Request], int]] = {"train": train, "simulate": simulate, "both": both}
+COMMANDS: dict[str, Callable[[Request], int]] = {"train": train, "simulate": simulate, "both": both, "inspect": inspect}
 
 
 def run_command(request: Request) -> int:
@@ -79,8 +95,8 @@ def run_command(request: Request) -> int:
     return listing(request) if request.listing else COMMANDS[request.command](request)
 
 
-def _report_simulation(result: SimulationResult, config: Config, more: dict[str, Any] | None = None) -> int:
-    extra = {"movie": config.movie} if config.movie else {}
+def _report_simulation(result: SimulationResult, config: Config | None = None, more: dict[str, Any] | None = None) -> int:
+    extra = {"movie": config.movie} if config is not None and config.movie else {}
     _print_json({**(more or {}), **result.summary(), **extra})
     return 0 if all(s == OK for s in result.status) else EXIT_NOT_OK
 

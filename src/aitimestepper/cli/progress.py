@@ -15,9 +15,7 @@ from rich.progress import (
     TextColumn,
     TimeRemainingColumn,
 )
-from torch import Tensor
 
-from ..physics.particle import ParticleTorch
 from ..training.metrics import Recorder
 
 
@@ -58,31 +56,6 @@ class TrainingProgress(Recorder):
 
     def close(self) -> None:
         """Take the bars away."""
-        self._bars.stop()
-
-
-class SimulationProgress:
-    """An observer for `simulate`: time reached, dt, energy error so far."""
-
-    def __init__(self, t_start: float, t_end: float | None, steps: int | None, quiet: bool) -> None:
-        self._bars = _bars(quiet, TextColumn("simulating"), BarColumn(bar_width=32), TextColumn("{task.fields[words]}"))
-        self._t_start, self._t_end, self._count, self._worst = t_start, t_end, 0, 0.0
-        self._task = self._bars.add_task("", total=1.0 if t_end is not None else steps, words="")
-        self._bars.start()
-
-    def __call__(self, before: ParticleTorch, after: ParticleTorch, error: Tensor, running: Tensor) -> None:
-        """Look every 50 steps: looking costs as much as a tenth of a step."""
-        self._count += 1
-        if self._bars.disable or self._count % 50:
-            return
-        t = float(after.time.min())
-        self._worst = max(self._worst, float(error.max()))
-        done = self._count if self._t_end is None else (t - self._t_start) / max(self._t_end - self._t_start, 1e-300)
-        words = f"t = {t:.6g}  step {self._count}  dt {float(after.dt.min()):.2e}  energy error {self._worst:.1e}"
-        self._bars.update(self._task, completed=done, words=words)
-
-    def close(self) -> None:
-        """Take the bar away."""
         self._bars.stop()
 
 

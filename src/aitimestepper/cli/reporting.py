@@ -64,7 +64,9 @@ def _classical_track(particle: ParticleTorch, t_end: float, integrator: str, ste
     def run(eta: float) -> tuple[int, Track]:
         recorder = TrackRecorder()
         criterion = Symmetrized(FreeFall(eta))
-        done = simulate(particle, t_end=t_end, criterion=criterion, integrator=integrator, observer=recorder)
+        done = simulate(
+            particle, t_end=t_end, criterion=criterion, integrator=integrator, sinks=(recorder.take,), output_steps=1
+        )
         return int(done.steps[0]), recorder.track()
 
     coarse, _ = run(0.2)

@@ -12,13 +12,15 @@ from ..criteria.base import AbstractStepCriterion, Symmetrized
 from ..criteria.catalogue import criterion_from
 from ..criteria.classical import EnergyBudget, cheapest_integrator
 from ..criteria.learned import LearnedStep, resolve_device, torch_dtype
+from ..criteria.reversible import Huayno, HutMakinoMcMillan
 from ..errors import CheckpointError, ConfigError
 from ..io.checkpoints import Checkpoint, field_from, find_checkpoint, load_checkpoint
 from ..io.problems import Problem, make_problem, period_of
 from ..physics.particle import ParticleTorch
 from ..simulate.engine import DEFAULT_TOL, SimulationResult, simulate
 from ..simulate.record import Track, TrackRecorder
-from .progress import SimulationProgress, task
+from ..simulate.session import resume
+from .progress import task
 
 PERIODS = 10  # how long a run lasts when nothing else is said
 # what a checkpoint knows better than the defaults: how its network was made, and the world it was made for
@@ -60,7 +62,7 @@ def problem_for(config: Config, given: dict[str, Any], checkpoint: Checkpoint | 
 
 
 def criterion_for(config: Config, given: dict[str, Any], checkpoint: Checkpoint | None) -> AbstractStepCriterion:
-    """The network, the criterion named, or the default one for `tol` with the cheapest order; symmetrized if asked for."""
+    """The network, the criterion named, or the default one for `tol` with the cheapest order; time-symmetric if asked for."""
     if checkpoint is not None:
         made: AbstractStepCriterion = LearnedStep.from_checkpoint(checkpoint, config.tol, config.device)
     elif config.criterion is not None:
@@ -68,43 +70,65 @@ def criterion_for(config: Config, given: dict[str, Any], checkpoint: Checkpoint 
         made = criterion_from(config.criterion, **extra)
     else:
         tol = DEFAULT_TOL if config.tol is None else config.tol
-        return Symmetrized(EnergyBudget(tol, given.get("integrator") or cheapest_integrator(tol)))
-    return Symmetrized(made) if config.symmetrized else made
+        made = EnergyBudget(tol, given.get("integrator") or cheapest_integrator(tol))
+        return time_symmetric(made, config.symmetrizer or "explicit", made.integrator)
+    how = "explicit" if config.symmetrized else config.symmetrizer
+    return made if how is None else time_symmetric(made, how, integrator_for(config, made))
 
 
-def run(given: dict[str, Any], quiet: bool) -> tuple[Config, SimulationResult, TrackRecorder]:
+def integrator_for(config: Config, criterion: AbstractStepCriterion) -> str:
+    """That of the settings for a criterion that was named; networks and the default criterion bring their own."""
+    return criterion.integrator if config.criterion is None else config.integrator
+
+
+def time_symmetric(criterion: AbstractStepCriterion, how: str, integrator: str) -> AbstractStepCriterion:
+    """The criterion with time-symmetric steps, made in the way that `symmetrizer` names, for a run by `integrator`."""
+    if how == "hmm":
+        return HutMakinoMcMillan(criterion, integrator=integrator)
+    return Huayno(criterion) if how == "huayno" else Symmetrized(criterion)
+
+
+def run(given: dict[str, Any], quiet: bool, overwrite: bool = False) -> tuple[Config, SimulationResult, TrackRecorder]:
     """Simulate as `given`, with progress, and write the movie if one was asked for."""
     config, checkpoint = settings_for(given)
     problem = problem_for(config, given, checkpoint)
     criterion = criterion_for(config, given, checkpoint)
     if config.movie is not None:
         check_movie_path(Path(config.movie))  # before the run, not after hours of it
-    t0 = float(problem.particle.time.max())
-    t_end = end_time(config, problem)
     recorder = TrackRecorder()
-    progress = SimulationProgress(t0, t_end, config.steps, quiet)
-
-    def watch(*seen: Any) -> None:
-        recorder(*seen)
-        progress(*seen)
-
-    try:
-        result = simulate(
-            problem.particle,
-            t_end=t_end,
-            steps=config.steps,
-            criterion=criterion,
-            integrator=criterion.integrator if config.criterion is None else config.integrator,
-            max_steps=config.max_steps,
-            dt_min=config.dt_min,
-            dt_max=config.dt_max,
-            observer=watch,
-        )
-    finally:
-        progress.close()
+    wanted = config.movie is not None or config.report
+    compiled = config.dtype == "float64" and problem.particle.position.device.type == "cpu"
+    result = simulate(
+        problem.particle,
+        t_end=end_time(config, problem),
+        steps=config.steps,
+        criterion=criterion,
+        tol=DEFAULT_TOL if config.tol is None else config.tol,
+        integrator=criterion.integrator if config.criterion is None and "integrator" not in given else config.integrator,
+        max_steps=config.max_steps,
+        dt_min=config.dt_min,
+        dt_max=config.dt_max,
+        guard=config.guard,
+        output=config.output,
+        output_every=config.output_every,
+        output_steps=1 if wanted and config.output is None else None,
+        overwrite=overwrite,
+        progress=not quiet,
+        threads=config.threads,
+        observer=recorder if wanted and not compiled else None,
+        sinks=(recorder.take,) if wanted and compiled else (),
+    )
     if config.movie is not None:
         write_movie(config, recorder.track(), quiet)
     return config, result, recorder
+
+
+def go_on(path: str, given: dict[str, Any], quiet: bool) -> SimulationResult:
+    """`--resume FILE`: everything but a later end is in the file."""
+    others = [k for k in given if k not in ("t_end", "threads")]
+    if others:
+        raise ConfigError(f"--resume takes every setting from {path}; leave out --{others[0].replace('_', '-')}.")
+    return resume(path, t_end=given.get("t_end"), progress=not quiet, threads=given.get("threads"))
 
 
 def end_time(config: Config, problem: Problem) -> float | None:

@@ -24,12 +24,15 @@ class AbstractStepCriterion(ABC):
     """Chooses dt (B,) for every system of a batch from its state and, if it has one, a memory.
 
     A criterion is a value: all that changes during a run is in the memory, which the loop carries. `even` says that
-    flipping all velocities leaves dt as it is, which `Symmetrized` needs.
+    flipping all velocities leaves dt as it is, which every way to make a step time-symmetric needs.
     """
 
     name: ClassVar[str]
     even: bool = True
     integrator: str = "leapfrog"  # the one that the loop takes when nothing else is asked for
+    # whole steps that the criterion takes on trial for each one it chooses; a run of `steps` steps with a method of `stages`
+    # stages costs steps * stages * (1 + trial_steps) force evaluations, and one to begin with
+    trial_steps: int = 0
 
     def init(self, particle: ParticleTorch) -> Any:
         """The memory at the start; criteria without one use None."""
@@ -63,27 +66,16 @@ def select_memory(memory: Any, index: Tensor) -> Any:
     return memory.select(index)
 
 
-class Limited(AbstractStepCriterion):
-    """The inner criterion's dt, kept between `dt_min` and `dt_max`."""
+class Wrapper(AbstractStepCriterion):
+    """A criterion around another one, `inner`: what it does not say itself, it takes from there."""
 
-    name = "limited"
-
-    def __init__(self, criterion: AbstractStepCriterion, dt_min: float | None = None, dt_max: float | None = None) -> None:
-        low, high = dt_min or 0.0, float("inf") if dt_max is None else dt_max
-        if not 0 <= low <= high or high == 0:
-            raise ConfigError(
-                f"Limited: dt_min = {dt_min} and dt_max = {dt_max} must satisfy 0 <= dt_min <= dt_max, dt_max > 0."
-            )
-        self.inner, self.dt_min, self.dt_max = criterion, low, high
-        self.even, self.integrator = criterion.even, criterion.integrator
+    def __init__(self, criterion: AbstractStepCriterion) -> None:
+        self.inner = criterion
+        self.even, self.integrator, self.trial_steps = criterion.even, criterion.integrator, criterion.trial_steps
 
     def init(self, particle: ParticleTorch) -> Any:
         """The inner memory."""
         return self.inner.init(particle)
-
-    def step_size(self, particle: ParticleTorch, memory: Any) -> Tensor:
-        """(B,)."""
-        return self.inner.step_size(particle, memory).clamp(self.dt_min, self.dt_max)
 
     def update(self, particle: ParticleTorch, dt: Tensor, memory: Any) -> Any:
         """The inner memory."""
@@ -93,12 +85,40 @@ class Limited(AbstractStepCriterion):
         """The inner one's."""
         return self.inner.report(memory)
 
+
+class Limited(Wrapper):
+    """The inner criterion's dt, kept between `dt_min` and `dt_max`."""
+
+    name = "limited"
+
+    def __init__(self, criterion: AbstractStepCriterion, dt_min: float | None = None, dt_max: float | None = None) -> None:
+        super().__init__(criterion)
+        low, high = dt_min or 0.0, float("inf") if dt_max is None else dt_max
+        if not 0 <= low <= high or high == 0:
+            raise ConfigError(
+                f"Limited: dt_min = {dt_min} and dt_max = {dt_max} must satisfy 0 <= dt_min <= dt_max, dt_max > 0."
+            )
+        self.dt_min, self.dt_max = low, high
+
+    def step_size(self, particle: ParticleTorch, memory: Any) -> Tensor:
+        """(B,)."""
+        return self.inner.step_size(particle, memory).clamp(self.dt_min, self.dt_max)
+
     def lower(self) -> Lowered:
         """Its two limits, around the inner one."""
         return Lowered(self.name, (self.dt_min, self.dt_max), self.inner.lower())
 
 
-class Symmetrized(AbstractStepCriterion):
+def refuse_uneven(wrapper: str, criterion: AbstractStepCriterion) -> None:
+    """Only a step that is even in the velocities can be made time-symmetric."""
+    if not criterion.even:
+        raise ConfigError(
+            f"{wrapper} needs a step that is even in the velocities; {criterion.name} is not (it looks at past states, or is "
+            "time-symmetric already): use it as it is, or train one with history_len = 0."
+        )
+
+
+class Symmetrized(Wrapper):
     """Time-symmetric steps without an extra force evaluation: dt_{n+1} = Q(s_n)^2 / dt_n, Q the inner criterion's step.
 
     Q at a state is then the geometric mean of the steps before and after it, in either direction of time, so that the
@@ -109,14 +129,11 @@ class Symmetrized(AbstractStepCriterion):
     name = "symmetrized"
 
     def __init__(self, criterion: AbstractStepCriterion, reset: float = 1.5) -> None:
-        if not criterion.even:
-            raise ConfigError(
-                f"Symmetrized needs a step that is even in the velocities; {criterion.name} is not (it looks at past states): "
-                "use it as it is, or train one with history_len = 0."
-            )
+        super().__init__(criterion)
+        refuse_uneven("Symmetrized", criterion)
         if not reset > 1:
             raise ConfigError(f"Symmetrized: reset = {reset} must be above 1.")
-        self.inner, self.reset, self.integrator = criterion, reset, criterion.integrator
+        self.reset = reset
 
     def init(self, particle: ParticleTorch) -> Any:
         """(step taken last (B,), 0: none yet; the inner memory)."""

@@ -7,10 +7,10 @@ from typing import Any
 from ..errors import ConfigError
 from ..specs import build
 from .base import AbstractStepCriterion
-from .classical import PRS23, Aarseth, Boekholt, Constant, EnergyBudget, FreeFall, HutMakino, Tidal
+from .classical import PRS23, Aarseth, Boekholt, Constant, EnergyBudget, FreeFall, HutMakino, LastTerm, Tidal
 
 CRITERIA: dict[str, type[AbstractStepCriterion]] = {
-    c.name: c for c in (Constant, FreeFall, HutMakino, Aarseth, Tidal, PRS23, Boekholt, EnergyBudget)
+    c.name: c for c in (Constant, FreeFall, HutMakino, Aarseth, Tidal, PRS23, Boekholt, EnergyBudget, LastTerm)
 }
 
 

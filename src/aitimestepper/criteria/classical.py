@@ -16,6 +16,7 @@ from ..errors import ConfigError
 from ..integrators import COMPOSITIONS
 from ..physics.gravity import dot, pairs, taylor_accelerations, tree_sum
 from ..physics.particle import ParticleTorch
+from ..physics.timescales import bond_share, budget_time, over_pairs, pair_rates, root, smooth_minimum_time
 from .base import AbstractStepCriterion, Lowered
 
 
@@ -56,48 +57,6 @@ class Constant(_Parametrized):
     def step_size(self, particle: ParticleTorch, memory: Tensor | None) -> Tensor:
         """(B,)."""
         return self._number(memory, particle.time).expand(len(particle))
-
-
-def pair_rates(p: ParticleTorch) -> tuple[Tensor, Tensor, Tensor]:
-    """(fall, fly, real), each (B, N, N): squared rates G(m_i+m_j)/r^3 and v^2/r^2 of every pair; 0 where there is none.
-
-    Rates, not times: two massless bodies have an infinite time, but a rate of exactly 0.
-    """
-    _, r2, real = pairs(p.position, p.mask, p.softening)
-    dv = p.velocity.unsqueeze(1) - p.velocity.unsqueeze(2)
-    fall = p.G * (p.mass.unsqueeze(1) + p.mass.unsqueeze(2)) / (r2 * torch.sqrt(r2))
-    return torch.where(real, fall, 0.0), torch.where(real, dot(dv, dv) / r2, 0.0), real
-
-
-def _over_pairs(x: Tensor) -> Tensor:
-    """Sum over all ordered pairs, (B, N, N) -> (B,)."""
-    return tree_sum(tree_sum(x, 2), 1)
-
-
-def _root(x: Tensor, n: int) -> Tensor:
-    """x^(1/n), n = 1, 2, 4, 6, 8, ..., 0 <= x <= 1e20, from + * / and sqrt: `pow` gives other bits in a batch than alone."""
-    if n % 3 == 0:
-        y = torch.sqrt(torch.sqrt(x))
-        for _ in range(4):
-            y = torch.sqrt(torch.sqrt(x * y))  # its fixed point is the cube root; the logarithm of the error falls 4x
-        for _ in range(4):
-            y = (y + y + x / (y * y)) / 3.0  # Newton
-        x, n = torch.where(x > 0, y, 0.0), n // 3
-    while n > 1:
-        x, n = torch.sqrt(x), n // 2
-    return x
-
-
-def smooth_minimum_time(squared_rates: Tensor, k: int = 4) -> Tensor:
-    """tau_k = (sum over pairs of tau^-k)^(-1/k), k = 2, 4, 8, (B, N, N) -> (B,): a minimum without kinks.
-
-    The fastest rate is divided out before the power, so that no unit system overflows.
-    """
-    fastest = squared_rates.amax((1, 2))
-    power = squared_rates / fastest.view(-1, 1, 1)
-    for _ in range(k.bit_length() - 2):
-        power = power * power
-    return 1.0 / (_root(0.5 * _over_pairs(power), k) * torch.sqrt(fastest))
 
 
 class FreeFall(_Parametrized):
@@ -142,7 +101,7 @@ class Boekholt(_Parametrized):
         largest = Q.amax((1, 2))
         share = Q / largest.view(-1, 1, 1)
         share2 = share * share
-        h = torch.sqrt(_over_pairs(share2) / _over_pairs(share2 * torch.sqrt(share))) / _root(largest, 4)
+        h = torch.sqrt(over_pairs(share2) / over_pairs(share2 * torch.sqrt(share))) / root(largest, 4)
         return self._number(memory, h) * h
 
 
@@ -164,7 +123,7 @@ class Tidal(_Parametrized):
         identity = torch.eye(3, dtype=r2.dtype, device=r2.device)
         T = tree_sum(weight.unsqueeze(-1).unsqueeze(-1) * (outer - identity), 2)  # (B, N, 3, 3)
         norm2 = tree_sum(tree_sum(T * T, -1), -1)
-        return torch.sqrt(self._number(memory, r2) * math.sqrt(6.0)) / _root(norm2.amax(1), 4)
+        return torch.sqrt(self._number(memory, r2) * math.sqrt(6.0)) / root(norm2.amax(1), 4)
 
 
 def _squared_norms(p: ParticleTorch, order: int) -> list[Tensor]:
@@ -211,6 +170,23 @@ class PRS23(_Parametrized):
         return self._number(memory, a) * _smallest(2.0 * a, j + torch.sqrt(a * s))
 
 
+class LastTerm(_Parametrized):
+    """The rule of IAS15 before PRS23: b6, the last term of the Gauss-Radau polynomial, at epsilon times the acceleration.
+
+    The polynomial is known to radau15 alone; from a state as such the step is that of PRS23, eta = (5040 epsilon)^(1/7).
+    """
+
+    name, parameter, integrator = "lastterm", "epsilon", "radau15"
+
+    def __init__(self, epsilon: float | Tensor = 1e-9) -> None:
+        super().__init__(epsilon)
+
+    def step_size(self, particle: ParticleTorch, memory: Tensor | None) -> Tensor:
+        """(B,)."""
+        a, j, s = _squared_norms(particle, 3)
+        return (5040.0 * self._number(memory, a)) ** (1.0 / 7.0) * _smallest(2.0 * a, j + torch.sqrt(a * s))
+
+
 BUDGET_CONSTANTS = {2: 0.44, 4: 0.7, 6: 0.9, 8: 1.0}
 # The cheapest order for a tolerance, by the force evaluations of that study: 1e-2: 1400 (2); 1e-3: 4500 (2), 2100 (4);
 # 1e-4: 2300 (6); 1e-6: 4900 (6), 4500 (8); 1e-8: 10500 (6), 8100 (8).
@@ -243,17 +219,9 @@ class EnergyBudget(_Parametrized):
 
     def step_size(self, particle: ParticleTorch, memory: Tensor | None) -> Tensor:
         """(B,)."""
-        p = particle
-        _, r2, real = pairs(p.position, p.mask, p.softening)
-        fall = pair_rates(p)[0]
-        weight = (fall / fall.amax((1, 2)).view(-1, 1, 1)) ** 2  # tau^-4, in units of the tightest pair's
-        bond = torch.where(real, p.G * p.mass.unsqueeze(1) * p.mass.unsqueeze(2) / torch.sqrt(r2), 0.0)
-        bound = _over_pairs(weight * bond)
-        chi = bound / _over_pairs(weight) / p.total_energy().abs()
-        allowed = torch.where(bound > 0, self._number(memory, r2) / chi, torch.inf).clamp_max(1e20)
-        share = self.c * _root(allowed, self.order)
-        # a bond without energy (test particles: chi = 0) would allow any step; 12 a revolution still follow its orbit
-        return share.clamp_max(0.5) * smooth_minimum_time(fall)
+        fall = pair_rates(particle)[0]
+        chi = bond_share(particle, fall, particle.total_energy())
+        return budget_time(smooth_minimum_time(fall), chi, self._number(memory, fall), self.order, self.c)
 
     def lower(self) -> Lowered:
         """Tolerance, order, constant."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -13,13 +14,13 @@ from torch import Tensor, nn
 
 from ..config import Config
 from ..errors import ConfigError
-from ..features import Scales, describe, feature_count, slot_table
+from ..features import Scales, describe, feature_count, invariant_features, slot_table
 from ..history import HistoryBuffer
 from ..integrators import COMPOSITIONS
 from ..io.checkpoints import Checkpoint, find_checkpoint, load_checkpoint
 from ..physics.particle import ParticleTorch
+from ..physics.timescales import budget_time, pair_rates, pair_sums, smooth_minimum_time
 from .base import AbstractStepCriterion, Lowered
-from .classical import pair_rates, smooth_minimum_time
 
 MIN_DT = 1e-12  # added to every dt a network gives, the same everywhere
 
@@ -29,10 +30,11 @@ class Observation(NamedTuple):
 
     features: Tensor  # (B, F) scaled, with the history window
     ceiling: Tensor  # (B,) largest dt allowed
+    unit: Tensor  # (B,) the time that the network's dt is a multiple of
 
     def select(self, index: Tensor) -> Observation:
         """The systems that `index` names."""
-        return Observation(self.features[index], self.ceiling[index])
+        return Observation(*(x[index] for x in self))
 
 
 class Prediction(NamedTuple):
@@ -57,7 +59,8 @@ def judging(model: nn.Module) -> Iterator[None]:
 class ModelAdapter:
     """Turns states into features, and the network's output into dt; the same code in training and in simulation.
 
-    Holds the normalization (`scales`, measured once by `measure_scales`) and the random stream of the run (`generator`).
+    Holds the normalization (`scales`, measured once by `measure_scales`), the random stream of the run (`generator`), and the
+    tolerance `tol` (a number or (B,)) that `invariant` features are told: `energy_threshold`, unless another one is set.
     """
 
     def __init__(self, config: Config, device: torch.device | str | None = None, dtype: torch.dtype | None = None) -> None:
@@ -65,6 +68,7 @@ class ModelAdapter:
         self.device = torch.device(device) if device is not None else resolve_device(config.device)
         self.dtype = dtype if dtype is not None else torch_dtype(config.dtype)
         self.scales: Scales | None = None
+        self.tol: float | Tensor = config.energy_threshold
         self.generator = torch.Generator()
         if config.seed is None:
             self.generator.seed()
@@ -75,6 +79,11 @@ class ModelAdapter:
     def history_enabled(self) -> bool:
         """Whether the features include past states."""
         return self.config.history_len > 0
+
+    @property
+    def sees_tolerance(self) -> bool:
+        """Whether the network is told the tolerance, and answers in units of the step that it allows."""
+        return self.config.feature_type == "invariant"
 
     def new_history(self) -> HistoryBuffer | None:
         """An empty window, or None if the features need none."""
@@ -100,16 +109,34 @@ class ModelAdapter:
             history = self.new_history() if history_buffer is None else history_buffer
             assert history is not None
             return history.features_for(particle, self.scales)
+        if self.sees_tolerance:  # without units: there is nothing to scale
+            return self._observe_invariants(particle).features
         features = describe(particle, "rich" if self.config.feature_type == "rich" else "basic")
         return features if self.scales is None else features / self.scales.of(slot_table(self.config.feature_type, 0), features)
+
+    def _tolerance(self, particle: ParticleTorch) -> Tensor:
+        """(B,) that of every system."""
+        tol = torch.as_tensor(self.tol, dtype=torch.float64).to(particle.time)
+        if tol.ndim > 1 or tol.numel() not in (1, len(particle)):
+            raise ConfigError(f"{tol.numel()} tolerances do not fit {len(particle)} systems; give one, or one for each.")
+        return tol.expand(len(particle))
 
     def observe(self, particle: ParticleTorch, history_buffer: HistoryBuffer | None = None) -> Observation:
         """What the network will decide from; no graph behind it."""
         with torch.no_grad():
+            if self.sees_tolerance:
+                return self._observe_invariants(particle)
             features = self.build_feature_tensor(particle, history_buffer)
             fall, fly, _ = pair_rates(particle)
             ceiling = self.config.dt_ceiling * smooth_minimum_time(fall + fly)
-            return Observation(features, ceiling)
+            return Observation(features, ceiling, torch.full_like(ceiling, 1.0 if self.scales is None else self.scales.T0))
+
+    def _observe_invariants(self, particle: ParticleTorch) -> Observation:
+        """The unit is the step of `EnergyBudget` with c = 1: a network that always says c is that criterion."""
+        sums, tol = pair_sums(particle), self._tolerance(particle)
+        unit = budget_time(sums.tau_4, sums.chi, tol, COMPOSITIONS[self.config.integrator].order)
+        features = torch.cat([invariant_features(sums), torch.log(tol).unsqueeze(-1)], dim=-1)
+        return Observation(features, self.config.dt_ceiling * sums.shortest, unit)
 
     def predict(self, model: nn.Module, observation: Observation) -> Prediction:
         """The network's step, in the graph of its parameters.
@@ -123,9 +150,7 @@ class ModelAdapter:
         output = model(features if parameter is None else features.to(parameter.dtype))
         if output.shape != (len(observation.features), 2):
             raise ConfigError(f"the model returned shape {tuple(output.shape)}; it must map features (B, F) to (B, 2).")
-        dt = output[:, 0] + MIN_DT
-        if self.scales is not None:
-            dt = dt * self.scales.T0
+        dt = (output[:, 0] + MIN_DT) * observation.unit
         wanted = dt.detach()
         if not bool((torch.isfinite(wanted) & (wanted > 0)).all()):
             bad = wanted[~(torch.isfinite(wanted) & (wanted > 0))][0].item()
@@ -167,14 +192,34 @@ class LearnedStep(AbstractStepCriterion):
     def __init__(self, model: nn.Module, adapter: ModelAdapter, tol: float | None = None) -> None:
         if tol is not None and not 0 < tol < float("inf"):
             raise ConfigError(f"tol = {tol} must be a positive number.")
-        self.model, self.adapter, self.tol = model, adapter, tol
+        self.model, self.adapter = model, adapter
         self.integrator = adapter.config.integrator
         self.even = not adapter.history_enabled
-        self.factor: float | Tensor = 1.0 if tol is None else self.factor_for(tol)
+        self.tol: float | Tensor = adapter.tol
+        self.factor: float | Tensor = 1.0
+        if tol is not None:
+            self._ask_for(tol)
+
+    def _ask_for(self, tol: float | Tensor) -> None:
+        self.tol, self.factor = tol, self.factor_for(tol)
+        if self.adapter.sees_tolerance:  # a copy: others may hold the adapter too
+            self.adapter = copy.copy(self.adapter)
+            self.adapter.tol = tol
+
+    def at_tolerance(self, tol: float | Tensor) -> LearnedStep:
+        """The same step with another tolerance, a number or (B,)."""
+        changed = copy.copy(self)
+        changed._ask_for(tol)
+        return changed
+
+    @property
+    def tol_power(self) -> float:
+        """By which power of `tol` dt changes: one step of an order-p method errs like dt^(p+1), the unit is that of a run."""
+        return 1.0 / (COMPOSITIONS[self.integrator].order + (0 if self.adapter.sees_tolerance else 1))
 
     def factor_for(self, tol: Any) -> Any:
-        """What dt is multiplied by for `tol` (a number or (B,)): a step of an order-p method errs like dt^(p+1)."""
-        return (tol / self.adapter.config.energy_threshold) ** (1.0 / (COMPOSITIONS[self.integrator].order + 1))
+        """What dt is multiplied by for `tol` (a number or (B,)): 1 if the network is told the tolerance."""
+        return 1.0 if self.adapter.sees_tolerance else (tol / self.adapter.config.energy_threshold) ** self.tol_power
 
     @classmethod
     def load(

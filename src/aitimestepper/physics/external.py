@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
+from dataclasses import dataclass
 from typing import Protocol, runtime_checkable
 
 import torch
@@ -91,6 +92,20 @@ class PointMassTidalField:
         return (self.G * self.M / torch.sqrt(R2) * tide).squeeze(-1)
 
 
+@dataclass(frozen=True)
+class Circle:
+    """A place on a circle about the origin, in the first two axes: a path that the compiled engine knows too."""
+
+    radius: float
+    rate: float  # radians per time unit
+    phase: float
+
+    def __call__(self, t: Tensor) -> Tensor:
+        """(B, 2) at the times t (B,)."""
+        angle = self.rate * t + self.phase
+        return torch.stack([self.radius * torch.cos(angle), self.radius * torch.sin(angle)], dim=-1)
+
+
 def tidal(M: float, R0: float, period: float | None = None, phase: float = 0.0, G: float = 1.0) -> PointMassTidalField:
     """Point mass M at distance R0 on the first axis, or on a circle of that radius in the first two axes with `period`."""
     if period is None:
@@ -98,11 +113,7 @@ def tidal(M: float, R0: float, period: float | None = None, phase: float = 0.0, 
     if not (math.isfinite(R0) and R0 > 0 and math.isfinite(period) and period != 0):
         raise InitialConditionError(f"tidal: R0 = {R0} and period = {period} must be finite, R0 positive, the period not zero.")
 
-    def circle(t: Tensor) -> Tensor:
-        angle = 2 * math.pi * t / period + phase
-        return torch.stack([R0 * torch.cos(angle), R0 * torch.sin(angle)], dim=-1)
-
-    return PointMassTidalField(M, R_of_t=circle, G=G)
+    return PointMassTidalField(M, R_of_t=Circle(R0, 2 * math.pi / period, phase), G=G)
 
 
 FIELDS = {"tidal": tidal}

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import copy
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
@@ -12,11 +11,10 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from ..criteria.base import AbstractStepCriterion, Lowered, Symmetrized, select_memory
+from ..criteria.base import AbstractStepCriterion, Symmetrized
 from ..criteria.classical import PRS23, Boekholt, Constant, FreeFall, HutMakino, Tidal
 from ..criteria.learned import LearnedStep
 from ..errors import UserError
-from ..integrators import COMPOSITIONS
 from ..physics.particle import ParticleTorch
 from ..simulate.engine import OK, simulate
 
@@ -48,46 +46,6 @@ class _Rule(NamedTuple):
     learned: bool = False
 
 
-class _Sweep(AbstractStepCriterion):
-    """Several rules, each with a parameter per system, in one batch: a step of the engine costs the same for 6 or for 48.
-
-    Owners and parameters are part of the memory, so that they leave the batch together with their systems.
-    """
-
-    name = "sweep"
-
-    def __init__(self, rules: Sequence[_Rule], integrator: str) -> None:
-        self.rules, self.integrator = rules, integrator
-
-    def init(self, particle: ParticleTorch) -> Any:
-        """(number of its rule (B,), its parameter (B,), the memories of all rules)."""
-        sizes = torch.tensor([len(r.parameters) for r in self.rules])
-        owner = torch.repeat_interleave(torch.arange(len(sizes)), sizes).to(particle.time.device)
-        parameters = torch.cat([r.parameters for r in self.rules]).to(particle.time)
-        return owner, parameters, tuple(r.criterion_of(parameters).init(particle) for r in self.rules)
-
-    def step_size(self, particle: ParticleTorch, memory: Any) -> Tensor:
-        """(B,)."""
-        owner, parameters, inner = memory
-        dt = torch.empty_like(particle.time)
-        for n, (rule, own) in enumerate(zip(self.rules, inner, strict=True)):
-            rows = (owner == n).nonzero().flatten()
-            if len(rows):
-                dt[rows] = rule.criterion_of(parameters[rows]).step_size(particle.select(rows), select_memory(own, rows))
-        return dt
-
-    def update(self, particle: ParticleTorch, dt: Tensor, memory: Any) -> Any:
-        """Each rule's own; of the systems of others too, which costs less than taking them apart."""
-        owner, parameters, inner = memory
-        return owner, parameters, tuple(
-            rule.criterion_of(parameters).update(particle, dt, own) for rule, own in zip(self.rules, inner, strict=True)
-        )  # fmt: skip
-
-    def lower(self) -> Lowered:
-        """A sweep is of the comparison alone; it has no compiled form."""
-        return Lowered(self.name, ())
-
-
 def work_precision(
     particle: ParticleTorch,
     t_end: float,
@@ -106,26 +64,22 @@ def work_precision(
     parameters = torch.atleast_1d(parameters)
     if integrator == "auto":
         integrator = criterion_of(parameters).integrator
-    return _curves(particle, t_end, [_Rule(label, criterion_of, parameters, learned)], integrator, max_steps)[0]
+    return _curve(particle, t_end, _Rule(label, criterion_of, parameters, learned), integrator, max_steps)
 
 
-def _curves(particle: ParticleTorch, t_end: float, rules: Sequence[_Rule], integrator: str, max_steps: int) -> list[Curve]:
+def _curve(particle: ParticleTorch, t_end: float, rule: _Rule, integrator: str, max_steps: int) -> Curve:
+    """One run for each parameter, all as one batch."""
     _check(particle, t_end)
-    ends = np.cumsum([0, *(len(r.parameters) for r in rules)])
-    batch = particle.select(torch.zeros(int(ends[-1]), dtype=torch.long, device=particle.time.device))
-    result = simulate(batch, t_end=t_end, criterion=_Sweep(rules, integrator), integrator=integrator, max_steps=max_steps)
+    batch = particle.select(torch.zeros(len(rule.parameters), dtype=torch.long, device=particle.time.device))
+    criterion = rule.criterion_of(rule.parameters)
+    result = simulate(batch, t_end=t_end, criterion=criterion, integrator=integrator, max_steps=max_steps)
     forces, largest, final = (
         np.asarray(x.cpu().double().numpy())
         for x in (result.force_evaluations, result.max_energy_error, result.final_energy_error)
     )
-    ended = np.array([status == OK for status in result.status])
-    curves = []
-    for rule, first, last in zip(rules, ends[:-1], ends[1:], strict=True):
-        rows = first + np.flatnonzero(ended[first:last])
-        rows = rows[np.argsort(forces[rows], kind="stable")]
-        symmetrized = isinstance(rule.criterion_of(rule.parameters), Symmetrized)
-        curves.append(Curve(rule.label, forces[rows], largest[rows], final[rows], rule.learned, symmetrized))
-    return curves
+    ended = np.flatnonzero([status == OK for status in result.status])
+    rows = ended[np.argsort(forces[ended], kind="stable")]
+    return Curve(rule.label, forces[rows], largest[rows], final[rows], rule.learned, isinstance(criterion, Symmetrized))
 
 
 def _check(particle: ParticleTorch, t_end: float) -> None:
@@ -162,7 +116,7 @@ def classical_curves(
         _Rule(label, _maker(kind, symmetrized), pilot.parameters(kind, budgets))
         for label, (kind, symmetrized) in classical_rules().items()
     ]
-    return _curves(particle, t_end, rules, integrator, max_steps)
+    return [_curve(particle, t_end, rule, integrator, max_steps) for rule in rules]
 
 
 def learned_curve(
@@ -177,28 +131,19 @@ def learned_curve(
 ) -> Curve:
     """The learned step on one system, at tolerances that spend the same range of force evaluations as the classical rules.
 
-    Steps go with tol^(1/(order+1)); how many it takes as it is is measured by one run.
+    Steps go with a power of the tolerance; how many it takes as it is is measured by one run.
     """
     budgets = _Pilot(particle, t_end, step.integrator, max_steps).budgets(points)
     as_it_is = simulate(particle, t_end=t_end, criterion=step, max_steps=max_steps)
     length = float(as_it_is.final.time[0] - particle.time[0]) / (t_end - float(particle.time[0]))
     steps = int(as_it_is.steps[0]) / max(length, 1e-12)
-    order = COMPOSITIONS[step.integrator].order
-    base = step.adapter.config.energy_threshold * step.factor ** (order + 1)
-    tolerances = base * (steps / budgets) ** (order + 1)
+    tolerances = step.tol * (steps / budgets) ** (1.0 / step.tol_power)
 
     def criterion_of(tol: Tensor) -> AbstractStepCriterion:
-        made = at_tolerances(step, tol)
+        made = step.at_tolerance(tol)
         return Symmetrized(made) if symmetrized else made
 
     return work_precision(particle, t_end, label, criterion_of, tolerances, learned=True, max_steps=max_steps)
-
-
-def at_tolerances(step: LearnedStep, tol: Tensor) -> LearnedStep:
-    """The learned step with a tolerance of the energy error of a step for every system, `tol` (B,)."""
-    changed = copy.copy(step)
-    changed.factor = step.factor_for(tol)
-    return changed
 
 
 def _maker(kind: Any, symmetrized: bool) -> CriterionOf:

@@ -1,85 +1,38 @@
-"""simulate(): one loop for every criterion, learned or classical, fixed or adaptive, over a batch of systems."""
+"""simulate(): the front door. One loop for every criterion, learned or classical, fixed or adaptive, over a batch."""
 
 from __future__ import annotations
 
 import math
 import time as clock
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
-from torch import Tensor
 
-from ..config import INTEGRATORS
-from ..criteria.base import AbstractStepCriterion, Limited, Symmetrized, select_memory
-from ..criteria.classical import EnergyBudget, cheapest_integrator
-from ..errors import ConfigError, InitialConditionError, nearest_name_hint
-from ..integrators import COMPOSITIONS, step
+from ..criteria.base import AbstractStepCriterion, Limited, Symmetrized, Wrapper
+from ..criteria.classical import PRS23, EnergyBudget, LastTerm, cheapest_integrator
+from ..errors import ConfigError, InitialConditionError
+from ..integrators import COMPOSITIONS
 from ..physics.external import ExternalField
-from ..physics.invariants import (
-    angular_momentum,
-    angular_momentum_scale,
-    field_work,
-    momentum,
-    momentum_scale,
-    relative_error,
-)
 from ..physics.particle import ParticleTorch
+from .compiled import Batch, Output, Sink, Status
+from .lowering import Program, lower, lower_field
+from .methods import Method, method_from
+from .reference import MAX_STEPS, NON_FINITE, STUCK, Observer, ReferenceRun
+from .reference import OK as OK
+from .result import ClosestApproach, momentum_errors
+from .result import SimulationResult as SimulationResult
 
-OK, MAX_STEPS, NON_FINITE, STUCK = "ok", "max_steps", "non_finite", "stuck"
 DEFAULT_MAX_STEPS = 10_000_000
 DEFAULT_TOL = 1e-6
+GUARD_SHARE = 0.1  # of the tolerance: how far a guarded step may change the energy
+DEFAULT_ROWS = 1000
+RADAU_EPSILON = 1e-9  # of the last term of its polynomial: the error is that of rounding
+STATUS_WORDS = ("running", OK, MAX_STEPS, NON_FINITE, STUCK)
 
-
-@dataclass(frozen=True)
-class SimulationResult:
-    """How every system of the batch ended. Tensors are (B,); errors are relative, `max_` over all steps.
-
-    With a time-dependent outer field the energy errors leave out the work that the field did.
-    """
-
-    final: ParticleTorch
-    status: tuple[str, ...]  # ok, max_steps, non_finite (the last finite state is kept) or stuck (dt below round-off of t)
-    steps: Tensor
-    force_evaluations: Tensor
-    max_energy_error: Tensor
-    final_energy_error: Tensor
-    momentum_error: Tensor | None  # over sum m|v|; None with an outer field, which does not conserve it
-    angular_momentum_error: Tensor | None  # over sum m|x||v|
-    dt_min: Tensor
-    dt_max: Tensor
-    wall_time: float
-    criterion: str
-    integrator: str
-    reports: dict[str, Tensor]  # what the criterion says of its run, each (B,); see `AbstractStepCriterion.report`
-
-    def summary(self) -> dict[str, Any]:
-        """Plain numbers for JSON: of the system, or, for a batch, of each one under `systems`."""
-        rows = [self._row(i) for i in range(len(self.status))]
-        shared = {"criterion": self.criterion, "integrator": self.integrator, "wall_time": self.wall_time}
-        return {**rows[0], **shared} if len(rows) == 1 else {**shared, "systems": rows}
-
-    def _row(self, i: int) -> dict[str, Any]:
-        row: dict[str, Any] = {"status": self.status[i], "time": self.final.time[i].item()}
-        for name in (
-            "steps",
-            "force_evaluations",
-            "max_energy_error",
-            "final_energy_error",
-            "momentum_error",
-            "angular_momentum_error",
-            "dt_min",
-            "dt_max",
-        ):
-            values = getattr(self, name)
-            row[name] = None if values is None else values[i].item()
-        row |= {name: values[i].item() for name, values in self.reports.items()}
-        return {k: None if isinstance(v, float) and not math.isfinite(v) else v for k, v in row.items()}
-
-
-# told of the states before and after a step, of the energy error, and of the numbers of the systems that took the step
-Observer = Callable[[ParticleTorch, ParticleTorch, Tensor, Tensor], None]
+Watch = Callable[[Status], None]
 
 
 def simulate(
@@ -94,141 +47,220 @@ def simulate(
     max_steps: int | None = None,
     dt_min: float | None = None,
     dt_max: float | None = None,
+    guard: bool = False,
+    output: str | Path | None = None,
+    output_every: float | None = None,
+    output_steps: int | None = None,
+    overwrite: bool = False,
+    progress: bool | Watch = False,
+    threads: int | None = None,
+    engine: str = "auto",
     observer: Observer | None = None,
+    sinks: tuple[Sink, ...] = (),
 ) -> SimulationResult:
     """Advance every system to `t_end` (reached exactly) or by `steps` steps.
 
     `particle`: a `ParticleTorch`, or anything with mass, position and velocity arrays (G and softening count if it has
     them). `criterion` chooses the steps; without one, `tol` picks the default, a symmetrized `EnergyBudget(tol)`.
-    `integrator="auto"` is the one that the criterion is made for, or the cheapest for `tol`. `max_steps` is only a safety
-    limit and shows in the status.
+    `integrator="auto"` is the one that the criterion is made for, or the cheapest for `tol`; besides the compositions
+    (leapfrog, order4, order6, order8) there are hermite4, logh and radau15. `max_steps` is only a safety limit and shows in
+    the status.
+
+    `guard`: a step that changes the energy by more than a tenth of `tol` is thrown away and made again half as long. Leave it
+    off for symmetrized steps: a step rejected in one direction of time would not be rejected in the other, and the energy
+    drifts again. `output`: an HDF5 file (see `Snapshots`) with a row at every multiple of `output_every` in time, or every
+    `output_steps` steps (default: a thousand rows); it does not change the run. `progress`: True for a bar, or a function
+    that is told the `Status`. `threads`: at most so many, all cores by default; they do not change the bits either.
+
+    The run is compiled where it can be: what is Python of your own (a criterion, a network, a field), another precision
+    than float64, a GPU, or an `observer` that wants to see each step goes through the reference loop in torch, to the same
+    numbers. `engine`: "compiled" or "reference" insists.
     """
     began = clock.perf_counter()
     start = _as_particle(particle, external_field)
     if criterion is None:
-        criterion = Symmetrized(EnergyBudget(tol, cheapest_integrator(tol) if integrator == "auto" else integrator))
+        criterion = _default_criterion(tol, integrator)
     if dt_min is not None or dt_max is not None:
         criterion = Limited(criterion, dt_min, dt_max)
-    integrator = _integrator_name(integrator, criterion)
+    method = method_from(criterion.integrator if integrator == "auto" else integrator)
     _check_end(start, t_end, steps)
     limit = steps if steps is not None else (DEFAULT_MAX_STEPS if max_steps is None else max_steps)
     if steps is not None and max_steps is not None:
         limit = min(steps, max_steps)
-    run = _Run(start, criterion, integrator, math.inf if t_end is None else float(t_end), observer)
-    with torch.no_grad():
-        while len(run.running) and run.count < limit:
-            run.advance()
-    reached = steps is not None and limit == steps
-    return run.result(OK if reached else MAX_STEPS, clock.perf_counter() - began)
+    reached = OK if steps is not None and limit == steps else MAX_STEPS
+    needs = guard or output is not None or bool(sinks)
+    program = _program(criterion, method, start, observer, engine, needs)
+    end = math.inf if t_end is None else float(t_end)
+    if program is None:
+        run = ReferenceRun(start, criterion, method.name, end, observer)
+        run.run(limit, reached)
+        return _result_of_reference(run, method, clock.perf_counter() - began)
+    rows = _output(start, end, limit, output_every, output_steps) if output is not None or sinks else None
+    share = GUARD_SHARE * tol if guard else 0.0
+    batch = Batch.begin(start, program, _field(start), end, float(limit), rows, share, threads)
+    from .session import run_batch  # h5py and the bar are only wanted here
+
+    asked = {
+        "tol": tol,
+        "t_end": t_end,
+        "steps": steps,
+        "max_steps": max_steps,
+        "guard": guard,
+        "integrator": method_text(method),
+    }
+    asked |= {"criterion": describe_criterion(criterion), "dt_min": dt_min, "dt_max": dt_max, "status_at_limit": reached}
+    path = None if output is None else Path(output)
+    return run_batch(batch, asked, began, path, overwrite, progress, sinks)
 
 
-class _Run:
-    """The state of a batch while it runs; systems that have ended leave the batch, so that none waits for another."""
+def _default_criterion(tol: float, integrator: str) -> AbstractStepCriterion:
+    """A symmetrized EnergyBudget for the integrator asked for, or for the cheapest one."""
+    name = cheapest_integrator(tol) if integrator == "auto" else method_from(integrator).name
+    if name == "radau15":
+        return PRS23((5040.0 * RADAU_EPSILON) ** (1.0 / 7.0))
+    budget = EnergyBudget(tol, name if name in COMPOSITIONS else {"hermite4": "order4"}.get(name, "leapfrog"))
+    if name == "logh":  # its own variable already makes a constant step an adaptive one
+        return budget
+    return Symmetrized(budget)
 
-    def __init__(
-        self,
-        start: ParticleTorch,
-        criterion: AbstractStepCriterion,
-        integrator: str,
-        t_end: float,
-        observer: Observer | None,
-    ) -> None:
-        self.start, self.criterion, self.integrator = start, criterion, integrator
-        self.t_end, self.observer = t_end, observer
-        B = len(start)
-        zeros = torch.zeros_like(start.time)
-        self.count = 0
-        self.state, self.memory = start, criterion.init(start)
-        self.running = torch.arange(B, device=zeros.device)
-        self.final, self.status = start, [OK] * B
-        self.reports: dict[str, Tensor] = {}
-        self.E0, self.work = start.total_energy(), zeros.clone()
-        self.steps, self.max_error, self.last_error = zeros.long(), zeros.clone(), zeros.clone()
-        self.dt_min, self.dt_max = torch.full_like(zeros, math.inf), zeros.clone()
-        done = start.time >= t_end
-        if done.any():
-            self._leave(done, OK)
 
-    def advance(self) -> None:
-        """One step of every running system."""
-        dt = self.criterion.step_size(self.state, self.memory)
-        remaining = self.t_end - self.state.time
-        last = dt >= remaining
-        taken = torch.where(last, remaining, dt)
-        bad = ~torch.isfinite(taken) | (taken < 0)
-        stuck = ~bad & ~last & (self.state.time + taken == self.state.time)
-        if (bad | stuck).any():
-            self._leave(bad | stuck, NON_FINITE, stuck)
-            return
-        advanced = step(self.state, taken, self.integrator)
-        advanced = replace(advanced, time=torch.where(last, torch.full_like(taken, self.t_end), advanced.time))
-        work = self.work[self.running] + field_work(self.state, advanced)
-        error = relative_error(self.E0[self.running], advanced.total_energy() - work)
-        broken = ~torch.isfinite(error)
-        if broken.any():
-            self._leave(broken, NON_FINITE)
-            return  # the others take this step again, from the same state, to the same result
-        self.memory = self.criterion.update(self.state, taken, self.memory)
-        if self.observer is not None:
-            self.observer(self.state, advanced, error, self.running)
-        self._book(taken, error, work, last)
-        self.state = advanced
-        self.count += 1
-        if last.any():
-            self._leave(last, OK)
-
-    def _book(self, dt: Tensor, error: Tensor, work: Tensor, last: Tensor) -> None:
-        index = self.running
-        self.work[index], self.last_error[index] = work, error
-        self.max_error[index] = torch.maximum(self.max_error[index], error)
-        self.steps[index] += 1
-        # the step that lands on the end time is as short as it must be: it says nothing about the criterion
-        counted = ~last | (self.steps[index] == 1)
-        self.dt_min[index] = torch.where(counted, torch.minimum(self.dt_min[index], dt), self.dt_min[index])
-        self.dt_max[index] = torch.where(counted, torch.maximum(self.dt_max[index], dt), self.dt_max[index])
-
-    def _leave(self, leaving: Tensor, status: str, stuck: Tensor | None = None) -> None:
-        """Take systems out of the running batch, with their state as it is."""
-        for i in leaving.nonzero().flatten().tolist():
-            self.status[int(self.running[i])] = STUCK if stuck is not None and bool(stuck[i]) else status
-        self.final = self.final.with_rows(self.running[leaving], self.state.select(leaving))
-        for name, values in self.criterion.report(self.memory).items():
-            whole = self.reports.setdefault(name, values.new_zeros(len(self.status)))
-            whole[self.running[leaving]] = values[leaving]
-        stay = ~leaving
-        self.running, self.state, self.memory = (
-            self.running[stay],
-            self.state.select(stay),
-            select_memory(self.memory, stay),
+def _program(
+    criterion: AbstractStepCriterion, method: Method, start: ParticleTorch, observer: Observer | None, engine: str, needs: bool
+) -> Program | None:
+    """The compiled form of the run, or None where the reference loop must do it; errors where neither can."""
+    if engine not in ("auto", "compiled", "reference"):
+        raise ConfigError(f"engine = {engine!r} must be one of auto, compiled, reference.")
+    if start.external_field is not None and not method.field:
+        raise ConfigError(
+            f"integrator = {method.name} knows no outer field: use a composition (leapfrog ... order8) or radau15."
         )
+    inner = criterion
+    while isinstance(inner, Wrapper):
+        inner = inner.inner
+    if isinstance(inner, LastTerm) and method.name != "radau15":
+        raise ConfigError(f"lastterm is the rule of radau15; with integrator = {method.name} use prs23.")
+    program, why = None, "engine = reference"
+    if engine != "reference":
+        why = _not_compiled(start, observer)
+        if not why:
+            program = lower(criterion, method, start)
+            why = f"the criterion {describe_criterion(criterion)} has parts that are not compiled"
+    if program is None:
+        for wanted, what in (
+            (engine == "compiled", "engine = compiled"),
+            (needs, "output, guard and sinks"),
+            (method.name not in COMPOSITIONS, f"integrator = {method.name}"),
+        ):
+            if wanted:
+                raise ConfigError(f"{what} needs the compiled engine, which cannot do this run: {why}.")
+    return program
 
-    def result(self, status_of_rest: str, wall_time: float) -> SimulationResult:
-        """Everything about every system."""
-        if len(self.running):
-            self._leave(torch.ones_like(self.running, dtype=torch.bool), status_of_rest)
-        final, start = self.final, self.start
-        isolated = start.external_field is None
-        tiny = torch.finfo(start.time.dtype).tiny
-        p_scale = torch.maximum(momentum_scale(start), momentum_scale(final)).clamp_min(tiny)
-        L_scale = torch.maximum(angular_momentum_scale(start), angular_momentum_scale(final)).clamp_min(tiny)
-        return SimulationResult(
-            final=final,
-            status=tuple(self.status),
-            steps=self.steps,
-            force_evaluations=self.steps * len(COMPOSITIONS[self.integrator].fractions) + 1,
-            max_energy_error=self.max_error,
-            final_energy_error=self.last_error,
-            momentum_error=(momentum(final) - momentum(start)).norm(dim=-1) / p_scale if isolated else None,
-            angular_momentum_error=(angular_momentum(final) - angular_momentum(start)).norm(dim=-1) / L_scale
-            if isolated
-            else None,
-            dt_min=self.dt_min,
-            dt_max=self.dt_max,
-            wall_time=wall_time,
-            criterion=describe_criterion(self.criterion),
-            integrator=self.integrator,
-            reports=self.reports,
-        )
+
+def _not_compiled(start: ParticleTorch, observer: Observer | None) -> str:
+    """Why these bodies cannot be run compiled; empty: they can."""
+    if observer is not None:
+        return "an observer wants to see each step"
+    if start.position.dtype != torch.float64:
+        return f"the bodies are {str(start.position.dtype).removeprefix('torch.')}, it knows float64 only"
+    if start.position.device.type != "cpu":
+        return f"the bodies are on {start.position.device}"
+    if lower_field(start) is None:
+        return "the outer field is not a tidal one with a fixed or circling source"
+    return ""
+
+
+def _field(start: ParticleTorch) -> np.ndarray:
+    field = lower_field(start)
+    assert field is not None
+    return field
+
+
+def _output(start: ParticleTorch, t_end: float, limit: int, every: float | None, steps: int | None) -> Output:
+    """When rows are due."""
+    begin = start.time.numpy().copy()
+    if steps is not None and (steps < 1 or every is not None):
+        raise ConfigError(f"output_steps = {steps} must be 1 or more, and output_every = {every} left out beside it.")
+    if steps is not None:
+        return Output(float(steps), True, begin)
+    if every is not None and not (math.isfinite(every) and every > 0):
+        raise ConfigError(f"output_every = {every} must be a positive time.")
+    if every is not None:
+        return Output(float(every), False, begin)
+    if math.isinf(t_end):
+        return Output(float(max(1, limit // DEFAULT_ROWS)), True, begin)
+    return Output(max((t_end - float(begin.min())) / DEFAULT_ROWS, 5e-324), False, begin)
+
+
+def result_of(
+    batch: Batch, criterion: str, integrator: str, status_at_limit: str, wall_time: float, output: Path | None
+) -> SimulationResult:
+    """Everything about every system of a compiled run, as it stands."""
+    from .kernels import layout as at
+
+    real, count = batch.state["real"], batch.state["count"]
+    final = batch.final()
+    words = [STATUS_WORDS[code] for code in count[:, at.STATUS].tolist()]
+
+    def reals(which: int) -> torch.Tensor:
+        return torch.from_numpy(real[:, which].copy())
+
+    def counts(which: int) -> torch.Tensor:
+        return torch.from_numpy(count[:, which].copy())
+
+    p, L = momentum_errors(batch.start, final)
+    pair = torch.stack([counts(at.CLOSEST_I), counts(at.CLOSEST_J)], dim=1)
+    reports = {}
+    if batch.program.numbers["kind"] == 8:
+        reports = {"expected_step_error": 10.0 ** reals(at.EXPECTED), "steps_at_ceiling": counts(at.AT_CEILING)}
+    return SimulationResult(
+        final=final,
+        status=tuple(status_at_limit if word == MAX_STEPS else word for word in words),
+        steps=counts(at.STEPS),
+        force_evaluations=counts(at.FORCES),
+        rejected_steps=counts(at.REJECTED),
+        max_energy_error=reals(at.MAX_ERROR),
+        final_energy_error=reals(at.ERROR),
+        momentum_error=p,
+        angular_momentum_error=L,
+        dt_min=reals(at.DT_MIN),
+        dt_max=reals(at.DT_MAX),
+        closest_approach=ClosestApproach(pair, reals(at.CLOSEST), reals(at.CLOSEST_TIME)),
+        wall_time=wall_time,
+        criterion=criterion,
+        integrator=integrator,
+        engine="compiled",
+        reports=reports,
+        output=output,
+    )
+
+
+def _result_of_reference(run: ReferenceRun, method: Method, wall_time: float) -> SimulationResult:
+    stages = len(COMPOSITIONS[method.name].fractions)
+    p, L = momentum_errors(run.start, run.final)
+    return SimulationResult(
+        final=run.final,
+        status=tuple(run.status),
+        steps=run.steps,
+        force_evaluations=run.steps * stages * (1 + run.criterion.trial_steps) + 1,
+        rejected_steps=torch.zeros_like(run.steps),
+        max_energy_error=run.max_error,
+        final_energy_error=run.last_error,
+        momentum_error=p,
+        angular_momentum_error=L,
+        dt_min=run.dt_min,
+        dt_max=run.dt_max,
+        closest_approach=None,
+        wall_time=wall_time,
+        criterion=describe_criterion(run.criterion),
+        integrator=method_text(method),
+        engine="reference",
+        reports=run.reports,
+    )
+
+
+def method_text(method: Method) -> str:
+    """As it is written."""
+    return f"{method.name}:n={method.iterations}" if method.iterations > 1 else method.name
 
 
 def describe_criterion(criterion: AbstractStepCriterion) -> str:
@@ -255,14 +287,6 @@ def _as_particle(particle: Any, external_field: ExternalField | None) -> Particl
         units = {name: getattr(particle, name) for name in ("G", "softening") if getattr(particle, name, None) is not None}
         start = ParticleTorch.from_tensors(*arrays, **units)
     return start if external_field is None else start.set_external_field(external_field)
-
-
-def _integrator_name(integrator: str, criterion: AbstractStepCriterion) -> str:
-    if integrator == "auto":
-        return criterion.integrator
-    if integrator not in COMPOSITIONS:
-        raise ConfigError(f"integrator = {integrator!r}: {nearest_name_hint(integrator, (*INTEGRATORS, 'auto'))}")
-    return integrator
 
 
 def _check_end(start: ParticleTorch, t_end: float | None, steps: int | None) -> None:

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from torch import Tensor
 
-from ..physics.invariants import angular_momentum, momentum
 from ..physics.particle import ParticleTorch
+
+COLUMNS = ("time", "dt", "energy", "energy_error", "position", "velocity")
 
 
 @dataclass(frozen=True)
@@ -27,51 +29,83 @@ class Track:
 
 
 class TrackRecorder:
-    """An observer for `simulate` that keeps system `system`; beyond `limit` states every other one is dropped."""
+    """Keeps the rows of system `system`; beyond `limit` states every other one is dropped.
+
+    `take` is a sink of the compiled engine, the recorder itself an observer of the reference loop.
+    """
 
     def __init__(self, system: int = 0, limit: int = 20_000) -> None:
         self.system, self.limit, self.stride = system, limit, 1
         self._seen = 0
-        self._rows: list[tuple[ParticleTorch, float]] = []
+        self._kept: dict[str, list[np.ndarray]] = {name: [] for name in COLUMNS}
         # the last state of a run belongs to its track, whatever the stride
-        self._latest: tuple[ParticleTorch, float] | None = None
+        self._latest: dict[str, np.ndarray] | None = None
+        self._mass: np.ndarray | None = None
+        self._present: np.ndarray | None = None
+
+    def take(self, batch: Any, rows: dict[str, np.ndarray]) -> None:
+        """Rows of output, (S, B, ...)."""
+        if self._mass is None:
+            self._know(batch.start)
+        mine = {name: rows[name][:, self.system] for name in COLUMNS}
+        there = np.isfinite(mine["time"])
+        self._add({name: values[there] for name, values in mine.items()})
 
     def __call__(self, before: ParticleTorch, after: ParticleTorch, error: Tensor, running: Tensor) -> None:
-        """Keep the state after a step, if this system is still running and its turn has come."""
+        """The state after a step, if this system is still running."""
         place = (running == self.system).nonzero().flatten()
         if not len(place):
             return
-        if not self._rows:
-            start = before.select(place)
-            start.update_dt(after.dt[place])
-            self._rows.append((start, 0.0))
-        self._seen += 1
-        self._latest = (after.select(place), float(error[place]))
-        if self._seen % self.stride == 0:
-            self._rows.append(self._latest)
-        if len(self._rows) > self.limit:
-            self._rows = self._rows[::2]
+        if self._mass is None:
+            self._know(before.select(place))
+            self._add(_row(before.select(place), 0.0))
+        self._add(_row(after.select(place), float(error[place])))
+
+    def _know(self, start: ParticleTorch) -> None:
+        row = self.system if len(start) > 1 else 0
+        self._present = start.mask[row].cpu().numpy()
+        self._mass = start.mass[row].detach().cpu().numpy()[self._present]
+
+    def _add(self, rows: dict[str, np.ndarray]) -> None:
+        count = len(rows["time"])
+        if not count:
+            return
+        turn = slice(-self._seen % self.stride, None, self.stride)
+        for name, values in rows.items():
+            self._kept[name].extend(values[turn].copy())
+        self._latest = {name: values[-1].copy() for name, values in rows.items()}
+        self._seen += count
+        while len(self._kept["time"]) > self.limit:
+            self._kept = {name: values[::2] for name, values in self._kept.items()}
             self.stride *= 2
 
     def track(self) -> Track:
         """What was seen."""
-        if not self._rows:
+        if self._latest is None or self._mass is None or self._seen < 2:
             raise ValueError("nothing was recorded: the run took no step.")
-        rows = self._rows if self._latest is None or self._latest is self._rows[-1] else [*self._rows, self._latest]
-        batch = ParticleTorch.stack([p for p, _ in rows])
-        real = self._rows[0][0].mask[0].cpu().numpy()
-
-        def array(x: Tensor) -> np.ndarray:
-            return np.asarray(x.detach().cpu().numpy())
-
+        kept = {name: list(values) for name, values in self._kept.items()}
+        if kept["time"][-1] != self._latest["time"]:
+            for name in COLUMNS:
+                kept[name].append(self._latest[name])
+        a = {name: np.array(values) for name, values in kept.items()}
+        a["dt"][0] = a["dt"][1] if len(a["dt"]) > 1 else a["dt"][0]
+        position, velocity = a["position"][:, self._present], a["velocity"][:, self._present]
+        flat = [(0, 0), (0, 0), (0, 3 - position.shape[-1])]
+        spin = np.cross(np.pad(position, flat), np.pad(velocity, flat))
         return Track(
-            mass=array(batch.mass[0])[real],
-            time=array(batch.time),
-            position=array(batch.position)[:, real],
-            velocity=array(batch.velocity)[:, real],
-            dt=array(batch.dt),
-            energy=array(batch.total_energy()),
-            energy_error=np.array([error for _, error in rows]),
-            momentum=array(momentum(batch)),
-            angular_momentum=array(angular_momentum(batch)),
+            mass=self._mass,
+            time=a["time"],
+            position=position,
+            velocity=velocity,
+            dt=a["dt"],
+            energy=a["energy"],
+            energy_error=a["energy_error"],
+            momentum=np.einsum("n,snd->sd", self._mass, velocity),
+            angular_momentum=np.einsum("n,snd->sd", self._mass, spin),
         )
+
+
+def _row(p: ParticleTorch, error: float) -> dict[str, np.ndarray]:
+    """One state as a row of output."""
+    values = {"time": p.time, "dt": p.dt, "energy": p.total_energy(), "position": p.position, "velocity": p.velocity}
+    return {**{k: v.detach().cpu().numpy() for k, v in values.items()}, "energy_error": np.array([error])}

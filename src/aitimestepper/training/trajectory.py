@@ -40,7 +40,7 @@ class Trajectory:
         if not parts:
             nobody = torch.zeros(0, dtype=torch.long, device=final.position.device)
             empty = final.time[nobody]
-            return cls(final.select(nobody), Observation(empty.view(0, 0), empty), empty, empty, final)
+            return cls(final.select(nobody), Observation(empty.view(0, 0), empty, empty), empty, empty, final)
         observation = Observation(*(torch.cat([getattr(t.observation, f) for t in parts]) for f in Observation._fields))
         dt, error = torch.cat([t.dt for t in parts]), torch.cat([t.energy_error for t in parts])
         return cls(ParticleTorch.stack([t.particle for t in parts]), observation, dt, error, final)

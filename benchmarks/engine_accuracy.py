@@ -1,0 +1,118 @@
+"""Accuracy and cost against REBOUND's IAS15 as it comes: order 8 at the same error, and Gauss-Radau by itself."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterator
+from typing import NamedTuple
+
+from aitimestepper import ParticleTorch, SimulationResult, simulate
+from aitimestepper.errors import ConfigError
+from aitimestepper.io.initial import Bodies, burrau, figure8, kepler, solar
+from measure import Job, Row, Times, once, rotate
+from peers import Peer, ias15, ias15_outcome, particle_of
+
+TOLERANCES = [10.0 ** (-0.5 * k) for k in range(8, 31)]
+FLOOR = 1e-15  # an error below this is luck: rounding alone makes it
+ORBIT = 2 * math.pi
+RADAU_ORBIT = 1e-12  # what one orbit by radau15 must keep the energy to, if it works
+
+
+class Problem(NamedTuple):
+    """What is run, and how long."""
+
+    name: str
+    bodies: Bodies
+    t_end: float
+    quick: float
+
+
+PROBLEMS = (
+    *(Problem(f"Kepler e = {e}", kepler(e, q=1e-3), 100 * ORBIT, 10 * ORBIT) for e in (0.5, 0.9, 0.99)),
+    Problem("figure-eight", figure8(), 632.591398, 63.2591398),
+    Problem("Burrau", burrau(), 63.0, 30.0),
+    Problem("outer Solar System", solar(), 1e6, 1e5),
+)
+
+
+class Outcome(NamedTuple):
+    """How a run of ours ended, and how to make it."""
+
+    run: Callable[[], object]
+    forces: int
+    final_error: float
+    max_error: float
+
+    def __str__(self) -> str:
+        return f"{self.forces} forces, error {self.final_error:.1e} (max {self.max_error:.1e})"
+
+
+def ran(particle: ParticleTorch, t_end: float, integrator: str, tol: float | None = None) -> Outcome:
+    """By the criterion that the integrator comes with."""
+    given = {} if tol is None else {"tol": tol}
+
+    def run() -> SimulationResult:
+        return simulate(particle, t_end=t_end, integrator=integrator, threads=1, **given)
+
+    result = run()
+    ok = result.status == ("ok",)
+    final, largest = (x.item() if ok else math.inf for x in (result.final_energy_error, result.max_energy_error))
+    return Outcome(run, int(result.force_evaluations.item()), final, largest)
+
+
+def cheapest(outcomes: list[Outcome], error: str, wanted: float) -> Outcome | None:
+    """The one with the fewest forces that errs no more than `wanted`."""
+    good = [o for o in outcomes if getattr(o, error) <= max(wanted, FLOOR)]
+    return min(good, key=lambda o: o.forces) if good else None
+
+
+def radau_works() -> str:
+    """Empty, or why there is no radau15 to measure."""
+    try:
+        error = ran(particle_of(kepler(0.5)), ORBIT, "radau15").max_error
+    except ConfigError as refusal:
+        return str(refusal)
+    return "" if error < RADAU_ORBIT else f"an orbit errs by {error:.0e}"
+
+
+def against_ias15(rounds: int, quick: bool) -> Iterator[Row]:
+    """Rows for each problem."""
+    missing = radau_works()
+    if missing:
+        yield Row("IAS15", "radau15 is not measured", math.nan, "", note=missing)
+    for problem in PROBLEMS:
+        t_end = problem.quick if quick else problem.t_end
+        particle, peer = particle_of(problem.bodies), ias15_outcome(problem.bodies, t_end)
+        outcomes = [ran(particle, t_end, "order8", tol) for tol in TOLERANCES]
+        chosen = {f"order8, {e.split('_')[0]}": cheapest(outcomes, e, getattr(peer, e)) for e in ("final_error", "max_error")}
+        if not missing:
+            chosen["radau15"] = ran(particle, t_end, "radau15")
+        jobs = {name: once(o.run) for name, o in chosen.items() if o is not None}
+        times = rotate({"IAS15": _ias15_job(problem.bodies, t_end), **jobs}, rounds, least=0.1)
+        best = min(outcomes, key=lambda o: o.max_error)
+        for name, outcome in chosen.items():
+            yield from _rows(problem.name, name, outcome, best, peer, times)
+
+
+def _ias15_job(bodies: Bodies, t_end: float) -> Job:
+    def prepare(amount: int) -> Callable[[], object]:
+        runs = [ias15(bodies, t_end) for _ in range(amount)]
+        return lambda: [run() for run in runs]
+
+    return prepare
+
+
+def _rows(problem: str, name: str, outcome: Outcome | None, best: Outcome, peer: Peer, times: Times) -> Iterator[Row]:
+    """Forces and time against IAS15; of radau15 also the error, since nobody chose it."""
+    theirs = f"IAS15 {peer.forces} forces, error {peer.final_error:.1e} (max {peer.max_error:.1e})"
+    if outcome is None:
+        yield Row(problem, f"{name} error as IAS15's: not reached", math.nan, "", note=f"best {best}; {theirs}")
+        return
+    spent = f"{1e3 * times.median(name):.3g} ms, IAS15 {1e3 * times.median('IAS15'):.3g} ms"
+    target = 1.0 if name == "radau15" else None
+    if name == "radau15":
+        wanted = max(3 * peer.max_error, 10 * FLOOR)
+        yield Row(problem, "radau15: largest energy error", outcome.max_error, "", wanted, False, theirs)
+    what = name if name == "radau15" else f"{name} error as IAS15's"
+    yield Row(problem, f"{what}: forces / IAS15's", outcome.forces / peer.forces, "x", target, False, f"{outcome}; {theirs}")
+    yield Row(problem, f"{what}: time / IAS15's", times.ratio(name, "IAS15"), "x", target, False, spent)

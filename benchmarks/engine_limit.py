@@ -1,0 +1,138 @@
+"""How near the pair loop is to what the processor's divider allows, and what a step of few bodies is made of."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import numpy as np
+from numba import njit
+
+from aitimestepper import Constant, ParticleTorch
+from aitimestepper.simulate.compiled import Batch
+from aitimestepper.simulate.kernels.forces import pull
+from aitimestepper.simulate.kernels.jit import LOOSE, pointer
+from aitimestepper.simulate.kernels.layout import HEAD, U0, U3, VECTORS
+from aitimestepper.simulate.kernels.methods import drift, kick
+from aitimestepper.simulate.kernels.world import World, kinetic_energy
+from aitimestepper.simulate.lowering import lower, lower_field
+from aitimestepper.simulate.methods import method_from
+from engine_steps import DT, ours
+from measure import Job, Row, rotate
+from peers import particle_of, system
+
+IN_CACHE = 512  # bodies of the bare loops: 16 kB, half of the first cache
+FORCES, MOTION, ENERGY = 1, 2, 4  # parts of a step
+
+
+@njit(fastmath=LOOSE, error_model="numpy")
+def bare_roots(x: Any, passes: int) -> float:
+    """1 / sqrt and nothing else."""
+    total = 0.0
+    for k in range(passes):
+        shift = 1e-9 * k  # or the compiler would make one pass of all
+        for j in range(x.size):
+            total += 1.0 / np.sqrt(x[j] + shift)
+    return total
+
+
+@njit(fastmath=LOOSE, error_model="numpy")
+def bare_pairs(x: Any, y: Any, z: Any, gm: Any, passes: int) -> float:
+    """The arithmetic of a pair as one body feels it; nothing is stored for the other one."""
+    total = 0.0
+    for k in range(passes):
+        shift = 1e-9 * k
+        p, ax, ay, az = 0.0, 0.0, 0.0, 0.0
+        for j in range(x.size):
+            dx, dy, dz = x[j] - shift, y[j] - shift, z[j] - shift
+            inverse = 1.0 / np.sqrt(dx * dx + dy * dy + dz * dz)
+            pulled = gm[j] * inverse * inverse * inverse
+            p += gm[j] * inverse
+            ax += pulled * dx
+            ay += pulled * dy
+            az += pulled * dz
+        total += p + ax + ay + az
+    return total
+
+
+@njit(error_model="numpy")
+def some_parts(n: int, states: Any, steps: int, dt: float, which: int) -> float:
+    """Leapfrog steps of the engine's own kernels, with parts of them left out."""
+    bodies = np.uint64(n)
+    w = World(bodies, pointer(states, 0), U0, 1)
+    size = np.uint64(VECTORS) * U3 * bodies
+    old = np.uint64(HEAD)
+    new = old + size
+    total = 0.0
+    for _ in range(steps):
+        if which & MOTION:
+            kick(w, old, new, 0.5 * dt)
+            drift(w, old, new, dt)
+        if which & FORCES:
+            total += pull(bodies, w.s, new, U0, 1).potential
+        if which & MOTION:
+            kick(w, new, new, 0.5 * dt)
+        if which & ENERGY:
+            total += kinetic_energy(w, new)
+        old, new = new, old
+    return total
+
+
+def states_of(particle: ParticleTorch) -> Any:
+    """The arrays of a run about to begin, the same bodies in both blocks."""
+    program, field = lower(Constant(DT), method_from("leapfrog"), particle), lower_field(particle)
+    assert program is not None
+    assert field is not None
+    states = Batch.begin(particle, program, field, np.inf, np.inf, None).state["states"]
+    size = VECTORS * 3 * int(particle.mask.sum())
+    states[0, HEAD + size : HEAD + 2 * size] = states[0, HEAD : HEAD + size]
+    return states
+
+
+def of_parts(particle: ParticleTorch, which: int) -> Job:
+    """A job whose unit is a step."""
+    n = int(particle.mask.sum())
+
+    def prepare(steps: int) -> Callable[[], object]:
+        states = states_of(particle)
+        return lambda: some_parts(n, states, steps, DT, which)
+
+    return prepare
+
+
+def bare_jobs() -> dict[str, Job]:
+    """Jobs whose unit is a pass over `IN_CACHE` pairs."""
+    rng = np.random.default_rng(1)
+    x, y, z, gm = rng.uniform(1, 2, (4, IN_CACHE))
+    return {
+        "roots": lambda passes: lambda: bare_roots(x, passes),
+        "pairs": lambda passes: lambda: bare_pairs(x, y, z, gm, passes),
+    }
+
+
+def pair_loop(rounds: int, quick: bool) -> Iterator[Row]:
+    """What part of the limit the force pass reaches: the time of bare pairs over the time of the engine's."""
+    for n in (16, 100, 1000):
+        particle = particle_of(system(n))
+        pairs = n * (n - 1) / 2
+        jobs = {**bare_jobs(), "forces": of_parts(particle, FORCES), "step": ours(particle, Constant(DT))}
+        times = rotate(jobs, rounds)
+        roots, bare = (1e9 * times.median(name) / IN_CACHE for name in ("roots", "pairs"))
+        forces, step = (1e9 * times.median(name) / pairs for name in ("forces", "step"))
+        note = f"ns a pair: 1/sqrt {roots:.3g}, bare pair {bare:.3g}, force pass {forces:.3g}, whole step {step:.3g}"
+        share = times.ratio("pairs", "forces") * pairs / IN_CACHE
+        yield Row("limit", f"N = {n}: force pass, part of the limit", 100 * share, "%", note=note)
+
+
+def parts(rounds: int, quick: bool) -> Iterator[Row]:
+    """A step of few bodies, put together part by part."""
+    steps = {"forces": FORCES, "+ kick, drift": FORCES | MOTION, "+ kinetic energy": FORCES | MOTION | ENERGY}
+    for n in (2, 3, 10):
+        particle = particle_of(system(n))
+        jobs = {name: of_parts(particle, which) for name, which in steps.items()}
+        times = rotate({**jobs, "+ choice, checks, nearest pair": ours(particle, Constant(DT))}, rounds)
+        before = 0.0
+        for name in times.rounds:
+            now = 1e9 * times.median(name)
+            yield Row(f"parts, N = {n}", name, now, "ns a step", note=f"{now - before:+.3g} ns")
+            before = now

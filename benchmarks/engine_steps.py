@@ -1,0 +1,108 @@
+"""What a step costs: constant, learned, in a new process, on several threads."""
+
+from __future__ import annotations
+
+import json
+import math
+import statistics
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+
+import torch
+
+from aitimestepper import (
+    AbstractStepCriterion,
+    Config,
+    Constant,
+    EnergyBudget,
+    LearnedStep,
+    ModelAdapter,
+    ParticleTorch,
+    simulate,
+)
+from aitimestepper.io.checkpoints import build_network
+from aitimestepper.io.initial import random
+from aitimestepper.model import LOG_GAIN
+from measure import Job, Row, rotate
+from peers import particle_of, rebound_of, system
+
+DT = 1e-4
+CONSTANT_TARGETS = {2: 3.0, 3: 3.0, 10: 1.3, 100: 2.0, 1000: 2.0}  # times as fast as REBOUND
+LEARNED_TARGETS = {2: 5.0, 16: 1.5, 256: 1.1}  # times a constant step
+FIRST_CALL = """
+import json, time
+began = time.perf_counter()
+import aitimestepper as a
+imported, cpu = time.perf_counter(), time.process_time()
+from aitimestepper.io.initial import kepler
+a.simulate(kepler(), steps=100, criterion=a.Constant(0.01), integrator="leapfrog")
+print(json.dumps([imported - began, time.perf_counter() - imported, time.process_time() - cpu]))
+"""
+
+
+def ours(particle: ParticleTorch, criterion: AbstractStepCriterion, threads: int = 1) -> Job:
+    """So many steps of leapfrog."""
+
+    def prepare(steps: int) -> Callable[[], object]:
+        return lambda: simulate(particle, steps=steps, criterion=criterion, integrator="leapfrog", threads=threads)
+
+    return prepare
+
+
+def constant_steps(rounds: int, quick: bool) -> Iterator[Row]:
+    """Ours against REBOUND's leapfrog, both from the same start with the same dt."""
+    for n, target in CONSTANT_TARGETS.items():
+        bodies = system(n)
+
+        def theirs(steps: int, bodies: object = bodies) -> Callable[[], object]:
+            sim = rebound_of(bodies, "leapfrog", DT)
+            return lambda: sim.steps(steps)
+
+        times = rotate({"ours": ours(particle_of(bodies), Constant(DT)), "REBOUND": theirs}, rounds)
+        note = f"{1e9 * times.median('ours'):.4g} ns a step, REBOUND {1e9 * times.median('REBOUND'):.4g} ns"
+        yield Row("constant step", f"N = {n}: REBOUND's time / ours", times.ratio("REBOUND", "ours"), "x", target, True, note)
+
+
+def small_network() -> LearnedStep:
+    """The network of 6 units, untrained: with the last weights at zero and the right bias it is EnergyBudget."""
+    config = Config(feature_type="invariant", layers=(6,), seed=1)
+    model = build_network(config)
+    with torch.no_grad():
+        model.log_dt.weight *= 1e-3
+        model.log_dt.bias.fill_(math.log(0.44) / LOG_GAIN)
+    return LearnedStep(model, ModelAdapter(config), tol=1e-3)
+
+
+def learned_steps(rounds: int, quick: bool) -> Iterator[Row]:
+    """The learned step against our own constant step; EnergyBudget shows what the sums over pairs alone cost."""
+    for n, target in LEARNED_TARGETS.items():
+        particle = particle_of(system(n))
+        jobs = {"constant": ours(particle, Constant(DT)), "budget": ours(particle, EnergyBudget(1e-3))}
+        times = rotate({**jobs, "learned": ours(particle, small_network())}, rounds)
+        spent = ", ".join(f"{name} {1e9 * times.median(name):.4g}" for name in times.rounds)
+        note = f"ns a step: {spent}"
+        yield Row("learned step", f"N = {n}: learned / constant", times.ratio("learned", "constant"), "x", target, False, note)
+
+
+def first_call(rounds: int, quick: bool) -> Iterator[Row]:
+    """In new processes, the compiled code on disk."""
+    found = []
+    for turn in range(4 if quick else 8):
+        out = subprocess.run([sys.executable, "-c", FIRST_CALL], check=True, capture_output=True, text=True).stdout
+        if turn > 0:  # the first one may have compiled
+            found.append(json.loads(out.splitlines()[-1]))
+    imported, first, cpu = (statistics.median(column) for column in zip(*found, strict=True))
+    note = f"{cpu:.2f} s of it on the processor; import before it {imported:.2f} s"
+    yield Row("start", "first simulate() of a new process", first, "s", 1.0, False, note)
+
+
+def threads(rounds: int, quick: bool) -> Iterator[Row]:
+    """Two threads against one, by the clock on the wall."""
+    many = ParticleTorch.stack([particle_of(random(3, seed=seed)) for seed in range(1000)])
+    for what, particle, target in (("1000 systems of 3", many, 1.8), ("one system of 1000", particle_of(system(1000)), 1.7)):
+        jobs = {str(k): ours(particle, Constant(DT), k) for k in (1, 2)}
+        times = rotate(jobs, rounds, time.perf_counter, 2 * 0.3)
+        note = f"{1e3 * times.median('1'):.4g} ms a step of all, {1e3 * times.median('2'):.4g} ms on two"
+        yield Row("threads", f"{what}: time on 1 thread / on 2", times.ratio("1", "2"), "x", target, True, note)

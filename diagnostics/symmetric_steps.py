@@ -1,0 +1,259 @@
+"""What a time-symmetric step is worth: every rule at the same number of force evaluations, beside figures measured before.
+
+    python diagnostics/symmetric_steps.py [--orbits 1000] [--json FILE]
+
+"theirs" are throw-away experiments from before this package; only the numbers are left of them, not where on its orbit a run
+began. "ours" begins at apocentre (the figure-eight as it is usually given), then again at 8 places along the orbit. A rule's
+number is found by bisection: on the whole run it must spend the wanted force evaluations, those that a run counts: trials
+are among them, Huayno's two further looks at the pairs are not. The verdicts: "same", both figures within a factor of 1.5;
+"phase", theirs is within that factor of the range over the 8 places; "chance", of the range that numbers up to 2 % away
+give (rules with kinks jump, and a final error is one draw); "differs".
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import math
+from collections.abc import Callable, Iterator
+from functools import partial
+from pathlib import Path
+from typing import NamedTuple
+
+import torch
+from rich.console import Console
+from rich.table import Table
+
+from aitimestepper import (
+    PRS23,
+    AbstractStepCriterion,
+    Boekholt,
+    Constant,
+    EnergyBudget,
+    FreeFall,
+    Huayno,
+    HutMakino,
+    HutMakinoMcMillan,
+    ParticleTorch,
+    SimulationResult,
+    Symmetrized,
+    Tidal,
+    simulate,
+)
+from aitimestepper.integrators import COMPOSITIONS
+from aitimestepper.io.initial import figure8, two_body
+
+FORCES = 500  # an orbit
+PHASES = 8
+CLOSE = 1.5  # figures within this factor are the same
+NEARBY = tuple(1 + 0.005 * k for k in range(-4, 5) if k)
+MASS_RATIO = 1e-3
+E90, E99, EIGHT = "e = 0.9", "e = 0.99", "figure-eight"
+
+Rule = Callable[[float, ParticleTorch], AbstractStepCriterion]  # every step is proportional to the number it is given
+RULES: dict[str, Rule] = {
+    "constant": lambda p, _: Constant(p),
+    "HutMakino": lambda p, _: HutMakino(p),
+    "PRS23": lambda p, _: PRS23(p),
+    "Tidal": lambda p, _: Tidal(p * p),
+    "HutMakino symmetrized": lambda p, _: Symmetrized(HutMakino(p)),
+    "PRS23 symmetrized": lambda p, _: Symmetrized(PRS23(p)),
+    "Boekholt symmetrized": lambda p, _: Symmetrized(Boekholt(p)),
+    "Tidal symmetrized": lambda p, _: Symmetrized(Tidal(p * p)),
+    "LogH": lambda p, start: Constant(p / start.potential_energy().abs()),  # the first step: ds = p
+    "FreeFall symmetrized": lambda p, _: Symmetrized(FreeFall(p)),
+    "EnergyBudget symmetrized": lambda p, _: Symmetrized(EnergyBudget(1e-3, "leapfrog", p)),
+    "Huayno(FreeFall)": lambda p, _: Huayno(FreeFall(p)),
+    "HMM(FreeFall), 3 trials": lambda p, _: HutMakinoMcMillan(FreeFall(p), 3, "leapfrog"),
+}
+THEIRS: dict[str, dict[str, tuple[float, ...]]] = {  # (max, final) over 1000 orbits; max over 100 periods
+    "constant": {E90: (3.5e-1, 2.4e-5), E99: (541,), EIGHT: (9.5e-5,)},
+    "HutMakino": {E90: (5.9e-2, 5.8e-2), E99: (0.48, 0.46), EIGHT: (1.5e-3,)},
+    "PRS23": {E90: (3.2e-2, 3.1e-2), E99: (0.39, 0.37), EIGHT: (2.8e-2,)},
+    "Tidal": {E90: (4.9e-2, 4.7e-2), E99: (0.51, 0.49), EIGHT: (8.1e-4,)},
+    "HutMakino symmetrized": {E90: (1.2e-2, 1.2e-2), E99: (0.22, 0.22), EIGHT: (9.1e-5,)},
+    "PRS23 symmetrized": {E90: (1.1e-3, 5.0e-8), E99: (3.2e-2, 5.6e-6), EIGHT: (6.6e-4,)},
+    "Boekholt symmetrized": {E90: (1.5e-3, 3.3e-8), E99: (3.8e-2, 4.2e-8), EIGHT: (9.1e-5,)},
+    "Tidal symmetrized": {E90: (1.5e-3, 7.9e-9), E99: (4.4e-2, 1.8e-8), EIGHT: (9.3e-5,)},
+    "LogH": {E90: (1.8e-12, 4.9e-14), E99: (1.1e-11,), EIGHT: (2.2e-6,)},
+    "FreeFall symmetrized": {E99: (4.4e-2,)},
+}
+THEIR_ORDERS: dict[str, dict[int, float]] = {  # max over 1000 orbits by forces an orbit, e = 0.9
+    "leapfrog": {500: 1.5e-3, 1000: 3.9e-4, 2000: 9.6e-5, 4000: 2.4e-5},
+    "order4": {500: 5e-5, 1000: 3e-6, 2000: 2e-7, 4000: 1e-8},
+    "order6": {500: 4e-6, 1000: 7e-8, 2000: 1e-9, 4000: 2e-11},
+    "order8": {500: 1e-6, 1000: 4e-9, 2000: 2e-11, 4000: 5e-13},
+}
+
+
+class Problem(NamedTuple):
+    """An orbit and where along it runs begin; the first of them is the usual place."""
+
+    name: str
+    starts: ParticleTorch
+    period: float
+    orbits: int
+
+
+class Figure(NamedTuple):
+    """One entry of a table."""
+
+    problem: str
+    rule: str
+    what: str  # max or final
+    theirs: float | None
+    ours: float
+    low: float  # over all starts
+    high: float
+    forces: float  # an orbit
+    number: float
+    nearby: tuple[float, ...]  # ours with numbers a little off; empty: not asked for
+
+    @property
+    def verdict(self) -> str:
+        """How both compare; see above."""
+        if self.theirs is None:
+            return ""
+        chances = {"same": (self.ours,), "phase": (self.low, self.high), "chance": self.nearby}
+        for word, seen in chances.items():
+            if seen and min(seen) / CLOSE <= self.theirs <= max(seen) * CLOSE:
+                return word
+        return "differs"
+
+
+def kepler_problem(name: str, e: float, orbits: int) -> Problem:
+    """From apocentre, and from eccentric anomalies evenly around the orbit."""
+    anomalies = [math.pi * (1 + 2 * k / PHASES) for k in range(PHASES)]
+    bodies = [two_body(e, MASS_RATIO, 1.0, anomaly, 1.0, 2) for anomaly in anomalies]
+    starts = [ParticleTorch.from_tensors(b.mass, b.position, b.velocity) for b in bodies]
+    return Problem(name, ParticleTorch.stack(starts), 2 * math.pi, orbits)
+
+
+def eight_problem(periods: int) -> Problem:
+    """The figure-eight, and the same a little later: after a twelfth of the period it repeats, but for names and a turn."""
+    bodies = figure8()
+    starts = [ParticleTorch.from_tensors(bodies.mass, bodies.position, bodies.velocity)]
+    assert bodies.period is not None
+    for k in range(1, PHASES):
+        later = simulate(bodies, t_end=bodies.period / 12 * k / PHASES, tol=1e-13).final
+        starts.append(ParticleTorch.from_tensors(later.mass, later.position, later.velocity))
+    return Problem(EIGHT, ParticleTorch.stack(starts), bodies.period, periods)
+
+
+def run(rule: Rule, p: float, problem: Problem, method: str, orbits: float, starts: ParticleTorch) -> SimulationResult:
+    """Runs that spend much more than they should stop early."""
+    most = int(40 * FORCES * orbits) + 1000
+    return simulate(starts, t_end=orbits * problem.period, criterion=rule(p, starts), integrator=method, max_steps=most)
+
+
+def calibrated(rule: Rule, problem: Problem, method: str, wanted: float) -> tuple[float, float]:
+    """(the rule's number, forces an orbit it spends from the usual place): first on a few orbits, then on all of them."""
+    first = problem.starts.select(torch.tensor([0]))
+
+    def spent(p: float, orbits: int) -> float:
+        return run(rule, p, problem, method, orbits, first).force_evaluations.item() / orbits
+
+    p = 0.02
+    for _ in range(4):
+        p *= spent(p, min(10, problem.orbits)) / wanted
+    return bisected(lambda p: spent(p, problem.orbits), p, wanted)
+
+
+def bisected(spent: Callable[[float], float], p: float, wanted: float) -> tuple[float, float]:
+    """(p, spent(p)) with spent(p) = wanted: by proportion, and by halves where that leads out of the bracket.
+
+    A run whose energy drifts shrinks its orbit, and its forces are then far from proportional to 1/p.
+    """
+    low, high, best, found = 0.0, math.inf, p, math.inf
+    for _ in range(25):
+        forces = spent(p)
+        if abs(forces - wanted) < abs(found - wanted):
+            best, found = p, forces
+        if abs(forces / wanted - 1) < 1e-3 or high - low < 1e-9 * p:
+            break
+        low, high = (p, high) if forces > wanted else (low, p)
+        p *= min(max(forces / wanted, 0.5), 2.0)
+        if not low < p < high:
+            p = math.sqrt(low * high)
+    return best, found
+
+
+def figures(problem: Problem, rule: str, theirs: tuple[float, ...], method: str = "", forces: int = FORCES) -> Iterator[Figure]:
+    """Largest and final error of one rule on one problem; the figure-eight is compared by its largest alone."""
+    first = problem.starts.select(torch.tensor([0]))
+    method = method or ("logh" if rule == "LogH" else "leapfrog")
+    p, spent = calibrated(RULES[rule], problem, method, forces)
+    result = run(RULES[rule], p, problem, method, problem.orbits, problem.starts)
+    errors = (("max", result.max_energy_error), ("final", result.final_energy_error))
+    for (what, error), known in zip(errors[: 1 if problem.name == EIGHT else 2], (*theirs, None, None), strict=False):
+        low, high = error.nan_to_num(math.inf).min().item(), error.nan_to_num(math.inf).max().item()
+        figure = Figure(problem.name, rule, what, known, error[0].item(), low, high, spent, p, ())
+        if figure.verdict == "differs":
+            others = [run(RULES[rule], f * p, problem, method, problem.orbits, first) for f in NEARBY]
+            near = tuple(getattr(other, f"{what}_energy_error").item() for other in others)
+            figure = figure._replace(nearby=near)
+        yield figure
+
+
+def table_of_rules(orbits: int) -> list[Figure]:
+    """The first table."""
+    problems = [kepler_problem(E90, 0.9, orbits), kepler_problem(E99, 0.99, orbits), eight_problem(max(1, orbits // 10))]
+    found = []
+    for problem in problems:
+        for rule in RULES:
+            found += figures(problem, rule, THEIRS.get(rule, {}).get(problem.name, ()))
+    return found
+
+
+def table_of_orders(orbits: int) -> list[Figure]:
+    """The second table: symmetrized FreeFall at e = 0.9 with methods of order 2 to 8."""
+    problem, found = kepler_problem(E90, 0.9, orbits), []
+    for method, known in THEIR_ORDERS.items():
+        for forces, error in known.items():
+            both = figures(problem, "FreeFall symmetrized", (error,), method, forces)
+            found.append(next(both)._replace(rule=f"order {COMPOSITIONS[method].order}, {forces} forces"))
+    return found
+
+
+def show(console: Console, title: str, found: list[Figure]) -> None:
+    """As a table, and in words."""
+    table = Table("rule", "problem", "error", "theirs", "ours", "over phases", "verdict", "forces", title=title)
+    for f in found:
+        known = "" if f.theirs is None else f"{f.theirs:.1e}"
+        spread = f"{f.low:.1e} ... {f.high:.1e}"
+        table.add_row(f.rule, f.problem, f.what, known, f"{f.ours:.1e}", spread, f.verdict, f"{f.forces:.0f}")
+    console.print(table)
+    counts = {word: sum(f.verdict == word for f in found) for word in ("same", "phase", "chance", "differs")}
+    console.print("; ".join(f"{word}: {count}" for word, count in counts.items()))
+    for f in found:
+        if f.verdict in ("chance", "differs"):
+            near = f"{min(f.nearby):.1e} ... {max(f.nearby):.1e}"
+            console.print(
+                f"  {f.verdict}: {f.rule}, {f.problem}, {f.what}: theirs {f.theirs:.1e}, ours {f.ours:.1e}, nearby {near}"
+            )
+
+
+def main() -> None:
+    """Both tables."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument(
+        "--orbits", type=int, default=1000, help="of the Kepler problems; the figure-eight makes a tenth of them"
+    )
+    parser.add_argument("--json", type=Path, help="also write the figures to this file")
+    options = parser.parse_args()
+    console = Console(width=132)
+    tables: dict[str, Callable[[], list[Figure]]] = {
+        f"Leapfrog, {FORCES} forces an orbit, {options.orbits} orbits": partial(table_of_rules, options.orbits),
+        f"Symmetrized FreeFall, e = 0.9, {options.orbits} orbits": partial(table_of_orders, options.orbits),
+    }
+    written = {}
+    for title, make in tables.items():
+        found = make()
+        show(console, title, found)
+        written[title] = [{**f._asdict(), "verdict": f.verdict} for f in found]
+    if options.json is not None:
+        options.json.write_text(json.dumps(written, indent=2) + "\n")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,195 @@
+"""`aitimestepper inspect`: what a file holds, and what to do with it next."""
+
+from __future__ import annotations
+
+import math
+from collections import Counter
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from rich.console import Console
+from rich.table import Table
+
+from ..errors import UserError
+from ..io.checkpoints import find_checkpoint, load_checkpoint
+from ..io.files import is_being_written
+from ..io.snapshots import Snapshots
+
+UNFINISHED = ("running", "interrupted")
+# settings of a run, and what the table calls them
+SETTINGS = {
+    "criterion": "criterion",
+    "integrator": "integrator",
+    "tol": "tolerance",
+    "t_end": "end time",
+    "steps": "steps asked for",
+    "output_every": "output every",
+    "dt_min": "smallest dt",
+    "dt_max": "largest dt",
+    "guard": "guard",
+    "external_field": "outer field",
+    "units": "units",
+    "created": "created",
+}
+
+
+def inspect_file(path: Path) -> dict[str, Any]:
+    """What `path` holds, as for JSON: a simulation, or a checkpoint of a training (or a run folder, for its newest one)."""
+    if path.is_dir():
+        path = find_checkpoint(path)
+    try:
+        with open(path, "rb") as f:
+            head = f.read(8)
+    except OSError as error:
+        raise UserError(f"cannot read {path}: {error.strerror}.") from None
+    if head == b"\x89HDF\r\n\x1a\n":
+        content = _simulation(path)
+    elif head[:2] == b"PK":
+        content = _checkpoint(path)
+    else:
+        raise UserError(f"{path} is neither a simulation (.h5) nor a checkpoint (.pt) of aitimestepper.")
+    return dict(_json_value({"file": str(path), **content, "size": path.stat().st_size}))
+
+
+def _simulation(path: Path) -> dict[str, Any]:
+    with Snapshots(path) as s:
+        metadata, result, time = s.metadata, s.result, s.time
+        finite = time[np.isfinite(time)]
+        systems, bodies, axes = s.position.shape[1:]
+        content = {
+            "kind": "simulation",
+            "progress": _progress(path, s.status),
+            "status": s.status,
+            "systems": systems,
+            "bodies": bodies,
+            "axes": axes,
+            "rows": len(s),
+            "time": [finite.min(), finite.max()] if len(finite) else None,
+            "settings": {name: metadata[name] for name in SETTINGS if metadata.get(name) is not None},
+            "versions": {"aitimestepper": metadata.get("version"), **(metadata.get("versions") or {})},
+            "result": {name: value for name, value in result.items() if name != "status"},
+        }
+    if content["progress"] == "unfinished":
+        content["next"] = f"aitimestepper simulate --resume {path}"
+    return content
+
+
+def _progress(path: Path, status: list[str]) -> str:
+    if not any(word in UNFINISHED for word in status):
+        return "finished"
+    return "being written" if is_being_written(path) else "unfinished"
+
+
+def _checkpoint(path: Path) -> dict[str, Any]:
+    checkpoint = load_checkpoint(path)
+    config = checkpoint.config
+    wanted = ("part1/acceptance_rate", "part1/mean_dt", "part1/mean_energy_error", "part2/final_pass_rate")
+    return {
+        "kind": "checkpoint",
+        "epochs": checkpoint.epoch,
+        "network": f"{checkpoint.network}, {sum(x.numel() for x in checkpoint.model_state.values())} numbers",
+        "features": config.feature_type + (f", {config.history_len} past states" if config.history_len else ""),
+        "integrator": config.integrator,
+        "energy_threshold": config.energy_threshold,
+        "trained_on": config.ic,
+        "last_epoch": {name: checkpoint.metrics[name] for name in wanted if name in checkpoint.metrics},
+        "next": f"aitimestepper simulate --model {path}",
+    }
+
+
+def print_inspection(content: dict[str, Any]) -> None:
+    """The same as a table."""
+    table = Table(box=None, show_header=False, pad_edge=False)
+    table.add_column(style="bold", no_wrap=True)
+    table.add_column(overflow="fold")
+    for name, words in _simulation_lines(content) if content["kind"] == "simulation" else _checkpoint_lines(content):
+        table.add_row(name, words)
+    console = Console(width=None if Console().is_terminal else 160, markup=False, highlight=False, emoji=False)
+    console.print(table)
+
+
+def _simulation_lines(c: dict[str, Any]) -> list[tuple[str, str]]:
+    lines = [("simulation", f"{c['file']} ({_size(c['size'])})"), ("status", _status(c))]
+    lines.append(("holds", f"{_count(c['systems'], 'system')} of {_count(c['bodies'], 'body', 'bodies')} in {c['axes']}D"))
+    span = f", t = {c['time'][0]:g} to {c['time'][1]:.10g}" if c["time"] else ""
+    lines.append(("rows", f"{c['rows']}{span}"))
+    lines += [(SETTINGS[name], _number(value)) for name, value in c["settings"].items() if value is not None]
+    result = c["result"]
+    for name, words in (
+        ("steps", "steps taken"),
+        ("force_evaluations", "force evaluations"),
+        ("max_energy_error", "largest energy error"),
+        ("final_energy_error", "final energy error"),
+    ):
+        if result.get(name) is not None:
+            lines.append((words, _over_systems(result[name])))
+    if closest := _closest(result.get("closest_approach")):
+        lines.append(("closest approach", closest))
+    if versions := [f"{name} {version}" for name, version in c["versions"].items() if version]:
+        lines.append(("versions", ", ".join(versions)))
+    return [*lines, *([("next", c["next"])] if "next" in c else [])]
+
+
+def _checkpoint_lines(c: dict[str, Any]) -> list[tuple[str, str]]:
+    metrics = ", ".join(f"{name.partition('/')[2].replace('_', ' ')} {_number(x)}" for name, x in c["last_epoch"].items())
+    lines = [("checkpoint", f"{c['file']} ({_size(c['size'])})"), ("epochs completed", str(c["epochs"]))]
+    names = ("network", "features", "integrator", "energy_threshold", "trained_on")
+    lines += [(name.replace("_", " "), _number(c[name])) for name in names]
+    return [*lines, *([("last epoch", metrics)] if metrics else []), ("next", c["next"])]
+
+
+def _status(c: dict[str, Any]) -> str:
+    counts = Counter(c["status"])
+    each = next(iter(counts)) if len(c["status"]) == 1 else ", ".join(f"{n} {word}" for word, n in counts.most_common())
+    if c["progress"] == "being written":
+        return f"being written now ({each})"
+    if c["progress"] == "finished":
+        return f"finished: {each}"
+    how = "interrupted" if "running" not in counts else "stopped before its end, as by a kill or a full disk"
+    return how if len(c["status"]) == 1 else f"{how}: {each}"
+
+
+def _over_systems(values: Any) -> str:
+    """A number; of several systems the largest and where it is."""
+    numbers = [math.nan if x is None else float(x) for x in (values if isinstance(values, list) else [values])]
+    if len(numbers) == 1 or not np.isfinite(numbers).any():
+        return _number(numbers[0])
+    worst = int(np.nanargmax(numbers))
+    return f"at most {_number(numbers[worst])} (system {worst}), median {_number(float(np.nanmedian(numbers)))}"
+
+
+def _closest(found: Any) -> str | None:
+    """The closest approach of all systems."""
+    try:
+        distances = [math.inf if x is None else x for x in found["distance"]]
+        at = int(np.argmin(distances))
+        (i, j), distance, time = found["pair"][at], distances[at], found["time"][at]
+        where = f" of system {at}" if len(distances) > 1 else ""
+        return f"{distance:.6g} between bodies {i} and {j}{where}, at t = {time:.6g}" if math.isfinite(distance) else None
+    except (TypeError, KeyError, IndexError, ValueError):
+        return None
+
+
+def _number(value: Any) -> str:
+    if isinstance(value, float):
+        return f"{value:.0f}" if value.is_integer() and abs(value) < 1e15 else f"{value:.4g}"
+    return str(value)
+
+
+def _count(n: int, one: str, many: str | None = None) -> str:
+    return f"{n} {one if n == 1 else many or one + 's'}"
+
+
+def _size(n: int) -> str:
+    return f"{n / 1e9:.1f} GB" if n >= 1e9 else f"{n / 1e6:.1f} MB" if n >= 1e6 else f"{n / 1e3:.0f} kB"
+
+
+def _json_value(x: Any) -> Any:
+    """With null for what JSON has no word for."""
+    if isinstance(x, dict):
+        return {k: _json_value(v) for k, v in x.items()}
+    if isinstance(x, list | tuple):
+        return [_json_value(v) for v in x]
+    x = x.item() if isinstance(x, np.generic) else x
+    return None if isinstance(x, float) and not math.isfinite(x) else x

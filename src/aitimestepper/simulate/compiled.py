@@ -1,0 +1,333 @@
+"""The compiled engine: a batch of systems in plain arrays, advanced in turns short enough to look up, save and stop between."""
+
+from __future__ import annotations
+
+import os
+import signal
+import threading
+import time as clock
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from typing import Any, NamedTuple
+
+import numpy as np
+import torch
+
+from ..physics.particle import ParticleTorch
+from .lowering import Program
+
+TURN = 0.1  # seconds of a call: how long Ctrl-C, the progress bar and the output wait
+ROW_MEMORY = 2**22  # bytes of output held in memory
+STATE = ("states", "real", "count", "memory", "window", "radau")  # all that changes during a run
+_one_at_a_time = threading.Lock()  # numba's threads serve one system at a time
+
+
+class Output(NamedTuple):
+    """When rows of output are due."""
+
+    every: float
+    by_steps: bool  # every so many steps, not at multiples of a time
+    start: np.ndarray  # (B,) the time that multiples are counted from
+
+
+class Status(NamedTuple):
+    """Where a run stands: what progress bars are told. Times and errors are those of the slowest and the worst system."""
+
+    time: float
+    t_end: float
+    steps: int
+    step_limit: float
+    dt: float
+    max_energy_error: float
+    running: int
+    steps_per_second: float
+
+
+Sink = Callable[["Batch", dict[str, np.ndarray]], None]
+
+
+@dataclass(frozen=True)
+class Batch:
+    """Everything about a run: rules, systems, and where they stand. The arrays are changed in place by `advance`."""
+
+    program: Program
+    start: ParticleTorch
+    system: np.ndarray
+    field: np.ndarray
+    state: dict[str, np.ndarray]
+    rows: np.ndarray
+    output: Output | None
+    guard: float
+    threads: int
+
+    @classmethod
+    def begin(
+        cls,
+        start: ParticleTorch,
+        program: Program,
+        field: np.ndarray,
+        t_end: float,
+        step_limit: float,
+        output: Output | None,
+        guard: float = 0.0,
+        threads: int | None = None,
+    ) -> Batch:
+        """A run that has not started; `continued` puts it where an earlier one stopped."""
+        from .kernels import layout as at
+        from .kernels.plan import RADAU, ROW_BODIES
+        from .kernels.radau import radau_room
+
+        B, N = start.mask.shape
+        system = np.zeros((B, at.SYSTEMS))
+        system[:, at.T_END], system[:, at.STEP_LIMIT] = t_end, step_limit
+        real, count = np.zeros((B, at.REALS)), np.zeros((B, at.COUNTS), dtype=np.int64)
+        real[:, at.TIME], real[:, at.EXPECTED] = start.time.numpy(), -np.inf
+        memory = np.zeros((B, max(1, len(program.arrays["wraps"]))))
+        window = np.zeros((B, program.numbers["window"]))
+        state = {
+            "states": _pack(start, field, program),
+            "real": real,
+            "count": count,
+            "memory": memory,
+            "window": window,
+            "radau": np.zeros((B, radau_room(N) if program.numbers["method"] == RADAU else 1)),
+        }
+        width = ROW_BODIES + 6 * N
+        room = 1 if output is None else max(4, min(1024, ROW_MEMORY // (8 * B * width)))
+        if output is not None:
+            system[:, at.OUTPUT_START] = output.start
+        cores = available_cores() if threads is None else threads
+        return cls(program, start, system, field, state, np.zeros((B, room, width)), output, guard, cores)
+
+    def run(
+        self, sinks: list[Sink], watch: Callable[[Status], None] | None = None, save: Callable[[], None] | None = None
+    ) -> None:
+        """Advance every system to its end. `sinks` take rows of output, `watch` looks on, `save` is called after each turn.
+
+        Ctrl-C is heard between turns: everything is as it should be then, and a `KeyboardInterrupt` follows.
+        """
+        advance = _Advance(self)
+        with _workers(self.threads if len(self.start) > 1 else 1) as pool, _interrupts() as interrupted:
+            while advance.running().any():
+                advance.turn(pool)
+                self._hand_out(sinks)
+                if watch is not None:
+                    watch(advance.status())
+                if save is not None:
+                    save()
+                if interrupted.is_set():
+                    raise KeyboardInterrupt
+
+    def _hand_out(self, sinks: list[Sink]) -> None:
+        """Give the sinks every row that all running systems have reached; systems that ended early leave NaN."""
+        from .kernels import layout as at
+
+        if self.output is None:
+            return
+        count = self.state["count"]
+        pending, running = count[:, at.PENDING], count[:, at.STATUS] == at.RUNNING
+        ready = int(pending[running].min() if running.any() else pending.max())
+        if ready == 0:
+            return
+        late = np.arange(ready)[None, :] >= pending[:, None]
+        rows = np.where(late[:, :, None], np.nan, self.rows[:, :ready])
+        for sink in sinks:
+            sink(self, self._named(rows))
+        kept = int(pending.max()) - ready
+        if kept > 0:
+            self.rows[:, :kept] = self.rows[:, ready : ready + kept].copy()
+        pending -= np.minimum(pending, ready)
+
+    def _named(self, rows: np.ndarray) -> dict[str, np.ndarray]:
+        """(B, S, width) rows as arrays with the time axis first."""
+        from .kernels import plan as kernel
+
+        S, (B, N, D) = rows.shape[1], self.start.position.shape
+        rows = np.swapaxes(rows, 0, 1)
+        bodies = rows[:, :, kernel.ROW_BODIES :].reshape(S, B, 2, 3, N)[:, :, :, :D].transpose(0, 1, 2, 4, 3)
+        steps = rows[:, :, kernel.ROW_STEPS]
+        return {
+            "time": rows[:, :, kernel.ROW_TIME].copy(),
+            "dt": rows[:, :, kernel.ROW_DT].copy(),
+            "energy": rows[:, :, kernel.ROW_ENERGY].copy(),
+            "energy_error": rows[:, :, kernel.ROW_ERROR].copy(),
+            "steps": np.where(np.isfinite(steps), steps, -1).astype(np.int64),
+            "position": np.ascontiguousarray(bodies[:, :, 0]),
+            "velocity": np.ascontiguousarray(bodies[:, :, 1]),
+        }
+
+    def final(self) -> ParticleTorch:
+        """The bodies as they are now."""
+        from .kernels import layout as at
+
+        position, velocity = np.zeros(self.start.position.shape), np.zeros(self.start.position.shape)
+        bodies, D = self.start.mask.sum(1).tolist(), position.shape[-1]
+        present = self.start.mask.numpy()
+        for b, n in enumerate(bodies):
+            first = at.HEAD + int(self.state["count"][b, at.CURRENT]) * at.VECTORS * 3 * n
+            state = self.state["states"][b]
+            position[b, present[b]] = state[first : first + 3 * n].reshape(3, n)[:D].T
+            velocity[b, present[b]] = state[first + 3 * n : first + 6 * n].reshape(3, n)[:D].T
+        time, dt = (torch.from_numpy(self.state["real"][:, k].copy()) for k in (at.TIME, at.DT_LAST))
+        moved = {"position": torch.from_numpy(position), "velocity": torch.from_numpy(velocity), "time": time, "dt": dt}
+        return replace(self.start, **moved, _forces=None, _work=None)  # type: ignore[arg-type]
+
+
+def _pack(start: ParticleTorch, field: np.ndarray, program: Program) -> np.ndarray:
+    """(B, ...) everything about each system in one row; see kernels.layout. Absent bodies stay out."""
+    from .kernels import layout as at
+    from .kernels.forces import CHUNKED, CHUNKS
+
+    B, N, D = start.position.shape
+    length = at.HEAD + int(at.PARTIAL) * N + (CHUNKS * (3 * N + 8) if N >= CHUNKED else 0)
+    states = np.zeros((B, length))
+    states[:, at.SOFTENING2] = (start.softening * start.softening).numpy()
+    states[:, at.FIELD_KIND : at.FIELD_KIND + 8] = field
+    mask = start.mask.numpy()
+    for b in range(B):
+        n = int(mask[b].sum())
+        x, v = np.zeros((3, n)), np.zeros((3, n))
+        x[:D], v[:D] = start.position[b].numpy()[mask[b]].T, start.velocity[b].numpy()[mask[b]].T
+        mass = start.mass[b].numpy()[mask[b]]
+        states[b, at.HEAD : at.HEAD + 3 * n], states[b, at.HEAD + 3 * n : at.HEAD + 6 * n] = x.ravel(), v.ravel()
+        first = at.HEAD + int(at.MASS) * n
+        states[b, first : first + n], states[b, first + n : first + 2 * n] = mass, start.G * mass
+    return states
+
+
+def available_cores() -> int:
+    """Cores that this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+@contextmanager
+def _workers(threads: int) -> Iterator[ThreadPoolExecutor | None]:
+    """Threads for the systems of a batch; the kernels let go of Python's lock."""
+    if threads <= 1:
+        yield None
+        return
+    with ThreadPoolExecutor(threads) as pool:
+        yield pool
+
+
+def _plan(batch: Batch, wide: bool) -> tuple[np.ndarray, np.ndarray]:
+    """The rules of a run as the kernels read them."""
+    from .kernels import plan as kernel
+
+    numbers, arrays, output = batch.program.numbers, batch.program.arrays, batch.output
+    wraps, fractions = arrays["wraps"], arrays["fractions"]
+    which = np.zeros(kernel.WRAPS + len(wraps), dtype=np.int64)
+    for name in ("method", "stages", "kind", "base", "trials", "with_sums"):
+        which[getattr(kernel, name.upper())] = int(numbers[name])
+    which[kernel.THREADS] = batch.threads if wide else 1
+    which[kernel.WRAP_COUNT], which[kernel.WRAPS :] = len(wraps), wraps
+    how = np.zeros(kernel.WRAP_NUMBERS + 2 * len(wraps))
+    how[kernel.GUARD] = batch.guard
+    how[kernel.FRACTIONS : kernel.FRACTIONS + len(fractions)] = fractions
+    how[kernel.WRAP_NUMBERS :] = arrays["wrap_numbers"]
+    if output is not None:
+        which[kernel.OUTPUT] = kernel.EVERY_STEPS if output.by_steps else kernel.EVERY_TIME
+        how[kernel.OUTPUT_EVERY] = output.every
+    return which, how
+
+
+class _Advance:
+    """Turns of about `TURN` seconds, whatever a step costs."""
+
+    def __init__(self, batch: Batch) -> None:
+        from .kernels import layout as at
+        from .kernels.forces import CHUNKED
+        from .kernels.network import ROOM_SIZE, Net
+        from .kernels.plan import Plan, Store
+        from .kernels.run import advance
+
+        self.at, self.advance, self.batch = at, advance, batch
+        arrays = batch.program.arrays
+        self.wide = batch.start.mask.shape[1] >= CHUNKED and len(batch.start) == 1 and batch.threads > 1
+        self.plan = Plan(*_plan(batch, self.wide))
+        state = batch.state
+        bodies = batch.start.mask.sum(1).numpy().astype(np.int64)
+        self.store = Store(
+            bodies=bodies,
+            system=batch.system,
+            rule=arrays["rule"],
+            states=state["states"],
+            real=state["real"],
+            count=state["count"],
+            memory=state["memory"],
+            window=state["window"],
+            radau=state["radau"],
+            rows=batch.rows,
+        )
+        shape = arrays["shape"]
+        self.new_net = lambda: Net(shape, arrays["numbers"], np.zeros(max(16, int(shape[ROOM_SIZE]))))
+        self.net = self.new_net()
+        self.begin = bool((state["count"][:, at.FORCES] == 0).all())
+        self.budget, self.rate = 64, 0.0
+
+    def running(self) -> np.ndarray:
+        """(B,) bool."""
+        return np.asarray(self.batch.state["count"][:, self.at.STATUS] == self.at.RUNNING)
+
+    def turn(self, pool: ThreadPoolExecutor | None) -> None:
+        """Some steps of every running system."""
+        began, before = clock.perf_counter(), int(self.batch.state["count"][:, self.at.STEPS].sum())
+        B = len(self.batch.start)
+        if pool is None:
+            with _one_at_a_time if self.wide else _nothing():
+                self.advance(0, B, self.budget, self.begin, self.store, self.plan, self.net)
+        else:
+            part = max(1, -(-B // (8 * self.batch.threads)))
+            jobs = [pool.submit(self._part, b, min(b + part, B)) for b in range(0, B, part)]
+            for job in jobs:
+                job.result()
+        self.begin = False
+        spent = max(clock.perf_counter() - began, 1e-6)
+        steps = int(self.batch.state["count"][:, self.at.STEPS].sum()) - before
+        self.rate = steps / spent
+        self.budget = int(min(max(self.budget * min(TURN / spent, 8.0), 1), 2**40))
+
+    def _part(self, first: int, last: int) -> None:
+        self.advance(first, last, self.budget, self.begin, self.store, self.plan, self.new_net())
+
+    def status(self) -> Status:
+        """For progress bars."""
+        at, real, count = self.at, self.batch.state["real"], self.batch.state["count"]
+        running = self.running()
+        slowest = running if running.any() else np.ones_like(running)
+        return Status(
+            time=float(real[slowest, at.TIME].min()),
+            t_end=float(self.batch.system[0, at.T_END]),
+            steps=int(count[:, at.STEPS].max()),
+            step_limit=float(self.batch.system[0, at.STEP_LIMIT]),
+            dt=float(real[slowest, at.DT_LAST].min()),
+            max_energy_error=float(real[:, at.MAX_ERROR].max()),
+            running=int(running.sum()),
+            steps_per_second=self.rate,
+        )
+
+
+@contextmanager
+def _interrupts() -> Iterator[threading.Event]:
+    """An event that Ctrl-C sets; a second one is the usual `KeyboardInterrupt`. In other threads than the main one: never."""
+    heard = threading.Event()
+    if threading.current_thread() is not threading.main_thread():
+        yield heard
+        return
+
+    def hear(number: int, frame: Any) -> None:
+        heard.set()
+        signal.signal(signal.SIGINT, before)
+
+    before = signal.signal(signal.SIGINT, hear)
+    try:
+        yield heard
+    finally:
+        signal.signal(signal.SIGINT, before)
+
+
+@contextmanager
+def _nothing() -> Iterator[None]:
+    yield

@@ -1,0 +1,145 @@
+"""The step from a state: the criterion, what is around it, and the methods that take it."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from . import layout as at
+from . import rules
+from .jit import strict
+from .layout import ACCELERATION, POSITION, U0, U3, VELOCITY
+from .methods import compose, hermite, log_hamiltonian, log_hamiltonian_for
+from .network import Said, learned_step
+from .plan import (
+    BASE,
+    COMPOSITION,
+    HERMITE,
+    HMM,
+    HUAYNO,
+    KIND,
+    LIMITED,
+    METHOD,
+    RADAU,
+    STAGES,
+    TRIALS,
+    WRAP_COUNT,
+    WRAP_NUMBERS,
+    WRAPS,
+)
+from .radau import radau_step
+from .radau_dt import radau_first_dt
+from .world import forces, kinetic_energy
+
+HUAYNO_PROBE = 1e-3  # length of the probe along the motion, in steps; criteria.reversible uses the same
+
+
+@strict
+def natural(w: Any, block: Any, last: Any, own: Any, plan: Any, net: Any, potential: Any, kinetic: Any, sums: Any) -> Any:
+    """The criterion's step at a state, before anything that wraps it."""
+    seen = rules.Seen(potential, kinetic, potential + kinetic, sums[0], sums[1], sums[2], sums[3])
+    if plan.which[KIND] == rules.LEARNED:
+        return learned_step(w, block, net, own.rule, seen, own.window, last)
+    return Said(rules.classical_step(w, block, plan.which[KIND], own.rule, seen), -np.inf, False)
+
+
+@strict
+def _natural_at(w: Any, block: Any, last: Any, t: Any, own: Any, plan: Any, net: Any) -> Any:
+    """The same at a state that has no forces yet."""
+    potential, pulled = forces(w, block, t)
+    sums = (pulled.sum2, pulled.sum4, pulled.sum8, pulled.bond)
+    return natural(w, block, last, own, plan, net, potential, kinetic_energy(w, block), sums).dt
+
+
+@strict
+def _displaced(w: Any, block: Any, target: Any, h: Any) -> None:
+    """X + h v, v + h a of the state in `block`, into `target`."""
+    s, d = w.s, U3 * w.n
+    x, v, a = block + POSITION * d, block + VELOCITY * d, block + ACCELERATION * d
+    for k in range(U0, d):
+        s[target + POSITION * d + k] = s[x + k] + h * s[v + k]
+        s[target + VELOCITY * d + k] = s[v + k] + h * s[a + k]
+
+
+@strict
+def _huayno(w: Any, block: Any, third: Any, tau: Any, own: Any, plan: Any, net: Any) -> Any:
+    """Tau / (1 - 1/2 dtau/dt), the rate by a central difference along the motion, at most 1."""
+    h, t = HUAYNO_PROBE * tau, own.real[at.TIME]
+    _displaced(w, block, third, h)
+    after = _natural_at(w, third, block, t + h, own, plan, net)
+    _displaced(w, block, third, -h)
+    before = _natural_at(w, third, block, t - h, own, plan, net)
+    rate = (after - before) / (2.0 * h)
+    return tau / (1.0 - 0.5 * min(rate, 1.0)) if np.isfinite(rate) else tau
+
+
+@strict
+def step(w: Any, old: Any, new: Any, third: Any, own: Any, plan: Any, dt: Any, exactly: Any) -> Any:
+    """One step of the method; `exactly`: it must take that time (others may choose a time near it)."""
+    r = own.real
+    t = r[at.TIME]
+    if plan.which[METHOD] == COMPOSITION:
+        return compose(w, old, new, t, dt, plan.how, plan.which[STAGES])
+    if plan.which[METHOD] == HERMITE:
+        return hermite(w, old, new, third, t, dt, plan.which[STAGES])
+    if plan.which[METHOD] == RADAU:
+        return radau_step(w, old, new, t, dt, own.radau)
+    ds = r[at.LOGH_STEP] if plan.which[KIND] == rules.CONSTANT else -dt * r[at.POTENTIAL]
+    if exactly:
+        return log_hamiltonian_for(w, old, new, t, dt, min(ds, -dt * r[at.POTENTIAL]), -r[at.ENERGY_START])
+    return log_hamiltonian(w, old, new, t, ds, -r[at.ENERGY_START], 0.0)
+
+
+@strict
+def _mean_of_both_ends(w: Any, old: Any, third: Any, tau: Any, own: Any, plan: Any, net: Any) -> Any:
+    """Hut, Makino & McMillan: dt = (tau(t) + tau(t + dt)) / 2 by iteration."""
+    dt = tau
+    for _ in range(plan.which[TRIALS]):
+        done = step(w, old, third, third, own, plan, dt, False)
+        sums = (done.pulled.sum2, done.pulled.sum4, done.pulled.sum8, done.pulled.bond)
+        there = natural(w, third, old, own, plan, net, done.potential, kinetic_energy(w, third), sums).dt
+        if not np.isfinite(there):
+            there = tau
+        dt = 0.5 * (tau + there)
+        own.count[at.FORCES] += done.evaluations
+    return dt
+
+
+@strict
+def own_rule(plan: Any) -> Any:
+    """Whether the Gauss-Radau method chooses its steps itself, from its own polynomial."""
+    kind = plan.which[KIND]
+    return plan.which[METHOD] == RADAU and (kind == rules.PRS23 or kind == rules.LAST_TERM)
+
+
+@strict
+def choose(w: Any, trial: Any, old: Any, new: Any, third: Any, own: Any, plan: Any, net: Any) -> Any:
+    """The step from the state in `old`, all wrappers applied; `new` still holds the state before it."""
+    r = own.real
+    if own_rule(plan):
+        dt = r[at.OWN_DT] if own.count[at.STEPS] > 0 else radau_first_dt(trial, old, own.rule[rules.EPSILON])
+        said = Said(dt, -np.inf, False)
+    else:
+        sums = (r[at.SUM2], r[at.SUM4], r[at.SUM8], r[at.SUM_BOND])
+        said = natural(w, old, new, own, plan, net, r[at.POTENTIAL], r[at.KINETIC], sums)
+        dt = said.dt
+    if plan.which[BASE] == HUAYNO:
+        dt = _huayno(trial, old, third, dt, own, plan, net)
+    elif plan.which[BASE] == HMM:
+        dt = _mean_of_both_ends(trial, old, third, dt, own, plan, net)
+    return Said(_wrapped(dt, own.memory, plan), said.log10_error, said.at_ceiling)
+
+
+@strict
+def _wrapped(dt: Any, memory: Any, plan: Any) -> Any:
+    """Limits and the mirror of the last step, inner first."""
+    for k in range(plan.which[WRAP_COUNT]):
+        first, second = plan.how[WRAP_NUMBERS + 2 * k], plan.how[WRAP_NUMBERS + 2 * k + 1]
+        if plan.which[WRAPS + k] == LIMITED:
+            dt = min(max(dt, first), second) if dt == dt else dt
+        elif memory[k] > 0.0:
+            mirrored = dt * (dt / memory[k])
+            if mirrored <= first * dt and mirrored * first >= dt:
+                dt = mirrored
+    return dt

@@ -1,0 +1,158 @@
+"""The pair sum, compiled: accelerations, potential, and on request the sums over pairs that criteria and features need.
+
+Every pair is visited once. The sums belong into this pass: a second one would cost as much as the first (divisions and
+square roots are the limit, not additions). From `CHUNKED` bodies on, rows are dealt to a fixed number of chunks that each
+sum on their own, so that any number of threads gives the same bits.
+"""
+
+from __future__ import annotations
+
+from typing import Any, NamedTuple
+
+import numba
+import numpy as np
+
+from .jit import loose, parallel, strict
+from .layout import ACCELERATION, GM, HEAD, MASS, PARTIAL, POSITION, SOFTENING2, U0, U1, U2, U3
+
+CHUNKED = 192  # bodies; below, starting threads costs more than they save
+CHUNKS = 16
+HEAD_U = np.uint64(HEAD)
+# positive numbers are ordered as their bits are; a minimum of floats would keep the loop from being vectorized (5x)
+INFINITE_BITS = np.float64(np.inf).view(np.int64)
+
+
+class Pulled(NamedTuple):
+    """Potential energy, and the sums over pairs of fall^1, ^2, ^4 and fall^2 bond, fall = G M / r^3."""
+
+    potential: float
+    nearest2: float  # squared distance of the nearest pair (softened)
+    nearest_row: int  # its first body
+    sum2: float
+    sum4: float
+    sum8: float
+    bond: float
+
+
+def _make_rows(with_sums: bool) -> Any:
+    def rows(first: Any, last: Any, n: Any, s: Any, x: Any, a: Any, row_sum: Any) -> Any:
+        """Pairs (i, j), first <= i < last, i < j: accelerations are added to s[a:]."""
+        mass, gm, soft2 = HEAD_U + MASS * n, HEAD_U + GM * n, s[SOFTENING2]
+        y, z, ay_, az_ = x + n, x + n + n, a + n, a + n + n
+        potential, nearest2, nearest_row = 0.0, np.inf, first
+        sum2, sum4, sum8, bond = 0.0, 0.0, 0.0, 0.0
+        for i in range(first, last):
+            xi, yi, zi, mi, gi = s[x + i], s[y + i], s[z + i], s[mass + i], s[gm + i]
+            ax, ay, az, p, low = 0.0, 0.0, 0.0, 0.0, INFINITE_BITS
+            s2, s4, s8, sb = 0.0, 0.0, 0.0, 0.0
+            for j in range(i + U1, n):
+                dx, dy, dz = s[x + j] - xi, s[y + j] - yi, s[z + j] - zi
+                r2 = dx * dx + dy * dy + dz * dz + soft2
+                inverse = 1.0 / np.sqrt(r2)
+                cube = inverse * inverse * inverse
+                p += s[gm + j] * inverse
+                pull_i, pull_j = s[gm + j] * cube, gi * cube
+                ax += pull_i * dx
+                ay += pull_i * dy
+                az += pull_i * dz
+                s[a + j] -= pull_j * dx
+                s[ay_ + j] -= pull_j * dy
+                s[az_ + j] -= pull_j * dz
+                low = min(low, np.float64(r2).view(np.int64))
+                if with_sums:
+                    fall = pull_i + pull_j
+                    fall2 = fall * fall
+                    s2 += fall
+                    s4 += fall2
+                    s8 += fall2 * fall2
+                    sb += fall2 * s[gm + j] * inverse
+            s[a + i] += ax
+            s[ay_ + i] += ay
+            s[az_ + i] += az
+            potential -= mi * p
+            row_nearest2 = np.int64(low).view(np.float64)
+            if row_nearest2 < nearest2:
+                nearest2, nearest_row = row_nearest2, i
+            if with_sums:
+                s[row_sum + i] = s4
+                sum2 += s2
+                sum4 += s4
+                sum8 += s8
+                bond += sb * mi
+        return Pulled(potential, nearest2, nearest_row, sum2, sum4, sum8, bond)
+
+    return loose(rows)
+
+
+_rows_plain, _rows_with_sums = _make_rows(False), _make_rows(True)
+
+
+@strict
+def _chunk_start(chunk: Any, n: Any) -> Any:
+    """First row of a chunk: rows get shorter downwards, chunks hold about as many pairs each."""
+    if chunk >= CHUNKS:
+        return n
+    rows = np.float64(n) * (1.0 - np.sqrt(1.0 - np.float64(chunk) / CHUNKS))
+    return np.uint64(rows)
+
+
+@strict
+def _pull_chunk(chunk: Any, n: Any, s: Any, x: Any, row_sum: Any) -> None:
+    """One chunk into its own part of the room for partial sums, 3 n + 8 numbers."""
+    first, last = _chunk_start(chunk, n), _chunk_start(chunk + 1, n)
+    mine = HEAD_U + PARTIAL * n + np.uint64(chunk) * (U3 * n + np.uint64(8))
+    end = mine + U3 * n
+    for k in range(mine, end):
+        s[k] = 0.0
+    if row_sum > U0:
+        r = _rows_with_sums(first, last, n, s, x, mine, row_sum)
+    else:
+        r = _rows_plain(first, last, n, s, x, mine, row_sum)
+    s[end], s[end + U1], s[end + U2], s[end + U3] = r.potential, r.nearest2, np.float64(r.nearest_row), r.sum2
+    s[end + np.uint64(4)], s[end + np.uint64(5)], s[end + np.uint64(6)] = r.sum4, r.sum8, r.bond
+
+
+@parallel
+def _pull_chunks_on_threads(n: Any, s: Any, x: Any, row_sum: Any) -> None:
+    for chunk in numba.prange(CHUNKS):
+        _pull_chunk(chunk, n, s, x, row_sum)
+
+
+@strict
+def _pull_chunked(n: Any, s: Any, block: Any, row_sum: Any, threads: Any) -> Any:
+    x, a, d = block + POSITION * U3 * n, block + ACCELERATION * U3 * n, U3 * n
+    if threads > 1:
+        _pull_chunks_on_threads(n, s, x, row_sum)
+    else:
+        for chunk in range(CHUNKS):
+            _pull_chunk(chunk, n, s, x, row_sum)
+    potential, nearest2, nearest_row = 0.0, np.inf, U0
+    sum2, sum4, sum8, bond = 0.0, 0.0, 0.0, 0.0
+    for k in range(U0, d):
+        s[a + k] = 0.0
+    for chunk in range(CHUNKS):  # always in this order: the bits do not depend on who computed what
+        mine = HEAD_U + PARTIAL * n + np.uint64(chunk) * (d + np.uint64(8))
+        for k in range(U0, d):
+            s[a + k] += s[mine + k]
+        end = mine + d
+        potential += s[end]
+        if s[end + U1] < nearest2:
+            nearest2, nearest_row = s[end + U1], np.uint64(s[end + U2])
+        sum2 += s[end + U3]
+        sum4 += s[end + np.uint64(4)]
+        sum8 += s[end + np.uint64(5)]
+        bond += s[end + np.uint64(6)]
+    return Pulled(potential, nearest2, nearest_row, sum2, sum4, sum8, bond)
+
+
+@strict
+def pull(n: Any, s: Any, block: Any, row_sum: Any, threads: Any) -> Any:
+    """Self-gravity of the state in `block` into its accelerations; with the sums over pairs if they have a place (not 0)."""
+    if n >= CHUNKED:
+        return _pull_chunked(n, s, block, row_sum, threads)
+    x, a = block + POSITION * U3 * n, block + ACCELERATION * U3 * n
+    for k in range(U0, U3 * n):
+        s[a + k] = 0.0
+    if row_sum > U0:
+        return _rows_with_sums(U0, n - U1, n, s, x, a, row_sum)
+    return _rows_plain(U0, n - U1, n, s, x, a, row_sum)

@@ -1,0 +1,164 @@
+"""Four numbers at a time: what a compiled loop over few numbers does not get from the compiler by itself.
+
+A loop of 6 or 9 numbers over a dozen vectors is not vectorized: the test that the vectors do not overlap would cost more than
+it gains. Written with these, an evaluation by the Gauss-Radau method takes 56 ns for two bodies, 33 of them the forces; 84 ns
+with plain loops.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from llvmlite import ir  # type: ignore[import-untyped]
+from numba import types
+from numba.core import cgutils
+from numba.extending import intrinsic, models, register_model
+
+WIDTH = 4
+_DOUBLE = ir.DoubleType()
+_VECTOR = ir.VectorType(_DOUBLE, WIDTH)
+_BITS = ir.VectorType(ir.IntType(64), WIDTH)
+_PLACES = ir.VectorType(ir.IntType(32), WIDTH)
+
+
+class Lanes(types.Type):
+    """`WIDTH` numbers in one register."""
+
+    def __init__(self) -> None:
+        super().__init__(name="Lanes")
+
+
+LANES = Lanes()
+
+
+@register_model(Lanes)
+class _LanesModel(models.PrimitiveModel):
+    def __init__(self, manager: Any, kind: Any) -> None:
+        super().__init__(manager, kind, _VECTOR)
+
+
+def operation(function: Callable[..., Any]) -> Any:
+    """What a kernel calls; `function` gets the types of the arguments and returns `_written`."""
+    return intrinsic(function)
+
+
+def _written(result: Any, arguments: tuple[Any, ...], make: Callable[..., Any]) -> Any:
+    """(signature, generator) of an operation that `make` writes down."""
+
+    def generate(context: Any, builder: Any, signature: Any, values: Any) -> Any:
+        return make(builder, *values)
+
+    return result(*arguments), generate
+
+
+def _address(builder: Any, start: Any, k: Any) -> Any:
+    return builder.bitcast(builder.gep(start, [k]), ir.PointerType(_VECTOR))
+
+
+def _spread(builder: Any, number: Any) -> Any:
+    first = builder.insert_element(ir.Constant(_VECTOR, ir.Undefined), number, ir.Constant(ir.IntType(32), 0))
+    return builder.shuffle_vector(first, ir.Constant(_VECTOR, ir.Undefined), ir.Constant(_PLACES, [0] * WIDTH))
+
+
+def _call(builder: Any, name: str, kind: Any, *values: Any) -> Any:
+    function = cgutils.get_or_insert_function(builder.module, ir.FunctionType(kind, [kind] * len(values)), name)
+    return builder.call(function, values)
+
+
+@operation
+def load(context: Any, s: Any, k: Any) -> Any:
+    """s[k:k+4]."""
+    return _written(LANES, (s, types.uint64), lambda b, start, at: b.load(_address(b, start, at), align=8))
+
+
+@operation
+def store(context: Any, s: Any, k: Any, v: Any) -> Any:
+    """s[k:k+4] = v."""
+
+    def make(builder: Any, start: Any, at: Any, value: Any) -> Any:
+        builder.store(value, _address(builder, start, at), align=8)
+        return ir.Constant(ir.IntType(8).as_pointer(), None)
+
+    return _written(types.void, (s, types.uint64, LANES), make)
+
+
+@operation
+def plus(context: Any, u: Any, v: Any) -> Any:
+    """U + v."""
+    return _written(LANES, (LANES, LANES), lambda b, x, y: b.fadd(x, y))
+
+
+@operation
+def minus(context: Any, u: Any, v: Any) -> Any:
+    """U - v."""
+    return _written(LANES, (LANES, LANES), lambda b, x, y: b.fsub(x, y))
+
+
+@operation
+def four(context: Any, c: Any) -> Any:
+    """The number c four times."""
+    return _written(LANES, (types.float64,), _spread)
+
+
+@operation
+def scaled(context: Any, c: Any, v: Any) -> Any:
+    """C v for a number c."""
+    return _written(LANES, (types.float64, LANES), lambda b, c, x: b.fmul(_spread(b, c), x))
+
+
+@operation
+def add_scaled(context: Any, u: Any, c: Any, v: Any) -> Any:
+    """U + c v for a number c, rounded once where the machine can."""
+
+    def make(builder: Any, x: Any, c: Any, y: Any) -> Any:
+        return _call(builder, f"llvm.fmuladd.v{WIDTH}f64", _VECTOR, _spread(builder, c), y, x)
+
+    return _written(LANES, (LANES, types.float64, LANES), make)
+
+
+@operation
+def rounded_off(context: Any, c: Any, v: Any, product: Any) -> Any:
+    """C v - product, exactly: what rounding cut off `product`, which is `scaled(c, v)`."""
+
+    def make(builder: Any, c: Any, x: Any, product: Any) -> Any:
+        return _call(builder, f"llvm.fma.v{WIDTH}f64", _VECTOR, _spread(builder, c), x, builder.fneg(product))
+
+    return _written(LANES, (types.float64, LANES, LANES), make)
+
+
+@operation
+def larger(context: Any, u: Any, v: Any) -> Any:
+    """The larger of u and |v|, lane by lane."""
+
+    def make(builder: Any, x: Any, y: Any) -> Any:
+        size = _call(builder, f"llvm.fabs.v{WIDTH}f64", _VECTOR, y)
+        return builder.select(builder.fcmp_ordered(">", size, x), size, x)
+
+    return _written(LANES, (LANES, LANES), make)
+
+
+@operation
+def largest(context: Any, v: Any) -> Any:
+    """The largest of the four."""
+
+    def make(builder: Any, x: Any) -> Any:
+        best = builder.extract_element(x, ir.Constant(ir.IntType(32), 0))
+        for k in range(1, WIDTH):
+            one = builder.extract_element(x, ir.Constant(ir.IntType(32), k))
+            best = builder.select(builder.fcmp_ordered(">", one, best), one, best)
+        return best
+
+    return _written(types.float64, (LANES,), make)
+
+
+@operation
+def same(context: Any, u: Any, v: Any) -> Any:
+    """Whether all bits agree."""
+
+    def make(builder: Any, x: Any, y: Any) -> Any:
+        equal = builder.icmp_unsigned("==", builder.bitcast(x, _BITS), builder.bitcast(y, _BITS))
+        flags = ir.IntType(WIDTH)
+        return builder.icmp_unsigned("==", builder.bitcast(equal, flags), ir.Constant(flags, 2**WIDTH - 1))
+
+    return _written(types.boolean, (LANES, LANES), make)

@@ -1,0 +1,68 @@
+"""Where things lie in the arrays that a compiled run works on: one row of numbers a system, named here.
+
+One array holds one system: a few numbers about it, three blocks, its masses, and room to work in. One array, since a
+call passes an array as seven words and a step of two bodies has no time for more (seven arrays: 370 ns a step, one: ~30).
+
+A block holds one state: six vectors of `3 n` numbers, axis after axis, so that a loop over bodies reads
+neighbours: position, velocity, what rounding cut off both, acceleration, jerk. Bodies in the plane have a third axis of
+zeros. A run keeps two blocks, the state before a step and the one after it, and a third for trials.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+
+U0, U1, U2, U3 = np.uint64(0), np.uint64(1), np.uint64(2), np.uint64(3)
+
+# vectors of a block
+POSITION, VELOCITY, POSITION_REST, VELOCITY_REST, ACCELERATION, JERK = (np.uint64(k) for k in range(6))
+VECTORS = 6
+
+# real[b, ...]: what a run knows of a system, besides its bodies
+(
+    TIME,
+    TIME_REST,
+    ENERGY_START,
+    POTENTIAL,
+    KINETIC,
+    WORK,
+    ENERGY,
+    ERROR,
+    MAX_ERROR,
+    DT_MIN,
+    DT_MAX,
+    DT_LAST,
+    CLOSEST,
+    CLOSEST_TIME,
+    NEAREST2,
+    SUM2,
+    SUM4,
+    SUM8,
+    SUM_BOND,
+    LOGH_STEP,
+    OWN_DT,
+    EXPECTED,
+    TIME_BEFORE,
+    POTENTIAL_BEFORE,
+    WORK_BEFORE,
+    PAIR_X,  # separation and relative velocity of the nearest pair, six numbers
+) = range(26)
+REALS = PAIR_X + 6
+
+# count[b, ...]
+STATUS, STEPS, FORCES, REJECTED, CLOSEST_I, CLOSEST_J, PAIR_I, PAIR_J, ROWS, PENDING, AT_CEILING, CURRENT = range(12)
+COUNTS = 12
+
+# s[...]: the head of a system's array; then 3 blocks and the vectors below
+SOFTENING2, FIELD_KIND, FIELD_GM, FIELD_X, FIELD_Y, FIELD_Z, FIELD_RADIUS, FIELD_OMEGA, FIELD_PHASE = range(9)
+HEAD = 16
+BLOCKS = 3
+# vectors of n numbers after the blocks: masses, G times masses, two of row sums of the pair sum, twelve to work in
+MASS, GM, ROW_SUM, TRIAL_ROW_SUM, ROOM, PARTIAL = (np.uint64(BLOCKS * 3 * VECTORS + k) for k in (0, 1, 2, 3, 4, 16))
+
+# status of a system; the words for them are in the engine
+RUNNING, OK, MAX_STEPS, NON_FINITE, STUCK = range(5)
+
+# system[b, ...]: what does not change during a run
+T_END, STEP_LIMIT, OUTPUT_START = range(3)
+SYSTEMS = 3

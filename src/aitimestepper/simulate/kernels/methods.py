@@ -1,0 +1,201 @@
+"""The integrators, compiled. Each makes the state in block `new` from that in block `old`, which stays as it is.
+
+Positions, velocities and time are summed with compensation (Kahan): what rounding cuts off a sum is kept and given back with
+the next term, so that order 8 reaches 1e-14 and a million steps do not wander.
+"""
+
+from __future__ import annotations
+
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from . import lanes
+from .jit import inlined, loose, strict
+from .layout import ACCELERATION, FIELD_KIND, JERK, POSITION, POSITION_REST, SOFTENING2, U0, U1, U2, U3, VELOCITY, VELOCITY_REST
+from .plan import FRACTIONS
+from .world import CIRCULAR, field_power, forces, gm_at, kinetic_energy
+
+
+class Advanced(NamedTuple):
+    """What a step leaves behind besides the state itself."""
+
+    potential: float
+    pulled: Any
+    work: float
+    evaluations: int
+    dt: float  # the step in time: what was asked for, but for logh
+
+
+@inlined
+def add_scaled(n3: Any, s: Any, start: Any, rest: Any, slope: Any, h: Any, result: Any, result_rest: Any) -> None:
+    """s[result] = s[start] + h s[slope], with what rounding cut off before and now in the two rests."""
+    whole = n3 >> U2
+    for c in range(U0, whole):
+        k = c << U2
+        before = lanes.load(s, start + k)
+        term = lanes.minus(lanes.scaled(h, lanes.load(s, slope + k)), lanes.load(s, rest + k))
+        total = lanes.plus(before, term)
+        lanes.store(s, result_rest + k, lanes.minus(lanes.minus(total, before), term))
+        lanes.store(s, result + k, total)
+    for k in range(whole << U2, n3):
+        one = s[start + k]
+        more = h * s[slope + k] - s[rest + k]
+        both = one + more
+        s[result_rest + k] = (both - one) - more
+        s[result + k] = both
+
+
+@inlined
+def kick(w: Any, source: Any, target: Any, h: Any) -> None:
+    """Velocities of `target` from those of `source` and the accelerations there."""
+    d = U3 * w.n
+    v, c, a = source + VELOCITY * d, source + VELOCITY_REST * d, source + ACCELERATION * d
+    add_scaled(d, w.s, v, c, a, h, target + VELOCITY * d, target + VELOCITY_REST * d)
+
+
+@inlined
+def drift(w: Any, source: Any, target: Any, h: Any) -> None:
+    """Positions of `target` from those of `source` and the velocities of `target`."""
+    d = U3 * w.n
+    x, c, v = source + POSITION * d, source + POSITION_REST * d, target + VELOCITY * d
+    add_scaled(d, w.s, x, c, v, h, target + POSITION * d, target + POSITION_REST * d)
+
+
+@strict
+def compose(w: Any, old: Any, new: Any, t: Any, dt: Any, how: Any, stages: Any) -> Any:
+    """A symmetric composition of kick-drift-kick.
+
+    The closing kick of a sub-step and the opening one of the next are one: a force evaluation a sub-step.
+    """
+    moving = w.s[FIELD_KIND] == CIRCULAR
+    work, passed, last = 0.0, 0.0, 0.0
+    kick(w, old, new, 0.5 * how[FRACTIONS] * dt)
+    source = old
+    for k in range(stages):
+        h = how[FRACTIONS + k] * dt
+        if k > 0:
+            kick(w, new, new, 0.5 * (last + h))
+        if moving:  # its work is met halfway, so that compositions keep their order
+            drift(w, source, new, 0.5 * h)
+            work += h * field_power(w, new, t + passed + 0.5 * h)
+            drift(w, new, new, 0.5 * h)
+        else:
+            drift(w, source, new, h)
+        source = new
+        passed += h
+        last = h
+        potential, pulled = forces(w, new, t + passed)
+    kick(w, new, new, 0.5 * last)
+    return Advanced(potential, pulled, work, stages, dt)
+
+
+@strict
+def copy_vector(n3: Any, s: Any, source: Any, target: Any) -> None:
+    """s[target:] = s[source:] for one vector."""
+    for k in range(U0, n3):
+        s[target + k] = s[source + k]
+
+
+@loose
+def jerk_and_pull(w: Any, block: Any) -> None:
+    """Acceleration and jerk by self-gravity of the state in `block`, into it."""
+    n, s = w.n, w.s
+    d = U3 * n
+    x, v, a, b = block + POSITION * d, block + VELOCITY * d, block + ACCELERATION * d, block + JERK * d
+    n2, g = U2 * n, gm_at(w)
+    for k in range(U0, d):
+        s[a + k], s[b + k] = 0.0, 0.0
+    for i in range(U0, n - U1):
+        for j in range(i + U1, n):
+            dx, dy, dz = s[x + j] - s[x + i], s[x + n + j] - s[x + n + i], s[x + n2 + j] - s[x + n2 + i]
+            vx, vy, vz = s[v + j] - s[v + i], s[v + n + j] - s[v + n + i], s[v + n2 + j] - s[v + n2 + i]
+            inverse2 = 1.0 / (dx * dx + dy * dy + dz * dz + s[SOFTENING2])
+            cube = inverse2 * np.sqrt(inverse2)
+            shrink = 3.0 * (dx * vx + dy * vy + dz * vz) * inverse2
+            mine, its = s[g + j] * cube, s[g + i] * cube
+            jx, jy, jz = vx - shrink * dx, vy - shrink * dy, vz - shrink * dz
+            s[a + i] += mine * dx
+            s[a + n + i] += mine * dy
+            s[a + n2 + i] += mine * dz
+            s[b + i] += mine * jx
+            s[b + n + i] += mine * jy
+            s[b + n2 + i] += mine * jz
+            s[a + j] -= its * dx
+            s[a + n + j] -= its * dy
+            s[a + n2 + j] -= its * dz
+            s[b + j] -= its * jx
+            s[b + n + j] -= its * jy
+            s[b + n2 + j] -= its * jz
+
+
+@strict
+def hermite(w: Any, old: Any, new: Any, third: Any, t: Any, h: Any, iterations: Any) -> Any:
+    """Hermite 4, P(EC)^n (Makino & Aarseth 1992): predict, then evaluate and correct n times.
+
+    Accelerations and jerks are those of the last evaluation; the potential at the end comes from a pass of its own, through
+    the block `third`, which no force evaluation is counted for: the method does not need it, the energy check does.
+    """
+    s, d = w.s, U3 * w.n
+    x0, v0, a0, j0 = old + POSITION * d, old + VELOCITY * d, old + ACCELERATION * d, old + JERK * d
+    x1, v1, a1, j1 = new + POSITION * d, new + VELOCITY * d, new + ACCELERATION * d, new + JERK * d
+    cx, cv, dx1, dv1 = old + POSITION_REST * d, old + VELOCITY_REST * d, new + POSITION_REST * d, new + VELOCITY_REST * d
+    for k in range(U0, d):
+        s[x1 + k] = s[x0 + k] + h * (s[v0 + k] + 0.5 * h * (s[a0 + k] + h / 3.0 * s[j0 + k]))
+        s[v1 + k] = s[v0 + k] + h * (s[a0 + k] + 0.5 * h * s[j0 + k])
+    for _ in range(iterations):
+        jerk_and_pull(w, new)
+        for k in range(U0, d):
+            dv = 0.5 * h * (s[a0 + k] + s[a1 + k]) + h * h / 12.0 * (s[j0 + k] - s[j1 + k]) - s[cv + k]
+            v = s[v0 + k] + dv
+            s[dv1 + k] = (v - s[v0 + k]) - dv
+            dx = 0.5 * h * (s[v0 + k] + v) + h * h / 12.0 * (s[a0 + k] - s[a1 + k]) - s[cx + k]
+            x = s[x0 + k] + dx
+            s[dx1 + k] = (x - s[x0 + k]) - dx
+            s[x1 + k], s[v1 + k] = x, v
+    copy_vector(d, s, x1, third + POSITION * d)
+    potential, pulled = forces(w, third, t + h)
+    return Advanced(potential, pulled, 0.0, iterations, h)
+
+
+@strict
+def log_hamiltonian(w: Any, old: Any, new: Any, t: Any, ds: Any, binding: Any, land: Any) -> Any:
+    """Drift-kick-drift of the logarithmic Hamiltonian (Mikkola & Tanikawa; Preto & Tremaine astro-ph/9906322) by `ds`.
+
+    The time it takes comes out of it; where `land` is positive the closing drift is what is left of it. The forces at the
+    end are for the criterion and the energy check; the method needs one evaluation a step, in the middle.
+    """
+    s, d = w.s, U3 * w.n
+    copy_vector(d, s, old + VELOCITY * d, new + VELOCITY * d)
+    first = 0.5 * ds / (kinetic_energy(w, old) + binding)
+    drift(w, old, new, first)
+    middle, _ = forces(w, new, t + first)
+    add_scaled(
+        d,
+        s,
+        old + VELOCITY * d,
+        old + VELOCITY_REST * d,
+        new + ACCELERATION * d,
+        -ds / middle,
+        new + VELOCITY * d,
+        new + VELOCITY_REST * d,
+    )
+    second = 0.5 * ds / (kinetic_energy(w, new) + binding)
+    if land > 0.0:
+        second = land - first
+    drift(w, new, new, second)
+    potential, pulled = forces(w, new, t + first + second)
+    return Advanced(potential, pulled, 0.0, 1, first + second)
+
+
+@strict
+def log_hamiltonian_for(w: Any, old: Any, new: Any, t: Any, dt: Any, ds: Any, binding: Any) -> Any:
+    """The step that takes `dt`: ds by repeated proportion, the last 1e-9 of the time by the closing drift."""
+    done = log_hamiltonian(w, old, new, t, ds, binding, 0.0)
+    tries = 1
+    while abs(done.dt - dt) > 1e-9 * dt and tries < 30:
+        ds = ds * dt / done.dt
+        done = log_hamiltonian(w, old, new, t, ds, binding, 0.0)
+        tries += 1
+    done = log_hamiltonian(w, old, new, t, ds, binding, dt)
+    return Advanced(done.potential, done.pulled, 0.0, tries + 1, dt)

@@ -1,0 +1,236 @@
+"""The classical criteria, compiled: one switch over the kinds (a function as an argument would never hit the cache)."""
+
+from __future__ import annotations
+
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from .jit import loose, strict
+from .layout import POSITION, SOFTENING2, U0, U1, U2, U3, VELOCITY
+from .world import gm_at, work_at
+
+CONSTANT, FREEFALL, HUTMAKINO, BOEKHOLT, TIDAL, AARSETH, PRS23, ENERGYBUDGET, LEARNED, LAST_TERM = range(10)
+# a criterion's numbers, one row a system: eta or tol or dt; order of the method; c
+VALUE, ORDER, BUDGET_C = range(3)
+EPSILON = ORDER  # of the rules that the Gauss-Radau method has for itself
+RULE_NUMBERS = 3
+
+
+class Seen(NamedTuple):
+    """What is known of a state after its forces: the sums of `forces.Pulled`, and energies."""
+
+    potential: float
+    kinetic: float
+    energy: float  # without the work of a moving field: what the state itself has
+    sum2: float
+    sum4: float
+    sum8: float
+    bond: float
+
+
+@strict
+def root(x: Any, order: Any) -> Any:
+    """x^(1/order)."""
+    if order == 2.0:
+        return np.sqrt(x)
+    if order == 4.0:
+        return np.sqrt(np.sqrt(x))
+    if order == 8.0:
+        return np.sqrt(np.sqrt(np.sqrt(x)))
+    return x ** (1.0 / order)
+
+
+@loose
+def _fall_or_fly(w: Any, block: Any) -> Any:
+    """Largest of G M / r^3 and v^2 / r^2 over pairs."""
+    n, s = w.n, w.s
+    x, v, g = block + POSITION * U3 * n, block + VELOCITY * U3 * n, gm_at(w)
+    fastest = 0.0
+    for i in range(U0, n - U1):
+        largest = np.int64(0)  # as bits, see forces.INFINITE_BITS
+        for j in range(i + U1, n):
+            dx, dy, dz = s[x + j] - s[x + i], s[x + n + j] - s[x + n + i], s[x + U2 * n + j] - s[x + U2 * n + i]
+            vx, vy, vz = s[v + j] - s[v + i], s[v + n + j] - s[v + n + i], s[v + U2 * n + j] - s[v + U2 * n + i]
+            r2 = dx * dx + dy * dy + dz * dz + s[SOFTENING2]
+            inverse2 = 1.0 / r2
+            fall = (s[g + i] + s[g + j]) * inverse2 * np.sqrt(inverse2)
+            fly = (vx * vx + vy * vy + vz * vz) * inverse2
+            largest = max(largest, max(np.float64(fall).view(np.int64), np.float64(fly).view(np.int64)))
+        fastest = max(fastest, np.int64(largest).view(np.float64))
+    return fastest
+
+
+@loose
+def fall_and_fly(w: Any, block: Any) -> Any:
+    """Sums over pairs of (fall + fly)^2, Q^2 and Q^(5/2), Q = fall^2 + fly^2; fall = G M / r^3, fly = v^2 / r^2."""
+    n, s = w.n, w.s
+    x, v, g = block + POSITION * U3 * n, block + VELOCITY * U3 * n, gm_at(w)
+    both, second, half_fifth = 0.0, 0.0, 0.0
+    for i in range(U0, n - U1):
+        for j in range(i + U1, n):
+            dx, dy, dz = s[x + j] - s[x + i], s[x + n + j] - s[x + n + i], s[x + U2 * n + j] - s[x + U2 * n + i]
+            vx, vy, vz = s[v + j] - s[v + i], s[v + n + j] - s[v + n + i], s[v + U2 * n + j] - s[v + U2 * n + i]
+            inverse2 = 1.0 / (dx * dx + dy * dy + dz * dz + s[SOFTENING2])
+            fall = (s[g + i] + s[g + j]) * inverse2 * np.sqrt(inverse2)
+            fly = (vx * vx + vy * vy + vz * vz) * inverse2
+            both += (fall + fly) * (fall + fly)
+            Q = fall * fall + fly * fly
+            second += Q * Q
+            half_fifth += Q * Q * np.sqrt(Q)
+    return both, second, half_fifth
+
+
+@loose
+def _largest_tide2(w: Any, block: Any) -> Any:
+    """Largest over bodies of the squared Frobenius norm of the tidal tensor."""
+    n, s = w.n, w.s
+    x, g, T = block + POSITION * U3 * n, gm_at(w), work_at(w)
+    for k in range(T, T + np.uint64(6) * n):
+        s[k] = 0.0
+    for i in range(U0, n - U1):
+        xx, yy, zz, xy, xz, yz = 0.0, 0.0, 0.0, 0.0, 0.0, 0.0
+        for j in range(i + U1, n):
+            dx, dy, dz = s[x + j] - s[x + i], s[x + n + j] - s[x + n + i], s[x + U2 * n + j] - s[x + U2 * n + i]
+            inverse2 = 1.0 / (dx * dx + dy * dy + dz * dz + s[SOFTENING2])
+            cube = inverse2 * np.sqrt(inverse2)
+            mine, its = s[g + j] * cube, s[g + i] * cube
+            a, b, c = 3.0 * dx * dx * inverse2 - 1.0, 3.0 * dy * dy * inverse2 - 1.0, 3.0 * dz * dz * inverse2 - 1.0
+            d, e, f = 3.0 * dx * dy * inverse2, 3.0 * dx * dz * inverse2, 3.0 * dy * dz * inverse2
+            xx += mine * a
+            yy += mine * b
+            zz += mine * c
+            xy += mine * d
+            xz += mine * e
+            yz += mine * f
+            s[T + j] += its * a
+            s[T + n + j] += its * b
+            s[T + U2 * n + j] += its * c
+            s[T + U3 * n + j] += its * d
+            s[T + np.uint64(4) * n + j] += its * e
+            s[T + np.uint64(5) * n + j] += its * f
+        s[T + i] += xx
+        s[T + n + i] += yy
+        s[T + U2 * n + i] += zz
+        s[T + U3 * n + i] += xy
+        s[T + np.uint64(4) * n + i] += xz
+        s[T + np.uint64(5) * n + i] += yz
+    largest = 0.0
+    for i in range(U0, n):
+        a, b, c = s[T + i], s[T + n + i], s[T + U2 * n + i]
+        d, e, f = s[T + U3 * n + i], s[T + np.uint64(4) * n + i], s[T + np.uint64(5) * n + i]
+        largest = max(largest, a * a + b * b + c * c + 2.0 * (d * d + e * e + f * f))
+    return largest
+
+
+@loose
+def taylor_pass(w: Any, block: Any, k: Any) -> None:
+    """Derivative k of the self-gravity (0: the acceleration, 1: its jerk, ...) into row k of the room, from the rows below.
+
+    Taylor arithmetic of u = r^-3 along the motion; the same recursion as `gravity.taylor_accelerations`.
+    """
+    n, s, D = w.n, w.s, work_at(w)
+    x, v, g = block + POSITION * U3 * n, block + VELOCITY * U3 * n, gm_at(w)
+    n2, n3 = U2 * n, U3 * n
+    out = D + np.uint64(k) * n3
+    factorial = 1.0 if k < 2 else (2.0 if k == 2 else 6.0)
+    for q in range(out, out + n3):
+        s[q] = 0.0
+    for i in range(U0, n - U1):
+        gi = s[g + i] * factorial
+        for j in range(i + U1, n):
+            gj = s[g + j] * factorial
+            dx, dy, dz = s[x + j] - s[x + i], s[x + n + j] - s[x + n + i], s[x + n2 + j] - s[x + n2 + i]
+            r2 = dx * dx + dy * dy + dz * dz + s[SOFTENING2]
+            u0 = 1.0 / (r2 * np.sqrt(r2))
+            tx, ty, tz = dx * u0, dy * u0, dz * u0
+            if k > 0:
+                vx, vy, vz = s[v + j] - s[v + i], s[v + n + j] - s[v + n + i], s[v + n2 + j] - s[v + n2 + i]
+                s1 = 2.0 * (dx * vx + dy * vy + dz * vz)
+                u1 = -1.5 * s1 * u0 / r2
+                tx, ty, tz = dx * u1 + vx * u0, dy * u1 + vy * u0, dz * u1 + vz * u0
+            if k > 1:
+                ax, ay, az = (
+                    0.5 * (s[D + j] - s[D + i]),
+                    0.5 * (s[D + n + j] - s[D + n + i]),
+                    0.5 * (s[D + n2 + j] - s[D + n2 + i]),
+                )
+                s2 = 2.0 * (dx * ax + dy * ay + dz * az) + vx * vx + vy * vy + vz * vz
+                u2 = (-2.5 * s1 * u1 - 3.0 * s2 * u0) / (2.0 * r2)
+                tx, ty, tz = dx * u2 + vx * u1 + ax * u0, dy * u2 + vy * u1 + ay * u0, dz * u2 + vz * u1 + az * u0
+            if k > 2:
+                jx = (s[D + n3 + j] - s[D + n3 + i]) / 6.0
+                jy = (s[D + n3 + n + j] - s[D + n3 + n + i]) / 6.0
+                jz = (s[D + n3 + n2 + j] - s[D + n3 + n2 + i]) / 6.0
+                s3 = 2.0 * (dx * jx + dy * jy + dz * jz) + 2.0 * (vx * ax + vy * ay + vz * az)
+                u3 = (-3.5 * s1 * u2 - 4.0 * s2 * u1 - 4.5 * s3 * u0) / (3.0 * r2)
+                tx = dx * u3 + vx * u2 + ax * u1 + jx * u0
+                ty = dy * u3 + vy * u2 + ay * u1 + jy * u0
+                tz = dz * u3 + vz * u2 + az * u1 + jz * u0
+            s[out + i] += gj * tx
+            s[out + n + i] += gj * ty
+            s[out + n2 + i] += gj * tz
+            s[out + j] -= gi * tx
+            s[out + n + j] -= gi * ty
+            s[out + n2 + j] -= gi * tz
+
+
+@strict
+def _square(w: Any, row: Any, i: Any) -> Any:
+    n, s = w.n, w.s
+    d = work_at(w) + np.uint64(row) * U3 * n + i
+    return s[d] * s[d] + s[d + n] * s[d + n] + s[d + U2 * n] * s[d + U2 * n]
+
+
+@strict
+def _derivative_time(w: Any, block: Any, kind: Any) -> Any:
+    """Aarseth's or PRS23's time at eta = 1: the smallest over bodies."""
+    passes = 4 if kind == AARSETH else 3
+    for k in range(passes):
+        taylor_pass(w, block, k)
+    smallest = np.inf
+    for i in range(U0, w.n):
+        a, j, s = _square(w, 0, i), _square(w, 1, i), _square(w, 2, i)
+        if kind == AARSETH:
+            c = _square(w, 3, i)
+            top, bottom = np.sqrt(a * s) + j, np.sqrt(j * c) + s
+        else:
+            top, bottom = 2.0 * a, j + np.sqrt(a * s)
+        if top > 0.0 and bottom > 0.0:  # a body that feels exactly nothing has no say
+            smallest = min(smallest, top / bottom)
+        elif not top + bottom >= 0.0:
+            return np.nan
+    return np.sqrt(smallest)
+
+
+@strict
+def budget_time(seen: Any, energy: Any, tol: Any, order: Any, c: Any) -> Any:
+    """C (tol / chi)^(1/p) tau_4, at most tau_4 / 2: `classical.EnergyBudget`."""
+    tau = 1.0 / np.sqrt(np.sqrt(seen.sum4))
+    chi = seen.bond / seen.sum4 / abs(energy)
+    allowed = 1e20
+    if seen.bond > 0.0:
+        allowed = min(tol / chi, 1e20)
+    return min(c * root(allowed, order), 0.5) * tau
+
+
+@strict
+def classical_step(w: Any, block: Any, kind: Any, rule: Any, seen: Any) -> Any:
+    """The step that a classical criterion chooses at the state in `block`."""
+    value = rule[VALUE]
+    if kind == CONSTANT:
+        return value
+    if kind == FREEFALL:
+        return value / np.sqrt(np.sqrt(seen.sum4))
+    if kind == HUTMAKINO:
+        return value / np.sqrt(_fall_or_fly(w, block))
+    if kind == BOEKHOLT:
+        _, second, half_fifth = fall_and_fly(w, block)
+        return value * np.sqrt(second / half_fifth)
+    if kind == TIDAL:
+        return np.sqrt(value * np.sqrt(6.0)) / np.sqrt(np.sqrt(_largest_tide2(w, block)))
+    if kind == AARSETH:
+        return np.sqrt(value) * _derivative_time(w, block, kind)
+    if kind == PRS23:
+        return value * _derivative_time(w, block, kind)
+    return budget_time(seen, seen.energy, value, rule[ORDER], rule[BUDGET_C])

@@ -1,0 +1,184 @@
+"""From a criterion, a method and a field to the numbers that the compiled engine runs on."""
+
+from __future__ import annotations
+
+from typing import Any, NamedTuple
+
+import numpy as np
+import torch
+from torch import nn
+
+from ..criteria.base import AbstractStepCriterion, Limited, Symmetrized
+from ..criteria.classical import PRS23, Aarseth, Boekholt, Constant, EnergyBudget, FreeFall, HutMakino, LastTerm, Tidal
+from ..criteria.learned import MIN_DT, LearnedStep
+from ..criteria.reversible import Huayno, HutMakinoMcMillan
+from ..features import Scales, slot_table
+from ..integrators import COMPOSITIONS
+from ..model import LOG_GAIN, LOG_RANGE, FullyConnectedNN, SeededDropout
+from ..physics.external import Circle, PointMassTidalField
+from ..physics.particle import ParticleTorch
+from .methods import Method
+
+KINDS: dict[type[AbstractStepCriterion], int] = {
+    Constant: 0,
+    FreeFall: 1,
+    HutMakino: 2,
+    Boekholt: 3,
+    Tidal: 4,
+    Aarseth: 5,
+    PRS23: 6,
+    EnergyBudget: 7,
+    LearnedStep: 8,
+    LastTerm: 9,
+}
+WITH_SUMS = (FreeFall, EnergyBudget)
+FEATURE_KINDS = {"basic": 0, "rich": 1, "delta_mag": 2, "invariant": 3}
+ACTIVATIONS = {nn.Tanh: 0, nn.ReLU: 1, nn.GELU: 2, nn.SiLU: 3, nn.ELU: 4, nn.Sigmoid: 5}
+PAD = 8  # hidden widths are filled up to multiples of this, so that loops over units are whole vectors
+
+
+class Program(NamedTuple):
+    """A run's rules as plain numbers and arrays: what is stored in a file of snapshots to continue from."""
+
+    numbers: dict[str, Any]  # method, stages, kind, base, trials, with_sums, window
+    arrays: dict[str, np.ndarray]  # fractions, wraps, wrap_numbers, rule, shape and numbers of the network
+
+
+def lower(criterion: AbstractStepCriterion, method: Method, start: ParticleTorch) -> Program | None:
+    """The program of a criterion, or None if it has parts that are not compiled: Python of a user's own."""
+    wraps: list[int] = []
+    limits: list[float] = []
+    inner = criterion
+    while type(inner) in (Limited, Symmetrized):
+        assert isinstance(inner, (Limited, Symmetrized))
+        wraps.insert(0, 0 if isinstance(inner, Limited) else 1)
+        limits[:0] = [inner.dt_min, inner.dt_max] if isinstance(inner, Limited) else [inner.reset, 0.0]
+        inner = inner.inner
+    base = trials = 0
+    if type(inner) in (Huayno, HutMakinoMcMillan):
+        assert isinstance(inner, (Huayno, HutMakinoMcMillan))
+        base, trials = (1, 0) if isinstance(inner, Huayno) else (2, inner.trial_steps)
+        if base == 2 and inner.integrator != method.name:
+            return None
+        inner = inner.inner
+    if type(inner) not in KINDS:
+        return None
+    net = _lower_learned(inner, start) if isinstance(inner, LearnedStep) else _NO_NET
+    if net is None:
+        return None
+    stages = COMPOSITIONS[method.name].fractions if method.name in COMPOSITIONS else (1.0,)
+    invariant = isinstance(inner, LearnedStep) and inner.adapter.sees_tolerance
+    numbers = {
+        "method": method.kind,
+        "stages": len(stages) if method.name in COMPOSITIONS else method.iterations,
+        "kind": KINDS[type(inner)],
+        "base": base,
+        "trials": trials,
+        "with_sums": isinstance(inner, WITH_SUMS) or invariant,
+        "window": net.window,
+    }
+    arrays = {
+        "fractions": np.array(stages),
+        "wraps": np.array([*wraps], dtype=np.int64),
+        "wrap_numbers": np.array([*limits]),
+        "rule": _rule(inner, start),
+        "shape": net.shape,
+        "numbers": net.numbers,
+    }
+    return Program(numbers, arrays)
+
+
+def _rule(criterion: AbstractStepCriterion, start: ParticleTorch) -> np.ndarray:
+    """(B, 3): eta, tol or dt of every system; the order of the method, and c, where the criterion has them."""
+    rule = np.zeros((len(start), 3))
+    if isinstance(criterion, LearnedStep):
+        value = criterion.tol if criterion.adapter.sees_tolerance else criterion.factor
+        rule[:, 0] = torch.as_tensor(value, dtype=torch.float64).numpy()
+        rule[:, 1] = COMPOSITIONS[criterion.integrator].order
+        return rule
+    rule[:, 0] = criterion.init(start).numpy()
+    if isinstance(criterion, PRS23):  # what the Gauss-Radau method makes of it: eta = (5040 epsilon)^(1/7)
+        rule[:, 1] = rule[:, 0] ** 7 / 5040.0
+    if isinstance(criterion, LastTerm):
+        rule[:, 1] = rule[:, 0]
+    if isinstance(criterion, EnergyBudget):
+        rule[:, 1], rule[:, 2] = criterion.order, criterion.c
+    return rule
+
+
+class _Net(NamedTuple):
+    shape: np.ndarray
+    numbers: np.ndarray
+    window: int  # numbers of memory
+
+
+_NO_NET = _Net(np.zeros(9, dtype=np.int64), np.zeros(8), 1)
+
+
+def _lower_learned(step: LearnedStep, start: ParticleTorch) -> _Net | None:
+    """The network of a learned step, if it is of the kind that training makes, in float64."""
+    model, config = step.model, step.adapter.config
+    if type(model) is not FullyConnectedNN or model.log_dt.weight.dtype != torch.float64:
+        return None
+    layers = [m for m in model.hidden if isinstance(m, nn.Linear)]
+    others = [type(m) for m in model.hidden if not isinstance(m, (nn.Linear, SeededDropout))]
+    if len(set(others)) > 1 or not all(a in ACTIVATIONS for a in others):
+        return None
+    kind, K = FEATURE_KINDS[config.feature_type], config.history_len
+    if config.feature_type == "delta_mag" and K == 0:
+        kind = FEATURE_KINDS["basic"]
+    table = slot_table(config.feature_type, K)
+    slot = 9 if config.feature_type == "invariant" else len(table)
+    scales = np.ones(slot)
+    if step.adapter.scales is not None and config.feature_type != "invariant":
+        scales = step.adapter.scales.of(table, torch.zeros(1, dtype=torch.float64)).numpy()
+    widths = [-(-layer.out_features // PAD) * PAD for layer in layers]
+    weights = _weights(model, layers, widths)
+    if not np.isfinite(weights).all():
+        return None
+    fourier = model.frequencies.shape[1]
+    activation = ACTIVATIONS[others[0]] if others else 0
+    room = max(model.input_dim + 2 * fourier + 2 * max([*widths, 1]), 16)
+    shape = [kind, K, slot, model.input_dim, fourier, len(layers), activation, start.position.shape[-1], room, *widths]
+    unit = 1.0 if step.adapter.scales is None else (step.adapter.scales or Scales()).T0
+    numbers = np.array([config.dt_ceiling, unit, MIN_DT, LOG_GAIN, LOG_RANGE])
+    window = (K + 1) * slot + 2 if K else 1
+    return _Net(np.array([*shape], dtype=np.int64), np.concatenate([numbers, scales, weights]), window)
+
+
+def _weights(model: FullyConnectedNN, layers: list[nn.Linear], widths: list[int]) -> np.ndarray:
+    """Frequencies, then weight (input after input) and bias of each layer and both heads, padded with zeros."""
+    parts = [model.frequencies.detach().numpy().ravel()]
+    inputs = model.input_dim + 2 * model.frequencies.shape[1]
+    for layer, width in zip(layers, widths, strict=True):
+        parts.append(_padded(layer, inputs, width))
+        inputs = width
+    parts += [_padded(head, inputs, 1) for head in (model.log_dt, model.log_error)]
+    return np.concatenate(parts)
+
+
+def _padded(layer: nn.Linear, inputs: int, outputs: int) -> np.ndarray:
+    weight, bias = np.zeros((inputs, outputs)), np.zeros(outputs)
+    weight[: layer.in_features, : layer.out_features] = layer.weight.detach().numpy().T
+    bias[: layer.out_features] = layer.bias.detach().numpy()
+    return np.concatenate([weight.ravel(), bias])
+
+
+def lower_field(start: ParticleTorch) -> np.ndarray | None:
+    """(8,) kind, G M, place, radius, rate, phase of a tidal field; None: a field that is not compiled."""
+    numbers, field = np.zeros(8), start.external_field
+    if field is None:
+        return numbers
+    if type(field) is not PointMassTidalField:
+        return None
+    numbers[1] = field.G * field.M
+    if field.R0 is not None:
+        if len(field.R0) > start.position.shape[-1]:
+            return None
+        numbers[0] = 1.0
+        numbers[2 : 2 + len(field.R0)] = field.R0.numpy()
+        return numbers
+    if not isinstance(field.R_of_t, Circle):
+        return None
+    numbers[0], numbers[5:8] = 2.0, (field.R_of_t.radius, field.R_of_t.rate, field.R_of_t.phase)
+    return numbers

@@ -1,0 +1,100 @@
+"""What a simulation comes back with."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import torch
+from torch import Tensor
+
+from ..physics.invariants import angular_momentum, angular_momentum_scale, momentum, momentum_scale
+from ..physics.particle import ParticleTorch
+
+
+class ClosestApproach(NamedTuple):
+    """Where two bodies came nearest to each other in each system, located between steps."""
+
+    pair: Tensor  # (B, 2) numbers of the bodies
+    distance: Tensor  # (B,)
+    time: Tensor  # (B,)
+
+
+NUMBERS = (
+    "steps",
+    "force_evaluations",
+    "rejected_steps",
+    "max_energy_error",
+    "final_energy_error",
+    "momentum_error",
+    "angular_momentum_error",
+    "dt_min",
+    "dt_max",
+)
+
+
+@dataclass(frozen=True)
+class SimulationResult:
+    """How every system of the batch ended. Tensors are (B,); errors are relative, `max_` over all steps.
+
+    With a time-dependent outer field the energy errors leave out the work that the field did.
+    """
+
+    final: ParticleTorch
+    status: tuple[str, ...]  # ok, max_steps, non_finite (the last finite state is kept), stuck (dt below round-off of t, or
+    # the guard found no step small enough)
+    steps: Tensor
+    force_evaluations: Tensor
+    rejected_steps: Tensor  # steps that the guard threw away; their forces are counted
+    max_energy_error: Tensor
+    final_energy_error: Tensor
+    momentum_error: Tensor | None  # over sum m|v|; None with an outer field, which does not conserve it
+    angular_momentum_error: Tensor | None  # over sum m|x||v|
+    dt_min: Tensor
+    dt_max: Tensor
+    closest_approach: ClosestApproach | None  # None from the reference loop
+    wall_time: float
+    criterion: str
+    integrator: str
+    engine: str  # compiled or reference
+    reports: dict[str, Tensor]  # what the criterion says of its run, each (B,); see `AbstractStepCriterion.report`
+    output: Path | None = None
+
+    def summary(self) -> dict[str, Any]:
+        """Plain numbers for JSON: of the system, or, for a batch, of each one under `systems`."""
+        rows = [self._row(i) for i in range(len(self.status))]
+        shared: dict[str, Any] = {"criterion": self.criterion, "integrator": self.integrator, "engine": self.engine}
+        shared["wall_time"] = self.wall_time
+        if self.output is not None:
+            shared["output"] = str(self.output)
+        return {**rows[0], **shared} if len(rows) == 1 else {**shared, "systems": rows}
+
+    def _row(self, i: int) -> dict[str, Any]:
+        row: dict[str, Any] = {"status": self.status[i], "time": self.final.time[i].item()}
+        for name in NUMBERS:
+            values = getattr(self, name)
+            row[name] = None if values is None else values[i].item()
+        row |= {name: values[i].item() for name, values in self.reports.items()}
+        row = {k: None if isinstance(v, float) and not math.isfinite(v) else v for k, v in row.items()}
+        near = self.closest_approach
+        if near is not None:
+            row["closest_approach"] = {
+                "pair": near.pair[i].tolist(),
+                "distance": near.distance[i].item(),
+                "time": near.time[i].item(),
+            }
+        return row
+
+
+def momentum_errors(start: ParticleTorch, final: ParticleTorch) -> tuple[Tensor | None, Tensor | None]:
+    """(momentum, angular momentum), each (B,) against the sums of the sizes of their terms; None with an outer field."""
+    if start.external_field is not None:
+        return None, None
+    tiny = torch.finfo(start.time.dtype).tiny
+    p_scale = torch.maximum(momentum_scale(start), momentum_scale(final)).clamp_min(tiny)
+    L_scale = torch.maximum(angular_momentum_scale(start), angular_momentum_scale(final)).clamp_min(tiny)
+    p = (momentum(final) - momentum(start)).norm(dim=-1) / p_scale
+    L = (angular_momentum(final) - angular_momentum(start)).norm(dim=-1) / L_scale
+    return p, L

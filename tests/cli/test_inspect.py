@@ -1,0 +1,172 @@
+"""`aitimestepper inspect` says what a file holds and what to do next; foreign files are one sentence."""
+
+import json
+import re
+import shlex
+
+import h5py
+import numpy as np
+import pytest
+
+from aitimestepper.cli.arguments import parse
+from aitimestepper.io.snapshots import SnapshotWriter
+
+METADATA = {
+    "program": "aitimestepper",
+    "version": "0.1.0",
+    "created": "2026-01-02T03:04:05",
+    "versions": {"python": "3.11.7", "numpy": "2.4.6"},
+    "criterion": "symmetrized(freefall(0.02))",
+    "integrator": "order4",
+    "tol": 1e-6,
+    "t_end": 60.0,
+    "steps": None,
+    "dt_max": float("inf"),
+    "G": 1.0,
+    "units": "G = 1, any consistent units",
+}
+RESULT = {
+    "status": ["ok", "stuck"],
+    "time": [60.0, 31.5],
+    "steps": [1000, 10],
+    "max_energy_error": [2.5e-7, float("nan")],
+    "closest_approach": {"pair": [[0, 2], [1, 2]], "distance": [0.0312, 0.5], "time": [15.8301, 2.0]},
+}
+
+
+def write(path, result, metadata=METADATA, rows=7, systems=2):
+    """A simulation of three bodies; the writer still has it open."""
+    shape = (systems, 3, 2)
+    initial = {"mass": np.ones(shape[:2]), "position": np.ones(shape), "velocity": np.ones(shape)}
+    writer = SnapshotWriter.create(path, metadata=metadata, initial=initial, arrays={}, state={}, axes=2)
+    scalars = {name: np.full((rows, systems), 0.5) for name in ("dt", "energy", "energy_error")}
+    time = np.linspace(0, 60, rows)[:, None] * np.ones(systems)
+    time[3:, 1:] = np.nan
+    vectors = {name: np.ones((rows, *shape)) for name in ("position", "velocity")}
+    writer.append({"time": time, **scalars, **vectors, "steps": np.ones((rows, systems), int)})
+    writer.save_state({}, result)
+    return writer
+
+
+def lines_of(done) -> dict[str, str]:
+    assert (done.returncode, done.stderr) == (0, "")
+    return dict(re.split(r"\s{2,}", line.strip(), maxsplit=1) for line in done.stdout.splitlines())
+
+
+def test_a_finished_simulation(command, tmp_path):
+    write(tmp_path / "run[1].h5", RESULT).close()
+    lines = lines_of(command("inspect", "run[1].h5"))
+    size = (tmp_path / "run[1].h5").stat().st_size
+    assert lines.pop("simulation") == f"run[1].h5 ({size / 1e3:.0f} kB)"
+    assert lines == {
+        "status": "finished: 1 ok, 1 stuck",
+        "holds": "2 systems of 3 bodies in 2D",
+        "rows": "7, t = 0 to 60",
+        "criterion": "symmetrized(freefall(0.02))",
+        "integrator": "order4",
+        "tolerance": "1e-06",
+        "end time": "60",
+        "units": "G = 1, any consistent units",
+        "created": "2026-01-02T03:04:05",
+        "steps taken": "at most 1000 (system 0), median 505",
+        "largest energy error": "at most 2.5e-07 (system 0), median 2.5e-07",
+        "closest approach": "0.0312 between bodies 0 and 2 of system 0, at t = 15.8301",
+        "versions": "aitimestepper 0.1.0, python 3.11.7, numpy 2.4.6",
+    }
+
+
+def test_one_json_object_for_other_programs(command, tmp_path):
+    write(tmp_path / "run.h5", RESULT).close()
+    done = command("inspect", "run.h5", "--json")
+    content = json.loads(done.stdout, parse_constant=lambda word: pytest.fail(f"{word} is no JSON"))
+    assert content["kind"] == "simulation"
+    assert content["progress"] == "finished"
+    assert content["status"] == ["ok", "stuck"]
+    assert (content["systems"], content["bodies"], content["axes"], content["rows"]) == (2, 3, 2, 7)
+    assert content["time"] == [0.0, 60.0]
+    assert content["result"]["max_energy_error"] == [2.5e-7, None]
+    assert content["result"]["closest_approach"] == RESULT["closest_approach"]
+    assert content["settings"]["dt_max"] is None
+    assert content["size"] == (tmp_path / "run.h5").stat().st_size
+
+
+@pytest.mark.parametrize("systems", [1, 2])
+def test_one_that_is_being_written_was_left_or_interrupted(command, tmp_path, systems):
+    """It can be resumed as soon as nobody writes it any more, and the table says how."""
+    writer = write(tmp_path / "run.h5", {"status": ["running", "ok"][:systems]}, systems=systems)
+    lines = lines_of(command("inspect", "run.h5"))
+    assert lines["status"] == "being written now (" + ("running)" if systems == 1 else "1 running, 1 ok)")
+    assert "next" not in lines
+    writer.close()
+    lines = lines_of(command("inspect", "run.h5"))
+    assert lines["status"].startswith("stopped before its end")
+    assert lines["next"] == "aitimestepper simulate --resume run.h5"
+    with SnapshotWriter.reopen(tmp_path / "run.h5") as writer:
+        writer.save_state({}, {"status": ["interrupted", "ok"][:systems]})
+    content = json.loads(command("inspect", "run.h5", "--json").stdout)
+    assert content["progress"] == "unfinished"
+    assert lines_of(command("inspect", "run.h5"))["status"].startswith("interrupted")
+
+
+def test_a_file_that_says_little(command, tmp_path):
+    """Metadata and result may lack everything."""
+    write(tmp_path / "run.h5", {}, metadata={}, rows=0, systems=1).close()
+    lines = lines_of(command("inspect", "run.h5"))
+    assert set(lines) == {"simulation", "status", "holds", "rows", "next"}
+    assert lines["rows"] == "0"
+    assert lines["holds"] == "1 system of 3 bodies in 2D"
+    assert json.loads(command("inspect", "run.h5", "--json").stdout)["time"] is None
+
+
+def test_a_checkpoint_and_a_run_folder(command, trained):
+    by_file = lines_of(command("inspect", trained / "model_epoch_0002.pt"))
+    assert by_file["epochs completed"] == "2"
+    assert by_file["trained on"] == "kepler:e=0.6"
+    assert by_file["features"] == "basic"
+    assert by_file["energy threshold"] == "0.0002"
+    assert "acceptance rate" in by_file["last epoch"]
+    by_folder = json.loads(command("inspect", trained, "--json").stdout)
+    assert (by_folder["kind"], by_folder["epochs"]) == ("checkpoint", 3)
+    following = parse(shlex.split(by_folder["next"])[1:])
+    assert (following.command, following.simulation["model"]) == ("simulate", str(trained / "model_epoch_0003.pt"))
+
+
+def test_foreign_files_are_one_sentence(command, tmp_path):
+    (tmp_path / "notes.txt").write_text("hello")
+    (tmp_path / "empty.h5").touch()
+    (tmp_path / "folder").mkdir()
+    with h5py.File(tmp_path / "other.h5", "w") as f:
+        f["x"] = np.zeros(3)
+    write(tmp_path / "run.h5", RESULT).close()
+    whole = (tmp_path / "run.h5").read_bytes()
+    (tmp_path / "cut.h5").write_bytes(whole[: len(whole) // 2])
+    (tmp_path / "zip.pt").write_bytes(b"PK\x03\x04 and so on")
+    for name, words in (
+        ("notes.txt", "notes.txt is neither a simulation (.h5) nor a checkpoint (.pt) of aitimestepper"),
+        ("empty.h5", "empty.h5 is neither"),
+        ("none.h5", "cannot read none.h5: No such file"),
+        ("folder", "folder holds no checkpoint"),
+        ("other.h5", "other.h5 is HDF5, but not a simulation of aitimestepper"),
+        ("cut.h5", "cut.h5 is damaged, or was cut short"),
+        ("zip.pt", "zip.pt"),
+    ):
+        done = command("inspect", name)
+        assert (done.returncode, done.stdout) == (2, ""), name
+        assert done.stderr.startswith("aitimestepper: error: ")
+        assert words in done.stderr
+        assert done.stderr.count("\n") == 1
+
+
+def test_its_own_arguments(command):
+    assert parse(["inspect", "run.h5", "--json"]).file == "run.h5"
+    for arguments, words in (
+        ("inspect", "required: FILE; see aitimestepper inspect --help"),
+        ("inspect a.h5 --jsn", "did you mean '--json'"),
+        ("inspect a.h5 --tol 3", "--tol is a setting of simulate and both, not of inspect"),
+        ("inspekt a.h5", "did you mean 'inspect'"),
+    ):
+        done = command(*arguments.split())
+        assert done.returncode == 2
+        assert words in done.stderr
+    done = command("inspect", "--help")
+    assert "aitimestepper inspect run.h5" in done.stdout
