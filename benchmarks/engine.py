@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import math
 import os
 import platform
 from collections.abc import Callable, Iterator
@@ -52,8 +53,8 @@ def _cpuinfo() -> list[str]:
 
 
 def shown(value: float, unit: str) -> str:
-    """To three digits."""
-    return f"{value:.3g} {unit}".strip()
+    """To three digits; nothing for what is not a number."""
+    return "" if math.isnan(value) else f"{value:.3g} {unit}".strip()
 
 
 def show(console: Console, rows: list[Row]) -> None:
@@ -88,7 +89,7 @@ def main() -> None:
     aimed = sum(row.target is not None for row in rows)
     console.print(f"{aimed - len(missed)} of {aimed} targets met" + "".join(f"\n  not: {what}" for what in missed))
     if options.json is not None:
-        numbers = [{**row._asdict(), "met": row.met} for row in rows]
+        numbers = [row.plain() for row in rows]
         options.json.write_text(json.dumps({"machine": found, "rows": numbers}, indent=2) + "\n")
 
 

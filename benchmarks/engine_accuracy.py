@@ -13,9 +13,10 @@ from measure import Job, Row, Times, once, rotate
 from peers import Peer, ias15, ias15_outcome, particle_of
 
 TOLERANCES = [10.0 ** (-0.5 * k) for k in range(8, 31)]
+SAME = 2.0  # errors within this factor count as equal
 FLOOR = 1e-15  # an error below this is luck: rounding alone makes it
 ORBIT = 2 * math.pi
-RADAU_ORBIT = 1e-12  # what one orbit by radau15 must keep the energy to, if it works
+RADAU_PERIOD = 1e-12  # what radau15 must keep the energy to over one period of the figure-eight, if it works
 
 
 class Problem(NamedTuple):
@@ -44,7 +45,7 @@ class Outcome(NamedTuple):
     max_error: float
 
     def __str__(self) -> str:
-        return f"{self.forces} forces, error {self.final_error:.1e} (max {self.max_error:.1e})"
+        return f"{self.forces} forces, error max {self.max_error:.1e}, final {self.final_error:.1e}"
 
 
 def ran(particle: ParticleTorch, t_end: float, integrator: str, tol: float | None = None) -> Outcome:
@@ -62,21 +63,25 @@ def ran(particle: ParticleTorch, t_end: float, integrator: str, tol: float | Non
 
 def cheapest(outcomes: list[Outcome], error: str, wanted: float) -> Outcome | None:
     """The one with the fewest forces that errs no more than `wanted`."""
-    good = [o for o in outcomes if getattr(o, error) <= max(wanted, FLOOR)]
+    good = [o for o in outcomes if getattr(o, error) <= SAME * max(wanted, FLOOR)]
     return min(good, key=lambda o: o.forces) if good else None
 
 
 def radau_works() -> str:
     """Empty, or why there is no radau15 to measure."""
     try:
-        error = ran(particle_of(kepler(0.5)), ORBIT, "radau15").max_error
+        error = ran(particle_of(figure8()), 6.32591398, "radau15").max_error
     except ConfigError as refusal:
         return str(refusal)
-    return "" if error < RADAU_ORBIT else f"an orbit errs by {error:.0e}"
+    return "" if error < RADAU_PERIOD else f"a period of the figure-eight errs by {error:.0e}"
 
 
 def against_ias15(rounds: int, quick: bool) -> Iterator[Row]:
-    """Rows for each problem."""
+    """Rows for each problem.
+
+    Order 8 is measured at the tolerance that first errs as little as IAS15: by the largest error of the run, and by the
+    error at its end. An orbit that ends at apocentre, where steps that are time-symmetric err least, flatters the latter.
+    """
     missing = radau_works()
     if missing:
         yield Row("IAS15", "radau15 is not measured", math.nan, "", note=missing)
@@ -84,14 +89,22 @@ def against_ias15(rounds: int, quick: bool) -> Iterator[Row]:
         t_end = problem.quick if quick else problem.t_end
         particle, peer = particle_of(problem.bodies), ias15_outcome(problem.bodies, t_end)
         outcomes = [ran(particle, t_end, "order8", tol) for tol in TOLERANCES]
-        chosen = {f"order8, {e.split('_')[0]}": cheapest(outcomes, e, getattr(peer, e)) for e in ("final_error", "max_error")}
+        chosen = {
+            "order8 at max error": cheapest(outcomes, "max_error", peer.max_error),
+            "order8 at final error": cheapest(outcomes, "final_error", peer.final_error),
+        }
         if not missing:
             chosen["radau15"] = ran(particle, t_end, "radau15")
         jobs = {name: once(o.run) for name, o in chosen.items() if o is not None}
         times = rotate({"IAS15": _ias15_job(problem.bodies, t_end), **jobs}, rounds, least=0.1)
-        best = min(outcomes, key=lambda o: o.max_error)
+        theirs = Outcome(lambda: None, peer.forces, peer.final_error, peer.max_error)
+        yield Row(problem.name, "IAS15", 1e3 * times.median("IAS15"), "ms", note=str(theirs))
         for name, outcome in chosen.items():
-            yield from _rows(problem.name, name, outcome, best, peer, times)
+            if outcome is None:
+                best = min(outcomes, key=lambda o: o.max_error)
+                yield Row(problem.name, f"{name}: not reached", math.nan, "", note=f"best: {best}")
+            else:
+                yield from _rows(problem.name, name, outcome, peer, times)
 
 
 def _ias15_job(bodies: Bodies, t_end: float) -> Job:
@@ -102,17 +115,12 @@ def _ias15_job(bodies: Bodies, t_end: float) -> Job:
     return prepare
 
 
-def _rows(problem: str, name: str, outcome: Outcome | None, best: Outcome, peer: Peer, times: Times) -> Iterator[Row]:
+def _rows(problem: str, name: str, outcome: Outcome, peer: Peer, times: Times) -> Iterator[Row]:
     """Forces and time against IAS15; of radau15 also the error, since nobody chose it."""
-    theirs = f"IAS15 {peer.forces} forces, error {peer.final_error:.1e} (max {peer.max_error:.1e})"
-    if outcome is None:
-        yield Row(problem, f"{name} error as IAS15's: not reached", math.nan, "", note=f"best {best}; {theirs}")
-        return
-    spent = f"{1e3 * times.median(name):.3g} ms, IAS15 {1e3 * times.median('IAS15'):.3g} ms"
-    target = 1.0 if name == "radau15" else None
-    if name == "radau15":
-        wanted = max(3 * peer.max_error, 10 * FLOOR)
-        yield Row(problem, "radau15: largest energy error", outcome.max_error, "", wanted, False, theirs)
-    what = name if name == "radau15" else f"{name} error as IAS15's"
-    yield Row(problem, f"{what}: forces / IAS15's", outcome.forces / peer.forces, "x", target, False, f"{outcome}; {theirs}")
-    yield Row(problem, f"{what}: time / IAS15's", times.ratio(name, "IAS15"), "x", target, False, spent)
+    radau = name == "radau15"
+    target = 1.0 if radau else None
+    if radau:
+        yield Row(problem, "radau15: largest error", outcome.max_error, "", max(3 * peer.max_error, 10 * FLOOR), False)
+    yield Row(problem, f"{name}: forces / IAS15's", outcome.forces / peer.forces, "x", target, False, str(outcome))
+    spent = f"{1e3 * times.median(name):.3g} ms"
+    yield Row(problem, f"{name}: time / IAS15's", times.ratio(name, "IAS15"), "x", target, False, spent)

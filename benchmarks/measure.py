@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import statistics
 import time
 from collections.abc import Callable
@@ -32,6 +33,10 @@ class Row(NamedTuple):
             return None
         return self.measured >= self.target if self.at_least else self.measured <= self.target
 
+    def plain(self) -> dict[str, object]:
+        """For JSON, which knows no NaN."""
+        return {**self._asdict(), "measured": None if math.isnan(self.measured) else self.measured, "met": self.met}
+
 
 class Times(NamedTuple):
     """Seconds a unit of work, in the rounds."""
@@ -56,8 +61,9 @@ def timed(call: Callable[[], object], clock: Clock) -> float:
 
 
 def amount_for(job: Job, clock: Clock, least: float) -> int:
-    """How much work takes `least` seconds: tried with more and more of it."""
+    """How much work takes `least` seconds: tried with more and more of it, after a first time that may compile."""
     amount = 1
+    job(amount)()
     while True:
         spent = timed(job(amount), clock)
         if spent >= least or amount >= MOST:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 from fractions import Fraction
-from types import SimpleNamespace
 
 import numba
 import numpy as np
@@ -19,7 +18,7 @@ from aitimestepper.simulate.kernels.radau import radau_accept, radau_interpolate
 from aitimestepper.simulate.kernels.radau_dt import GLOBAL_RULE, PRS23_RULE, radau_first_dt, radau_next_dt
 from aitimestepper.simulate.kernels.world import CIRCULAR, World, forces, kinetic_energy
 
-ENERGY, POTENTIAL, WORK, WORST, EVALUATIONS, REJECTED, SECOND_EVALUATIONS, DT, TIME, CURRENT = range(10)
+ENERGY, POTENTIAL, WORK, WORST, EVALUATIONS, REJECTED, DT, LAST_DT, TIME, CURRENT = range(10)
 
 
 @numba.njit(error_model="numpy")
@@ -51,15 +50,13 @@ def _advance(n, states, rooms, most, t_end, epsilon, rule, known, probe):
             known[REJECTED] += 1
             dt = following
         radau_accept(w, m, dt)
-        known[DT] = min(following, 4.0 * dt)
+        known[DT], known[LAST_DT] = min(following, 4.0 * dt), dt
         known[TIME] = t_end if last else known[TIME] + dt
         known[WORK] += done.work
         known[POTENTIAL] = done.potential
         error = abs((done.potential + kinetic_energy(w, new) - known[WORK]) / known[ENERGY] - 1.0)
         known[WORST] = max(known[WORST], error)
         steps += 1
-        if steps == 1:
-            known[SECOND_EVALUATIONS] = known[EVALUATIONS]
         old, new = new, old
         known[CURRENT] = 1 - known[CURRENT]
         if probe >= 0.0:
@@ -106,10 +103,8 @@ class Run:
 
     @property
     def energy_error(self) -> float:
-        x, v = self.vector(at.POSITION), self.vector(at.VELOCITY)
-        return abs(
-            (self.known[POTENTIAL] + 0.5 * (self.mass * (v**2).sum(1)).sum() - self.known[WORK]) / self.known[ENERGY] - 1
-        )
+        kinetic = 0.5 * (self.mass * (self.vector(at.VELOCITY) ** 2).sum(1)).sum()
+        return abs((self.known[POTENTIAL] + kinetic - self.known[WORK]) / self.known[ENERGY] - 1)
 
     def copy(self) -> Run:
         other = Run.__new__(Run)
@@ -151,12 +146,11 @@ def test_the_nodes_are_those_of_radau():
     for degree in range(7):
         assert abs(sum(c / (k + degree + 2) for k, c in enumerate(row))) < 1e-17 * size
     assert table.NODES[0] == 0.0
-    assert 0.0 < table.NODES[1]
-    assert table.NODES[7] < 1.0
+    assert (np.diff([*table.NODES, 1.0]) > 0.0).all()
 
 
 def test_the_weights_integrate_to_degree_14():
-    """In two parts they are exact to degree 7, for the nodes as they are rounded; beyond that the rounding of the nodes shows."""
+    """In two parts they are exact to degree 7 for the nodes as they are rounded; beyond that the rounding of those shows."""
     nodes = [Fraction(h) for h in table.NODES]
     weights = [Fraction(low) + Fraction(high) for low, high in table.WEIGHTS.T]
     twice = [Fraction(low) + Fraction(high) for low, high in table.TWICE.T]
@@ -170,7 +164,7 @@ def test_the_weights_integrate_to_degree_14():
 
 def test_powers_and_differences_undo_each_other():
     assert abs(table.POWERS @ table.DIFFERENCES - np.eye(7)).max() < 1e-14
-    assert table.AT_END == pytest.approx(table.POWERS.sum(1), rel=1e-13)
+    assert abs(table.AT_END / table.POWERS.sum(1) - 1.0).max() < 1e-13
 
 
 def test_the_error_falls_with_the_15th_power_of_the_step():
@@ -180,14 +174,12 @@ def test_the_error_falls_with_the_15th_power_of_the_step():
     for count in steps:
         run = Run(bodies).go(4.5, dt=4.5 / count)
         errors.append(np.linalg.norm(relative(run) - exact_orbit(bodies, 4.5)))
-    print(np.polyfit(np.log(steps), np.log(errors), 1))
     assert -np.polyfit(np.log(steps), np.log(errors), 1)[0] > 13.5
 
 
 def test_eccentric_orbits_keep_their_energy_for_100_revolutions():
     """Only rounding is left: REBOUND's IAS15 has a median of 5e-15 too."""
     errors = [Run(turned(initial.kepler(0.9), 0.7 * k)).go(200 * math.pi).energy_error for k in range(9)]
-    print(errors)
     assert np.median(errors) < 1e-14
     assert max(errors) < 5e-14
 
@@ -215,7 +207,6 @@ def test_burrau_meets_the_reference_positions():
             [0.778480410138085, 0.141392300290086],
         ]
     )
-    print(abs(run.vector(at.POSITION)[:, :2] - reference).max(), run.steps)
     assert abs(run.vector(at.POSITION)[:, :2] - reference).max() < 1e-11
     run.go(20.0)
     reference = np.array(
@@ -225,10 +216,8 @@ def test_burrau_meets_the_reference_positions():
             [3.00429263669640, 0.511925235024686],
         ]
     )
-    print(abs(run.vector(at.POSITION)[:, :2] - reference).max(), run.steps)
     assert abs(run.vector(at.POSITION)[:, :2] - reference).max() < 1e-7
     run.go(63.0)
-    print(run.energy_error, run.steps)
     assert run.energy_error < 1e-8
     assert run.steps < 4500
 
@@ -238,7 +227,6 @@ def test_the_prediction_saves_iterations():
     run.go(2 * math.pi, most=1)
     first = run.known[EVALUATIONS]
     run.go(20 * math.pi)
-    print(first, run.known[EVALUATIONS] / run.steps)
     assert first > 28
     assert (run.known[EVALUATIONS] - first) / (run.steps - 1) < 17.5
 
@@ -254,7 +242,6 @@ def test_interpolation_agrees_with_a_shorter_step():
             abs(run.vector(vector, 2) - start.vector(vector)).max() / abs(start.vector(vector)).max()
             for vector in (at.POSITION, at.VELOCITY)
         ]
-        print(worst)
         assert max(worst) < 1e-12
 
 
@@ -267,18 +254,24 @@ def test_interpolation_meets_both_ends():
             assert abs(now.vector(vector, 2) - now.vector(vector, block)).max() < 5e-16
 
 
-def test_a_step_leaves_its_start_alone_and_may_be_made_again():
+def test_a_step_leaves_its_start_alone():
     run = Run(initial.burrau()).go(100.0, most=20)
-    other, again = run.copy(), run.copy()
     before = run.states[run.place(0, int(run.known[CURRENT]))].copy()
     run.go(100.0, most=1)
     assert (run.states[run.place(0, 1 - int(run.known[CURRENT]))] == before).all()
-    for trial, tried in ((other, 0.0), (again, 3.0)):
-        trial.known[DT] = run.known[TIME] - trial.known[TIME] if tried == 0.0 else tried
-    other.go(100.0, most=1)
-    again.go(100.0, most=1)
-    assert again.known[REJECTED] > 0
-    assert (other.vector(at.POSITION) == run.vector(at.POSITION)).all()
+
+
+def test_a_step_that_was_tried_in_vain_leaves_no_trace():
+    run = Run(initial.burrau()).go(100.0, most=20)
+    at_once = run.copy()
+    run.known[DT] = 3.0
+    run.go(100.0, most=1)
+    assert run.known[REJECTED] > 0
+    at_once.known[DT] = run.known[LAST_DT]
+    at_once.go(100.0, most=1)
+    for vector in (at.POSITION, at.VELOCITY, at.POSITION_REST, at.VELOCITY_REST, at.ACCELERATION):
+        assert (at_once.vector(vector) == run.vector(vector)).all()
+    assert at_once.known[DT] == run.known[DT]
 
 
 def test_a_run_that_was_put_away_goes_on_to_the_same_bits():
@@ -305,36 +298,32 @@ def test_units_do_not_matter():
 def test_a_body_whose_acceleration_passes_zero_does_not_stop_the_run():
     """PRS23 alone asks for steps down to 1e-11 on the figure-eight and makes 1037 of them a period."""
     run = Run(initial.figure8()).go(10 * 6.32591398)
-    print(run.steps, run.energy_error)
     assert run.steps < 2500
     assert run.energy_error < 5e-15
 
 
 def test_a_body_that_feels_only_rounding_has_no_say():
     pair = initial.kepler(0.3)
-    alone = Run(pair).go(20.0)
+    alone = Run(pair).go(8.0)
     third = pair._replace(
         mass=np.append(pair.mass, 0.0),
         position=np.vstack([pair.position, [[0, 0]]]),
         velocity=np.vstack([pair.velocity, [[0, 0]]]),
     )
-    run = Run(third).go(20.0)
-    print(alone.steps, run.steps)
+    run = Run(third).go(8.0)
     assert run.steps == alone.steps
     assert abs(run.vector(at.POSITION)[:2] - alone.vector(at.POSITION)).max() < 1e-12
 
 
 def test_the_global_rule_keeps_the_energy_too():
     run = Run(initial.figure8()).go(10 * 6.32591398, rule=GLOBAL_RULE)
-    print(run.steps, run.energy_error)
     assert run.steps < 4000
     assert run.energy_error < 5e-15
 
 
 def test_steps_that_do_not_settle_are_made_again():
-    """So loose that the iterations diverge: shorter steps, not wrong ones."""
-    run = Run(initial.kepler(0.9)).go(20.0, epsilon=1.0)
-    print(run.steps, run.known[REJECTED], run.energy_error)
+    """So loose that the iterations do not end: shorter steps, not wrong ones."""
+    run = Run(initial.kepler(0.9)).go(20.0, epsilon=0.1)
     assert run.known[REJECTED] > 0
     assert run.energy_error < 1e-2
 
@@ -348,7 +337,6 @@ def test_the_work_of_a_circling_mass_balances_the_energy():
         at.FIELD_PHASE: 0.3,
     }
     run = Run(initial.plummer(4), circling).go(5.0)
-    print(run.known[WORST], run.known[WORK] / run.known[ENERGY], run.steps)
     assert abs(run.known[WORK] / run.known[ENERGY]) > 1e-4
     assert run.known[WORST] < 1e-12
 

@@ -10,14 +10,14 @@ import torch
 from ..config import Config, field_sections
 from ..criteria.base import AbstractStepCriterion, Symmetrized
 from ..criteria.catalogue import criterion_from
-from ..criteria.classical import EnergyBudget, cheapest_integrator
+from ..criteria.classical import LastTerm
 from ..criteria.learned import LearnedStep, resolve_device, torch_dtype
 from ..criteria.reversible import Huayno, HutMakinoMcMillan
 from ..errors import CheckpointError, ConfigError
 from ..io.checkpoints import Checkpoint, field_from, find_checkpoint, load_checkpoint
 from ..io.problems import Problem, make_problem, period_of
 from ..physics.particle import ParticleTorch
-from ..simulate.engine import DEFAULT_TOL, SimulationResult, simulate
+from ..simulate.engine import DEFAULT_TOL, SimulationResult, default_criterion, like_composition, simulate
 from ..simulate.record import Track, TrackRecorder
 from ..simulate.session import resume
 from .progress import task
@@ -66,19 +66,24 @@ def criterion_for(config: Config, given: dict[str, Any], checkpoint: Checkpoint 
     if checkpoint is not None:
         made: AbstractStepCriterion = LearnedStep.from_checkpoint(checkpoint, config.tol, config.device)
     elif config.criterion is not None:
-        extra: dict[str, Any] = {"integrator": config.integrator, **({} if config.tol is None else {"tol": config.tol})}
+        extra: dict[str, Any] = {
+            "integrator": like_composition(config.integrator),
+            **({} if config.tol is None else {"tol": config.tol}),
+        }
         made = criterion_from(config.criterion, **extra)
     else:
-        tol = DEFAULT_TOL if config.tol is None else config.tol
-        made = EnergyBudget(tol, given.get("integrator") or cheapest_integrator(tol))
-        return time_symmetric(made, config.symmetrizer or "explicit", made.integrator)
+        chosen = default_criterion(DEFAULT_TOL if config.tol is None else config.tol, given.get("integrator") or "auto")
+        if config.symmetrizer is None or not isinstance(chosen, Symmetrized):
+            return chosen
+        return time_symmetric(chosen.inner, config.symmetrizer, chosen.integrator)
     how = "explicit" if config.symmetrized else config.symmetrizer
     return made if how is None else time_symmetric(made, how, integrator_for(config, made))
 
 
 def integrator_for(config: Config, criterion: AbstractStepCriterion) -> str:
-    """That of the settings for a criterion that was named; networks and the default criterion bring their own."""
-    return criterion.integrator if config.criterion is None else config.integrator
+    """That of the settings for a criterion that was named; networks and those that fit only one bring their own."""
+    own = config.model is not None or isinstance(criterion, LastTerm)
+    return criterion.integrator if own else config.integrator
 
 
 def time_symmetric(criterion: AbstractStepCriterion, how: str, integrator: str) -> AbstractStepCriterion:
@@ -104,7 +109,7 @@ def run(given: dict[str, Any], quiet: bool, overwrite: bool = False) -> tuple[Co
         steps=config.steps,
         criterion=criterion,
         tol=DEFAULT_TOL if config.tol is None else config.tol,
-        integrator=criterion.integrator if config.criterion is None and "integrator" not in given else config.integrator,
+        integrator=given["integrator"] if "integrator" in given else _integrator(config, criterion),
         max_steps=config.max_steps,
         dt_min=config.dt_min,
         dt_max=config.dt_max,
@@ -121,6 +126,11 @@ def run(given: dict[str, Any], quiet: bool, overwrite: bool = False) -> tuple[Co
     if config.movie is not None:
         write_movie(config, recorder.track(), quiet)
     return config, result, recorder
+
+
+def _integrator(config: Config, criterion: AbstractStepCriterion) -> str:
+    """Where no --integrator was given: that of the file or the default for a criterion by name, else the criterion's own."""
+    return criterion.integrator if config.criterion is None else integrator_for(config, criterion)
 
 
 def go_on(path: str, given: dict[str, Any], quiet: bool) -> SimulationResult:

@@ -79,7 +79,7 @@ def simulate(
     began = clock.perf_counter()
     start = _as_particle(particle, external_field)
     if criterion is None:
-        criterion = _default_criterion(tol, integrator)
+        criterion = default_criterion(tol, integrator)
     if dt_min is not None or dt_max is not None:
         criterion = Limited(criterion, dt_min, dt_max)
     method = method_from(criterion.integrator if integrator == "auto" else integrator)
@@ -113,15 +113,20 @@ def simulate(
     return run_batch(batch, asked, began, path, overwrite, progress, sinks)
 
 
-def _default_criterion(tol: float, integrator: str) -> AbstractStepCriterion:
+def default_criterion(tol: float, integrator: str) -> AbstractStepCriterion:
     """A symmetrized EnergyBudget for the integrator asked for, or for the cheapest one."""
     name = cheapest_integrator(tol) if integrator == "auto" else method_from(integrator).name
     if name == "radau15":
         return PRS23((5040.0 * RADAU_EPSILON) ** (1.0 / 7.0))
-    budget = EnergyBudget(tol, name if name in COMPOSITIONS else {"hermite4": "order4"}.get(name, "leapfrog"))
+    budget = EnergyBudget(tol, like_composition(name))
     if name == "logh":  # its own variable already makes a constant step an adaptive one
         return budget
     return Symmetrized(budget)
+
+
+def like_composition(name: str) -> str:
+    """The composition whose order a method has, for criteria that ask for one."""
+    return name if name in COMPOSITIONS else {"hermite4": "order4"}.get(name.partition(":")[0], "leapfrog")
 
 
 def _program(

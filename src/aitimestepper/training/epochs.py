@@ -12,8 +12,9 @@ from torch import nn
 
 from ..config import Config
 from ..criteria.learned import ModelAdapter
-from ..errors import CheckpointError
+from ..errors import CheckpointError, ConfigError
 from ..history import HistoryBuffer
+from ..integrators import COMPOSITIONS
 from ..io.checkpoints import Checkpoint, checkpoint_name, save_checkpoint
 from ..physics.particle import ParticleTorch
 from .collection import collect_trajectory
@@ -75,6 +76,11 @@ def run_two_phase_training(
     `resume` continues after the epoch of a checkpoint, to the same bits as a run that was never interrupted. Returns
     `epochs_completed`, `total_time`, `convergence_rate`, `final_metrics`, and `results`: one record per epoch of this call.
     """
+    if config.integrator not in COMPOSITIONS:
+        raise ConfigError(
+            f"integrator = {config.integrator}: a network learns through a symmetric composition ({', '.join(COMPOSITIONS)}); "
+            "others are for simulations."
+        )
     began = time.perf_counter()
     history = history_buffer if history_buffer is not None else adapter.new_history()
     current, first, totals = particle, 1, {"time": 0.0, "converged": 0.0}

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import errno
+import io
 import os
 import re
 import time
@@ -30,7 +31,9 @@ def file_image(metadata: dict[str, Any], initial: Arrays, constants: Arrays, sta
 
     systems, bodies = initial["mass"].shape
     rows, record = rows_per_chunk(systems, bodies, axes), record_type(systems, bodies, axes)
-    with h5py.File("image", "w", driver="core", backing_store=False, libver=LIBVER, fs_strategy="page", fs_page_size=4096) as f:
+    image = io.BytesIO()
+    # pages as those of the system: a write to the index that a kill cuts between two of them would leave it unreadable
+    with h5py.File(image, "w", libver=LIBVER, fs_strategy="page", fs_page_size=4096) as f:
         f.attrs.update({"format": FORMAT, "version": VERSION, "metadata": to_json(metadata)})
         for group, arrays in (("initial", initial), ("constants", constants)):
             f.create_group(group)
@@ -51,8 +54,13 @@ def file_image(metadata: dict[str, Any], initial: Arrays, constants: Arrays, sta
             )
         f["tail"] = np.zeros(2 * rows, record)
         make_slots(f.create_group("state"), state, systems)
-        f.flush()
-        return bytes(f.id.get_file_image())
+    content = image.getvalue()
+    return content.ljust(_end(content), b"\0")
+
+
+def _end(head: bytes) -> int:
+    """Where the file ends, as its first bytes say (superblock version 3)."""
+    return int.from_bytes(head[28:36], "little")
 
 
 def open_to_append(path: Path) -> Any:
@@ -72,7 +80,10 @@ def open_to_append(path: Path) -> Any:
 
 
 def reserve(file: Any, size: int) -> None:
-    """Have the disk promise `size` more bytes, or raise OSError: a write that fails is more than HDF5 (2.0) survives."""
+    """Have the disk promise `size` more bytes, or raise OSError: a write that fails is more than HDF5 (2.0) survives.
+
+    The file is as much longer until HDF5 cuts it, so that it never ends before HDF5 says it does, even if killed.
+    """
     descriptor, end = file.id.get_vfd_handle(), file.id.get_filesize()
     if hasattr(os, "posix_fallocate"):
         try:
@@ -81,7 +92,7 @@ def reserve(file: Any, size: int) -> None:
         except OSError as error:
             if error.errno not in (errno.EINVAL, errno.EOPNOTSUPP, errno.ENOSYS):
                 raise
-    os.truncate(descriptor, end + size + MARGIN)  # no promise, but a file that never ends before HDF5 says it does
+    os.truncate(descriptor, end + size + MARGIN)  # no promise here, but the length
 
 
 def abandon(file: Any) -> None:
@@ -121,7 +132,7 @@ def _open_once(path: Path) -> tuple[Any, bool]:
     if head[:8] != SIGNATURE:
         raise SnapshotError(f"{path} does not hold a simulation: it is not an HDF5 file.")
     unclosed = len(head) == 48 and head[8] >= 3 and bool(head[11] & WRITE_FLAG)
-    if unclosed and size < (end := int.from_bytes(head[28:36], "little")):
+    if unclosed and size < (end := _end(head)):
         raise OSError(f"truncated: it ends after {size} of {end} bytes")  # HDF5 (2.0) would look for the rest forever
     if not unclosed:  # only a plain open sees that the end is missing
         with h5py.File(path, "r") as f:
@@ -147,6 +158,6 @@ def _check_format(file: Any, path: Path) -> None:
 
 def words(error: Exception) -> str:
     """What the system said, or HDF5, out of its long message: `Unable to open file (the reason, ...)`."""
-    text = str(error)
+    text = getattr(error, "strerror", None) or str(error)
     found = re.search(r"error message = '([^']*)'", text) or re.search(r"\((.*)\)", text)
-    return getattr(error, "strerror", None) or (found[1] if found else text.partition("\n")[0])
+    return found[1] if found else text.partition("\n")[0]

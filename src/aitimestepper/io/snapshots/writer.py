@@ -195,6 +195,8 @@ def _write_anew(path: Path, saved: Saved, old: Snapshots) -> None:
         with SnapshotWriter(partial) as new:
             new.take_over(old, saved.rows)
             new.save_state(saved.state, saved.result)
+        with open(partial, "rb") as f:
+            os.fsync(f.fileno())  # before the old file goes
         os.replace(partial, path)
     except (OSError, UserError) as error:
         reason = str(error).partition(";")[0]

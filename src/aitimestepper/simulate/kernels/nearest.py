@@ -10,6 +10,8 @@ from . import layout as at
 from .jit import strict
 from .layout import POSITION, U0, U1, U2, U3, VELOCITY
 
+WATCHED = 16.0  # pairs within four times the closest distance so far are followed: a record can fall inside the next step
+
 
 @strict
 def note_pair(w: Any, block: Any, r: Any, c: Any, i: Any, j: Any) -> None:
@@ -27,6 +29,8 @@ def partner(w: Any, block: Any, i: Any) -> Any:
     n, s = w.n, w.s
     x = block + POSITION * U3 * n
     nearest, least = i + U1, np.inf
+    if n == U2:
+        return nearest
     for j in range(i + U1, n):
         dx, dy, dz = s[x + j] - s[x + i], s[x + n + j] - s[x + n + i], s[x + U2 * n + j] - s[x + U2 * n + i]
         d2 = dx * dx + dy * dy + dz * dz
@@ -66,13 +70,10 @@ def _closest_between(r: Any, before: Any, h: Any) -> Any:
 
 
 @strict
-def follow_nearest(w: Any, block: Any, r: Any, c: Any, pulled: Any, dt: Any, t_before: Any) -> None:
-    """Closest approaches, located between steps; only the nearest pair can set a new record."""
-    d2 = pulled.nearest2 - w.s[at.SOFTENING2]
-    if d2 > 16.0 * r[at.CLOSEST] * r[at.CLOSEST]:
-        c[at.PAIR_I] = -1
-        return
-    i = np.uint64(pulled.nearest_row)
+def follow_nearest(w: Any, block: Any, r: Any, c: Any, nearest2: Any, row: Any, dt: Any, t_before: Any) -> None:
+    """Note where the nearest pair is, and a record if it set one, at the end of the step or inside it."""
+    d2 = nearest2 - w.s[at.SOFTENING2]
+    i = np.uint64(row)
     j = partner(w, block, i)
     same = c[at.PAIR_I] == np.int64(i) and c[at.PAIR_J] == np.int64(j)
     x0, y0, z0, vx0, vy0, vz0 = (

@@ -16,8 +16,8 @@ from .choose import choose, own_rule, step
 from .jit import entry, inlined, pointer, strict
 from .layout import HEAD, ROW_SUM, TRIAL_ROW_SUM, U0, U2, U3, VECTORS
 from .methods import jerk_and_pull
-from .nearest import follow_nearest, note_pair, partner
-from .network import Net, remember
+from .nearest import WATCHED, follow_nearest, note_pair, partner
+from .network import Net, Said, remember
 from .output import relative, write_rows
 from .plan import (
     GUARD,
@@ -114,7 +114,7 @@ def _try(w: Any, old: Any, new: Any, third: Any, own: Any, plan: Any, dt: Any) -
     if last:
         dt = left
     done = step(w, old, new, third, own, plan, dt, last)
-    if not last and r[at.TIME] + done.dt >= t_end:  # logh only knows afterwards how long its step was
+    if plan.which[METHOD] == LOGH and not last and r[at.TIME] + done.dt >= t_end:  # it only knows afterwards how long it was
         last = True
         done = step(w, old, new, third, own, plan, left, True)
     own.count[at.FORCES] += done.evaluations
@@ -122,7 +122,7 @@ def _try(w: Any, old: Any, new: Any, third: Any, own: Any, plan: Any, dt: Any) -
     return Attempt(at.RUNNING, done, kinetic, done.potential + kinetic - (r[at.WORK] + done.work), last)
 
 
-@strict
+@inlined
 def _unusable(own: Any, dt: Any) -> Any:
     """The status of a system whose criterion wants `dt`: RUNNING if it can be taken."""
     t = own.real[at.TIME]
@@ -135,10 +135,10 @@ def _unusable(own: Any, dt: Any) -> Any:
 
 
 @strict
-def _too_long(w: Any, own: Any, plan: Any, made: Any) -> Any:
+def _too_long(w: Any, own: Any, plan: Any, dt: Any, energy: Any) -> Any:
     """A shorter dt to make the step again with, or 0: it is short enough."""
-    r, dt = own.real, made.done.dt
-    if plan.how[GUARD] > 0.0 and not abs(made.energy - r[at.ENERGY]) <= plan.how[GUARD] * abs(r[at.ENERGY_START]):
+    r = own.real
+    if plan.how[GUARD] > 0.0 and not abs(energy - r[at.ENERGY]) <= plan.how[GUARD] * abs(r[at.ENERGY_START]):
         return 0.5 * dt
     if own_rule(plan):
         which = GLOBAL_RULE if plan.which[KIND] == rules.LAST_TERM else PRS23_RULE
@@ -152,17 +152,19 @@ def _too_long(w: Any, own: Any, plan: Any, made: Any) -> Any:
 @strict
 def _attempt(w: Any, old: Any, new: Any, third: Any, own: Any, plan: Any, dt: Any) -> Attempt:
     """A step from `old` to `new`; made again, shorter, while it is too long for the guard or for the method's own rule."""
-    made = _try(w, old, new, third, own, plan, dt)
-    for _ in range(MOST_TRIES):
-        shorter = _too_long(w, own, plan, made)
-        if shorter == 0.0:
+    tries = 0
+    while True:
+        made = _try(w, old, new, third, own, plan, dt)
+        if plan.how[GUARD] == 0.0 and plan.which[METHOD] != RADAU:
             return made
-        status = _unusable(own, shorter)
-        if status != at.RUNNING:
-            return Attempt(status, made.done, made.kinetic, made.energy, False)
+        dt = _too_long(w, own, plan, made.done.dt, made.energy)
+        if dt == 0.0:
+            return made
+        status = _unusable(own, dt)
+        tries += 1
+        if status != at.RUNNING or tries > MOST_TRIES:
+            return Attempt(status if tries <= MOST_TRIES else at.STUCK, made.done, made.kinetic, made.energy, False)
         own.count[at.REJECTED] += 1
-        made = _try(w, old, new, third, own, plan, shorter)
-    return Attempt(at.STUCK, made.done, made.kinetic, made.energy, False)
 
 
 @strict
@@ -194,7 +196,10 @@ def _accept(w: Any, new: Any, own: Any, plan: Any, net: Any, made: Attempt, said
         r[at.DT_MIN], r[at.DT_MAX] = min(r[at.DT_MIN], dt), max(r[at.DT_MAX], dt)
     r[at.EXPECTED] = max(r[at.EXPECTED], said.log10_error)
     c[at.AT_CEILING] += said.at_ceiling
-    follow_nearest(w, new, r, c, made.done.pulled, dt, t)
+    if made.done.pulled.nearest2 - w.s[at.SOFTENING2] > WATCHED * r[at.CLOSEST] * r[at.CLOSEST]:
+        c[at.PAIR_I] = -1
+    else:
+        follow_nearest(w, new, r, c, made.done.pulled.nearest2, made.done.pulled.nearest_row, dt, t)
 
 
 @strict
@@ -207,6 +212,7 @@ def _run_system(b: Any, budget: Any, store: Any, plan: Any, net: Any) -> None:
     third = FIRST_BLOCK + U2 * size
     old, new = FIRST_BLOCK + np.uint64(c[at.CURRENT]) * size, FIRST_BLOCK + np.uint64(1 - c[at.CURRENT]) * size
     stop_at = c[at.STEPS] + budget
+    fixed = plan.which[KIND] == rules.CONSTANT and plan.which[WRAP_COUNT] == 0
     while True:
         if plan.which[OUTPUT] != NO_OUTPUT and not write_rows(trial, new, old, third, own, plan, rows, most, N):
             return
@@ -216,7 +222,7 @@ def _run_system(b: Any, budget: Any, store: Any, plan: Any, net: Any) -> None:
             c[at.STATUS] = at.MAX_STEPS
         if c[at.STATUS] != at.RUNNING or c[at.STEPS] >= stop_at:
             return
-        said = choose(w, trial, old, new, third, own, plan, net)
+        said = Said(own.rule[0], -np.inf, False) if fixed else choose(w, trial, old, new, third, own, plan, net)
         c[at.STATUS] = _unusable(own, said.dt)
         if c[at.STATUS] != at.RUNNING:
             return
