@@ -1,6 +1,6 @@
 """Simulation speed: steps, first call, accuracy against IAS15, threads, and the pair loop against the limit of the processor.
 
-    python benchmarks/engine.py [--only steps accuracy ...] [--rounds 9] [--quick] [--json FILE]
+    python benchmarks/engine.py [--only constant accuracy ...] [--quick] [--json FILE]
 
 Contenders take turns, round after round; a ratio is the median of those within a round. Single-threaded runs are timed in
 processor time, so that a machine with other work on it still gives the ratios; threads need a quiet one.
@@ -25,9 +25,9 @@ from rich.table import Table
 import engine_accuracy
 import engine_limit
 import engine_steps
-from measure import Row
+from measure import CAREFUL, QUICK, Effort, Row
 
-Study = Callable[[int, bool], Iterator[Row]]
+Study = Callable[[Effort], Iterator[Row]]
 STUDIES: dict[str, Study] = {
     "constant": engine_steps.constant_steps,
     "learned": engine_steps.learned_steps,
@@ -73,8 +73,7 @@ def main() -> None:
     """Run the studies and print them."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--only", nargs="*", choices=STUDIES, help="these studies alone")
-    parser.add_argument("--rounds", type=int, default=9)
-    parser.add_argument("--quick", action="store_true", help="three rounds, shorter orbits")
+    parser.add_argument("--quick", action="store_true", help="three rounds of shorter calls and orbits")
     parser.add_argument("--json", type=Path, help="also write the numbers to this file")
     options = parser.parse_args()
     torch.set_num_threads(1)
@@ -82,7 +81,7 @@ def main() -> None:
     console.print(", ".join(f"{k} {v}" for k, v in found.items()))
     rows: list[Row] = []
     for name in options.only or STUDIES:
-        some = list(STUDIES[name](3 if options.quick else options.rounds, options.quick))
+        some = list(STUDIES[name](QUICK if options.quick else CAREFUL))
         show(console, some)
         rows += some
     missed = [f"{row.group}, {row.what}" for row in rows if row.met is False]

@@ -9,7 +9,7 @@ from typing import NamedTuple
 from aitimestepper import ParticleTorch, SimulationResult, simulate
 from aitimestepper.errors import ConfigError
 from aitimestepper.io.initial import Bodies, burrau, figure8, kepler, solar
-from measure import Job, Row, Times, once, rotate
+from measure import Effort, Job, Row, Times, once, rotate
 from peers import Peer, ias15, ias15_outcome, particle_of
 
 TOLERANCES = [10.0 ** (-0.5 * k) for k in range(8, 31)]
@@ -76,7 +76,7 @@ def radau_works() -> str:
     return "" if error < RADAU_PERIOD else f"a period of the figure-eight errs by {error:.0e}"
 
 
-def against_ias15(rounds: int, quick: bool) -> Iterator[Row]:
+def against_ias15(effort: Effort) -> Iterator[Row]:
     """Rows for each problem.
 
     Order 8 is measured at the tolerance that first errs as little as IAS15: by the largest error of the run, and by the
@@ -86,7 +86,7 @@ def against_ias15(rounds: int, quick: bool) -> Iterator[Row]:
     if missing:
         yield Row("IAS15", "radau15 is not measured", math.nan, "", note=missing)
     for problem in PROBLEMS:
-        t_end = problem.quick if quick else problem.t_end
+        t_end = problem.quick if effort.quick else problem.t_end
         particle, peer = particle_of(problem.bodies), ias15_outcome(problem.bodies, t_end)
         outcomes = [ran(particle, t_end, "order8", tol) for tol in TOLERANCES]
         chosen = {
@@ -96,7 +96,7 @@ def against_ias15(rounds: int, quick: bool) -> Iterator[Row]:
         if not missing:
             chosen["radau15"] = ran(particle, t_end, "radau15")
         jobs = {name: once(o.run) for name, o in chosen.items() if o is not None}
-        times = rotate({"IAS15": _ias15_job(problem.bodies, t_end), **jobs}, rounds, least=0.1)
+        times = rotate({"IAS15": _ias15_job(problem.bodies, t_end), **jobs}, effort._replace(call=0.1))
         theirs = Outcome(lambda: None, peer.forces, peer.final_error, peer.max_error)
         yield Row(problem.name, "IAS15", 1e3 * times.median("IAS15"), "ms", note=str(theirs))
         for name, outcome in chosen.items():

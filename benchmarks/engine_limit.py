@@ -17,7 +17,7 @@ from aitimestepper.simulate.kernels.world import World, forces, kinetic_energy
 from aitimestepper.simulate.lowering import lower, lower_field
 from aitimestepper.simulate.methods import method_from
 from engine_steps import DT, ours
-from measure import Job, Row, rotate
+from measure import Effort, Job, Row, rotate
 from peers import particle_of, system
 
 IN_CACHE = 512  # bodies of the bare loops: 16 kB, half of the first cache
@@ -109,13 +109,13 @@ def bare_jobs() -> dict[str, Job]:
     }
 
 
-def pair_loop(rounds: int, quick: bool) -> Iterator[Row]:
+def pair_loop(effort: Effort) -> Iterator[Row]:
     """What part of the limit the force pass reaches: the time of bare pairs over the time of the engine's."""
     for n in (16, 100, 1000):
         particle = particle_of(system(n))
         pairs = n * (n - 1) / 2
         jobs = {**bare_jobs(), "forces": of_parts(particle, FORCES), "step": ours(particle, Constant(DT))}
-        times = rotate(jobs, rounds)
+        times = rotate(jobs, effort)
         roots, bare = (1e9 * times.median(name) / IN_CACHE for name in ("roots", "pairs"))
         force, step = (1e9 * times.median(name) / pairs for name in ("forces", "step"))
         note = f"ns a pair: 1/sqrt {roots:.3g}, bare pair {bare:.3g}, force pass {force:.3g}, whole step {step:.3g}"
@@ -123,13 +123,13 @@ def pair_loop(rounds: int, quick: bool) -> Iterator[Row]:
         yield Row("limit", f"N = {n}: force pass, part of the limit", 100 * share, "%", note=note)
 
 
-def parts(rounds: int, quick: bool) -> Iterator[Row]:
+def parts(effort: Effort) -> Iterator[Row]:
     """A step of few bodies, put together part by part."""
     steps = {"forces": FORCES, "+ kick, drift": FORCES | MOTION, "+ kinetic energy": FORCES | MOTION | ENERGY}
     for n in (2, 3, 10):
         particle = particle_of(system(n))
         jobs = {name: of_parts(particle, which) for name, which in steps.items()}
-        times = rotate({**jobs, "+ choice, checks, nearest pair": ours(particle, Constant(DT))}, rounds)
+        times = rotate({**jobs, "+ choice, checks, nearest pair": ours(particle, Constant(DT))}, effort)
         before = 0.0
         for name in times.rounds:
             now = 1e9 * times.median(name)

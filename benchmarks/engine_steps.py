@@ -25,7 +25,7 @@ from aitimestepper import (
 from aitimestepper.io.checkpoints import build_network
 from aitimestepper.io.initial import random
 from aitimestepper.model import LOG_GAIN
-from measure import Job, Row, rotate
+from measure import Effort, Job, Row, rotate
 from peers import particle_of, rebound_of, system
 
 DT = 1e-4
@@ -51,7 +51,7 @@ def ours(particle: ParticleTorch, criterion: AbstractStepCriterion, threads: int
     return prepare
 
 
-def constant_steps(rounds: int, quick: bool) -> Iterator[Row]:
+def constant_steps(effort: Effort) -> Iterator[Row]:
     """Ours against REBOUND's leapfrog, both from the same start with the same dt."""
     for n, target in CONSTANT_TARGETS.items():
         bodies = system(n)
@@ -60,7 +60,7 @@ def constant_steps(rounds: int, quick: bool) -> Iterator[Row]:
             sim = rebound_of(bodies, "leapfrog", DT)
             return lambda: sim.steps(steps)
 
-        times = rotate({"ours": ours(particle_of(bodies), Constant(DT)), "REBOUND": theirs}, rounds)
+        times = rotate({"ours": ours(particle_of(bodies), Constant(DT)), "REBOUND": theirs}, effort)
         note = f"{1e9 * times.median('ours'):.4g} ns a step, REBOUND {1e9 * times.median('REBOUND'):.4g} ns"
         yield Row("constant step", f"N = {n}: REBOUND's time / ours", times.ratio("REBOUND", "ours"), "x", target, True, note)
 
@@ -75,21 +75,21 @@ def small_network() -> LearnedStep:
     return LearnedStep(model, ModelAdapter(config), tol=1e-3)
 
 
-def learned_steps(rounds: int, quick: bool) -> Iterator[Row]:
+def learned_steps(effort: Effort) -> Iterator[Row]:
     """The learned step against our own constant step; EnergyBudget shows what the sums over pairs alone cost."""
     for n, target in LEARNED_TARGETS.items():
         particle = particle_of(system(n))
         jobs = {"constant": ours(particle, Constant(DT)), "budget": ours(particle, EnergyBudget(1e-3))}
-        times = rotate({**jobs, "learned": ours(particle, small_network())}, rounds)
+        times = rotate({**jobs, "learned": ours(particle, small_network())}, effort)
         spent = ", ".join(f"{name} {1e9 * times.median(name):.4g}" for name in times.rounds)
         note = f"ns a step: {spent}"
         yield Row("learned step", f"N = {n}: learned / constant", times.ratio("learned", "constant"), "x", target, False, note)
 
 
-def first_call(rounds: int, quick: bool) -> Iterator[Row]:
+def first_call(effort: Effort) -> Iterator[Row]:
     """In new processes, the compiled code on disk."""
     found = []
-    for turn in range(4 if quick else 8):
+    for turn in range(4 if effort.quick else 8):
         out = subprocess.run([sys.executable, "-c", FIRST_CALL], check=True, capture_output=True, text=True).stdout
         if turn > 0:  # the first one may have compiled
             found.append(json.loads(out.splitlines()[-1]))
@@ -98,11 +98,11 @@ def first_call(rounds: int, quick: bool) -> Iterator[Row]:
     yield Row("start", "first simulate() of a new process", first, "s", 1.0, False, note)
 
 
-def threads(rounds: int, quick: bool) -> Iterator[Row]:
+def threads(effort: Effort) -> Iterator[Row]:
     """Two threads against one, by the clock on the wall."""
     many = ParticleTorch.stack([particle_of(random(3, seed=seed)) for seed in range(1000)])
     for what, particle, target in (("1000 systems of 3", many, 1.8), ("one system of 1000", particle_of(system(1000)), 1.7)):
         jobs = {str(k): ours(particle, Constant(DT), k) for k in (1, 2)}
-        times = rotate(jobs, rounds, time.perf_counter, 2 * 0.3)
+        times = rotate(jobs, effort, time.perf_counter)
         note = f"{1e3 * times.median('1'):.4g} ms a step of all, {1e3 * times.median('2'):.4g} ms on two"
         yield Row("threads", f"{what}: time on 1 thread / on 2", times.ratio("1", "2"), "x", target, True, note)

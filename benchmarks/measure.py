@@ -11,8 +11,18 @@ from typing import NamedTuple
 Job = Callable[[int], Callable[[], object]]  # the amount of work -> the call that is timed; what it takes is made before
 Clock = Callable[[], float]
 
-CALL = 0.3  # seconds that a call must take, so that what it costs to begin is little
 MOST = 2**40
+
+
+class Effort(NamedTuple):
+    """How carefully to measure."""
+
+    rounds: int
+    call: float  # seconds that a call must take, so that what it costs to begin is little
+    quick: bool  # shorter orbits
+
+
+CAREFUL, QUICK = Effort(9, 0.3, False), Effort(3, 0.1, True)
 
 
 class Row(NamedTuple):
@@ -71,15 +81,15 @@ def amount_for(job: Job, clock: Clock, least: float) -> int:
         amount = max(amount + 1, int(amount * min(1.2 * least / max(spent, 1e-9), 10.0)))
 
 
-def rotate(jobs: dict[str, Job], rounds: int, clock: Clock = time.process_time, least: float = CALL) -> Times:
+def rotate(jobs: dict[str, Job], effort: Effort, clock: Clock = time.process_time) -> Times:
     """Every contender once a round, each round beginning with another one.
 
     The clock is processor time unless a job uses several threads: what else runs on the machine counts less.
     """
-    amounts = {name: amount_for(job, clock, least) for name, job in jobs.items()}
+    amounts = {name: amount_for(job, clock, effort.call) for name, job in jobs.items()}
     times: dict[str, list[float]] = {name: [] for name in jobs}
     names = list(jobs)
-    for turn in range(rounds):
+    for turn in range(effort.rounds):
         first = turn % len(names)
         for name in names[first:] + names[:first]:
             times[name].append(timed(jobs[name](amounts[name]), clock) / amounts[name])

@@ -37,17 +37,24 @@ def test_every_command_line_is_understood(line):
     )
 
 
-def test_there_are_five_command_lines():
-    assert len(COMMANDS) == 5
+def test_there_are_eight_command_lines():
+    assert len(COMMANDS) == 8
 
 
 def test_the_python_example_runs(tmp_path):
     """Three lines, on a run made here instead of by `make run`."""
-    (code,) = [block for language, block in BLOCKS if language == "python"]
+    code, _ = [block for language, block in BLOCKS if language == "python"]
     train = ["train", "--ic", "kepler:e=0.5", "--epochs", "1", "--feature-type", "basic", "--save-name", "quickstart"]
     subprocess.run([sys.executable, "-m", "aitimestepper", *train], cwd=tmp_path, check=True, capture_output=True)
     code = code.replace("t_end=60.0", "t_end=0.5") + "assert result.status == ('ok',), result.status\n"
     assert subprocess.run([sys.executable, "-c", code], cwd=tmp_path, check=False).returncode == 0
+
+
+def test_the_example_of_output_and_resume_runs(tmp_path):
+    _, code = [block for language, block in BLOCKS if language == "python"]
+    code = "from aitimestepper.io.initial import solar as make\nparticle = make()\n" + code.replace("t_end=1e6", "t_end=2e4")
+    done = subprocess.run([sys.executable, "-c", code], cwd=tmp_path, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
 
 
 def test_the_quickstart_settings_are_valid():

@@ -110,6 +110,14 @@ def test_rows_as_particles(tmp_path, random_system, padded):
         assert s.status == ["running", "running"]
 
 
+def test_a_field_that_its_text_cannot_make_is_told_of(tmp_path):
+    """Energies of particles without it would be wrong in silence."""
+    with new_file(tmp_path / "run.h5", metadata={"external_field": "a moon"}), Snapshots(tmp_path / "run.h5") as s:
+        with pytest.warns(UserWarning, match=r"a moon, cannot be made .* set_external_field"):
+            assert s.initial.external_field is None
+        assert s.initial.G == 1
+
+
 def test_a_file_without_rows(tmp_path):
     with new_file(tmp_path / "run.h5"), Snapshots(tmp_path / "run.h5") as s:
         assert len(s) == len(s.time) == len(s.position[:]) == 0

@@ -206,7 +206,14 @@ def test_the_pythagorean_problem_is_where_it_should_be_at_10(integrator):
 
 def test_each_tolerance_is_met_by_the_default_step_of_its_integrator():
     start = started(initial.kepler(0.7, 0.2))
-    for integrator, tol in (("leapfrog", 1e-3), ("order4", 1e-4), ("order6", 1e-6), ("order8", 1e-9), ("hermite4", 1e-4), ("logh", 1e-3)):
+    for integrator, tol in (
+        ("leapfrog", 1e-3),
+        ("order4", 1e-4),
+        ("order6", 1e-6),
+        ("order8", 1e-9),
+        ("hermite4", 1e-4),
+        ("logh", 1e-3),
+    ):
         r = simulate(start, t_end=20 * math.pi, tol=tol, integrator=integrator)
         assert r.max_energy_error.item() < tol, integrator
 
@@ -234,7 +241,9 @@ def test_radau15_keeps_its_accuracy_in_a_moving_field():
     assert ours.max_energy_error.item() < 1e-13
 
 
-@pytest.mark.parametrize(("text", "message"), [("hermite4:n=0", "write hermite4:n=3, n from 1 to 20"), ("radau", "did you mean 'radau15'")])
+@pytest.mark.parametrize(
+    ("text", "message"), [("hermite4:n=0", "write hermite4:n=3, n from 1 to 20"), ("radau", "did you mean 'radau15'")]
+)
 def test_method_names_are_checked(text, message):
     with pytest.raises(ConfigError, match=message):
         simulate(started(initial.kepler()), steps=1, integrator=text)

@@ -250,8 +250,9 @@ class LearnedStep(AbstractStepCriterion):
         with torch.no_grad(), judging(self.model):
             observation = self.adapter.observe(particle, history)
             said = self.adapter.predict(self.model, observation)
-        dt = torch.minimum(said.dt * self.factor, observation.ceiling)
-        return Prediction(dt, said.log10_error, dt >= observation.ceiling)
+        # not `said.dt` there: dt times ceiling over dt can be a rounding less than the ceiling
+        wanted = torch.where(said.at_ceiling, observation.ceiling, said.dt) * self.factor
+        return Prediction(torch.minimum(wanted, observation.ceiling), said.log10_error, wanted >= observation.ceiling)
 
     def step_size(self, particle: ParticleTorch, memory: LearnedMemory | None) -> Tensor:
         """(B,). What the network expects of the step is noted in the memory."""

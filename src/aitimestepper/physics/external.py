@@ -106,13 +106,19 @@ class Circle:
         return torch.stack([self.radius * torch.cos(angle), self.radius * torch.sin(angle)], dim=-1)
 
 
-def tidal(M: float, R0: float, period: float | None = None, phase: float = 0.0, G: float = 1.0) -> PointMassTidalField:
-    """Point mass M at distance R0 on the first axis, or on a circle of that radius in the first two axes with `period`."""
+def tidal(
+    M: float, R0: float, period: float | None = None, phase: float = 0.0, y: float = 0.0, z: float = 0.0, G: float = 1.0
+) -> PointMassTidalField:
+    """Point mass M fixed at (R0, y, z), or on a circle of radius R0 in the first two axes with `period`."""
     if period is None:
-        return PointMassTidalField(M, R0=R0, G=G)
+        place = [R0, y, z] if z else [R0, y] if y else R0
+        return PointMassTidalField(M, R0=place, G=G)
     if not (math.isfinite(R0) and R0 > 0 and math.isfinite(period) and period != 0):
         raise InitialConditionError(f"tidal: R0 = {R0} and period = {period} must be finite, R0 positive, the period not zero.")
-
+    if y or z:
+        raise InitialConditionError(
+            f"tidal: y = {y} and z = {z} fix the place of the mass, period = {period} moves it; give one."
+        )
     return PointMassTidalField(M, R_of_t=Circle(R0, 2 * math.pi / period, phase), G=G)
 
 

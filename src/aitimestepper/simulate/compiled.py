@@ -77,7 +77,7 @@ class Batch:
         """A run that has not started; `continued` puts it where an earlier one stopped."""
         from .kernels import layout as at
         from .kernels.plan import RADAU, ROW_BODIES
-        from .kernels.radau import radau_room
+        from .kernels.radau import radau_memory
 
         B, N = start.mask.shape
         system = np.zeros((B, at.SYSTEMS))
@@ -92,7 +92,7 @@ class Batch:
             "count": count,
             "memory": memory,
             "window": window,
-            "radau": np.zeros((B, radau_room(N) if program.numbers["method"] == RADAU else 1)),
+            "radau": radau_memory(B, N) if program.numbers["method"] == RADAU else np.zeros((B, 1)),
         }
         width = ROW_BODIES + 6 * N
         room = 1 if output is None else max(4, min(1024, ROW_MEMORY // (8 * B * width)))

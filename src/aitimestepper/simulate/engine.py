@@ -213,7 +213,9 @@ def result_of(
         return torch.from_numpy(count[:, which].copy())
 
     p, L = momentum_errors(batch.start, final)
-    pair = torch.stack([counts(at.CLOSEST_I), counts(at.CLOSEST_J)], dim=1)
+    # the engine numbers the bodies that are present
+    order = torch.argsort(batch.start.mask.int(), dim=1, descending=True, stable=True)
+    pair = order.gather(1, torch.stack([counts(at.CLOSEST_I), counts(at.CLOSEST_J)], dim=1))
     reports = {}
     if batch.program.numbers["kind"] == 8:
         reports = {"expected_step_error": 10.0 ** reals(at.EXPECTED), "steps_at_ceiling": counts(at.AT_CEILING)}
@@ -246,7 +248,7 @@ def _result_of_reference(run: ReferenceRun, method: Method, wall_time: float) ->
         final=run.final,
         status=tuple(run.status),
         steps=run.steps,
-        force_evaluations=run.steps * stages * (1 + run.criterion.trial_steps) + 1,
+        force_evaluations=(run.steps + run.failed) * stages * (1 + run.criterion.trial_steps) + 1,
         rejected_steps=torch.zeros_like(run.steps),
         max_energy_error=run.max_error,
         final_energy_error=run.last_error,

@@ -10,7 +10,7 @@ from torch import nn
 
 from ..criteria.base import AbstractStepCriterion, Limited, Symmetrized
 from ..criteria.classical import PRS23, Aarseth, Boekholt, Constant, EnergyBudget, FreeFall, HutMakino, LastTerm, Tidal
-from ..criteria.learned import MIN_DT, LearnedStep
+from ..criteria.learned import MIN_DT, LearnedStep, ModelAdapter
 from ..criteria.reversible import Huayno, HutMakinoMcMillan
 from ..features import Scales, slot_table
 from ..integrators import COMPOSITIONS
@@ -118,7 +118,11 @@ _NO_NET = _Net(np.zeros(9, dtype=np.int64), np.zeros(8), 1)
 def _lower_learned(step: LearnedStep, start: ParticleTorch) -> _Net | None:
     """The network of a learned step, if it is of the kind that training makes, in float64."""
     model, config = step.model, step.adapter.config
-    if type(model) is not FullyConnectedNN or model.log_dt.weight.dtype != torch.float64:
+    if (
+        type(step.adapter) is not ModelAdapter
+        or type(model) is not FullyConnectedNN
+        or model.log_dt.weight.dtype != torch.float64
+    ):
         return None
     layers = [m for m in model.hidden if isinstance(m, nn.Linear)]
     others = [type(m) for m in model.hidden if not isinstance(m, (nn.Linear, SeededDropout))]

@@ -42,6 +42,7 @@ class ReferenceRun:
         self.reports: dict[str, Tensor] = {}
         self.E0, self.work = start.total_energy(), zeros.clone()
         self.steps, self.max_error, self.last_error = zeros.long(), zeros.clone(), zeros.clone()
+        self.failed = zeros.long()  # steps that led to no finite state; their forces count
         self.dt_min, self.dt_max = torch.full_like(zeros, math.inf), zeros.clone()
         done = start.time >= t_end
         if done.any():
@@ -54,7 +55,8 @@ class ReferenceRun:
         last = dt >= remaining
         taken = torch.where(last, remaining, dt)
         bad = ~torch.isfinite(taken) | (taken < 0)
-        stuck = ~bad & ~last & (self.state.time + taken == self.state.time)
+        endless = torch.isfinite(remaining) & (taken < 1e-20 * remaining)  # more than 1e20 steps to the end
+        stuck = ~bad & ~last & ((self.state.time + taken == self.state.time) | endless)
         if (bad | stuck).any():
             self._leave(bad | stuck, NON_FINITE, stuck)
             return
@@ -64,6 +66,7 @@ class ReferenceRun:
         error = relative_error(self.E0[self.running], advanced.total_energy() - work)
         broken = ~torch.isfinite(error)
         if broken.any():
+            self.failed[self.running[broken]] += 1
             self._leave(broken, NON_FINITE)
             return  # the others take this step again, from the same state, to the same result
         self.memory = self.criterion.update(self.state, taken, self.memory)

@@ -124,7 +124,7 @@ def _new_file(batch: Batch, asked: dict[str, Any], path: Path, overwrite: bool) 
     """A file that says everything that it takes to run the same again, and to go on."""
     output, start = batch.output, batch.start
     assert output is not None
-    field = None if start.external_field is None else _field_text(batch.field)
+    field = None if start.external_field is None else _field_text(batch.field, start.G)
     metadata = {
         "program": "aitimestepper",
         "version": __version__,
@@ -153,18 +153,20 @@ def _new_file(batch: Batch, asked: dict[str, Any], path: Path, overwrite: bool) 
     )
 
 
-def _field_text(field: np.ndarray) -> str:
+def _field_text(field: np.ndarray, G: float) -> str:
     """The field as `--external-field` takes it."""
     kind, gm, x, y, z, radius, rate, phase = field.tolist()
     if kind == 2.0:
-        return f"tidal:circle,GM={gm!r},radius={radius!r},rate={rate!r},phase={phase!r}"
-    return f"tidal:fixed,GM={gm!r},x={x!r},y={y!r},z={z!r}"
+        return f"tidal:M={gm / G!r},R0={radius!r},period={2 * math.pi / rate!r},phase={phase!r}"
+    return f"tidal:M={gm / G!r},R0={x!r},y={y!r},z={z!r}"
 
 
 def _batch_from(saved: Any, threads: int | None) -> Batch:
     """The run as the newest whole state has it."""
     from ..physics.external import Circle, PointMassTidalField
     from .compiled import available_cores
+    from .kernels.plan import RADAU
+    from .kernels.radau import radau_memory
 
     try:
         metadata, arrays = saved.metadata, dict(saved.constants)
@@ -177,8 +179,11 @@ def _batch_from(saved: Any, threads: int | None) -> Batch:
             outer = PointMassTidalField(field[1] / G, R_of_t=Circle(*field[5:8].tolist()), G=G)
         start = ParticleTorch.from_tensors(**saved.initial, G=G, external_field=outer)
         output = Output(metadata["output_every"], metadata["output_by_steps"], output_start)
-        state = {name: saved.state[name].copy() for name in STATE}
         program = Program(metadata["lowered"], arrays)
+        state = {name: saved.state[name].copy() for name in STATE}
+        if program.numbers["method"] == RADAU:  # where it lies decides how fast it is
+            state["radau"] = radau_memory(*start.mask.shape)
+            state["radau"][:] = saved.state["radau"]
         cores = available_cores() if threads is None else threads
         return Batch(
             program, start, system.copy(), field, state, saved.state["rows"].copy(), output, metadata["guard_share"], cores

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import json
+import warnings
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from types import TracebackType
@@ -165,7 +166,7 @@ class Snapshots:
     @property
     def status(self) -> list[str]:
         """Of each system: `running` until it has ended."""
-        return self.result.get("status") or ["running"] * len(self.initial)
+        return self.result.get("status") or ["running"] * self.position.shape[1]
 
     def saved(self) -> Saved:
         """All that it takes to go on from the newest whole state."""
@@ -216,9 +217,14 @@ def read_state(path: str | Path) -> Saved:
 
 
 def _field(metadata: dict[str, Any], G: float) -> ExternalField | None:
-    """The outer field, if its text in the metadata can make it again; one that was made in Python must be set anew."""
+    """The outer field, if its text in the metadata can make it again."""
+    text = metadata.get("external_field")
+    if text is None:
+        return None
     try:
-        made: ExternalField = build(str(metadata.get("external_field")), OUTER_FIELDS, "external field", UserError, G=G)
+        made: ExternalField = build(str(text), OUTER_FIELDS, "external field", UserError, G=G)
     except UserError:
+        words = f"the outer field of the run, {text}, cannot be made from its description: the particles come without it."
+        warnings.warn(f"{words} set_external_field() gives it to them.", UserWarning, stacklevel=2)
         return None
     return made

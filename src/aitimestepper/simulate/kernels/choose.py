@@ -85,9 +85,11 @@ def step(w: Any, old: Any, new: Any, third: Any, own: Any, plan: Any, dt: Any, e
         return hermite(w, old, new, third, t, dt, plan.which[STAGES])
     if plan.which[METHOD] == RADAU:
         return radau_step(w, old, new, t, dt, own.radau)
-    ds = r[at.LOGH_STEP] if plan.which[KIND] == rules.CONSTANT else -dt * r[at.POTENTIAL]
+    ds = -dt * r[at.POTENTIAL]
     if exactly:
-        return log_hamiltonian_for(w, old, new, t, dt, min(ds, -dt * r[at.POTENTIAL]), -r[at.ENERGY_START])
+        return log_hamiltonian_for(w, old, new, t, dt, ds, -r[at.ENERGY_START])
+    if plan.which[KIND] == rules.CONSTANT and dt == own.rule[0]:  # not one that the guard made shorter
+        ds = r[at.LOGH_STEP]
     return log_hamiltonian(w, old, new, t, ds, -r[at.ENERGY_START], 0.0)
 
 

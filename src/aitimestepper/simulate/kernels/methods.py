@@ -190,10 +190,10 @@ def log_hamiltonian(w: Any, old: Any, new: Any, t: Any, ds: Any, binding: Any, l
 
 @strict
 def log_hamiltonian_for(w: Any, old: Any, new: Any, t: Any, dt: Any, ds: Any, binding: Any) -> Any:
-    """The step that takes `dt`: ds by repeated proportion, the last 1e-9 of the time by the closing drift."""
+    """The step that takes `dt`: ds by repeated proportion, what rounding leaves of the time by the closing drift."""
     done = log_hamiltonian(w, old, new, t, ds, binding, 0.0)
     tries = 1
-    while abs(done.dt - dt) > 1e-9 * dt and tries < 30:
+    while abs(done.dt - dt) > 1e-14 * dt and tries < 30:
         ds = ds * dt / done.dt
         done = log_hamiltonian(w, old, new, t, ds, binding, 0.0)
         tries += 1

@@ -10,8 +10,6 @@ from . import layout as at
 from .jit import strict
 from .layout import POSITION, U0, U1, U2, U3, VELOCITY
 
-WATCHED = 16.0  # pairs within four times the closest distance so far are followed: a record can fall inside the next step
-
 
 @strict
 def note_pair(w: Any, block: Any, r: Any, c: Any, i: Any, j: Any) -> None:

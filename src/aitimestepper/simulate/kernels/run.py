@@ -16,7 +16,7 @@ from .choose import choose, own_rule, step
 from .jit import entry, inlined, pointer, strict
 from .layout import HEAD, ROW_SUM, TRIAL_ROW_SUM, U0, U2, U3, VECTORS
 from .methods import jerk_and_pull
-from .nearest import WATCHED, follow_nearest, note_pair, partner
+from .nearest import follow_nearest, note_pair, partner
 from .network import Net, Said, remember
 from .output import relative, write_rows
 from .plan import (
@@ -37,8 +37,8 @@ from .plan import (
     Own,
     Plan,
 )
-from .radau import radau_accept
-from .radau_dt import GLOBAL_RULE, PRS23_RULE, radau_next_dt
+from .radau import UNSETTLED, radau_accept
+from .radau_dt import GLOBAL_RULE, MOST_UNSETTLED, PRS23_RULE, radau_next_dt
 from .world import World, forces, kinetic_energy
 
 FIRST_BLOCK = np.uint64(HEAD)
@@ -101,8 +101,6 @@ def _begin(b: Any, store: Any, plan: Any) -> None:
     note_pair(w, FIRST_BLOCK, r, c, i, j)
     r[at.CLOSEST], r[at.CLOSEST_TIME] = np.sqrt(max(pulled.nearest2 - w.s[at.SOFTENING2], 0.0)), r[at.TIME]
     c[at.CLOSEST_I], c[at.CLOSEST_J], c[at.FORCES] = np.int64(i), np.int64(j), 1
-    if r[at.TIME] >= own.system[at.T_END]:
-        c[at.STATUS] = at.OK
 
 
 @strict
@@ -110,11 +108,12 @@ def _try(w: Any, old: Any, new: Any, third: Any, own: Any, plan: Any, dt: Any) -
     """One step of `dt`, or of what is left to the end time."""
     r, t_end = own.real, own.system[at.T_END]
     left = t_end - r[at.TIME]
-    last = dt >= left
+    # a constant step of logh is one in its own variable: how long it is in time shows afterwards
+    last = dt >= left and not (plan.which[METHOD] == LOGH and plan.which[KIND] == rules.CONSTANT)
     if last:
         dt = left
     done = step(w, old, new, third, own, plan, dt, last)
-    if plan.which[METHOD] == LOGH and not last and r[at.TIME] + done.dt >= t_end:  # it only knows afterwards how long it was
+    if plan.which[METHOD] == LOGH and not last and r[at.TIME] + done.dt >= t_end:
         last = True
         done = step(w, old, new, third, own, plan, left, True)
     own.count[at.FORCES] += done.evaluations
@@ -129,7 +128,8 @@ def _unusable(own: Any, dt: Any) -> Any:
     left = own.system[at.T_END] - t
     if not (np.isfinite(dt) or dt >= left) or not dt >= 0.0:
         return at.NON_FINITE
-    if dt < left and t + dt == t:
+    # 1e20 steps to the end: that is none, also where the time is 0 and any step changes it
+    if dt < left and (t + dt == t or (dt < 1e-20 * left and np.isfinite(left))):
         return at.STUCK
     return at.RUNNING
 
@@ -146,6 +146,8 @@ def _too_long(w: Any, own: Any, plan: Any, dt: Any, energy: Any) -> Any:
         if wanted < TOO_LONG * dt:
             return wanted
         r[at.OWN_DT] = min(wanted, dt / TOO_LONG)
+    elif plan.which[METHOD] == RADAU and own.radau[UNSETTLED] > MOST_UNSETTLED:
+        return 0.125 * dt
     return 0.0
 
 
@@ -196,10 +198,7 @@ def _accept(w: Any, new: Any, own: Any, plan: Any, net: Any, made: Attempt, said
         r[at.DT_MIN], r[at.DT_MAX] = min(r[at.DT_MIN], dt), max(r[at.DT_MAX], dt)
     r[at.EXPECTED] = max(r[at.EXPECTED], said.log10_error)
     c[at.AT_CEILING] += said.at_ceiling
-    if made.done.pulled.nearest2 - w.s[at.SOFTENING2] > WATCHED * r[at.CLOSEST] * r[at.CLOSEST]:
-        c[at.PAIR_I] = -1
-    else:
-        follow_nearest(w, new, r, c, made.done.pulled.nearest2, made.done.pulled.nearest_row, dt, t)
+    follow_nearest(w, new, r, c, made.done.pulled.nearest2, made.done.pulled.nearest_row, dt, t)
 
 
 @strict

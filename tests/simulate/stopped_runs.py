@@ -1,0 +1,126 @@
+"""Runs of every kind with output, for tests that stop them and go on; as a script: each of them, killed on its way.
+
+The import of torch and the compiled code (3 s) is paid once: the runs that kill themselves are forks.
+"""
+
+from __future__ import annotations
+
+import math
+import os
+import signal
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from aitimestepper.config import Config
+from aitimestepper.criteria.base import Limited, Symmetrized
+from aitimestepper.criteria.classical import PRS23, Constant, EnergyBudget, FreeFall, HutMakino
+from aitimestepper.criteria.learned import LearnedStep, ModelAdapter
+from aitimestepper.criteria.reversible import HutMakinoMcMillan
+from aitimestepper.features import feature_count
+from aitimestepper.io import initial
+from aitimestepper.model import LOG_GAIN, FullyConnectedNN
+from aitimestepper.physics.external import tidal
+from aitimestepper.physics.particle import ParticleTorch
+from aitimestepper.simulate import compiled, session
+from aitimestepper.simulate.engine import simulate
+
+T_END = 2.0
+EVERY = 0.0625  # exact in binary: 32 rows and the start
+
+
+def started(bodies: initial.Bodies, **more: Any) -> ParticleTorch:
+    return ParticleTorch.from_tensors(bodies.mass, bodies.position, bodies.velocity, G=bodies.G, **more)
+
+
+def learned(start: ParticleTorch, feature_type: str, history_len: int = 0) -> LearnedStep:
+    """A network that has not learned, with steps near 0.015 that follow its inputs."""
+    adapter = ModelAdapter(Config(feature_type=feature_type, history_len=history_len, seed=1, device="cpu"))
+    adapter.measure_scales(start)
+    net = FullyConnectedNN(feature_count(feature_type, history_len), (8, 8), seed=1)
+    step = LearnedStep(net, adapter)
+    with torch.no_grad():
+        net.log_dt.weight *= 20.0
+        for _ in range(3):
+            net.log_dt.bias.add_(torch.log(0.015 / step.step_size(start, step.init(start)).median()) / LOG_GAIN)
+    return step
+
+
+def plans() -> dict[str, dict[str, Any]]:
+    """What to give `simulate`; between 90 and 230 steps each."""
+    pair, three = started(initial.kepler(0.5, 0.3)), three_bodies(3)
+    batch = ParticleTorch.stack(
+        [started(initial.kepler(0.3), time=1.0), three_bodies(2), started(initial.kepler(0.6), time=1.7)]
+    )
+    moving = started(initial.kepler(0.2), external_field=tidal(M=2.0, R0=5.0, period=3.0))
+    invariant, looking_back = learned(three, "invariant"), learned(three, "delta_mag", 3)
+    given: dict[str, tuple[ParticleTorch, Any, str]] = {
+        "leapfrog": (pair, Constant(0.0137), "leapfrog"),
+        "symmetrized": (three, Symmetrized(FreeFall(0.035)), "leapfrog"),
+        "limited order8": (three, Limited(Symmetrized(EnergyBudget(1e-12, "order8")), 1e-3, 0.025), "order8"),
+        "hmm": (pair, HutMakinoMcMillan(FreeFall(0.007), 2, "order4"), "order4"),
+        "hermite4": (three, HutMakino(0.04), "hermite4:n=2"),
+        "logh": (three, Constant(0.016), "logh"),
+        "radau15": (pair, Constant(0.02), "radau15"),
+        "radau15 own": (pair, PRS23(0.014), "radau15"),
+        "learned": (three, Symmetrized(invariant), "leapfrog"),
+        "looking back": (three, looking_back, "leapfrog"),
+        "batch": (batch, FreeFall(0.03), "order4"),
+        "moving field": (moving, FreeFall(0.013), "order4"),
+    }
+    runs = {k: {"particle": p, "criterion": c, "integrator": i, "t_end": T_END} for k, (p, c, i) in given.items()}
+    runs["guard"] = {**runs["leapfrog"], "particle": three, "criterion": Constant(0.03), "guard": True, "tol": 1e-4}
+    return runs
+
+
+def three_bodies(axes: int) -> ParticleTorch:
+    """A figure-eight that is none: other masses, a push out of the plane, and a little softening."""
+    b = initial.figure8(axes)
+    velocity = b.velocity.copy()
+    velocity[0, -1] += 0.1
+    return ParticleTorch.from_tensors([1.0, 1.2, 0.9], b.position, velocity, softening=0.01)
+
+
+def at_turn(turn: int, act: Callable[[], None]) -> Callable[[compiled.Status], None]:
+    """Looks on, and acts once at that turn, between its rows and its state."""
+    seen: list[float] = []
+
+    def watch(status: compiled.Status) -> None:
+        seen.append(status.time)
+        if len(seen) == turn:
+            act()
+
+    return watch
+
+
+@contextmanager
+def short_turns() -> Iterator[None]:
+    """64 steps, then 8, then 1 a turn, each with a state to go on from: 3 ms, so that nobody wants many of them."""
+    before = compiled.TURN, session.SAVE_EVERY
+    compiled.TURN, session.SAVE_EVERY = 1e-9, -math.inf
+    try:
+        yield
+    finally:
+        compiled.TURN, session.SAVE_EVERY = before
+
+
+def main(folder: Path) -> None:
+    for name, run in plans().items():
+        simulate(**run)
+        for turn in (1, 9) if name in ("batch", "radau15") else (9,):
+            child = os.fork()
+            if child == 0:
+                watch = at_turn(turn, lambda: os.kill(os.getpid(), signal.SIGKILL))
+                with short_turns():
+                    simulate(**run, output=folder / f"{name} {turn}.h5", output_every=EVERY, progress=watch)
+                os._exit(0)
+            if os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) != -signal.SIGKILL:
+                sys.exit(f"{name} was not killed at turn {turn}")
+
+
+if __name__ == "__main__":
+    main(Path(sys.argv[1]))

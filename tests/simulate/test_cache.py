@@ -1,0 +1,58 @@
+"""The compiled code is kept on disk: half a minute once, wherever the package lies, and under a second from then on."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import aitimestepper
+
+FIRST_CALL = """
+import time
+import aitimestepper
+from aitimestepper.simulate import session
+
+particle = aitimestepper.ParticleTorch.from_tensors([0.5, 0.5], [[-1.0, 0.0], [1.0, 0.0]], [[0.0, -0.3], [0.0, 0.3]])
+began = time.perf_counter()
+result = aitimestepper.simulate(particle, steps=100, criterion=aitimestepper.FreeFall(0.02), engine="compiled")
+print(aitimestepper.__file__, time.perf_counter() - began, result.final.position[0, 0, 0].item().hex())
+"""
+
+
+def test_a_package_that_cannot_be_written_to_is_compiled_once_and_kept_in_the_users_cache(tmp_path):
+    """Costs one compilation, about 30 s: the slowest test there is. A later process starts within a second after imports."""
+    home, package = tmp_path / "home", tmp_path / "site" / "aitimestepper"
+    shutil.copytree(Path(aitimestepper.__file__).parent, package, ignore=shutil.ignore_patterns("__pycache__"))
+    kernels = package / "simulate" / "kernels"
+    (kernels / "__pycache__").write_text("a plain file: nothing can be put into it, not even by root")
+    given = {k: v for k, v in os.environ.items() if not k.startswith("NUMBA_")}
+    env = given | {"HOME": str(home), "XDG_CACHE_HOME": str(home / "cache"), "PYTHONPATH": str(package.parent)}
+
+    def first_call() -> tuple[float, str]:
+        done = subprocess.run(
+            [sys.executable, "-c", FIRST_CALL], env=env, cwd=tmp_path, capture_output=True, text=True, timeout=300
+        )
+        assert (done.returncode, done.stderr) == (0, "")
+        where, seconds, bits = done.stdout.split()
+        assert Path(where).parent == package
+        return float(seconds), bits
+
+    compiling, bits = first_call()
+    kept = [p for p in home.rglob("*.nb?")]
+    assert {p.suffix for p in kept} == {".nbi", ".nbc"}
+    assert all(home / "cache" in p.parents for p in kept)
+    later = [first_call() for _ in range(3)]
+    assert {b for _, b in later} == {bits}
+    assert min(seconds for seconds, _ in later) < min(1.0, 0.2 * compiling)
+    assert sorted(home.rglob("*.nb?")) == sorted(kept)
+    # an edit of any kernel is noticed: what is kept belongs to other files
+    text = (kernels / "elementary.py").read_text()
+    (kernels / "elementary.py").write_text(text + "# edited\n")
+    checked = subprocess.run(
+        [sys.executable, "-c", "from aitimestepper.simulate.kernels.run import advance; print(len(advance._cache._cache_file._load_index()))"],
+        env=env, cwd=tmp_path, capture_output=True, text=True, timeout=60, check=True,
+    )  # fmt: skip
+    assert checked.stdout == "0\n"
