@@ -31,7 +31,7 @@ def head_on() -> ParticleTorch:
 # ---- the guard ------------------------------------------------------------------------------------------------------
 @pytest.mark.parametrize("integrator", [*COMPOSITIONS, "hermite4", "radau15"])
 def test_a_guard_makes_a_step_that_is_too_long_shorter_and_counts(integrator):
-    """e = 0.9 with 63 steps an orbit: without a guard the energy is lost at the first pericentre."""
+    """e = 0.9 with 63 steps an orbit; without a guard, compositions lose all energy at the first pericentre."""
     start = started(initial.kepler(0.9))
     given = {"t_end": 20.0, "criterion": Constant(0.1), "integrator": integrator, "tol": 1e-3}
     loose, guarded = simulate(start, **given), simulate(start, **given, guard=True)
@@ -41,7 +41,6 @@ def test_a_guard_makes_a_step_that_is_too_long_shorter_and_counts(integrator):
     assert guarded.status == ("ok",)
     assert guarded.rejected_steps.item() > 0
     assert guarded.max_energy_error.item() < 0.02 * loose.max_energy_error.item()
-    assert guarded.steps.item() > loose.steps.item()
     assert guarded.dt_min.item() < 0.1 == guarded.dt_max.item()
 
 

@@ -5,6 +5,8 @@ from __future__ import annotations
 import itertools
 import math
 import random
+import subprocess
+import sys
 from types import SimpleNamespace
 
 import pytest
@@ -40,7 +42,7 @@ WRAPPERS = {
     "bare": lambda c, integrator, low, high: c,
     "symmetrized": lambda c, integrator, low, high: Symmetrized(c),
     "limited": lambda c, integrator, low, high: Limited(c, low, high),
-    "limited symmetrized": lambda c, integrator, low, high: Limited(Symmetrized(c), low, high),
+    "limited symmetrized": lambda c, integrator, low, high: Limited(Symmetrized(c, reset=1.005), low, high),
     "symmetrized limited": lambda c, integrator, low, high: Symmetrized(Limited(c, low, high)),
     "huayno": lambda c, integrator, low, high: Huayno(c),
     "hmm": lambda c, integrator, low, high: Limited(
@@ -184,10 +186,10 @@ def assert_same_run(start: ParticleTorch, ours, theirs, tol: float = 1e-12) -> N
     for name in ("dt_min", "dt_max"):
         torch.testing.assert_close(getattr(ours, name), getattr(theirs, name), rtol=tol, atol=0)
     assert ((ours.final.dt - theirs.final.dt).abs() <= tol * passed).all()
-    E0 = start.total_energy().abs()
+    E0 = start.total_energy().abs().clamp_min(torch.finfo(torch.float64).tiny)
     summed = (start.kinetic_energy() + (start.potential_energy() - start.kinetic_energy()).abs()) / E0
     for name in ("max_energy_error", "final_energy_error"):
-        assert ((getattr(ours, name) - getattr(theirs, name)).abs() < 1e-13 * summed).all(), name
+        assert ((getattr(ours, name) - getattr(theirs, name)).abs() <= 1e-13 * summed).all(), name
     assert ours.reports.keys() == theirs.reports.keys()
     for name, values in theirs.reports.items():
         torch.testing.assert_close(ours.reports[name], values, rtol=100 * tol, atol=0)
@@ -214,6 +216,50 @@ def test_networks_choose_the_same_steps_in_both_engines(row):
     ours, theirs = both(start, row, wrapped(row, network(start, row), start))
     assert_same_run(start, ours, theirs, tol)
     assert "expected_step_error" in ours.reports
+
+
+def special(kind: str) -> ParticleTorch:
+    if kind == "star":  # it feels exactly nothing, and there is no energy at all
+        position = [[0.0, 0.0, 0.0], [1.0, 0.1, 0.0], [0.0, 2.0, 0.3]]
+        return ParticleTorch.from_tensors([1.0, 0.0, 0.0], position, [[0.0, 0.0, 0.0], [0.0, 1.0, 0.2], [-0.6, 0.0, 0.0]])
+    if kind == "at rest":
+        return ParticleTorch.from_tensors([5.0, 4.0, 3.0], [[1.0, -1.0], [-2.0, -1.0], [1.0, 3.0]], torch.zeros(3, 2))
+    if kind == "in units":  # of a galaxy, in metres and kilograms
+        position, velocity = [[-3e19, 1e18], [3e19, -2e18]], [[1e4, -9e4], [1e4, 8e4]]
+        return ParticleTorch.from_tensors([2e40, 3e40], position, velocity, G=6.674e-11)
+    return ParticleTorch.from_tensors([1.0, 2.0], [[0.0, 0.0], [3.0, 0.0]], [[0.0, 2.0], [0.0, -2.0]])  # unbound
+
+
+@pytest.mark.parametrize("kind", ["star", "at rest", "in units", "unbound"])
+@pytest.mark.parametrize("criterion", [*CLASSICAL, "invariant", "basic", "rich"])
+def test_special_systems_are_the_same_in_both_engines(kind, criterion):
+    start = special(kind)
+    if criterion in CLASSICAL:
+        rule = CLASSICAL[criterion]("leapfrog")
+        if criterion == "constant" and kind == "in units":
+            rule = Constant(1e12)
+    else:
+        rule = one_network(start, features=(criterion, 0))
+    runs = (simulate(start, steps=STEPS, criterion=Symmetrized(rule), engine=engine) for engine in ("compiled", "reference"))
+    assert_same_run(start, *runs)
+
+
+def test_wrappers_at_their_limits_are_the_same_in_both_engines():
+    """Huayno where the step grows faster than time (dt = 2 tau), a trial that ends in one place for both bodies."""
+    leaving = ParticleTorch.from_tensors([1.0, 2.0], [[0.0, 0.0], [0.4, 0.0]], [[-2.0, 1.0], [1.0, -0.5]])
+    meeting = ParticleTorch.from_tensors([4.0, 4.0], [[-1.0, 0.0], [1.0, 0.0]], [[-0.5, 0.0], [0.5, 0.0]])
+    for start, criterion in ((leaving, Huayno(FreeFall(3.0))), (meeting, HutMakinoMcMillan(Constant(1.0), 2))):
+        ours, theirs = (simulate(start, steps=3, criterion=criterion, engine=engine) for engine in ("compiled", "reference"))
+        assert_same_run(start, ours, theirs)
+    assert ours.status == ("non_finite",)
+    first = simulate(leaving, steps=1, criterion=Huayno(FreeFall(3.0)), engine="compiled").dt_max
+    torch.testing.assert_close(first, 2 * FreeFall(3.0).step_size(leaving, None), rtol=1e-12, atol=0)
+
+
+def test_a_network_without_hidden_layers_is_the_same_in_both_engines():
+    start = bodies(2)
+    step = LearnedStep(FullyConnectedNN(11, (), seed=1), ModelAdapter(Config(feature_type="basic", seed=1, device="cpu")))
+    assert_same_run(start, *(simulate(start, steps=STEPS, criterion=step, engine=engine) for engine in ("compiled", "reference")))
 
 
 def one_network(start: ParticleTorch, **changes) -> LearnedStep:
@@ -379,6 +425,23 @@ def test_forces_of_many_bodies_are_those_of_the_reference_on_any_number_of_threa
     assert set(ours.closest_approach.pair[0].tolist()) == {i, j}
 
 
+ON_THREADS = """
+import torch
+from aitimestepper import FreeFall, ParticleTorch, simulate
+
+torch.set_num_threads(1)
+x = torch.rand(200, 3, generator=torch.Generator().manual_seed(0))
+simulate(ParticleTorch.from_tensors(1.0, x, 0 * x), steps=2, criterion=FreeFall(), engine="compiled", threads=2)
+print(torch.get_num_threads())
+"""
+
+
+def test_a_run_on_threads_leaves_those_of_torch_alone():
+    """numba's OpenMP layer sets the threads of the library that torch shares: small products took 90 us then, not 2."""
+    done = subprocess.run([sys.executable, "-c", ON_THREADS], capture_output=True, text=True, timeout=100, check=True)
+    assert done.stdout == "1\n"
+
+
 def test_accelerations_of_a_crowd_agree_body_by_body():
     """One step of 1e-3 from rest is the acceleration: 1e-12 of it for each body, not of the largest one."""
     start = crowd(230)
@@ -391,7 +454,7 @@ def test_accelerations_of_a_crowd_agree_body_by_body():
 def test_few_bodies_among_many_absent_ones(padded, same_bits):
     """Room for 200, 20 bodies: no chunks; a batch of both kinds takes its systems one by one."""
     few, many = crowd(20), crowd(200, 1)
-    given = {"steps": 3, "criterion": FreeFall(0.02), "engine": "compiled"}
+    given = {"steps": 3, "criterion": FreeFall(0.02), "engine": "compiled", "threads": 1}
     alone = simulate(few, **given)
     assert same_bits(simulate(padded(few, 200), **given).final.position[:, :20], alone.final.position)
     both = simulate(ParticleTorch.stack([few, many]), **given)

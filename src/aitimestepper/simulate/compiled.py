@@ -2,26 +2,22 @@
 
 from __future__ import annotations
 
-import os
-import signal
-import threading
 import time as clock
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
 from dataclasses import dataclass, replace
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 import torch
 
 from ..physics.particle import ParticleTorch
 from .lowering import Program
+from .threads import available_cores, interrupts, nothing, one_at_a_time, workers
 
 TURN = 0.1  # seconds of a call: how long Ctrl-C, the progress bar and the output wait
 ROW_MEMORY = 2**22  # bytes of output held in memory
 STATE = ("states", "real", "count", "memory", "window", "radau")  # all that changes during a run
-_one_at_a_time = threading.Lock()  # numba's threads serve one system at a time
 
 
 class Output(NamedTuple):
@@ -109,7 +105,7 @@ class Batch:
         Ctrl-C is heard between turns: everything is as it should be then, and a `KeyboardInterrupt` follows.
         """
         advance = _Advance(self)
-        with _workers(self.threads if len(self.start) > 1 else 1) as pool, _interrupts() as interrupted:
+        with workers(self.threads if len(self.start) > 1 else 1) as pool, interrupts() as interrupted:
             while advance.running().any():
                 advance.turn(pool)
                 self._hand_out(sinks)
@@ -197,21 +193,6 @@ def _pack(start: ParticleTorch, field: np.ndarray, program: Program) -> np.ndarr
     return states
 
 
-def available_cores() -> int:
-    """Cores that this process may use."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-
-
-@contextmanager
-def _workers(threads: int) -> Iterator[ThreadPoolExecutor | None]:
-    """Threads for the systems of a batch; the kernels let go of Python's lock."""
-    if threads <= 1:
-        yield None
-        return
-    with ThreadPoolExecutor(threads) as pool:
-        yield pool
-
-
 def _plan(batch: Batch, wide: bool) -> tuple[np.ndarray, np.ndarray]:
     """The rules of a run as the kernels read them."""
     from .kernels import plan as kernel
@@ -276,7 +257,7 @@ class _Advance:
         began, before = clock.perf_counter(), int(self.batch.state["count"][:, self.at.STEPS].sum())
         B = len(self.batch.start)
         if pool is None:
-            with _one_at_a_time if self.wide else _nothing():
+            with one_at_a_time if self.wide else nothing():
                 self.advance(0, B, self.budget, self.begin, self.store, self.plan, self.net)
         else:
             part = max(1, -(-B // (8 * self.batch.threads)))
@@ -307,27 +288,3 @@ class _Advance:
             running=int(running.sum()),
             steps_per_second=self.rate,
         )
-
-
-@contextmanager
-def _interrupts() -> Iterator[threading.Event]:
-    """An event that Ctrl-C sets; a second one is the usual `KeyboardInterrupt`. In other threads than the main one: never."""
-    heard = threading.Event()
-    if threading.current_thread() is not threading.main_thread():
-        yield heard
-        return
-
-    def hear(number: int, frame: Any) -> None:
-        heard.set()
-        signal.signal(signal.SIGINT, before)
-
-    before = signal.signal(signal.SIGINT, hear)
-    try:
-        yield heard
-    finally:
-        signal.signal(signal.SIGINT, before)
-
-
-@contextmanager
-def _nothing() -> Iterator[None]:
-    yield

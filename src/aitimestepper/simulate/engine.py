@@ -20,17 +20,16 @@ from ..physics.particle import ParticleTorch
 from .compiled import Batch, Output, Sink, Status
 from .lowering import Program, lower, lower_field
 from .methods import Method, method_from
-from .reference import MAX_STEPS, NON_FINITE, STUCK, Observer, ReferenceRun
+from .reference import MAX_STEPS, Observer, ReferenceRun
 from .reference import OK as OK
-from .result import ClosestApproach, momentum_errors
 from .result import SimulationResult as SimulationResult
+from .result import momentum_errors
 
 DEFAULT_MAX_STEPS = 10_000_000
 DEFAULT_TOL = 1e-6
 GUARD_SHARE = 0.1  # of the tolerance: how far a guarded step may change the energy
 DEFAULT_ROWS = 1000
 RADAU_EPSILON = 1e-9  # of the last term of its polynomial: the error is that of rounding
-STATUS_WORDS = ("running", OK, MAX_STEPS, NON_FINITE, STUCK)
 
 Watch = Callable[[Status], None]
 
@@ -194,51 +193,6 @@ def _output(start: ParticleTorch, t_end: float, limit: int, every: float | None,
     if math.isinf(t_end):
         return Output(float(max(1, limit // DEFAULT_ROWS)), True, begin)
     return Output(max((t_end - float(begin.min())) / DEFAULT_ROWS, 5e-324), False, begin)
-
-
-def result_of(
-    batch: Batch, criterion: str, integrator: str, status_at_limit: str, wall_time: float, output: Path | None
-) -> SimulationResult:
-    """Everything about every system of a compiled run, as it stands."""
-    from .kernels import layout as at
-
-    real, count = batch.state["real"], batch.state["count"]
-    final = batch.final()
-    words = [STATUS_WORDS[code] for code in count[:, at.STATUS].tolist()]
-
-    def reals(which: int) -> torch.Tensor:
-        return torch.from_numpy(real[:, which].copy())
-
-    def counts(which: int) -> torch.Tensor:
-        return torch.from_numpy(count[:, which].copy())
-
-    p, L = momentum_errors(batch.start, final)
-    # the engine numbers the bodies that are present
-    order = torch.argsort(batch.start.mask.int(), dim=1, descending=True, stable=True)
-    pair = order.gather(1, torch.stack([counts(at.CLOSEST_I), counts(at.CLOSEST_J)], dim=1))
-    reports = {}
-    if batch.program.numbers["kind"] == 8:
-        reports = {"expected_step_error": 10.0 ** reals(at.EXPECTED), "steps_at_ceiling": counts(at.AT_CEILING)}
-    return SimulationResult(
-        final=final,
-        status=tuple(status_at_limit if word == MAX_STEPS else word for word in words),
-        steps=counts(at.STEPS),
-        force_evaluations=counts(at.FORCES),
-        rejected_steps=counts(at.REJECTED),
-        max_energy_error=reals(at.MAX_ERROR),
-        final_energy_error=reals(at.ERROR),
-        momentum_error=p,
-        angular_momentum_error=L,
-        dt_min=reals(at.DT_MIN),
-        dt_max=reals(at.DT_MAX),
-        closest_approach=ClosestApproach(pair, reals(at.CLOSEST), reals(at.CLOSEST_TIME)),
-        wall_time=wall_time,
-        criterion=criterion,
-        integrator=integrator,
-        engine="compiled",
-        reports=reports,
-        output=output,
-    )
 
 
 def _result_of_reference(run: ReferenceRun, method: Method, wall_time: float) -> SimulationResult:

@@ -21,8 +21,10 @@ from ..io.snapshots import SnapshotWriter, read_state
 from ..physics.particle import ParticleTorch
 from .compiled import STATE, Batch, Output, Sink, Status
 from .lowering import Program
-from .result import SimulationResult
+from .reference import MAX_STEPS, NON_FINITE, OK, STUCK
+from .result import ClosestApproach, SimulationResult, momentum_errors
 
+STATUS_WORDS = ("running", OK, MAX_STEPS, NON_FINITE, STUCK)
 SAVE_EVERY = 2.0  # seconds between states that a killed run can go on from
 
 Watch = Callable[[Status], None]
@@ -92,10 +94,53 @@ def _run_into(
 
 
 def _result(batch: Batch, asked: dict[str, Any], began: float, path: Path | None) -> SimulationResult:
-    from .engine import result_of
-
     spent = clock.perf_counter() - began
     return result_of(batch, asked["criterion"], asked["integrator"], asked["status_at_limit"], spent, path)
+
+
+def result_of(
+    batch: Batch, criterion: str, integrator: str, status_at_limit: str, wall_time: float, output: Path | None
+) -> SimulationResult:
+    """Everything about every system of a compiled run, as it stands."""
+    from .kernels import layout as at
+
+    real, count = batch.state["real"], batch.state["count"]
+    final = batch.final()
+    words = [STATUS_WORDS[code] for code in count[:, at.STATUS].tolist()]
+
+    def reals(which: int) -> torch.Tensor:
+        return torch.from_numpy(real[:, which].copy())
+
+    def counts(which: int) -> torch.Tensor:
+        return torch.from_numpy(count[:, which].copy())
+
+    p, L = momentum_errors(batch.start, final)
+    # the engine numbers the bodies that are present
+    order = torch.argsort(batch.start.mask.int(), dim=1, descending=True, stable=True)
+    pair = order.gather(1, torch.stack([counts(at.CLOSEST_I), counts(at.CLOSEST_J)], dim=1))
+    reports = {}
+    if batch.program.numbers["kind"] == 8:
+        reports = {"expected_step_error": 10.0 ** reals(at.EXPECTED), "steps_at_ceiling": counts(at.AT_CEILING)}
+    return SimulationResult(
+        final=final,
+        status=tuple(status_at_limit if word == MAX_STEPS else word for word in words),
+        steps=counts(at.STEPS),
+        force_evaluations=counts(at.FORCES),
+        rejected_steps=counts(at.REJECTED),
+        max_energy_error=reals(at.MAX_ERROR),
+        final_energy_error=reals(at.ERROR),
+        momentum_error=p,
+        angular_momentum_error=L,
+        dt_min=reals(at.DT_MIN),
+        dt_max=reals(at.DT_MAX),
+        closest_approach=ClosestApproach(pair, reals(at.CLOSEST), reals(at.CLOSEST_TIME)),
+        wall_time=wall_time,
+        criterion=criterion,
+        integrator=integrator,
+        engine="compiled",
+        reports=reports,
+        output=output,
+    )
 
 
 def _plain(result: SimulationResult) -> dict[str, Any]:
@@ -164,9 +209,9 @@ def _field_text(field: np.ndarray, G: float) -> str:
 def _batch_from(saved: Any, threads: int | None) -> Batch:
     """The run as the newest whole state has it."""
     from ..physics.external import Circle, PointMassTidalField
-    from .compiled import available_cores
     from .kernels.plan import RADAU
     from .kernels.radau import radau_memory
+    from .threads import available_cores
 
     try:
         metadata, arrays = saved.metadata, dict(saved.constants)
