@@ -7,7 +7,8 @@ began. "ours" begins at apocentre (the figure-eight as it is usually given), the
 number is found by bisection: on the whole run it must spend the wanted force evaluations, those that a run counts: trials
 are among them, Huayno's two further looks at the pairs are not. The verdicts: "same", both figures within a factor of 1.5;
 "phase", theirs is within that factor of the range over the 8 places; "chance", of the range that numbers up to 2 % away
-give (rules with kinks jump, and a final error is one draw); "differs".
+give (rules with kinks jump, and a final error is one draw); "rounding", ours is the smaller one of two below 1e-10 (its sums
+are compensated); "differs".
 """
 
 from __future__ import annotations
@@ -46,6 +47,7 @@ from aitimestepper.io.initial import figure8, two_body
 FORCES = 500  # an orbit
 PHASES = 8
 CLOSE = 1.5  # figures within this factor are the same
+ROUNDING = 1e-10
 NEARBY = tuple(1 + 0.005 * k for k in range(-4, 5) if k)
 MASS_RATIO = 1e-3
 E90, E99, EIGHT = "e = 0.9", "e = 0.99", "figure-eight"
@@ -118,7 +120,7 @@ class Figure(NamedTuple):
         for word, seen in chances.items():
             if seen and min(seen) / CLOSE <= self.theirs <= max(seen) * CLOSE:
                 return word
-        return "differs"
+        return "rounding" if self.ours < self.theirs < ROUNDING else "differs"
 
 
 def kepler_problem(name: str, e: float, orbits: int) -> Problem:
@@ -188,7 +190,7 @@ def figures(problem: Problem, rule: str, theirs: tuple[float, ...], method: str 
     for (what, error), known in zip(errors[: 1 if problem.name == EIGHT else 2], (*theirs, None, None), strict=False):
         low, high = error.nan_to_num(math.inf).min().item(), error.nan_to_num(math.inf).max().item()
         figure = Figure(problem.name, rule, what, known, error[0].item(), low, high, spent, p, ())
-        if figure.verdict == "differs":
+        if figure.verdict in ("rounding", "differs"):
             others = [run(RULES[rule], f * p, problem, method, problem.orbits, first) for f in NEARBY]
             near = tuple(getattr(other, f"{what}_energy_error").item() for other in others)
             figure = figure._replace(nearby=near)
@@ -223,10 +225,10 @@ def show(console: Console, title: str, found: list[Figure]) -> None:
         spread = f"{f.low:.1e} ... {f.high:.1e}"
         table.add_row(f.rule, f.problem, f.what, known, f"{f.ours:.1e}", spread, f.verdict, f"{f.forces:.0f}")
     console.print(table)
-    counts = {word: sum(f.verdict == word for f in found) for word in ("same", "phase", "chance", "differs")}
+    counts = {word: sum(f.verdict == word for f in found) for word in ("same", "phase", "chance", "rounding", "differs")}
     console.print("; ".join(f"{word}: {count}" for word, count in counts.items()))
     for f in found:
-        if f.verdict in ("chance", "differs"):
+        if f.verdict in ("chance", "rounding", "differs"):
             near = f"{min(f.nearby):.1e} ... {max(f.nearby):.1e}"
             console.print(
                 f"  {f.verdict}: {f.rule}, {f.problem}, {f.what}: theirs {f.theirs:.1e}, ours {f.ours:.1e}, nearby {near}"

@@ -110,6 +110,22 @@ def test_a_row_inside_a_step_is_what_a_run_that_ends_there_comes_to(name, tmp_pa
                 assert torch.equal(row[:, start.mask[0]], there[:, start.mask[0]])
 
 
+@pytest.mark.parametrize("name", ["batch", "radau15"])
+def test_rows_do_not_depend_on_the_room_there_is_for_them(name, tmp_path, monkeypatch, same_bits):
+    """Four rows in memory, where a fast system must wait for a slow one; 64 rows are due in one step."""
+    first = recorded(tmp_path / "roomy.h5", name)
+    with monkeypatch.context() as m:
+        m.setattr(compiled, "ROW_MEMORY", 1)
+        assert same_result(recorded(tmp_path / "tight.h5", name), first, same_bits)
+        simulate(
+            started(initial.kepler(0.5)), t_end=2.0, criterion=Constant(1.0), output=tmp_path / "long.h5", output_every=1 / 64
+        )
+    assert same_rows(tmp_path / "tight.h5", tmp_path / "roomy.h5")
+    with Snapshots(tmp_path / "long.h5") as s:
+        assert s.time[:, 0].tolist() == [k / 64 for k in range(129)]
+        assert s.steps[:, 0].tolist() == [0] + [1] * 64 + [2] * 64
+
+
 def test_rows_by_steps(tmp_path):
     start = started(initial.kepler(0.5))
     r = simulate(start, t_end=1.0, criterion=Constant(0.03), output=tmp_path / "run.h5", output_steps=5)

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from .jit import strict
+from .jit import inlined
 
 _ROUND = 6755399441055744.0  # 1.5 * 2^52: added to a number, it leaves the nearest whole one in the lowest bits
 _LN2_HIGH, _LN2_LOW = 6.93147180369123816490e-01, 1.90821492927058770002e-10
@@ -16,7 +16,7 @@ _LOG2E = 1.4426950408889634
 _ONE, _ROOT_HALF = np.int64(0x3FF0000000000000), np.int64(0x3FE6A09E667F3BCD)
 
 
-@strict
+@inlined
 def exp(x: float) -> float:
     """e^x; beyond +-700 that of +-700."""
     x = min(max(x, -700.0), 700.0)
@@ -41,13 +41,13 @@ def exp(x: float) -> float:
     return p * scale
 
 
-@strict
+@inlined
 def tanh(x: float) -> float:
     """Hyperbolic tangent."""
     return 1.0 - 2.0 / (exp(2.0 * x) + 1.0)
 
 
-@strict
+@inlined
 def log(x: float) -> float:
     """Ln x of a positive normal number."""
     bits = np.float64(x).view(np.int64)
@@ -70,9 +70,9 @@ def log(x: float) -> float:
     return k * _LN2_HIGH + ((k * _LN2_LOW + 2.0 * f * g * p) + 2.0 * f)
 
 
-@strict
+@inlined
 def asinh(x: float) -> float:
-    """Inverse hyperbolic sine; the absolute error is that of log."""
+    """Inverse hyperbolic sine, |x| < 1e150; the absolute error is that of log."""
     size = abs(x)
-    value = log(size + np.sqrt(size * size + 1.0)) if size < 1e150 else log(size) + 0.6931471805599453
-    return value if x >= 0.0 else -value
+    value = log(size + np.sqrt(size * size + 1.0))
+    return np.copysign(value, x)

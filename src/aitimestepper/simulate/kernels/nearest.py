@@ -7,11 +7,11 @@ from typing import Any
 import numpy as np
 
 from . import layout as at
-from .jit import strict
+from .jit import inlined, strict
 from .layout import POSITION, U0, U1, U2, U3, VELOCITY
 
 
-@strict
+@inlined
 def note_pair(w: Any, block: Any, r: Any, c: Any, i: Any, j: Any) -> None:
     n, s = w.n, w.s
     x, v = block + POSITION * U3 * n, block + VELOCITY * U3 * n
@@ -21,7 +21,7 @@ def note_pair(w: Any, block: Any, r: Any, c: Any, i: Any, j: Any) -> None:
     c[at.PAIR_I], c[at.PAIR_J] = np.int64(i), np.int64(j)
 
 
-@strict
+@inlined
 def partner(w: Any, block: Any, i: Any) -> Any:
     """The body after i that is nearest to it."""
     n, s = w.n, w.s

@@ -103,7 +103,7 @@ def _begin(b: Any, store: Any, plan: Any) -> None:
     c[at.CLOSEST_I], c[at.CLOSEST_J], c[at.FORCES] = np.int64(i), np.int64(j), 1
 
 
-@strict
+@inlined
 def _try(w: Any, old: Any, new: Any, third: Any, own: Any, plan: Any, dt: Any) -> Attempt:
     """One step of `dt`, or of what is left to the end time."""
     r, t_end = own.real, own.system[at.T_END]
@@ -151,7 +151,7 @@ def _too_long(w: Any, own: Any, plan: Any, dt: Any, energy: Any) -> Any:
     return 0.0
 
 
-@strict
+@inlined
 def _attempt(w: Any, old: Any, new: Any, third: Any, own: Any, plan: Any, dt: Any) -> Attempt:
     """A step from `old` to `new`; made again, shorter, while it is too long for the guard or for the method's own rule."""
     tries = 0
@@ -169,7 +169,7 @@ def _attempt(w: Any, old: Any, new: Any, third: Any, own: Any, plan: Any, dt: An
         own.count[at.REJECTED] += 1
 
 
-@strict
+@inlined
 def _accept(w: Any, new: Any, own: Any, plan: Any, net: Any, made: Attempt, said: Any) -> None:
     """The step in `new` counts: time, energies, extremes, and what criterion and method remember."""
     r, c, t, dt = own.real, own.count, own.real[at.TIME], made.done.dt
