@@ -220,11 +220,12 @@ class _Advance:
     def __init__(self, batch: Batch) -> None:
         from .kernels import layout as at
         from .kernels.forces import CHUNKED
+        from .kernels.jit import use_threads
         from .kernels.network import ROOM_SIZE, Net
         from .kernels.plan import Plan, Store
         from .kernels.run import advance
 
-        self.at, self.advance, self.batch = at, advance, batch
+        self.at, self.advance, self.use_threads, self.batch = at, advance, use_threads, batch
         arrays = batch.program.arrays
         self.wide = batch.start.mask.shape[1] >= CHUNKED and len(batch.start) == 1 and batch.threads > 1
         self.plan = Plan(*_plan(batch, self.wide))
@@ -258,6 +259,8 @@ class _Advance:
         B = len(self.batch.start)
         if pool is None:
             with one_at_a_time if self.wide else nothing():
+                if self.wide:
+                    self.use_threads(self.batch.threads)
                 self.advance(0, B, self.budget, self.begin, self.store, self.plan, self.net)
         else:
             part = max(1, -(-B // (8 * self.batch.threads)))

@@ -22,6 +22,17 @@ from numba.extending import intrinsic
 LOOSE = {"reassoc", "contract", "arcp", "nsz"}
 
 
+# OpenMP's threads are those that torch computes with: a run on two of them changed torch's number for good, and on a busy
+# machine they wait for each other 10 times as long as they work. Who chose a layer of their own keeps it.
+if numba.config.THREADING_LAYER == "default":
+    numba.config.THREADING_LAYER = "workqueue"
+
+
+def use_threads(count: int) -> None:
+    """At most so many for the loops of `parallel` functions, in this thread of Python."""
+    numba.set_num_threads(min(count, numba.config.NUMBA_NUM_THREADS))
+
+
 _COMMON: dict[str, Any] = {"error_model": "numpy", "nogil": True}
 # no wrappers to call from Python: they are half of the time to compile
 _INNER: dict[str, Any] = {**_COMMON, "no_cpython_wrapper": True, "no_cfunc_wrapper": True}
