@@ -88,6 +88,22 @@ def test_the_end_time_is_reached_exactly_by_every_system_of_a_batch(two_body, ru
         torch.testing.assert_close(r.final.position[i], true.position[0], rtol=0, atol=2e-2)
 
 
+@pytest.mark.parametrize("engine", ["compiled", "reference"])
+def test_every_system_may_have_an_end_of_its_own(two_body, engine):
+    systems = [two_body(e=0.5), two_body(e=0.9), two_body(e=0.3)]
+    ends = [0.7, 1.9, 0.0]
+    together = simulate(ParticleTorch.stack(systems), t_end=ends, criterion=FreeFall(0.04), engine=engine)
+    assert together.final.time.tolist() == ends
+    for i, (system, end) in enumerate(zip(systems, ends, strict=True)):
+        alone = simulate(system, t_end=end, criterion=FreeFall(0.04), engine=engine)
+        assert torch.equal(together.final.position[i], alone.final.position[0])
+        assert together.steps[i] == alone.steps[0]
+    with pytest.raises(ConfigError, match=r"shape \(2,\); give one time, or one for each of the 3 systems"):
+        simulate(ParticleTorch.stack(systems), t_end=[1.0, 2.0], criterion=FreeFall(0.04))
+    with pytest.raises(ConfigError, match=r"t_end = -1\.0 must be finite and not before the start"):
+        simulate(ParticleTorch.stack(systems), t_end=[1.0, -1.0, 2.0], criterion=FreeFall(0.04))
+
+
 def test_the_last_step_is_shortened_and_no_other(two_body):
     watch = Watch()
     r = simulate(two_body(), t_end=0.35, criterion=Constant(0.1), observer=watch)

@@ -34,8 +34,8 @@ def _recentred(mass: np.ndarray, position: np.ndarray, velocity: np.ndarray) -> 
     return position - (share * position).sum(0), velocity - (share * velocity).sum(0)
 
 
-def _energies(mass: np.ndarray, position: np.ndarray, velocity: np.ndarray) -> tuple[float, float]:
-    """(kinetic, potential) for G = 1, to scale generated systems with."""
+def energies(mass: np.ndarray, position: np.ndarray, velocity: np.ndarray) -> tuple[float, float]:
+    """(kinetic, potential) for G = 1: generated systems are scaled with them."""
     i, j = np.triu_indices(len(mass), 1)
     potential = -(mass[i] * mass[j] / np.linalg.norm(position[i] - position[j], axis=1)).sum()
     return float(0.5 * (mass[:, None] * velocity**2).sum()), float(potential)
@@ -46,16 +46,28 @@ def two_body(e: float, q: float, a: float, anomaly: float, G: float, dim: int, r
     for name, value, ok in (("e", e, 0 <= e < 1), ("q", q, q > 0), ("a", a, a > 0), ("dim", dim, dim in (2, 3))):
         if not (ok and math.isfinite(value)):
             raise InitialConditionError(f"kepler: {name} = {value} is out of range (0 <= e < 1, q > 0, a > 0, dim 2 or 3).")
-    n = math.sqrt(G / a**3)
-    b = math.sqrt((1 - e) * (1 + e))
-    cos, sin = math.cos(anomaly), math.sin(anomaly)
-    x = np.array([a * (cos - e), a * b * sin, 0.0])
-    v = np.array([-sin, b * cos, 0.0]) * n * a / (1 - e * cos)
+    x, v = ellipse(e, a, anomaly, G)
     if rotation is not None:
         x, v = rotation @ x, rotation @ v
     mass = np.array([1.0, q]) / (1 + q)
     arms = np.array([-mass[1], mass[0]])[:, None]
-    return Bodies(mass, (arms * x)[:, :dim], (arms * v)[:, :dim], 2 * math.pi / n, G)
+    return Bodies(mass, (arms * x)[:, :dim], (arms * v)[:, :dim], 2 * math.pi / math.sqrt(G / a**3), G)
+
+
+def ellipse(e: float, a: float, anomaly: float, gm: float) -> tuple[np.ndarray, np.ndarray]:
+    """(3,) relative place and speed on an orbit about `gm` = G (m1 + m2), at an eccentric anomaly."""
+    n = math.sqrt(gm / a**3)
+    b = math.sqrt((1 - e) * (1 + e))
+    cos, sin = math.cos(anomaly), math.sin(anomaly)
+    return np.array([a * (cos - e), a * b * sin, 0.0]), np.array([-sin, b * cos, 0.0]) * n * a / (1 - e * cos)
+
+
+def eccentric_anomaly(M: float, e: float) -> float:
+    """Kepler's equation by Newton's iteration from pi, where it converges for every e < 1."""
+    E = math.pi
+    for _ in range(50):
+        E -= (E - e * math.sin(E) - M) / (1 - e * math.cos(E))
+    return E
 
 
 def kepler(e: float = 0.5, q: float = 1.0, a: float = 1.0, dim: int = 2, G: float = 1.0) -> Bodies:
@@ -116,13 +128,18 @@ def plummer(n: int = 32, seed: int = 0) -> Bodies:
     """A Plummer sphere of n equal masses, scaled to M = 1, E = -1/4, virial equilibrium."""
     if n < 2:
         raise InitialConditionError(f"plummer: n = {n} must be at least 2.")
-    rng = np.random.default_rng(seed)
+    return plummer_sphere(np.random.default_rng(seed), n)
+
+
+def plummer_sphere(rng: np.random.Generator, n: int, dim: int = 3) -> Bodies:
+    """The same from a random stream; in the plane with the same radii and speeds."""
     radius = 1 / np.sqrt(rng.uniform(0, 0.999, n) ** (-2 / 3) - 1)
     fraction = _plummer_speeds(rng, n)
     speed = fraction * math.sqrt(2) * (1 + radius**2) ** -0.25
     mass = np.full(n, 1 / n)
-    position, velocity = _recentred(mass, radius[:, None] * _directions(rng, n), speed[:, None] * _directions(rng, n))
-    K, U = _energies(mass, position, velocity)
+    places, motions = radius[:, None] * _directions(rng, n, dim), speed[:, None] * _directions(rng, n, dim)
+    position, velocity = _recentred(mass, places, motions)
+    K, U = energies(mass, position, velocity)
     return Bodies(mass, position * (U / -0.5), velocity * math.sqrt(0.25 / K), 2 * math.sqrt(2))
 
 
@@ -130,10 +147,14 @@ def random(n: int = 3, dim: int = 3, seed: int = 0) -> Bodies:
     """N bodies: masses 10^U(-0.5, 0.5), normal positions and velocities, virial ratio U(0.2, 0.5)."""
     if n < 2 or dim not in (2, 3):
         raise InitialConditionError(f"random: n = {n} must be at least 2 and dim = {dim} 2 or 3.")
-    rng = np.random.default_rng(seed)
+    return random_bodies(np.random.default_rng(seed), n, dim)
+
+
+def random_bodies(rng: np.random.Generator, n: int, dim: int) -> Bodies:
+    """The same from a random stream."""
     mass = 10 ** rng.uniform(-0.5, 0.5, n)
     position, velocity = _recentred(mass, rng.normal(size=(n, dim)), rng.normal(size=(n, dim)))
-    K, U = _energies(mass, position, velocity)
+    K, U = energies(mass, position, velocity)
     velocity *= math.sqrt(rng.uniform(0.2, 0.5) * -U / K)
     return Bodies(mass, position, velocity)
 
@@ -185,8 +206,8 @@ def _lifted(x: np.ndarray, dim: int) -> np.ndarray:
     return np.pad(x, ((0, 0), (0, dim - 2)))
 
 
-def _directions(rng: np.random.Generator, n: int) -> np.ndarray:
-    x = rng.normal(size=(n, 3))
+def _directions(rng: np.random.Generator, n: int, dim: int) -> np.ndarray:
+    x = rng.normal(size=(n, dim))
     return np.asarray(x / np.linalg.norm(x, axis=1, keepdims=True))
 
 

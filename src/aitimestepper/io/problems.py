@@ -17,7 +17,7 @@ from ..physics.gravity import tree_sum
 from ..physics.particle import ParticleTorch
 from ..specs import build
 from .checkpoints import field_from
-from .initial import MAKERS, Bodies, two_body
+from .initial import MAKERS, Bodies, eccentric_anomaly, two_body
 
 
 class Problem(NamedTuple):
@@ -118,12 +118,4 @@ def _sampled_orbit(config: Config, number: int, family: _Family) -> Bodies:
     q = math.exp(rng.uniform(math.log(config.q_min), math.log(config.q_max)))
     mean_anomaly = rng.uniform(0, 2 * math.pi)
     rotation = np.linalg.qr(rng.normal(size=(3, 3)))[0] if family.dim == 3 else None
-    return two_body(e, q, family.a, _eccentric_anomaly(mean_anomaly, e), config.G, family.dim, rotation)
-
-
-def _eccentric_anomaly(M: float, e: float) -> float:
-    """Kepler's equation by Newton's iteration from pi, where it converges for every e < 1."""
-    E = math.pi
-    for _ in range(50):
-        E -= (E - e * math.sin(E) - M) / (1 - e * math.cos(E))
-    return E
+    return two_body(e, q, family.a, eccentric_anomaly(mean_anomaly, e), config.G, family.dim, rotation)

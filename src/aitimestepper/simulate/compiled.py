@@ -64,7 +64,7 @@ class Batch:
         start: ParticleTorch,
         program: Program,
         field: np.ndarray,
-        t_end: float,
+        t_end: torch.Tensor,
         step_limit: float,
         output: Output | None,
         guard: float = 0.0,
@@ -77,7 +77,7 @@ class Batch:
 
         B, N = start.mask.shape
         system = np.zeros((B, at.SYSTEMS))
-        system[:, at.T_END], system[:, at.STEP_LIMIT] = t_end, step_limit
+        system[:, at.T_END], system[:, at.STEP_LIMIT] = t_end.numpy(), step_limit
         real, count = np.zeros((B, at.REALS)), np.zeros((B, at.COUNTS), dtype=np.int64)
         real[:, at.TIME], real[:, at.EXPECTED] = start.time.numpy(), -np.inf
         memory = np.zeros((B, max(1, len(program.arrays["wraps"]))))
@@ -281,9 +281,11 @@ class _Advance:
         at, real, count = self.at, self.batch.state["real"], self.batch.state["count"]
         running = self.running()
         slowest = running if running.any() else np.ones_like(running)
+        time, t_end = real[:, at.TIME], self.batch.system[:, at.T_END]
+        last = int(np.argmax(np.where(slowest, t_end - time, -np.inf))) if np.isfinite(t_end).all() else int(np.argmin(time))
         return Status(
-            time=float(real[slowest, at.TIME].min()),
-            t_end=float(self.batch.system[0, at.T_END]),
+            time=float(time[last]),
+            t_end=float(t_end[last]),
             steps=int(count[:, at.STEPS].max()),
             step_limit=float(self.batch.system[0, at.STEP_LIMIT]),
             dt=float(real[slowest, at.DT_LAST].min()),

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import time as clock
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -37,7 +37,7 @@ Watch = Callable[[Status], None]
 def simulate(
     particle: Any,
     *,
-    t_end: float | None = None,
+    t_end: float | Sequence[float] | torch.Tensor | None = None,
     steps: int | None = None,
     criterion: AbstractStepCriterion | None = None,
     tol: float = DEFAULT_TOL,
@@ -57,7 +57,7 @@ def simulate(
     observer: Observer | None = None,
     sinks: tuple[Sink, ...] = (),
 ) -> SimulationResult:
-    """Advance every system to `t_end` (reached exactly) or by `steps` steps.
+    """Advance every system to `t_end` (one time, or one for each; reached exactly) or by `steps` steps.
 
     `particle`: a `ParticleTorch`, or anything with mass, position and velocity arrays (G and softening count if it has
     them). `criterion` chooses the steps; without one, `tol` picks the default, a symmetrized `EnergyBudget(tol)`.
@@ -82,14 +82,13 @@ def simulate(
     if dt_min is not None or dt_max is not None:
         criterion = Limited(criterion, dt_min, dt_max)
     method = method_from(criterion.integrator if integrator == "auto" else integrator)
-    _check_end(start, t_end, steps)
+    end = _end_times(start, t_end, steps)
     limit = steps if steps is not None else (DEFAULT_MAX_STEPS if max_steps is None else max_steps)
     if steps is not None and max_steps is not None:
         limit = min(steps, max_steps)
     reached = OK if steps is not None and limit == steps else MAX_STEPS
     needs = guard or output is not None or bool(sinks)
     program = _program(criterion, method, start, observer, engine, needs)
-    end = math.inf if t_end is None else float(t_end)
     if program is None:
         run = ReferenceRun(start, criterion, method.name, end, observer)
         run.run(limit, reached)
@@ -101,7 +100,7 @@ def simulate(
 
     asked = {
         "tol": tol,
-        "t_end": t_end,
+        "t_end": end.tolist() if isinstance(t_end, (Sequence, torch.Tensor)) else t_end,
         "steps": steps,
         "max_steps": max_steps,
         "guard": guard,
@@ -179,7 +178,7 @@ def _field(start: ParticleTorch) -> np.ndarray:
     return field
 
 
-def _output(start: ParticleTorch, t_end: float, limit: int, every: float | None, steps: int | None) -> Output:
+def _output(start: ParticleTorch, t_end: torch.Tensor, limit: int, every: float | None, steps: int | None) -> Output:
     """When rows are due."""
     begin = start.time.numpy().copy()
     if steps is not None and (steps < 1 or every is not None):
@@ -190,9 +189,10 @@ def _output(start: ParticleTorch, t_end: float, limit: int, every: float | None,
         raise ConfigError(f"output_every = {every} must be a positive time.")
     if every is not None:
         return Output(float(every), False, begin)
-    if math.isinf(t_end):
+    longest = float((t_end - start.time).max())
+    if math.isinf(longest):
         return Output(float(max(1, limit // DEFAULT_ROWS)), True, begin)
-    return Output(max((t_end - float(begin.min())) / DEFAULT_ROWS, 5e-324), False, begin)
+    return Output(max(longest / DEFAULT_ROWS, 5e-324), False, begin)
 
 
 def _result_of_reference(run: ReferenceRun, method: Method, wall_time: float) -> SimulationResult:
@@ -250,10 +250,19 @@ def _as_particle(particle: Any, external_field: ExternalField | None) -> Particl
     return start if external_field is None else start.set_external_field(external_field)
 
 
-def _check_end(start: ParticleTorch, t_end: float | None, steps: int | None) -> None:
+def _end_times(start: ParticleTorch, t_end: float | Sequence[float] | torch.Tensor | None, steps: int | None) -> torch.Tensor:
+    """(B,) when every system ends; infinity where steps are counted."""
     if (t_end is None) == (steps is None):
         raise ConfigError(f"t_end = {t_end} and steps = {steps}: give exactly one of them, it says when to stop.")
     if steps is not None and steps < 1:
         raise ConfigError(f"steps = {steps} must be >= 1.")
-    if t_end is not None and not (math.isfinite(t_end) and t_end >= start.time.min().item()):
-        raise ConfigError(f"t_end = {t_end} must be finite and not before the start, t = {start.time.min().item():g}.")
+    end = torch.as_tensor(math.inf if t_end is None else t_end, dtype=start.time.dtype, device=start.time.device)
+    if end.ndim > 1 or end.numel() not in (1, len(start)):
+        raise ConfigError(f"t_end has shape {tuple(end.shape)}; give one time, or one for each of the {len(start)} systems.")
+    begin = start.time if end.ndim else start.time.min()  # one time for all: systems that are there already stay
+    begin, end = begin.expand(len(start)), end.expand(len(start)).clone()
+    wrong = ~(torch.isfinite(end) & (end >= begin)) if steps is None else torch.zeros_like(end, dtype=torch.bool)
+    if wrong.any():
+        i = int(wrong.nonzero()[0])
+        raise ConfigError(f"t_end = {end[i].item()} must be finite and not before the start, t = {begin[i].item():g}.")
+    return end

@@ -28,7 +28,7 @@ class ReferenceRun:
         start: ParticleTorch,
         criterion: AbstractStepCriterion,
         integrator: str,
-        t_end: float,
+        t_end: Tensor,
         observer: Observer | None,
     ) -> None:
         self.start, self.criterion, self.integrator = start, criterion, integrator
@@ -51,7 +51,8 @@ class ReferenceRun:
     def advance(self) -> None:
         """One step of every running system."""
         dt = self.criterion.step_size(self.state, self.memory)
-        remaining = self.t_end - self.state.time
+        end = self.t_end[self.running]
+        remaining = end - self.state.time
         last = dt >= remaining
         taken = torch.where(last, remaining, dt)
         bad = ~torch.isfinite(taken) | (taken < 0)
@@ -61,7 +62,7 @@ class ReferenceRun:
             self._leave(bad | stuck, NON_FINITE, stuck)
             return
         advanced = step(self.state, taken, self.integrator)
-        advanced = replace(advanced, time=torch.where(last, torch.full_like(taken, self.t_end), advanced.time))
+        advanced = replace(advanced, time=torch.where(last, end, advanced.time))
         work = self.work[self.running] + field_work(self.state, advanced)
         error = relative_error(self.E0[self.running], advanced.total_energy() - work)
         broken = ~torch.isfinite(error)
