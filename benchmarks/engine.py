@@ -25,7 +25,8 @@ from rich.table import Table
 import engine_accuracy
 import engine_limit
 import engine_steps
-from measure import CAREFUL, QUICK, Effort, Row
+from aitimestepper.bench.timing import Effort
+from measure import CAREFUL, QUICK, Row
 
 Study = Callable[[Effort], Iterator[Row]]
 STUDIES: dict[str, Study] = {

@@ -9,7 +9,8 @@ from typing import NamedTuple
 from aitimestepper import ParticleTorch, SimulationResult, simulate
 from aitimestepper.errors import ConfigError
 from aitimestepper.io.initial import Bodies, burrau, figure8, kepler, solar
-from measure import Effort, Job, Row, Times, once, rotate
+from aitimestepper.bench.timing import Effort, Job, Times, once, rotate
+from measure import Row
 from peers import Peer, ias15, ias15_outcome, particle_of
 
 TOLERANCES = [10.0 ** (-0.5 * k) for k in range(8, 31)]

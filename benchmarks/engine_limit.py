@@ -17,7 +17,8 @@ from aitimestepper.simulate.kernels.world import World, forces, kinetic_energy
 from aitimestepper.simulate.lowering import lower, lower_field
 from aitimestepper.simulate.methods import method_from
 from engine_steps import DT, ours
-from measure import Effort, Job, Row, rotate
+from aitimestepper.bench.timing import Effort, Job, rotate
+from measure import Row
 from peers import particle_of, system
 
 IN_CACHE = 512  # bodies of the bare loops: 16 kB, half of the first cache

@@ -25,7 +25,8 @@ from aitimestepper import (
 from aitimestepper.io.checkpoints import build_network
 from aitimestepper.io.initial import random
 from aitimestepper.model import LOG_GAIN
-from measure import Effort, Job, Row, rotate
+from aitimestepper.bench.timing import Effort, Job, rotate
+from measure import Row
 from peers import particle_of, rebound_of, system
 
 DT = 1e-4

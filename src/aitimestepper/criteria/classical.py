@@ -21,9 +21,10 @@ from .base import AbstractStepCriterion, Lowered
 
 
 class _Parametrized(AbstractStepCriterion):
-    """A criterion with one positive number, called `parameter`."""
+    """A criterion with one positive number, called `parameter`; dt goes with its power `exponent`."""
 
     parameter: ClassVar[str] = "eta"
+    exponent: float = 1.0
 
     def __init__(self, value: float | Tensor) -> None:
         number = torch.as_tensor(value, dtype=torch.float64)
@@ -109,6 +110,7 @@ class Tidal(_Parametrized):
     """Smallest over bodies of sqrt(eta / (||T||_F / sqrt 6)), T the tidal tensor (Grudic & Hopkins, arXiv 1910.06349)."""
 
     name = "tidal"
+    exponent = 0.5
 
     def __init__(self, eta: float | Tensor = 4e-4) -> None:
         super().__init__(eta)
@@ -142,6 +144,7 @@ class Aarseth(_Parametrized):
     """Smallest over bodies of sqrt(eta (|a||s| + |j|^2) / (|j||c| + |s|^2)): acceleration, jerk, snap, crackle."""
 
     name = "aarseth"
+    exponent = 0.5
 
     def __init__(self, eta: float | Tensor = 0.02) -> None:
         super().__init__(eta)
@@ -177,6 +180,7 @@ class LastTerm(_Parametrized):
     """
 
     name, parameter, integrator = "lastterm", "epsilon", "radau15"
+    exponent = 1.0 / 7.0
 
     def __init__(self, epsilon: float | Tensor = 1e-9) -> None:
         super().__init__(epsilon)
@@ -215,6 +219,7 @@ class EnergyBudget(_Parametrized):
         if c is not None and not (math.isfinite(c) and c > 0):
             raise ConfigError(f"energybudget: c = {c} must be a positive number.")
         self.integrator, self.order = integrator, COMPOSITIONS[integrator].order
+        self.exponent = 1.0 / self.order
         self.c = BUDGET_CONSTANTS[self.order] if c is None else c
 
     def step_size(self, particle: ParticleTorch, memory: Tensor | None) -> Tensor:

@@ -213,13 +213,13 @@ class LearnedStep(AbstractStepCriterion):
         return changed
 
     @property
-    def tol_power(self) -> float:
+    def exponent(self) -> float:
         """By which power of `tol` dt changes: one step of an order-p method errs like dt^(p+1), the unit is that of a run."""
         return 1.0 / (COMPOSITIONS[self.integrator].order + (0 if self.adapter.sees_tolerance else 1))
 
     def factor_for(self, tol: Any) -> Any:
         """What dt is multiplied by for `tol` (a number or (B,)): 1 if the network is told the tolerance."""
-        return 1.0 if self.adapter.sees_tolerance else (tol / self.adapter.config.energy_threshold) ** self.tol_power
+        return 1.0 if self.adapter.sees_tolerance else (tol / self.adapter.config.energy_threshold) ** self.exponent
 
     @classmethod
     def load(

@@ -137,7 +137,7 @@ def learned_curve(
     as_it_is = simulate(particle, t_end=t_end, criterion=step, max_steps=max_steps)
     length = float(as_it_is.final.time[0] - particle.time[0]) / (t_end - float(particle.time[0]))
     steps = int(as_it_is.steps[0]) / max(length, 1e-12)
-    tolerances = step.tol * (steps / budgets) ** (1.0 / step.tol_power)
+    tolerances = step.tol * (steps / budgets) ** (1.0 / step.exponent)
 
     def criterion_of(tol: Tensor) -> AbstractStepCriterion:
         made = step.at_tolerance(tol)
@@ -183,8 +183,7 @@ class _Pilot:
 
     def parameters(self, kind: Any, budgets: Tensor) -> Tensor:
         """(points,) parameters with which the rule spends `budgets`."""
-        share = self.steps_at_one(kind) / budgets
-        return share**2 if kind is Tidal else share  # its parameter stands under a square root
+        return (self.steps_at_one(kind) / budgets) ** (1.0 / kind.exponent)
 
 
 def forces_at_error(curve: Curve, error: float) -> float:

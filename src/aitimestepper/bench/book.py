@@ -1,0 +1,138 @@
+"""Outcomes to records: one for all problems together, one for each family."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator
+from typing import Any
+
+import numpy as np
+
+from ..io.suites import Suite
+from .calibration import calibrated_dial, dial_spread, forces_at_dial, geometric_mean, interval, resampled
+from .contenders import Contender
+from .records import Record, quantiles, rounded
+from .runs import Ladder, Outcome
+
+BOOTSTRAP_SEED = 8
+
+
+class Book:
+    """What is known of one contender."""
+
+    def __init__(self, share: float, budget: int, contender: Contender, suite: Suite, charge: np.ndarray) -> None:
+        self.share, self.budget = share, budget
+        self.contender, self.suite, self.charge = contender, suite, charge
+        self.draws = resampled(suite.family_of, np.random.default_rng(BOOTSTRAP_SEED))
+
+    def measured(self, mode: str, tol: float, dial: float, done: Outcome | None, spread: np.ndarray | None) -> list[Record]:
+        """Runs with a dial; None: no dial complies within the budget."""
+        if done is None:
+            more = {"reached": False}
+            return [self._record(family, rows, mode, tol, more=more) for family, rows in self._groups()]
+        value = float(self.contender.value(dial))
+        charged = done.forces + done.steps * self.charge
+        records = []
+        for family, rows in self._groups():
+            draws = self._draws(family, rows)
+            ok = done.error <= tol
+            logs = np.log(done.forces)[draws].mean(1)
+            if spread is not None:  # another calibration would have made other steps, and as many more of them
+                logs = logs - spread[: len(logs)]
+            records.append(
+                self._record(
+                    family,
+                    rows,
+                    mode,
+                    tol,
+                    value=value,
+                    compliance=float(ok[rows].mean()),
+                    compliance_interval=interval(ok[draws].mean(1)),
+                    forces=geometric_mean(done.forces[rows]),
+                    forces_interval=interval(np.exp(logs)),
+                    charged_forces=geometric_mean(charged[rows]),
+                    error_quantiles=quantiles(done.error[rows]),
+                    worst=self.suite.cases[int(rows[np.argmax(done.error[rows])])].name,
+                    unfinished=int(done.unfinished[rows].sum()),
+                    wall_time=done.wall_time if family == "all" else None,
+                    errors=rounded(done.error) if family == "all" else None,
+                    forces_each=rounded(done.forces) if family == "all" else None,
+                )
+            )
+        return records
+
+    def fitted(self, tol: float, ladder: Ladder) -> list[Record]:
+        """With the dial that is right for these very problems: equal compliance to compare rules at, but a dial nobody has."""
+        dial = calibrated_dial(ladder, tol, self.share)
+        if not math.isfinite(dial):
+            more = {"reached": False}
+            return [self._record(family, rows, "fitted", tol, more=more) for family, rows in self._groups()]
+        forces = forces_at_dial(ladder, dial)
+        spread = dial_spread(ladder, tol, self.share, self.draws)
+        records = []
+        for family, rows in self._groups():
+            logs = np.log(forces)[self._draws(family, rows)].mean(1) - spread
+            records.append(
+                self._record(
+                    family,
+                    rows,
+                    "fitted",
+                    tol,
+                    value=float(self.contender.value(dial)),
+                    compliance=self.share if family == "all" else None,
+                    forces=geometric_mean(forces[rows]),
+                    forces_interval=interval(np.exp(logs)),
+                    forces_each=rounded(forces) if family == "all" else None,
+                )
+            )
+        return records
+
+    def hindsight(self, tol: float, forces: np.ndarray) -> list[Record]:
+        """The largest steps that comply, problem by problem; those that the budget does not allow for count with it."""
+        reached, spent = np.isfinite(forces), np.minimum(forces, self.budget)
+        records = []
+        for family, rows in self._groups():
+            logs = np.log(spent)[self._draws(family, rows)].mean(1)
+            records.append(
+                self._record(
+                    family,
+                    rows,
+                    "hindsight",
+                    tol,
+                    compliance=float(reached[rows].mean()),
+                    forces=geometric_mean(spent[rows]),
+                    forces_interval=interval(np.exp(logs)),
+                    unfinished=int((~reached[rows]).sum()),
+                    forces_each=rounded(forces) if family == "all" else None,
+                )
+            )
+        return records
+
+    def _groups(self) -> Iterator[tuple[str, np.ndarray]]:
+        families = self.suite.families
+        yield "all", np.arange(len(self.suite))
+        if len(families) > 1:
+            for k, family in enumerate(families):
+                yield family, np.flatnonzero(self.suite.family_of == k)
+
+    def _draws(self, family: str, rows: np.ndarray) -> np.ndarray:
+        """(R, ...) resamples of the problems of a group."""
+        return self.draws[:, rows] if family != "all" else self.draws
+
+    def _record(self, family: str, rows: np.ndarray, mode: str, tol: float, **found: Any) -> Record:
+        suite = self.suite
+        ends = {tuple(e) for name, e in suite.seeds.items() if family in ("all", name)}
+        return Record(
+            study="steps",
+            suite=suite.name,
+            family=family,
+            split=suite.split,
+            seeds=list(next(iter(ends))) if len(ends) == 1 else None,
+            criterion=self.contender.rule.name,
+            variant=self.contender.variant,
+            integrator=self.contender.integrator,
+            tolerance=tol,
+            mode=mode,
+            n=len(rows),
+            **found,
+        )

@@ -1,0 +1,196 @@
+"""What a study leaves: one tidy JSON, a record for each measurement. The schema is described in docs/bench.md."""
+
+from __future__ import annotations
+
+import dataclasses
+import datetime
+import importlib.metadata
+import json
+import math
+import os
+import platform
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from .._version import __version__
+from ..errors import UserError
+from ..io.files import write_atomically
+from .calibration import share_error
+
+SCHEMA, VERSION = "aitimestepper-bench", 1
+PACKAGES = ("numpy", "torch", "numba", "rebound", "heyoka")
+DIGITS = 4  # of the numbers of each problem
+
+
+@dataclass(frozen=True)
+class Record:
+    """One measurement: one way to choose the step, one integrator, one tolerance, one family (or `all` of them).
+
+    Numbers that do not exist are None: an error that is infinite because a run broke off, a value that was chosen for each
+    problem, a tolerance that no value reaches.
+    """
+
+    study: str
+    suite: str
+    family: str
+    split: str | None
+    seeds: list[int] | None  # first, and that after the last
+    criterion: str
+    variant: str
+    integrator: str
+    tolerance: float | None
+    mode: str  # asked, calibrated, hindsight; matched (by forces), run
+    n: int
+    value: float | None = None  # of the criterion's own number
+    compliance: float | None = None
+    compliance_interval: list[float] | None = None  # 95 %
+    forces: float | None = None  # geometric mean
+    forces_interval: list[float] | None = None
+    charged_forces: float | None = None  # with what choosing the step costs, in force evaluations
+    error_quantiles: dict[str, float | None] = field(default_factory=dict)  # 0.1, 0.5, 0.9, 1 of the largest error of a run
+    worst: str | None = None  # the problem with the largest error
+    unfinished: int = 0  # runs that the budget stopped
+    wall_time: float | None = None  # seconds, of all runs together
+    more: dict[str, Any] = field(default_factory=dict)  # what only this study has to say
+    errors: list[float | None] | None = None  # of each problem
+    forces_each: list[float] | None = None
+
+    @property
+    def key(self) -> tuple[Any, ...]:
+        """What makes two records measurements of the same thing."""
+        return (self.study, self.family, self.split, self.criterion, self.variant, self.integrator, self.tolerance, self.mode)
+
+
+@dataclass(frozen=True)
+class Results:
+    """A whole study."""
+
+    study: str
+    command: str
+    settings: dict[str, Any]
+    records: list[Record]
+    cases: list[str] = field(default_factory=list)  # names of the problems, in the order of `errors` and `forces_each`
+    created: str = ""
+    versions: dict[str, str] = field(default_factory=dict)
+    cores: int = 0
+
+    def save(self, path: str | Path) -> Path:
+        """Write it whole or not at all; one line a record."""
+        head = {
+            "schema": SCHEMA,
+            "version": VERSION,
+            "study": self.study,
+            "command": self.command,
+            "created": self.created or datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
+            "versions": self.versions or versions(),
+            "cores": self.cores or os.cpu_count(),
+            "settings": self.settings,
+            "cases": self.cases,
+        }
+        lines = ",\n".join(json.dumps(plain(r), allow_nan=False) for r in self.records)
+        text = json.dumps(head, allow_nan=False, indent=1)[:-2] + f',\n "records": [\n{lines}\n]}}\n'
+        write_atomically(Path(path), text.encode())
+        return Path(path)
+
+    @classmethod
+    def load(cls, path: str | Path) -> Results:
+        """Read a file, or say in one sentence what it is instead."""
+        try:
+            content = json.loads(Path(path).read_text())
+        except OSError as error:
+            raise UserError(f"cannot read {path}: {error.strerror}.") from None
+        except (json.JSONDecodeError, UnicodeDecodeError) as error:
+            raise UserError(f"{path} is not JSON ({error}).") from None
+        if not isinstance(content, dict) or content.get("schema") != SCHEMA:
+            raise UserError(f"{path} is JSON, but not a result of `aitimestepper bench`: it does not say {SCHEMA!r}.")
+        if content.get("version") != VERSION:
+            raise UserError(f"{path} has version {content.get('version')}, this program reads {VERSION}; measure anew.")
+        known = {f.name for f in dataclasses.fields(Record)}
+        try:
+            records = [Record(**{k: v for k, v in row.items() if k in known}) for row in content["records"]]
+            rest = {f.name: content[f.name] for f in dataclasses.fields(cls) if f.name != "records"}
+            return cls(records=records, **rest)
+        except (KeyError, TypeError, AttributeError) as error:
+            raise UserError(f"{path} is damaged: {error}.") from None
+
+
+def plain(record: Record) -> dict[str, Any]:
+    """As JSON holds it: without what was not measured, without infinities."""
+    row = {k: _finite(v) for k, v in dataclasses.asdict(record).items()}
+    return {k: v for k, v in row.items() if v is not None and v != {}}
+
+
+def _finite(value: Any) -> Any:
+    if isinstance(value, float) and not math.isfinite(value):
+        return None
+    if isinstance(value, dict):
+        return {k: _finite(v) for k, v in value.items()}
+    return [_finite(v) for v in value] if isinstance(value, (list, tuple)) else value
+
+
+def versions() -> dict[str, str]:
+    """Of everything that decides about the numbers."""
+    found = {"aitimestepper": __version__, "python": platform.python_version()}
+    for name in PACKAGES:
+        try:
+            found[name] = importlib.metadata.version(name)
+        except importlib.metadata.PackageNotFoundError:
+            continue
+    return found
+
+
+def rounded(values: np.ndarray) -> list[float | None]:
+    """To `DIGITS` digits; None: infinite."""
+    return [float(f"{v:.{DIGITS - 1}e}") if math.isfinite(v) else None for v in values.tolist()]
+
+
+def quantiles(errors: np.ndarray) -> dict[str, float | None]:
+    """Of the errors that occur: 0.9 is the smallest error that at least 90 % of the problems do not exceed."""
+    return {f"{q:g}": _finite(float(share_error(errors, q))) for q in (0.1, 0.5, 0.9, 1.0)}
+
+
+class Partial:
+    """Finished parts of a study on disk, a line each, so that a study that was stopped goes on where it was.
+
+    The first line says what is measured; a file of another study, or of other settings, is started anew.
+    """
+
+    def __init__(self, path: Path, fingerprint: dict[str, Any], fresh: bool = False) -> None:
+        self.path = path.with_name(path.name + ".partial")
+        self.done: dict[str, list[Record]] = {}
+        head = json.dumps(fingerprint, sort_keys=True)
+        lines = self._lines()
+        if fresh or not lines or lines[0] != head:
+            self.path.parent.mkdir(parents=True, exist_ok=True)
+            write_atomically(self.path, (head + "\n").encode())
+            return
+        for line in lines[1:]:
+            try:
+                row = json.loads(line)
+            except json.JSONDecodeError:
+                continue  # the last line of a run that was killed while writing it
+            self.done[row["part"]] = [Record(**r) for r in row["records"]]
+
+    def _lines(self) -> list[str]:
+        try:
+            return self.path.read_text().splitlines()
+        except OSError:
+            return []
+
+    def add(self, part: str, records: Iterable[Record]) -> None:
+        """A part is finished."""
+        self.done[part] = list(records)
+        with open(self.path, "a") as f:
+            f.write(json.dumps({"part": part, "records": [plain(r) for r in self.done[part]]}) + "\n")
+
+    def records(self, parts: Sequence[str]) -> list[Record]:
+        """Of all parts, in order."""
+        return [record for part in parts for record in self.done[part]]
+
+    def close(self) -> None:
+        """Everything is in the result: the file is not needed any more."""
+        self.path.unlink(missing_ok=True)

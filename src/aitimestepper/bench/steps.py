@@ -1,0 +1,145 @@
+"""Step quality: which rule keeps a tolerance, on problems it was not calibrated on, and at what cost."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from ..io.families import STANDARD
+from ..io.suites import Suite, make_suite
+from ..simulate.engine import Watch
+from .book import Book
+from .calibration import calibrated_dial, dial_spread, hindsight_forces, resampled
+from .contenders import CLASSICAL, Contender, Rule, contenders, rule_named
+from .cost import Charges
+from .parallel import Tell, side_by_side
+from .records import Partial, Record
+from .runs import Ladder, Systems, climb, measure
+
+TOLERANCES: dict[str, tuple[float, ...]] = {  # where an integrator is worth asking
+    "leapfrog": (1e-2, 1e-3, 1e-4),
+    "order4": (1e-3, 1e-4, 1e-5, 1e-6),
+    "order6": (1e-4, 1e-5, 1e-6, 1e-7, 1e-8),
+    "order8": (1e-4, 1e-5, 1e-6, 1e-7, 1e-8),
+}
+OTHERS = (1e-3, 1e-4, 1e-5, 1e-6)
+BOOTSTRAP_SEED = 7
+
+
+@dataclass(frozen=True)
+class StepsPlan:
+    """What to measure."""
+
+    rules: Sequence[Rule] = field(default_factory=lambda: [rule_named(name) for name in CLASSICAL])
+    integrators: Sequence[str] = ("leapfrog", "order4", "order6", "order8")
+    variants: Sequence[str] = ("plain", "symmetrized")
+    tolerances: Sequence[float] | None = None  # None: `TOLERANCES` of each integrator
+    families: Sequence[str] = STANDARD
+    calibrate_on: Suite | None = None  # None: `train` of the families, as many as `train`
+    measure_on: Suite | None = None  # None: `split` of the families, as many as `test`
+    split: str = "test"
+    train: int = 12
+    test: int = 24
+    dim: int = 3
+    share: float = 0.9  # of the problems that shall comply
+    budget: int = 1_000_000  # forces a run
+    threads: int | None = None
+
+    def suites(self) -> tuple[Suite, Suite]:
+        """(to calibrate on, to measure on)."""
+        train = self.calibrate_on or make_suite(self.families, "train", self.train, self.dim)
+        return train, self.measure_on or make_suite(self.families, self.split, self.test, self.dim)
+
+    def parts(self) -> list[Contender]:
+        """Who is measured, one after the other."""
+        return contenders(self.rules, self.variants, self.integrators)
+
+    def tolerances_of(self, integrator: str) -> list[float]:
+        """From loose to tight."""
+        given = self.tolerances or TOLERANCES.get(integrator, OTHERS)
+        return sorted(given, reverse=True)
+
+    def fingerprint(self) -> dict[str, Any]:
+        """All that decides about the result."""
+        train, test = self.suites()
+        return {
+            "study": "steps",
+            "criteria": [rule.name for rule in self.rules],
+            "variants": list(self.variants),
+            "tolerances": {i: self.tolerances_of(i) for i in self.integrators},
+            "calibrated_on": _about(train),
+            "measured_on": _about(test),
+            "dim": self.dim,
+            "share": self.share,
+            "budget": self.budget,
+        }
+
+
+def _about(suite: Suite) -> dict[str, Any]:
+    seeds = {name: list(ends) for name, ends in suite.seeds.items()}
+    return {"suite": suite.name, "split": suite.split, "problems": len(suite), "seeds": seeds}
+
+
+def step_quality(plan: StepsPlan, partial: Partial, charges: Charges, tell: Tell) -> Iterator[list[Record]]:
+    """The records of one contender after the other; those that `partial` has already are not measured again."""
+    train, test = plan.suites()
+    study = _Study(plan, train, test, Systems.of(Suite("", (*train.cases, *test.cases))))
+    for contender in plan.parts():
+        if part_name(contender) in partial.done:
+            yield partial.done[part_name(contender)]
+    left = [c for c in plan.parts() if part_name(c) not in partial.done]
+    sizes = [case.size for case in test.cases]
+    for k, contender in enumerate(left):  # while nothing else is running
+        tell(0, len(left), f"what it costs to choose: {k + 1}/{len(left)} {contender.label}")
+        charges.of(contender, sizes)
+
+    def work(contender: Contender, watch: Watch) -> list[Record]:
+        return study.of(contender, charges.of(contender, sizes), watch)
+
+    for contender, records in side_by_side(left, work, part_name, plan.threads, tell):
+        partial.add(part_name(contender), records)
+        yield records
+
+
+def part_name(contender: Contender) -> str:
+    """Of a contender, in the file of finished parts."""
+    return f"{contender.integrator} {contender.label}"
+
+
+class _Study(NamedTuple):
+    """What all contenders are measured on."""
+
+    plan: StepsPlan
+    train: Suite
+    test: Suite
+    both: Systems  # one ladder serves to calibrate and for hindsight
+
+    def of(self, contender: Contender, charge: np.ndarray, watch: Watch) -> list[Record]:
+        """All records of one contender, with what it costs to choose on each problem."""
+        plan, tolerances = self.plan, self.plan.tolerances_of(contender.integrator)
+        first = len(self.train)
+        before, after = _split(climb(self.both, contender, tolerances[-1], plan.budget, watch), first)
+        measured_on = self.both.rows(np.arange(first, len(self.both.start)))
+        book = Book(plan.share, plan.budget, contender, self.test, charge)
+        draws = resampled(self.train.family_of, np.random.default_rng(BOOTSTRAP_SEED))
+        records: list[Record] = []
+        for tol in tolerances:
+            dial = calibrated_dial(before, tol, plan.share)
+            asked = {"asked": contender.dial(tol)} if contender.rule.takes_tolerance else {}
+            for mode, at in {**asked, "calibrated": dial}.items():
+                done = measure(measured_on, contender, at, plan.budget, watch) if np.isfinite(at) else None
+                spread = dial_spread(before, tol, plan.share, draws) if mode == "calibrated" and done is not None else None
+                records += book.measured(mode, tol, at, done, spread)
+            records += book.fitted(tol, after)
+            records += book.hindsight(tol, hindsight_forces(after, tol))
+        return records
+
+
+def _split(ladder: Ladder, first: int) -> tuple[Ladder, Ladder]:
+    def part(rows: slice) -> Ladder:
+        return Ladder(ladder.dials, ladder.error[rows], ladder.forces[rows], ladder.below[rows])
+
+    return part(slice(None, first)), part(slice(first, None))
