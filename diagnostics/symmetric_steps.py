@@ -21,6 +21,7 @@ from functools import partial
 from pathlib import Path
 from typing import NamedTuple
 
+import numpy as np
 import torch
 from rich.console import Console
 from rich.table import Table
@@ -41,6 +42,7 @@ from aitimestepper import (
     Tidal,
     simulate,
 )
+from aitimestepper.bench.matched import bisected
 from aitimestepper.integrators import COMPOSITIONS
 from aitimestepper.io.initial import figure8, two_body
 
@@ -158,26 +160,10 @@ def calibrated(rule: Rule, problem: Problem, method: str, wanted: float) -> tupl
     p = 0.02
     for _ in range(4):
         p *= spent(p, min(10, problem.orbits)) / wanted
-    return bisected(lambda p: spent(p, problem.orbits), p, wanted)
-
-
-def bisected(spent: Callable[[float], float], p: float, wanted: float) -> tuple[float, float]:
-    """(p, spent(p)) with spent(p) = wanted: by proportion, and by halves where that leads out of the bracket.
-
-    A run whose energy drifts shrinks its orbit, and its forces are then far from proportional to 1/p.
-    """
-    low, high, best, found = 0.0, math.inf, p, math.inf
-    for _ in range(25):
-        forces = spent(p)
-        if abs(forces - wanted) < abs(found - wanted):
-            best, found = p, forces
-        if abs(forces / wanted - 1) < 1e-3 or high - low < 1e-9 * p:
-            break
-        low, high = (p, high) if forces > wanted else (low, p)
-        p *= min(max(forces / wanted, 0.5), 2.0)
-        if not low < p < high:
-            p = math.sqrt(low * high)
-    return best, found
+    match = bisected(
+        lambda numbers, _: np.array([spent(float(numbers[0]), problem.orbits)]), np.array([p]), np.array([float(wanted)])
+    )
+    return float(match.number[0]), float(match.forces[0])
 
 
 def figures(problem: Problem, rule: str, theirs: tuple[float, ...], method: str = "", forces: int = FORCES) -> Iterator[Figure]:
