@@ -43,7 +43,7 @@ class Record:
     variant: str
     integrator: str
     tolerance: float | None
-    mode: str  # asked, calibrated, hindsight; matched (by forces), run
+    mode: str  # asked, calibrated, hindsight; matched (by forces), run, pieces (with the value that it says), published
     n: int
     value: float | None = None  # of the criterion's own number
     compliance: float | None = None
@@ -62,7 +62,12 @@ class Record:
     @property
     def key(self) -> tuple[Any, ...]:
         """What makes two records measurements of the same thing."""
-        return (self.study, self.family, self.split, self.criterion, self.variant, self.integrator, self.tolerance, self.mode)
+        given = self.value if self.mode in ("run", "pieces") else None  # elsewhere the value is what was found
+        who = (self.criterion, self.variant, self.integrator)
+        return (self.study, self.family, self.split, *who, self.tolerance, self.mode, given)
+
+
+REQUIRED = {f.name for f in dataclasses.fields(Record) if f.default is f.default_factory is dataclasses.MISSING}
 
 
 @dataclass(frozen=True)
@@ -121,7 +126,7 @@ class Results:
 def plain(record: Record) -> dict[str, Any]:
     """As JSON holds it: without what was not measured, without infinities."""
     row = {k: _finite(v) for k, v in dataclasses.asdict(record).items()}
-    return {k: v for k, v in row.items() if v is not None and v != {}}
+    return {k: v for k, v in row.items() if k in REQUIRED or (v is not None and v != {})}
 
 
 def _finite(value: Any) -> Any:
