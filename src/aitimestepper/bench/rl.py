@@ -1,0 +1,232 @@
+"""Peers: the test set of a stepper made by reinforcement learning (arXiv 2502.12809), at equal cost.
+
+The rows of constant parameters of its table are reproduced first. Their figures are errors at the end of 30 years, not the
+largest ones, of a Hermite method that evaluates once a step and begins anew every 0.1 years, where the policy is asked again:
+a step is cut there and forces are evaluated once more, a fifth of all forces at the largest parameter. Forces agree to 0.1 %,
+errors to the digits given where rounding does not matter. That method summed without compensation: at the smallest parameter
+its errors are those of rounding, twenty times ours in the median (ours without compensation: 9.5e-12, 3.7e-9, 1.2e-5), and so
+are its worst ones at the middle parameter, at close encounters. The row of IAS15 is a run in one go, its forces are REBOUND's.
+"""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, field, replace
+from functools import partial as bound
+from typing import Any, NamedTuple
+
+import numpy as np
+import torch
+
+from ..criteria.classical import HutMakino
+from ..errors import ConfigError
+from ..io.suites import Suite, named_suite
+from ..simulate.engine import RADAU_EPSILON, Watch, simulate
+from ..simulate.methods import method_from
+from .calibration import geometric_mean, interval, resampled, share_error
+from .contenders import CLASSICAL, Contender, Rule, contenders, rule_named
+from .matched import matched_dial
+from .parallel import Tell, side_by_side
+from .records import Partial, Record, quantiles, rounded
+from .runs import Outcome, Systems, measure
+from .steps import part_name
+
+PIECES = 300  # of 0.1 years
+FORCES = 11528.0  # of the best constant parameter in the table
+ETAS = (1e-3, 4.64e-3, 0.03)
+BUDGET = 10_000_000  # forces a run
+BOOTSTRAP_SEED = 9
+Work = Callable[[Watch], list[Record]]
+
+
+class Published(NamedTuple):
+    """A row of the table: quantiles over the 100 problems of the error at the end, and the median of the forces."""
+
+    policy: str
+    median: float
+    p90: float
+    largest: float
+    forces: float
+    eta: float | None = None  # of HutMakino; None: no constant parameter
+
+
+PUBLISHED = (
+    Published("reinforcement learning, best weights", 5.4e-10, 4.3e-4, 0.92, 50_764),
+    Published("reinforcement learning, other weights", 1.4e-9, 2.7e-4, 1.5e-2, 38_544),
+    Published("hutmakino", 1.0e-11, 3.3e-9, 3.6e-5, 51_940, 1e-3),
+    Published("hutmakino", 3.3e-10, 9.5e-9, 6.3e-6, 11_528, 4.64e-3),
+    Published("hutmakino", 2.8e-6, 7.8e-5, 3.5e-3, 2_156, 0.03),
+    Published("IAS15, PRS23", 2.1e-14, 2.6e-11, 4.5e-8, 11_414),
+)
+
+
+@dataclass(frozen=True)
+class RlPlan:
+    """What to measure."""
+
+    rules: Sequence[Rule] = field(default_factory=lambda: [rule_named(name) for name in CLASSICAL])
+    variants: Sequence[str] = ("plain", "symmetrized")
+    integrators: Sequence[str] = ("hermite4",)
+    forces: float = FORCES  # median of a run, for everyone
+    etas: Sequence[float] = ETAS  # of HutMakino with Hermite 4, without matching
+    seeds: Sequence[int] = range(100)
+    threads: int | None = None
+
+    def suite(self) -> Suite:
+        """The problems."""
+        whole = named_suite("rl")
+        cases = tuple(whole.cases[seed] for seed in self.seeds)
+        return replace(whole, cases=cases, seeds={"rl": (min(self.seeds), max(self.seeds) + 1)})
+
+    def parts(self) -> list[Contender]:
+        """Who is measured at equal forces."""
+        return contenders(self.rules, self.variants, self.integrators)
+
+    def quick(self) -> RlPlan:
+        """A tenth of the problems, and a part of the forces."""
+        return replace(self, seeds=range(10), forces=min(self.forces, 3000.0), etas=[eta for eta in self.etas if eta > 2e-3])
+
+    def checked(self) -> RlPlan:
+        """The plan, or one sentence about what is wrong with it."""
+        for name in self.integrators:
+            method_from(name)
+        for words, value, ok in (
+            ("forces", self.forces, 10 <= self.forces < math.inf),
+            ("seeds", list(self.seeds), len(self.seeds) > 0 and set(self.seeds) <= set(range(100))),
+            ("threads", self.threads, self.threads is None or self.threads >= 1),
+            *(("eta", eta, 0 < eta < math.inf) for eta in self.etas),
+        ):
+            if not ok:
+                raise ConfigError(
+                    f"{words} = {value} is out of range (forces >= 10, seeds from 0 to 99, threads >= 1, eta > 0)."
+                )
+        return self
+
+    def fingerprint(self) -> dict[str, Any]:
+        """All that decides about the result."""
+        return {
+            "study": "rl",
+            "criteria": [rule.name for rule in self.rules],
+            "variants": list(self.variants),
+            "integrators": list(self.integrators),
+            "forces": self.forces,
+            "etas": list(self.etas),
+            "seeds": list(self.seeds),
+        }
+
+
+def reinforcement_set(plan: RlPlan, partial: Partial, tell: Tell) -> Iterator[list[Record]]:
+    """What was published, the constant parameters again, then every contender; finished parts are not measured again."""
+    yield [_quoted(row) for row in PUBLISHED if row.eta is None]
+    study = _Study(plan, plan.suite(), Systems.of(plan.suite()))
+    works: dict[str, Work] = {f"constant parameter {eta:g}": bound(study.constant, eta) for eta in plan.etas}
+    works["radau15"] = study.radau
+    works |= {part_name(contender): bound(study.matched, contender) for contender in plan.parts()}
+    yield from (partial.done[name] for name in works if name in partial.done)
+    left = [name for name in works if name not in partial.done]
+    for name, records in side_by_side(left, lambda n, watch: works[n](watch), str, plan.threads, tell):
+        partial.add(name, records)
+        yield records
+
+
+def in_pieces(systems: Systems, eta: float, pieces: int = PIECES, watch: Watch | None = None) -> Outcome:
+    """HutMakino and Hermite 4, begun anew after each of so many equal times; errors are those that are seen there."""
+    now, energy = systems.start, systems.start.total_energy()
+    forces, steps, largest = (np.zeros(len(now)) for _ in range(3))
+    ok, began = np.ones(len(now), bool), time.perf_counter()
+    error = largest
+    for k in range(pieces):
+        ends = torch.maximum(systems.ends * ((k + 1) / pieces), now.time)
+        done = simulate(
+            now,
+            t_end=ends,
+            criterion=HutMakino(eta),
+            integrator="hermite4",
+            max_steps=BUDGET,
+            threads=1,
+            progress=watch or False,
+        )
+        now = done.final
+        forces += done.force_evaluations.numpy()
+        steps += done.steps.numpy()
+        ok &= np.array([status == "ok" for status in done.status])
+        error = ((now.total_energy() - energy) / energy).abs().numpy()
+        largest = np.maximum(largest, error)
+    spent = time.perf_counter() - began
+    final = np.where(ok, error, np.inf)
+    return Outcome(np.where(ok, largest, np.inf), forces, steps, np.zeros(len(now), bool), final, spent)
+
+
+class _Study(NamedTuple):
+    """What all contenders are measured on."""
+
+    plan: RlPlan
+    suite: Suite
+    systems: Systems
+
+    def constant(self, eta: float, watch: Watch) -> list[Record]:
+        """A parameter of the table: as it was measured there, and in one go."""
+        contender = Contender(rule_named("hutmakino"), "plain", "hermite4")
+        published = self._published("hutmakino", eta)
+        through = measure(self.systems, contender, contender.dial(eta), BUDGET, watch)
+        return [
+            self._record(contender, "pieces", eta, in_pieces(self.systems, eta, watch=watch), {"pieces": PIECES, **published}),
+            self._record(contender, "run", eta, through, published),
+        ]
+
+    def radau(self, watch: Watch) -> list[Record]:
+        """The method to beat, with the epsilon that it always has."""
+        contender = Contender(rule_named("prs23"), "plain", "radau15")
+        eta = (5040.0 * RADAU_EPSILON) ** (1.0 / 7.0)
+        done = measure(self.systems, contender, contender.dial(eta), BUDGET, watch)
+        return [self._record(contender, "run", eta, done, self._published("IAS15, PRS23", None))]
+
+    def matched(self, contender: Contender, watch: Watch) -> list[Record]:
+        """A contender with the number at which the median problem costs as much as everyone's."""
+        dial, done = matched_dial(self.systems, contender, self.plan.forces, watch)
+        more = {"wanted_forces": self.plan.forces}
+        return [self._record(contender, "matched", float(contender.value(dial)), done, more)]
+
+    def _published(self, policy: str, eta: float | None) -> dict[str, Any]:
+        """The row of the table, if the problems are those that it is about."""
+        rows = [row._asdict() for row in PUBLISHED if (row.policy, row.eta) == (policy, eta)]
+        return {"published": rows[0]} if rows and len(self.suite) == 100 else {}
+
+    def _record(self, contender: Contender, mode: str, value: float, done: Outcome, more: dict[str, Any]) -> Record:
+        draws = resampled(self.suite.family_of, np.random.default_rng(BOOTSTRAP_SEED))
+        final = {f"{q:g}": float(share_error(done.final_error, q)) for q in (0.5, 0.9, 1.0)}
+        more = {"median_forces": float(np.median(done.forces)), "final_quantiles": final, **more}
+        return Record(
+            **_common(self.suite),
+            criterion=contender.rule.name,
+            variant=contender.variant,
+            integrator=contender.integrator,
+            mode=mode,
+            n=len(self.suite),
+            value=value,
+            forces=geometric_mean(done.forces),
+            forces_interval=interval(np.exp(np.log(done.forces)[draws].mean(1))),
+            error_quantiles=quantiles(done.error),
+            worst=self.suite.cases[int(np.argmax(done.error))].name,
+            unfinished=int(done.unfinished.sum()),
+            wall_time=done.wall_time,
+            more={**more, "final_errors": rounded(done.final_error)},
+            errors=rounded(done.error),
+            forces_each=done.forces.tolist(),
+        )
+
+
+def _common(suite: Suite) -> dict[str, Any]:
+    ends = suite.seeds["rl"]
+    return {"study": "rl", "suite": suite.name, "family": "rl", "split": None, "seeds": list(ends), "tolerance": None}
+
+
+def _quoted(row: Published) -> Record:
+    """A row that is not measured here: it is quoted, so that a file of results has all there is to compare with."""
+    final = {"0.5": row.median, "0.9": row.p90, "1": row.largest}
+    more = {"median_forces": float(row.forces), "final_quantiles": final}
+    method = "radau15" if row.policy.startswith("IAS15") else "hermite4"
+    whole = _common(named_suite("rl"))
+    return Record(**whole, criterion=row.policy, variant="plain", integrator=method, mode="published", n=100, more=more)
