@@ -26,7 +26,7 @@ def drift_of(time: np.ndarray, values: np.ndarray) -> Drift:
     how many samples happened to fall into spikes. Blocks must be some orbits long. The error bar is the larger one of two:
     that of the line, from the scatter of the levels about it, which is right if they are independent; and that of a random
     walk, from how far the levels move between eighths of the run, which is right if what a run has lost it never regains.
-    So it is honest for both (within two error bars: 94 % of walks and more of all else), and up to three times too large
+    So it is honest for both (within two error bars: 94 % of walks and more of all else), and four to five times too large
     for independent noise. NaN for a series that is too short or not finite.
     """
     if len(time) < 2 * BLOCKS or not np.isfinite(values).all():
