@@ -93,7 +93,7 @@ def test_finished_parts_are_not_run_again(tmp_path):
 
 
 def test_equal_steps_find_their_way_back():
-    """10^5 equal steps that divide the run: rounding alone, 2^-53 a step at random, is 8 bits; the orbit's phase adds some."""
+    """10^5 equal steps that divide the run: rounding alone; 2^-53 a step at random would be 8 bits."""
     plan = LongrunPlan(references=("kepler0.5",), count=0, orbits=100)
     problem = plan.problems()[0]
     one = Systems.of(Suite("", (problem.case,))).rows(np.array([0]))
@@ -102,10 +102,10 @@ def test_equal_steps_find_their_way_back():
     per_dial = contender.criterion(torch.ones(1, dtype=torch.float64), one.start).value.item()
     found = there_and_back(one, contender, problem.end / 100_000 / per_dial, problem, 100_000)
     assert found.forces == pytest.approx(100_001, abs=2)
-    assert found.bits_lost < 24
+    assert found.bits_lost < 10
     between = there_and_back(one, contender, problem.end / 100_000.5 / per_dial, problem, 100_000)
     assert between.final_error < 1e-4
-    assert found.bits_lost < between.bits_lost < 45  # the cut step is at another place on the way back
+    assert 13 < between.bits_lost < 45  # the cut step is at another place on the way back
 
 
 def test_bits_are_powers_of_two_over_rounding(two_body, flipped):
