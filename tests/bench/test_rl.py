@@ -1,5 +1,5 @@
 # ruff: noqa: NPY002 (the global stream is what the set is defined by)
-"""The test set of a reinforcement-learning stepper, and what it published about constant parameters."""
+"""The test set of a reinforcement-learning stepper, and figures of constant parameters from before this package."""
 
 import math
 
