@@ -44,7 +44,7 @@ Work = Callable[[Watch], list[Record]]
 
 
 class Published(NamedTuple):
-    """A row of the figures from before: quantiles over the 100 problems of the error at the end, and the median of the forces."""
+    """A row of the figures from before: quantiles over 100 problems of the error at the end, median of the forces."""
 
     policy: str
     median: float
