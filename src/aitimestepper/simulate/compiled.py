@@ -12,6 +12,8 @@ import numpy as np
 import torch
 
 from ..physics.particle import ParticleTorch
+from .kernels import layout as at
+from .kernels import plan as kernel
 from .lowering import Program
 from .threads import available_cores, interrupts, nothing, one_at_a_time, workers
 
@@ -71,8 +73,6 @@ class Batch:
         threads: int | None = None,
     ) -> Batch:
         """A run that has not started; `continued` puts it where an earlier one stopped."""
-        from .kernels import layout as at
-        from .kernels.plan import RADAU, ROW_BODIES
         from .kernels.radau import radau_memory
 
         B, N = start.mask.shape
@@ -88,9 +88,9 @@ class Batch:
             "count": count,
             "memory": memory,
             "window": window,
-            "radau": radau_memory(B, N) if program.numbers["method"] == RADAU else np.zeros((B, 1)),
+            "radau": radau_memory(B, N) if program.numbers["method"] == kernel.RADAU else np.zeros((B, 1)),
         }
-        width = ROW_BODIES + 6 * N
+        width = kernel.ROW_BODIES + 6 * N
         room = 1 if output is None else max(4, min(1024, ROW_MEMORY // (8 * B * width)))
         if output is not None:
             system[:, at.OUTPUT_START] = output.start
@@ -118,8 +118,6 @@ class Batch:
 
     def _hand_out(self, sinks: list[Sink]) -> None:
         """Give the sinks every row that all running systems have reached; systems that ended early leave NaN."""
-        from .kernels import layout as at
-
         if self.output is None:
             return
         count = self.state["count"]
@@ -138,8 +136,6 @@ class Batch:
 
     def _named(self, rows: np.ndarray) -> dict[str, np.ndarray]:
         """(B, S, width) rows as arrays with the time axis first."""
-        from .kernels import plan as kernel
-
         S, (B, N, D) = rows.shape[1], self.start.position.shape
         rows = np.swapaxes(rows, 0, 1)
         bodies = rows[:, :, kernel.ROW_BODIES :].reshape(S, B, 2, 3, N)[:, :, :, :D].transpose(0, 1, 2, 4, 3)
@@ -156,8 +152,6 @@ class Batch:
 
     def final(self) -> ParticleTorch:
         """The bodies as they are now."""
-        from .kernels import layout as at
-
         position, velocity = np.zeros(self.start.position.shape), np.zeros(self.start.position.shape)
         bodies, D = self.start.mask.sum(1).tolist(), position.shape[-1]
         present = self.start.mask.numpy()
@@ -173,7 +167,6 @@ class Batch:
 
 def _pack(start: ParticleTorch, field: np.ndarray, program: Program) -> np.ndarray:
     """(B, ...) everything about each system in one row; see kernels.layout. Absent bodies stay out."""
-    from .kernels import layout as at
     from .kernels.forces import CHUNKED, CHUNKS
 
     B, N, D = start.position.shape
@@ -195,8 +188,6 @@ def _pack(start: ParticleTorch, field: np.ndarray, program: Program) -> np.ndarr
 
 def _plan(batch: Batch, wide: bool) -> tuple[np.ndarray, np.ndarray]:
     """The rules of a run as the kernels read them."""
-    from .kernels import plan as kernel
-
     numbers, arrays, output = batch.program.numbers, batch.program.arrays, batch.output
     wraps, fractions = arrays["wraps"], arrays["fractions"]
     which = np.zeros(kernel.WRAPS + len(wraps), dtype=np.int64)
@@ -218,20 +209,17 @@ class _Advance:
     """Turns of about `TURN` seconds, whatever a step costs."""
 
     def __init__(self, batch: Batch) -> None:
-        from .kernels import layout as at
         from .kernels.forces import CHUNKED
         from .kernels.jit import use_threads
-        from .kernels.network import ROOM_SIZE, Net
-        from .kernels.plan import Plan, Store
         from .kernels.run import advance
 
-        self.at, self.advance, self.use_threads, self.batch = at, advance, use_threads, batch
+        self.advance, self.use_threads, self.batch = advance, use_threads, batch
         arrays = batch.program.arrays
         self.wide = batch.start.mask.shape[1] >= CHUNKED and len(batch.start) == 1 and batch.threads > 1
-        self.plan = Plan(*_plan(batch, self.wide))
+        self.plan = kernel.Plan(*_plan(batch, self.wide))
         state = batch.state
         bodies = batch.start.mask.sum(1).numpy().astype(np.int64)
-        self.store = Store(
+        self.store = kernel.Store(
             bodies=bodies,
             system=batch.system,
             rule=arrays["rule"],
@@ -244,18 +232,18 @@ class _Advance:
             rows=batch.rows,
         )
         shape = arrays["shape"]
-        self.new_net = lambda: Net(shape, arrays["numbers"], np.zeros(max(16, int(shape[ROOM_SIZE]))))
+        self.new_net = lambda: kernel.Net(shape, arrays["numbers"], np.zeros(max(16, int(shape[kernel.ROOM_SIZE]))))
         self.net = self.new_net()
         self.begin = bool((state["count"][:, at.FORCES] == 0).all())
         self.budget, self.rate = 64, 0.0
 
     def running(self) -> np.ndarray:
         """(B,) bool."""
-        return np.asarray(self.batch.state["count"][:, self.at.STATUS] == self.at.RUNNING)
+        return np.asarray(self.batch.state["count"][:, at.STATUS] == at.RUNNING)
 
     def turn(self, pool: ThreadPoolExecutor | None) -> None:
         """Some steps of every running system."""
-        began, before = clock.perf_counter(), int(self.batch.state["count"][:, self.at.STEPS].sum())
+        began, before = clock.perf_counter(), int(self.batch.state["count"][:, at.STEPS].sum())
         B = len(self.batch.start)
         if pool is None:
             with one_at_a_time if self.wide else nothing():
@@ -269,7 +257,7 @@ class _Advance:
                 job.result()
         self.begin = False
         spent = max(clock.perf_counter() - began, 1e-6)
-        steps = int(self.batch.state["count"][:, self.at.STEPS].sum()) - before
+        steps = int(self.batch.state["count"][:, at.STEPS].sum()) - before
         self.rate = steps / spent
         self.budget = int(min(max(self.budget * min(TURN / spent, 8.0), 1), 2**40))
 
@@ -278,7 +266,7 @@ class _Advance:
 
     def status(self) -> Status:
         """For progress bars."""
-        at, real, count = self.at, self.batch.state["real"], self.batch.state["count"]
+        real, count = self.batch.state["real"], self.batch.state["count"]
         running = self.running()
         slowest = running if running.any() else np.ones_like(running)
         time, t_end = real[:, at.TIME], self.batch.system[:, at.T_END]

@@ -18,11 +18,15 @@ import torch
 from .._version import __version__
 from ..errors import ConfigError, SnapshotError
 from ..io.snapshots import SnapshotWriter, read_state
+from ..physics.external import Circle, PointMassTidalField
 from ..physics.particle import ParticleTorch
 from .compiled import STATE, Batch, Output, Sink, Status
+from .kernels import layout as at
+from .kernels.plan import LEARNED, RADAU
 from .lowering import Program
 from .reference import MAX_STEPS, NON_FINITE, OK, STUCK
 from .result import ClosestApproach, SimulationResult, momentum_errors
+from .threads import available_cores
 
 STATUS_WORDS = ("running", OK, MAX_STEPS, NON_FINITE, STUCK)
 SAVE_EVERY = 2.0  # seconds between states that a killed run can go on from
@@ -102,8 +106,6 @@ def result_of(
     batch: Batch, criterion: str, integrator: str, status_at_limit: str, wall_time: float, output: Path | None
 ) -> SimulationResult:
     """Everything about every system of a compiled run, as it stands."""
-    from .kernels import layout as at
-
     real, count = batch.state["real"], batch.state["count"]
     final = batch.final()
     words = [STATUS_WORDS[code] for code in count[:, at.STATUS].tolist()]
@@ -119,7 +121,7 @@ def result_of(
     order = torch.argsort(batch.start.mask.int(), dim=1, descending=True, stable=True)
     pair = order.gather(1, torch.stack([counts(at.CLOSEST_I), counts(at.CLOSEST_J)], dim=1))
     reports = {}
-    if batch.program.numbers["kind"] == 8:
+    if batch.program.numbers["kind"] == LEARNED:
         reports = {"expected_step_error": 10.0 ** reals(at.EXPECTED), "steps_at_ceiling": counts(at.AT_CEILING)}
     return SimulationResult(
         final=final,
@@ -201,26 +203,23 @@ def _new_file(batch: Batch, asked: dict[str, Any], path: Path, overwrite: bool) 
 def _field_text(field: np.ndarray, G: float) -> str:
     """The field as `--external-field` takes it."""
     kind, gm, x, y, z, radius, rate, phase = field.tolist()
-    if kind == 2.0:
+    if kind == at.CIRCULAR:
         return f"tidal:M={gm / G!r},R0={radius!r},period={2 * math.pi / rate!r},phase={phase!r}"
     return f"tidal:M={gm / G!r},R0={x!r},y={y!r},z={z!r}"
 
 
 def _batch_from(saved: Any, threads: int | None) -> Batch:
     """The run as the newest whole state has it."""
-    from ..physics.external import Circle, PointMassTidalField
-    from .kernels.plan import RADAU
-    from .kernels.radau import radau_memory
-    from .threads import available_cores
+    from .kernels.radau import radau_memory  # numba is only wanted here
 
     try:
         metadata, arrays = saved.metadata, dict(saved.constants)
         system, field, output_start = (arrays.pop(name) for name in ("system", "field", "output_start"))
         G = float(metadata["G"])
         outer = None
-        if field[0] == 1.0:
+        if field[0] == at.FIXED:
             outer = PointMassTidalField(field[1] / G, R0=field[2:5][: saved.initial["position"].shape[-1]], G=G)
-        elif field[0] == 2.0:
+        elif field[0] == at.CIRCULAR:
             outer = PointMassTidalField(field[1] / G, R_of_t=Circle(*field[5:8].tolist()), G=G)
         start = ParticleTorch.from_tensors(**saved.initial, G=G, external_field=outer)
         output = Output(metadata["output_every"], metadata["output_by_steps"], output_start)
@@ -239,8 +238,6 @@ def _batch_from(saved: Any, threads: int | None) -> Batch:
 
 def _extend(batch: Batch, t_end: float, asked: dict[str, Any]) -> None:
     """Another end of the run; systems that had reached theirs go on."""
-    from .kernels import layout as at
-
     time = float(batch.state["real"][:, at.TIME].max())
     if not (math.isfinite(t_end) and t_end > time):
         raise ConfigError(f"t_end = {t_end} must be finite and after t = {time:g}, where the run stands.")
