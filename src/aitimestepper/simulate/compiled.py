@@ -72,7 +72,7 @@ class Batch:
         guard: float = 0.0,
         threads: int | None = None,
     ) -> Batch:
-        """A run that has not started; `continued` puts it where an earlier one stopped."""
+        """A run that has not started."""
         from .kernels.radau import radau_memory
 
         B, N = start.mask.shape
@@ -232,7 +232,7 @@ class _Advance:
             rows=batch.rows,
         )
         shape = arrays["shape"]
-        self.new_net = lambda: kernel.Net(shape, arrays["numbers"], np.zeros(max(16, int(shape[kernel.ROOM_SIZE]))))
+        self.new_net = lambda: kernel.Net(shape, arrays["numbers"], np.zeros(int(shape[kernel.ROOM_SIZE])))
         self.net = self.new_net()
         self.begin = bool((state["count"][:, at.FORCES] == 0).all())
         self.budget, self.rate = 64, 0.0

@@ -12,7 +12,7 @@ from ..criteria.base import AbstractStepCriterion, Limited, Symmetrized
 from ..criteria.classical import PRS23, Aarseth, Boekholt, Constant, EnergyBudget, FreeFall, HutMakino, LastTerm, Tidal
 from ..criteria.learned import MIN_DT, LearnedStep, ModelAdapter
 from ..criteria.reversible import Huayno, HutMakinoMcMillan
-from ..features import Scales, slot_table
+from ..features import slot_table
 from ..integrators import COMPOSITIONS
 from ..model import LOG_GAIN, LOG_RANGE, FullyConnectedNN, SeededDropout
 from ..physics.external import Circle, PointMassTidalField
@@ -156,7 +156,7 @@ def _lower_learned(step: LearnedStep, start: ParticleTorch) -> _Net | None:
     shape[kernel.INPUTS], shape[kernel.FOURIER], shape[kernel.LAYERS] = model.input_dim, fourier, len(layers)
     shape[kernel.ACTIVATION], shape[kernel.AXES], shape[kernel.ROOM_SIZE] = activation, start.position.shape[-1], room
     shape[kernel.WIDTHS :] = widths
-    unit = 1.0 if step.adapter.scales is None else (step.adapter.scales or Scales()).T0
+    unit = 1.0 if step.adapter.scales is None else step.adapter.scales.T0
     numbers = np.zeros(kernel.SCALES)
     numbers[kernel.CEILING], numbers[kernel.TIME_UNIT], numbers[kernel.MIN_DT] = config.dt_ceiling, unit, MIN_DT
     numbers[kernel.LOG_GAIN], numbers[kernel.LOG_RANGE] = LOG_GAIN, LOG_RANGE

@@ -35,7 +35,6 @@ VECTORS = 6
     DT_LAST,
     CLOSEST,
     CLOSEST_TIME,
-    NEAREST2,
     SUM2,
     SUM4,
     SUM8,
@@ -47,7 +46,7 @@ VECTORS = 6
     POTENTIAL_BEFORE,
     WORK_BEFORE,
     PAIR_X,  # separation and relative velocity of the nearest pair, six numbers
-) = range(26)
+) = range(25)
 REALS = PAIR_X + 6
 
 # count[b, ...]

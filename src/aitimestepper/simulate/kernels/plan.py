@@ -13,7 +13,7 @@ NO_OUTPUT, EVERY_TIME, EVERY_STEPS = range(3)
 # plan.which[...]: the kinds of wrappers (LIMITED, SYMMETRIZED; inner first) stand at the end
 METHOD, STAGES, KIND, BASE, TRIALS, WITH_SUMS, THREADS, OUTPUT, WRAP_COUNT, WRAPS = range(10)
 # plan.how[...]: then 17 places for the fractions of a composition, then two numbers for each wrapper
-GUARD, OUTPUT_EVERY, UNUSED, FRACTIONS = range(4)
+GUARD, OUTPUT_EVERY, FRACTIONS = range(3)
 WRAP_NUMBERS = FRACTIONS + 17
 # a row of output: time, dt, energy, error, steps, then positions and velocities, axis after axis
 ROW_TIME, ROW_DT, ROW_ENERGY, ROW_ERROR, ROW_STEPS, ROW_BODIES = range(6)
