@@ -13,7 +13,8 @@ from rich.table import Table
 from ..config import Config
 from ..criteria.catalogue import CRITERIA
 from ..io.initial import MAKERS
-from ..simulate.engine import OK, SimulationResult
+from ..simulate.reference import OK
+from ..simulate.result import SimulationResult
 from ..specs import describe
 from . import simulation, training
 from .arguments import Request

@@ -17,8 +17,9 @@ from ..errors import CheckpointError, ConfigError
 from ..io.checkpoints import Checkpoint, field_from, find_checkpoint, load_checkpoint
 from ..io.problems import Problem, make_problem, period_of
 from ..physics.particle import ParticleTorch
-from ..simulate.engine import DEFAULT_TOL, SimulationResult, default_criterion, like_composition, simulate
+from ..simulate.engine import DEFAULT_TOL, default_criterion, like_composition, simulate
 from ..simulate.record import Track, TrackRecorder
+from ..simulate.result import SimulationResult
 from ..simulate.session import resume
 from .progress import task
 
