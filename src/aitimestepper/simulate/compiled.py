@@ -44,6 +44,7 @@ class Status(NamedTuple):
 
 
 Sink = Callable[["Batch", dict[str, np.ndarray]], None]
+Watch = Callable[[Status], None]
 
 
 @dataclass(frozen=True)
@@ -53,7 +54,6 @@ class Batch:
     program: Program
     start: ParticleTorch
     system: np.ndarray
-    field: np.ndarray
     state: dict[str, np.ndarray]
     rows: np.ndarray
     output: Output | None
@@ -65,7 +65,6 @@ class Batch:
         cls,
         start: ParticleTorch,
         program: Program,
-        field: np.ndarray,
         t_end: torch.Tensor,
         step_limit: float,
         output: Output | None,
@@ -83,7 +82,7 @@ class Batch:
         memory = np.zeros((B, max(1, len(program.arrays["wraps"]))))
         window = np.zeros((B, program.numbers["window"]))
         state = {
-            "states": _pack(start, field, program),
+            "states": _pack(start, program),
             "real": real,
             "count": count,
             "memory": memory,
@@ -95,11 +94,9 @@ class Batch:
         if output is not None:
             system[:, at.OUTPUT_START] = output.start
         cores = available_cores() if threads is None else threads
-        return cls(program, start, system, field, state, np.zeros((B, room, width)), output, guard, cores)
+        return cls(program, start, system, state, np.zeros((B, room, width)), output, guard, cores)
 
-    def run(
-        self, sinks: list[Sink], watch: Callable[[Status], None] | None = None, save: Callable[[], None] | None = None
-    ) -> None:
+    def run(self, sinks: list[Sink], watch: Watch | None = None, save: Callable[[], None] | None = None) -> None:
         """Advance every system to its end. `sinks` take rows of output, `watch` looks on, `save` is called after each turn.
 
         Ctrl-C is heard between turns: everything is as it should be then, and a `KeyboardInterrupt` follows.
@@ -165,7 +162,7 @@ class Batch:
         return replace(self.start, **moved, _forces=None, _work=None)  # type: ignore[arg-type]
 
 
-def _pack(start: ParticleTorch, field: np.ndarray, program: Program) -> np.ndarray:
+def _pack(start: ParticleTorch, program: Program) -> np.ndarray:
     """(B, ...) everything about each system in one row; see kernels.layout. Absent bodies stay out."""
     from .kernels.forces import CHUNKED, CHUNKS
 
@@ -173,7 +170,7 @@ def _pack(start: ParticleTorch, field: np.ndarray, program: Program) -> np.ndarr
     length = at.HEAD + int(at.PARTIAL) * N + (CHUNKS * (3 * N + 8) if N >= CHUNKED else 0)
     states = np.zeros((B, length))
     states[:, at.SOFTENING2] = (start.softening * start.softening).numpy()
-    states[:, at.FIELD_KIND : at.FIELD_KIND + 8] = field
+    states[:, at.FIELD_KIND : at.FIELD_KIND + 8] = program.arrays["field"]
     mask = start.mask.numpy()
     for b in range(B):
         n = int(mask[b].sum())

@@ -50,11 +50,14 @@ class Program(NamedTuple):
     """A run's rules as plain numbers and arrays: what is stored in a file of snapshots to continue from."""
 
     numbers: dict[str, Any]  # method, stages, kind, base, trials, with_sums, window
-    arrays: dict[str, np.ndarray]  # fractions, wraps, wrap_numbers, rule, shape and numbers of the network
+    arrays: dict[str, np.ndarray]  # field, fractions, wraps, wrap_numbers, rule, shape and numbers of the network
 
 
-def lower(criterion: AbstractStepCriterion, method: Method, start: ParticleTorch) -> Program | None:
-    """The program of a criterion, or None if it has parts that are not compiled: Python of a user's own."""
+def lower(criterion: AbstractStepCriterion, method: Method, start: ParticleTorch, field: np.ndarray) -> Program | None:
+    """The program of a criterion, or None if it has parts that are not compiled: Python of a user's own.
+
+    `field`: as `lower_field` has it.
+    """
     wraps: list[int] = []
     limits: list[float] = []
     inner = criterion
@@ -87,6 +90,7 @@ def lower(criterion: AbstractStepCriterion, method: Method, start: ParticleTorch
         "window": net.window,
     }
     arrays = {
+        "field": field,
         "fractions": np.array(stages),
         "wraps": np.array([*wraps], dtype=np.int64),
         "wrap_numbers": np.array([*limits]),

@@ -8,7 +8,7 @@ import importlib.metadata
 import math
 import platform
 import time as clock
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -20,7 +20,7 @@ from ..errors import ConfigError, SnapshotError
 from ..io.snapshots import SnapshotWriter, read_state
 from ..physics.external import Circle, PointMassTidalField
 from ..physics.particle import ParticleTorch
-from .compiled import STATE, Batch, Output, Sink, Status
+from .compiled import STATE, Batch, Output, Sink, Watch
 from .kernels import layout as at
 from .kernels.plan import LEARNED, RADAU
 from .lowering import Program
@@ -30,8 +30,6 @@ from .threads import available_cores
 
 STATUS_WORDS = ("running", OK, MAX_STEPS, NON_FINITE, STUCK)
 SAVE_EVERY = 2.0  # seconds between states that a killed run can go on from
-
-Watch = Callable[[Status], None]
 
 
 def run_batch(
@@ -98,14 +96,7 @@ def _run_into(
 
 
 def _result(batch: Batch, asked: dict[str, Any], began: float, path: Path | None) -> SimulationResult:
-    spent = clock.perf_counter() - began
-    return result_of(batch, asked["criterion"], asked["integrator"], asked["status_at_limit"], spent, path)
-
-
-def result_of(
-    batch: Batch, criterion: str, integrator: str, status_at_limit: str, wall_time: float, output: Path | None
-) -> SimulationResult:
-    """Everything about every system of a compiled run, as it stands."""
+    """Everything about every system, as it stands."""
     real, count = batch.state["real"], batch.state["count"]
     final = batch.final()
     words = [STATUS_WORDS[code] for code in count[:, at.STATUS].tolist()]
@@ -125,7 +116,7 @@ def result_of(
         reports = {"expected_step_error": 10.0 ** reals(at.EXPECTED), "steps_at_ceiling": counts(at.AT_CEILING)}
     return SimulationResult(
         final=final,
-        status=tuple(status_at_limit if word == MAX_STEPS else word for word in words),
+        status=tuple(asked["status_at_limit"] if word == MAX_STEPS else word for word in words),
         steps=counts(at.STEPS),
         force_evaluations=counts(at.FORCES),
         rejected_steps=counts(at.REJECTED),
@@ -136,12 +127,12 @@ def result_of(
         dt_min=reals(at.DT_MIN),
         dt_max=reals(at.DT_MAX),
         closest_approach=ClosestApproach(pair, reals(at.CLOSEST), reals(at.CLOSEST_TIME)),
-        wall_time=wall_time,
-        criterion=criterion,
-        integrator=integrator,
+        wall_time=clock.perf_counter() - began,
+        criterion=asked["criterion"],
+        integrator=asked["integrator"],
         engine="compiled",
         reports=reports,
-        output=output,
+        output=path,
     )
 
 
@@ -171,7 +162,7 @@ def _new_file(batch: Batch, asked: dict[str, Any], path: Path, overwrite: bool) 
     """A file that says everything that it takes to run the same again, and to go on."""
     output, start = batch.output, batch.start
     assert output is not None
-    field = None if start.external_field is None else _field_text(batch.field, start.G)
+    field = None if start.external_field is None else _field_text(batch.program.arrays["field"], start.G)
     metadata = {
         "program": "aitimestepper",
         "version": __version__,
@@ -193,7 +184,7 @@ def _new_file(batch: Batch, asked: dict[str, Any], path: Path, overwrite: bool) 
         "asked": asked,
     }
     initial = {name: x.numpy() for name, x in start.tensors().items()}
-    arrays = {**batch.program.arrays, "system": batch.system, "field": batch.field, "output_start": output.start}
+    arrays = {**batch.program.arrays, "system": batch.system, "output_start": output.start}
     state = {**batch.state, "rows": batch.rows}
     return SnapshotWriter.create(
         path, metadata=metadata, initial=initial, arrays=arrays, state=state, axes=start.position.shape[-1], overwrite=overwrite
@@ -214,7 +205,7 @@ def _batch_from(saved: Any, threads: int | None) -> Batch:
 
     try:
         metadata, arrays = saved.metadata, dict(saved.constants)
-        system, field, output_start = (arrays.pop(name) for name in ("system", "field", "output_start"))
+        system, output_start, field = arrays.pop("system"), arrays.pop("output_start"), arrays["field"]
         G = float(metadata["G"])
         outer = None
         if field[0] == at.FIXED:
@@ -229,9 +220,7 @@ def _batch_from(saved: Any, threads: int | None) -> Batch:
             state["radau"] = radau_memory(*start.mask.shape)
             state["radau"][:] = saved.state["radau"]
         cores = available_cores() if threads is None else threads
-        return Batch(
-            program, start, system.copy(), field, state, saved.state["rows"].copy(), output, metadata["guard_share"], cores
-        )
+        return Batch(program, start, system.copy(), state, saved.state["rows"].copy(), output, metadata["guard_share"], cores)
     except (KeyError, ValueError, TypeError) as error:
         raise SnapshotError(f"the file does not hold what it takes to go on ({error}); start the run anew.") from None
 
