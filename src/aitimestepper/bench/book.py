@@ -11,8 +11,9 @@ import numpy as np
 from ..io.suites import Suite
 from .calibration import calibrated_dial, dial_spread, forces_at_dial, geometric_mean, interval, resampled
 from .contenders import Contender
+from .cost import Charge
 from .records import Record, quantiles, rounded
-from .runs import Ladder, Outcome
+from .runs import Ladder, Outcome, forces_a_step
 
 BOOTSTRAP_SEED = 8
 
@@ -20,9 +21,10 @@ BOOTSTRAP_SEED = 8
 class Book:
     """What is known of one contender."""
 
-    def __init__(self, share: float, budget: int, contender: Contender, suite: Suite, charge: np.ndarray) -> None:
+    def __init__(self, share: float, budget: int, contender: Contender, suite: Suite, charge: Charge) -> None:
         self.share, self.budget = share, budget
         self.contender, self.suite, self.charge = contender, suite, charge
+        self.charges = charge.at([case.size for case in suite.cases])  # (P,) a step
         self.draws = resampled(suite.family_of, np.random.default_rng(BOOTSTRAP_SEED))
 
     def measured(self, mode: str, tol: float, dial: float, done: Outcome | None, spread: np.ndarray | None) -> list[Record]:
@@ -31,7 +33,7 @@ class Book:
             more = {"reached": False}
             return [self._record(family, rows, mode, tol, more=more) for family, rows in self._groups()]
         value = float(self.contender.value(dial))
-        charged = done.forces + done.steps * self.charge
+        charged = done.forces + done.steps * self.charges
         records = []
         for family, rows in self._groups():
             draws = self._draws(family, rows)
@@ -68,6 +70,7 @@ class Book:
             more = {"reached": False}
             return [self._record(family, rows, "fitted", tol, more=more) for family, rows in self._groups()]
         forces = forces_at_dial(ladder, dial)
+        charged = forces * (1 + self.charges / forces_a_step(self.contender))
         spread = dial_spread(ladder, tol, self.share, self.draws)
         records = []
         for family, rows in self._groups():
@@ -82,7 +85,9 @@ class Book:
                     compliance=self.share if family == "all" else None,
                     forces=geometric_mean(forces[rows]),
                     forces_interval=interval(np.exp(logs)),
+                    charged_forces=geometric_mean(charged[rows]),
                     forces_each=rounded(forces) if family == "all" else None,
+                    more={"charge": self.charge.plain()} if family == "all" else {},
                 )
             )
         return records

@@ -57,6 +57,9 @@ def forces_at_dial(ladder: Ladder, dial: float) -> np.ndarray:
     found = np.empty(ladder.problems)
     for p in range(ladder.problems):
         ran = np.flatnonzero(~np.isnan(ladder.forces[p]))
+        if not len(ran):  # not even the coarsest steps: at least the whole budget
+            found[p] = math.log(ladder.budget)
+            continue
         fine, forces = -np.log(ladder.dials[ran]), np.log(ladder.forces[p, ran])
         at = -math.log(dial)
         found[p] = np.interp(at, fine, forces) + max(0.0, at - fine[-1])

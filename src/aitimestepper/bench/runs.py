@@ -21,6 +21,7 @@ from .contenders import Contender
 COARSEST = 0.7  # the first dial of a ladder: nine steps a circular orbit
 RATIO = math.sqrt(2.0)  # between its rungs
 RUNGS = 40
+GROWTH = 1.3  # of the forces from rung to rung, at least: runs that would only be stopped by the budget are not begun
 
 
 class Outcome(NamedTuple):
@@ -102,6 +103,7 @@ class Ladder:
     error: np.ndarray  # (P, K)
     forces: np.ndarray  # (P, K)
     below: np.ndarray  # (P,) bool
+    budget: int
 
     @property
     def problems(self) -> int:
@@ -128,8 +130,8 @@ def climb(systems: Systems, contender: Contender, smallest: float, budget: int, 
         forces.append(spent)
         good[rows] = np.where(done.error <= smallest, good[rows] + 1, 0)
         below |= good >= 2
-        active[rows] &= ~done.unfinished & (good[rows] < 2)
-    return Ladder(np.array(dials), np.array(errors).T, np.array(forces).T, below)
+        active[rows] &= ~done.unfinished & (good[rows] < 2) & (done.forces * GROWTH <= budget)
+    return Ladder(np.array(dials), np.array(errors).T, np.array(forces).T, below, budget)
 
 
 def crossing(x: Sequence[float] | np.ndarray, error: Sequence[float] | np.ndarray, level: float) -> float:

@@ -88,7 +88,21 @@ def listing(request: Request) -> int:
     return 0
 
 
-COMMANDS: dict[str, Callable[[Request], int]] = {"train": train, "simulate": simulate, "both": both, "inspect": inspect}
+def bench(request: Request) -> int:
+    """`aitimestepper bench ...`."""
+    from .benching import run_bench
+
+    assert request.bench is not None
+    return run_bench(request.bench)
+
+
+COMMANDS: dict[str, Callable[[Request], int]] = {
+    "train": train,
+    "simulate": simulate,
+    "both": both,
+    "inspect": inspect,
+    "bench": bench,
+}
 
 
 def run_command(request: Request) -> int:
