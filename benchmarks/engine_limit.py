@@ -10,6 +10,7 @@ import torch
 from numba import njit
 
 from aitimestepper import Constant, ParticleTorch
+from aitimestepper.bench.timing import Effort, Job, rotate
 from aitimestepper.simulate.compiled import Batch
 from aitimestepper.simulate.kernels.jit import LOOSE, pointer
 from aitimestepper.simulate.kernels.layout import HEAD, U0, U3, VECTORS
@@ -18,7 +19,6 @@ from aitimestepper.simulate.kernels.world import World, forces, kinetic_energy
 from aitimestepper.simulate.lowering import lower, lower_field
 from aitimestepper.simulate.methods import method_from
 from engine_steps import DT, ours
-from aitimestepper.bench.timing import Effort, Job, rotate
 from measure import Row
 from peers import particle_of, system
 

@@ -46,9 +46,7 @@ class Comparison(NamedTuple):
 def compare(before: Results, after: Results) -> Comparison:
     """The records that both have. Problem by problem where both ran the same ones, which is far sharper than two intervals."""
     if before.study != after.study:
-        raise UserError(
-            f"the first file holds a study of {before.study}, the second one of {after.study}; give two of one kind."
-        )
+        raise UserError(f"the first file holds a study of {before.study}, the second of {after.study}; give two of one kind.")
     first = {record.key: record for record in before.records}
     second = {record.key: record for record in after.records}
     shared = [key for key in second if key in first]

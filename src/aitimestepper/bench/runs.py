@@ -14,7 +14,8 @@ import torch
 from ..integrators import COMPOSITIONS
 from ..io.suites import Suite
 from ..physics.particle import ParticleTorch
-from ..simulate.engine import Watch, simulate
+from ..simulate.compiled import Watch
+from ..simulate.engine import simulate
 from ..simulate.methods import method_from
 from .contenders import Contender
 

@@ -12,7 +12,7 @@ import numpy as np
 from ..errors import ConfigError
 from ..io.families import STANDARD, Family
 from ..io.suites import Suite, make_suite
-from ..simulate.engine import Watch
+from ..simulate.compiled import Watch
 from ..simulate.methods import method_from
 from .book import Book
 from .calibration import calibrated_dial, dial_spread, hindsight_forces, resampled

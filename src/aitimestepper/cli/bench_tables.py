@@ -12,7 +12,7 @@ from rich.table import Table
 from ..bench.comparison import Comparison
 from ..bench.records import Record, Results
 
-WIDTH = 150
+WIDTH = 160
 IN_A_ROW = 3  # tolerances that fit beside each other
 FEWEST = (("forces", "forces"), ("charged_forces", "with what choosing costs"))
 
@@ -51,16 +51,20 @@ def show_steps(results: Results, out: Console) -> None:
 
 
 def _show_tolerances(own: Sequence[Record], tolerances: Sequence[float], title: str, out: Console) -> None:
-    table = Table("", title=title, header_style="bold", pad_edge=False, box=SIMPLE_HEAD)
+    table = Table(title=title, header_style="bold", pad_edge=False, box=SIMPLE_HEAD)
+    table.add_column("", no_wrap=True)
     for tol in tolerances:
         for head in (f"{tol:.0e}\ncalibrated", "\nequal", "\ncharged", "\nhindsight"):
             table.add_column(head, justify="right", no_wrap=True)
     cells = {(label(r), r.mode, r.tolerance): r for r in own}
     for name in dict.fromkeys(label(r) for r in own):
-        for mode, shown in (("calibrated", name), ("asked", f"{name}: as asked")):
+        for mode, shown in (("calibrated", name), ("asked", "  as asked")):
             if any((name, mode, tol) in cells for tol in tolerances):
-                rows = [[cells.get((name, m, t)) for m in (mode, "fitted", "hindsight")] for t in tolerances]
-                table.add_row(shown, *(text for row in rows for text in _cells(*row, mode == "calibrated")))
+                row: list[str] = []
+                for tol in tolerances:
+                    here, fitted, hindsight = (cells.get((name, m, tol)) for m in (mode, "fitted", "hindsight"))
+                    row += _cells(here, fitted, hindsight, mode == "calibrated")
+                table.add_row(shown, *row)
     out.print(table)
     for tol in tolerances:
         best = [f"{label(r)} {short(getattr(r, by))} ({words})" for by, words in FEWEST if (r := _best(own, tol, by))]
@@ -91,7 +95,7 @@ def _legend(results: Results) -> str:
         f"{about.get('problems')} problems of {about.get('suite')}, split {about.get('split')}; geometric means.\n"
         f"calibrated: with the constant that {share:.0%} of train comply with, and how many of these then do\n"
         f"equal: with the constant that {share:.0%} of these comply with; charged: with what it costs to choose the step\n"
-        f"hindsight: with the best constant for each problem; a dash: not within {short(results.settings.get('budget'))} forces a run"
+        f"hindsight: with the best constant of each; -: not within {short(results.settings.get('budget'))} forces a run"
     )
 
 

@@ -15,7 +15,7 @@ from rich.table import Table
 from ..bench.comparison import compare
 from ..bench.contenders import CLASSICAL, rule_named
 from ..bench.cost import CAREFUL, QUICK, Charges
-from ..bench.records import Partial, Record, Results
+from ..bench.records import Partial, Record, Results, read_text
 from ..bench.steps import StepsPlan, step_quality
 from ..errors import ConfigError, UserError
 from ..io.families import FAMILIES, Family
@@ -52,7 +52,7 @@ def steps_plan(options: argparse.Namespace) -> StepsPlan:
     if options.quick:
         plan = replace(plan, integrators=("leapfrog", "order6"), tolerances=(1e-2, 1e-3, 1e-4), train=6, test=8, budget=30_000)
     if options.full:
-        plan = replace(plan, tolerances=EVERY_TOLERANCE, train=40, test=40, budget=2_000_000)
+        plan = replace(plan, tolerances=EVERY_TOLERANCE, budget=1_000_000)
     given: dict[str, Any] = {
         name: getattr(options, name)
         for name in ("integrators", "variants", "train", "test", "budget", "split", "dim", "share", "threads")
@@ -107,7 +107,7 @@ def _study(
     results.save(path)
     partial.close()
     if options.json:
-        print(path.read_text())
+        print(read_text(path))
         return 0
     show(results, tables.console())
     print(f"written: {path}")

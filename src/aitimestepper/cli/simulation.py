@@ -8,7 +8,7 @@ from typing import Any
 import torch
 
 from ..config import Config, field_sections
-from ..criteria.base import AbstractStepCriterion, Symmetrized
+from ..criteria.base import AbstractStepCriterion, Symmetrized, innermost
 from ..criteria.catalogue import criterion_from
 from ..criteria.classical import LastTerm
 from ..criteria.learned import LearnedStep, resolve_device, torch_dtype
@@ -85,7 +85,7 @@ def integrator_for(config: Config, given: dict[str, Any], criterion: AbstractSte
     """The one given, or the default for a criterion by name; networks, the default step and `LastTerm` bring their own."""
     if "integrator" in given:
         return str(given["integrator"])
-    own = config.model is not None or config.criterion is None or isinstance(criterion, LastTerm)
+    own = config.model is not None or config.criterion is None or isinstance(innermost(criterion), LastTerm)
     return criterion.integrator if own else config.integrator
 
 

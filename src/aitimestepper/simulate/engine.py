@@ -10,7 +10,7 @@ from typing import Any
 
 import torch
 
-from ..criteria.base import AbstractStepCriterion, Limited, Symmetrized, Wrapper
+from ..criteria.base import AbstractStepCriterion, Limited, Symmetrized, innermost
 from ..criteria.classical import PRS23, EnergyBudget, LastTerm, cheapest_integrator
 from ..errors import ConfigError, InitialConditionError
 from ..integrators import COMPOSITIONS
@@ -131,10 +131,7 @@ def _program(
         raise ConfigError(
             f"integrator = {method.name} knows no outer field: use a composition (leapfrog ... order8) or radau15."
         )
-    inner = criterion
-    while isinstance(inner, Wrapper):
-        inner = inner.inner
-    if isinstance(inner, LastTerm) and method.name != "radau15":
+    if isinstance(innermost(criterion), LastTerm) and method.name != "radau15":
         raise ConfigError(f"lastterm is the rule of radau15; with integrator = {method.name} use prs23.")
     program, why = None, "engine = reference"
     if engine != "reference":

@@ -216,6 +216,8 @@ def _batch_from(saved: Any, threads: int | None) -> Batch:
         output = Output(metadata["output_every"], metadata["output_by_steps"], output_start)
         program = Program(metadata["lowered"], arrays)
         state = {name: saved.state[name].copy() for name in STATE}
+        if state["real"].shape[1] != at.REALS or state["count"].shape[1] != at.COUNTS:
+            raise ValueError("it was written by another version")
         if program.numbers["method"] == RADAU:  # where it lies decides how fast it is
             state["radau"] = radau_memory(*start.mask.shape)
             state["radau"][:] = saved.state["radau"]
