@@ -27,7 +27,7 @@ def calibrated_dial(ladder: Ladder, tol: float, share: float, rows: np.ndarray |
     if rows is not None:
         error, below = error[rows], below[rows]
     lost = np.isnan(error) & ~below[:, None]
-    known = int(np.argmax([*(lost.mean(0) > 1 - share), True]))
+    known = int(np.argmax([*(lost.mean(0) > 1 - share + 1e-9), True]))
     # finer steps than those run had stayed below everything asked for
     errors = np.where(np.isnan(error), np.where(lost, np.inf, 0.0), error)[:, :known]
     typical = share_error(errors, share)

@@ -176,16 +176,15 @@ class Partial:
         self.done: dict[str, list[Record]] = {}
         head = json.dumps(fingerprint, sort_keys=True)
         lines = self._lines()
-        if fresh or not lines or lines[0] != head:
-            self.path.parent.mkdir(parents=True, exist_ok=True)
-            write_atomically(self.path, (head + "\n").encode())
-            return
-        for line in lines[1:]:
+        whole = [head]
+        for line in lines[1:] if lines and lines[0] == head and not fresh else []:
             try:
                 row = json.loads(line)
             except json.JSONDecodeError:
                 continue  # the last line of a run that was killed while writing it
             self.done[row["part"]] = [Record(**r) for r in row["records"]]
+            whole.append(line)
+        write_atomically(self.path, "".join(f"{line}\n" for line in whole).encode())
 
     def _lines(self) -> list[str]:
         try:

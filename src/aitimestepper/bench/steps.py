@@ -62,6 +62,7 @@ class StepsPlan:
         """The plan, or one sentence about what is wrong with it."""
         for name in self.integrators:
             method_from(name)
+        self.parts()
         for name, value, ok in (
             ("share", self.share, 0 < self.share < 1),
             ("budget", self.budget, self.budget >= 100),

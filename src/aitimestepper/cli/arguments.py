@@ -107,7 +107,7 @@ def parse(argv: Sequence[str]) -> Request:
     """Arguments to a request; `--help` and `--version` leave from here."""
     parser = build_parser()
     if argv and argv[0] == "bench":  # its flags are not settings
-        return Request("bench", {}, {}, bench=parser.parse_args(list(argv)))
+        return Request("bench", {}, {}, bench=parser.parse_args(list(argv), argparse.Namespace(words=list(argv))))
     known, unknown = parser.parse_known_args(list(argv))
     values = vars(known)
     if unknown:

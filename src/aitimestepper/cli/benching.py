@@ -52,7 +52,7 @@ def steps_plan(options: argparse.Namespace) -> StepsPlan:
     if options.quick:
         plan = replace(plan, integrators=("leapfrog", "order6"), tolerances=(1e-2, 1e-3, 1e-4), train=6, test=8, budget=30_000)
     if options.full:
-        plan = replace(plan, tolerances=EVERY_TOLERANCE, budget=1_000_000)
+        plan = replace(plan, tolerances=EVERY_TOLERANCE)
     given: dict[str, Any] = {
         name: getattr(options, name)
         for name in ("integrators", "variants", "train", "test", "budget", "split", "dim", "share", "threads")
@@ -103,7 +103,7 @@ def _study(
         for _ in measure(partial, tell):
             pass
     records = [record for part in sorted(partial.done) for record in partial.done[part]]
-    results = Results(options.study, command(), settings, records, cases)
+    results = Results(options.study, shlex.join(["aitimestepper", *options.words]), settings, records, cases)
     results.save(path)
     partial.close()
     if options.json:
@@ -112,11 +112,6 @@ def _study(
     show(results, tables.console())
     print(f"written: {path}")
     return 0
-
-
-def command() -> str:
-    """What was typed."""
-    return shlex.join(["aitimestepper", *sys.argv[1:]])
 
 
 def suite(options: argparse.Namespace) -> int:
