@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from ..io.suites import Suite
-from .calibration import calibrated_dial, dial_spread, forces_at_dial, geometric_mean, interval, resampled
+from .calibration import calibrated_dial, dial_spread, forces_at_dial, geometric_mean, hindsight_forces, interval, resampled
 from .contenders import Contender
 from .cost import Charge
 from .records import Record, quantiles, rounded
@@ -30,8 +30,7 @@ class Book:
     def measured(self, mode: str, tol: float, dial: float, done: Outcome | None, spread: np.ndarray | None) -> list[Record]:
         """Runs with a dial; None: no dial complies within the budget."""
         if done is None:
-            more = {"reached": False}
-            return [self._record(family, rows, mode, tol, more=more) for family, rows in self._groups()]
+            return self._not_reached(mode, tol)
         value = float(self.contender.value(dial))
         charged = done.forces + done.steps * self.charges
         records = []
@@ -67,8 +66,7 @@ class Book:
         """With the dial that is right for these very problems: equal compliance to compare rules at, but a dial nobody has."""
         dial = calibrated_dial(ladder, tol, self.share)
         if not math.isfinite(dial):
-            more = {"reached": False}
-            return [self._record(family, rows, "fitted", tol, more=more) for family, rows in self._groups()]
+            return self._not_reached("fitted", tol)
         forces = forces_at_dial(ladder, dial)
         charged = forces * (1 + self.charges / forces_a_step(self.contender))
         spread = dial_spread(ladder, tol, self.share, self.draws)
@@ -92,9 +90,12 @@ class Book:
             )
         return records
 
-    def hindsight(self, tol: float, forces: np.ndarray) -> list[Record]:
+    def hindsight(self, tol: float, ladder: Ladder) -> list[Record]:
         """The largest steps that comply, problem by problem; those that the budget does not allow for count with it."""
+        forces = hindsight_forces(ladder, tol)
         reached, spent = np.isfinite(forces), np.minimum(forces, self.budget)
+        if reached.mean() < self.share:
+            return self._not_reached("hindsight", tol)
         records = []
         for family, rows in self._groups():
             logs = np.log(spent)[self._draws(family, rows)].mean(1)
@@ -112,6 +113,10 @@ class Book:
                 )
             )
         return records
+
+    def _not_reached(self, mode: str, tol: float) -> list[Record]:
+        """Fewer than the share of the problems can comply within the budget."""
+        return [self._record(family, rows, mode, tol, more={"reached": False}) for family, rows in self._groups()]
 
     def _groups(self) -> Iterator[tuple[str, np.ndarray]]:
         families = self.suite.families

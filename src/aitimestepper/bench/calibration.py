@@ -23,6 +23,8 @@ def calibrated_dial(ladder: Ladder, tol: float, share: float, rows: np.ndarray |
 
     NaN: none that the budget allows for. Where the budget ended more runs than may fail, nothing is known.
     """
+    if tol < ladder.smallest:
+        return math.nan
     error, below = ladder.error, ladder.below
     if rows is not None:
         error, below = error[rows], below[rows]
@@ -39,6 +41,8 @@ def calibrated_dial(ladder: Ladder, tol: float, share: float, rows: np.ndarray |
 def hindsight_forces(ladder: Ladder, tol: float) -> np.ndarray:
     """(P,) forces of the largest steps of each problem that comply, and all smaller ones do; infinite: not affordable."""
     found = np.full(ladder.problems, np.inf)
+    if tol < ladder.smallest:
+        return found
     for p in range(ladder.problems):
         ran = ~np.isnan(ladder.error[p])
         error, forces = ladder.error[p][ran], ladder.forces[p][ran]

@@ -15,12 +15,12 @@ from ..io.suites import Suite, make_suite
 from ..simulate.compiled import Watch
 from ..simulate.methods import method_from
 from .book import Book
-from .calibration import calibrated_dial, dial_spread, hindsight_forces, resampled
+from .calibration import calibrated_dial, dial_spread, resampled
 from .contenders import CLASSICAL, Contender, Rule, contenders, rule_named
 from .cost import Charge, Charges
 from .parallel import Tell, side_by_side
 from .records import Partial, Record
-from .runs import Ladder, Systems, climb, measure
+from .runs import Systems, climb, measure
 
 TOLERANCES: dict[str, tuple[float, ...]] = {  # where an integrator is worth asking
     "leapfrog": (1e-2, 1e-3, 1e-4),
@@ -146,7 +146,9 @@ class _Study(NamedTuple):
         """All records of one contender, `charge` being what it costs to choose."""
         plan, tolerances = self.plan, self.plan.tolerances_of(contender.integrator)
         first = len(self.train)
-        before, after = _split(climb(self.both, contender, tolerances[-1], plan.budget, watch), first)
+        groups = (slice(None, first), slice(first, None))
+        ladder = climb(self.both, contender, tolerances, plan.budget, plan.share, groups, watch)
+        before, after = (ladder.rows(group) for group in groups)
         measured_on = self.both.rows(np.arange(first, len(self.both.start)))
         book = Book(plan.share, plan.budget, contender, self.test, charge)
         draws = resampled(self.train.family_of, np.random.default_rng(BOOTSTRAP_SEED))
@@ -159,12 +161,5 @@ class _Study(NamedTuple):
                 spread = dial_spread(before, tol, plan.share, draws) if mode == "calibrated" and done is not None else None
                 records += book.measured(mode, tol, at, done, spread)
             records += book.fitted(tol, after)
-            records += book.hindsight(tol, hindsight_forces(after, tol))
+            records += book.hindsight(tol, after)
         return records
-
-
-def _split(ladder: Ladder, first: int) -> tuple[Ladder, Ladder]:
-    def part(rows: slice) -> Ladder:
-        return Ladder(ladder.dials, ladder.error[rows], ladder.forces[rows], ladder.below[rows], ladder.budget)
-
-    return part(slice(None, first)), part(slice(first, None))
