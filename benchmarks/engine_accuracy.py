@@ -7,9 +7,9 @@ from collections.abc import Callable, Iterator
 from typing import NamedTuple
 
 from aitimestepper import ParticleTorch, SimulationResult, simulate
+from aitimestepper.bench.timing import Effort, Job, Times, once, rotate
 from aitimestepper.errors import ConfigError
 from aitimestepper.io.initial import Bodies, burrau, figure8, kepler, solar
-from aitimestepper.bench.timing import Effort, Job, Times, once, rotate
 from measure import Row
 from peers import Peer, ias15, ias15_outcome, particle_of
 

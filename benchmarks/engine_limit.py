@@ -6,9 +6,11 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 import numpy as np
+import torch
 from numba import njit
 
 from aitimestepper import Constant, ParticleTorch
+from aitimestepper.bench.timing import Effort, Job, rotate
 from aitimestepper.simulate.compiled import Batch
 from aitimestepper.simulate.kernels.jit import LOOSE, pointer
 from aitimestepper.simulate.kernels.layout import HEAD, U0, U3, VECTORS
@@ -17,7 +19,6 @@ from aitimestepper.simulate.kernels.world import World, forces, kinetic_energy
 from aitimestepper.simulate.lowering import lower, lower_field
 from aitimestepper.simulate.methods import method_from
 from engine_steps import DT, ours
-from aitimestepper.bench.timing import Effort, Job, rotate
 from measure import Row
 from peers import particle_of, system
 
@@ -80,10 +81,11 @@ def some_parts(n: int, states: Any, steps: int, dt: float, which: int) -> float:
 
 def states_of(particle: ParticleTorch) -> Any:
     """The arrays of a run about to begin, the same bodies in both blocks."""
-    program, field = lower(Constant(DT), method_from("leapfrog"), particle), lower_field(particle)
-    assert program is not None
+    field = lower_field(particle)
     assert field is not None
-    states = Batch.begin(particle, program, field, np.inf, np.inf, None).state["states"]
+    program = lower(Constant(DT), method_from("leapfrog"), particle, field)
+    assert program is not None
+    states = Batch.begin(particle, program, torch.full_like(particle.time, np.inf), np.inf, None).state["states"]
     size = VECTORS * 3 * int(particle.mask.sum())
     states[0, HEAD + size : HEAD + 2 * size] = states[0, HEAD : HEAD + size]
     return states

@@ -22,10 +22,10 @@ from aitimestepper import (
     ParticleTorch,
     simulate,
 )
+from aitimestepper.bench.timing import Effort, Job, rotate
 from aitimestepper.io.checkpoints import build_network
 from aitimestepper.io.initial import random
 from aitimestepper.model import LOG_GAIN
-from aitimestepper.bench.timing import Effort, Job, rotate
 from measure import Row
 from peers import particle_of, rebound_of, system
 

@@ -37,8 +37,8 @@ def test_every_command_line_is_understood(line):
     )
 
 
-def test_there_are_eight_command_lines():
-    assert len(COMMANDS) == 8
+def test_there_are_nine_command_lines():
+    assert len(COMMANDS) == 9
 
 
 def test_the_python_example_runs(tmp_path):

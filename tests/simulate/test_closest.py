@@ -6,17 +6,13 @@ import math
 
 import pytest
 import torch
+from stopped_runs import started
 
 from aitimestepper.criteria.base import Symmetrized
 from aitimestepper.criteria.classical import Constant, EnergyBudget, FreeFall, HutMakino
 from aitimestepper.io import initial
 from aitimestepper.physics.particle import ParticleTorch
 from aitimestepper.simulate.engine import simulate
-
-
-def started(bodies: initial.Bodies, **more) -> ParticleTorch:
-    return ParticleTorch.from_tensors(bodies.mass, bodies.position, bodies.velocity, G=bodies.G, **more)
-
 
 COARSE = {
     "order6": Symmetrized(EnergyBudget(1e-7, "order6")),

@@ -8,6 +8,7 @@ import time
 import numpy as np
 import pytest
 import torch
+from stopped_runs import started
 
 from aitimestepper.criteria.base import Limited, Symmetrized
 from aitimestepper.criteria.classical import Constant, EnergyBudget, FreeFall
@@ -17,10 +18,6 @@ from aitimestepper.physics.particle import ParticleTorch
 from aitimestepper.simulate.engine import GUARD_SHARE, simulate
 
 METHODS = (*COMPOSITIONS, "hermite4", "hermite4:n=3", "logh", "radau15")
-
-
-def started(bodies: initial.Bodies, **more) -> ParticleTorch:
-    return ParticleTorch.from_tensors(bodies.mass, bodies.position, bodies.velocity, G=bodies.G, **more)
 
 
 def head_on() -> ParticleTorch:

@@ -7,6 +7,7 @@ import math
 import numpy as np
 import pytest
 import torch
+from stopped_runs import started
 
 from aitimestepper.criteria.base import Symmetrized
 from aitimestepper.criteria.classical import PRS23, Constant, EnergyBudget, FreeFall, HutMakino
@@ -24,10 +25,6 @@ BURRAU_AT_10 = [  # 320-bit; y of the first is misprinted in the literature as -
     [-2.02509247797820, 0.0972193841460581],
     [0.778480410138085, 0.141392300290086],
 ]
-
-
-def started(bodies: initial.Bodies, **more) -> ParticleTorch:
-    return ParticleTorch.from_tensors(bodies.mass, bodies.position, bodies.velocity, G=bodies.G, **more)
 
 
 def kepler_at(t: float, e: float, q: float = 1.0) -> tuple[torch.Tensor, torch.Tensor]:

@@ -13,10 +13,10 @@ from aitimestepper.io import initial
 from aitimestepper.simulate.kernels import layout as at
 from aitimestepper.simulate.kernels import radau_tables as table
 from aitimestepper.simulate.kernels.jit import pointer
-from aitimestepper.simulate.kernels.layout import HEAD, U0, U3, VECTORS
+from aitimestepper.simulate.kernels.layout import CIRCULAR, HEAD, U0, U3, VECTORS
 from aitimestepper.simulate.kernels.radau import radau_accept, radau_interpolate, radau_memory, radau_step
 from aitimestepper.simulate.kernels.radau_dt import GLOBAL_RULE, PRS23_RULE, radau_first_dt, radau_next_dt
-from aitimestepper.simulate.kernels.world import CIRCULAR, World, forces, kinetic_energy
+from aitimestepper.simulate.kernels.world import World, forces, kinetic_energy
 
 ENERGY, POTENTIAL, WORK, WORST, EVALUATIONS, REJECTED, DT, LAST_DT, TIME, CURRENT = range(10)
 

@@ -9,10 +9,11 @@ from typing import Any
 import numpy as np
 
 from ..io.suites import Suite
-from .calibration import calibrated_dial, dial_spread, forces_at_dial, geometric_mean, interval, resampled
+from .calibration import calibrated_dial, dial_spread, forces_at_dial, geometric_mean, hindsight_forces, interval, resampled
 from .contenders import Contender
+from .cost import Charge
 from .records import Record, quantiles, rounded
-from .runs import Ladder, Outcome
+from .runs import Ladder, Outcome, forces_a_step
 
 BOOTSTRAP_SEED = 8
 
@@ -20,18 +21,18 @@ BOOTSTRAP_SEED = 8
 class Book:
     """What is known of one contender."""
 
-    def __init__(self, share: float, budget: int, contender: Contender, suite: Suite, charge: np.ndarray) -> None:
+    def __init__(self, share: float, budget: int, contender: Contender, suite: Suite, charge: Charge) -> None:
         self.share, self.budget = share, budget
         self.contender, self.suite, self.charge = contender, suite, charge
+        self.charges = charge.at([case.size for case in suite.cases])  # (P,) a step
         self.draws = resampled(suite.family_of, np.random.default_rng(BOOTSTRAP_SEED))
 
     def measured(self, mode: str, tol: float, dial: float, done: Outcome | None, spread: np.ndarray | None) -> list[Record]:
         """Runs with a dial; None: no dial complies within the budget."""
         if done is None:
-            more = {"reached": False}
-            return [self._record(family, rows, mode, tol, more=more) for family, rows in self._groups()]
+            return self._not_reached(mode, tol)
         value = float(self.contender.value(dial))
-        charged = done.forces + done.steps * self.charge
+        charged = done.forces + done.steps * self.charges
         records = []
         for family, rows in self._groups():
             draws = self._draws(family, rows)
@@ -65,9 +66,9 @@ class Book:
         """With the dial that is right for these very problems: equal compliance to compare rules at, but a dial nobody has."""
         dial = calibrated_dial(ladder, tol, self.share)
         if not math.isfinite(dial):
-            more = {"reached": False}
-            return [self._record(family, rows, "fitted", tol, more=more) for family, rows in self._groups()]
+            return self._not_reached("fitted", tol)
         forces = forces_at_dial(ladder, dial)
+        charged = forces * (1 + self.charges / forces_a_step(self.contender))
         spread = dial_spread(ladder, tol, self.share, self.draws)
         records = []
         for family, rows in self._groups():
@@ -82,14 +83,19 @@ class Book:
                     compliance=self.share if family == "all" else None,
                     forces=geometric_mean(forces[rows]),
                     forces_interval=interval(np.exp(logs)),
+                    charged_forces=geometric_mean(charged[rows]),
                     forces_each=rounded(forces) if family == "all" else None,
+                    more={"charge": self.charge.plain()} if family == "all" else {},
                 )
             )
         return records
 
-    def hindsight(self, tol: float, forces: np.ndarray) -> list[Record]:
+    def hindsight(self, tol: float, ladder: Ladder) -> list[Record]:
         """The largest steps that comply, problem by problem; those that the budget does not allow for count with it."""
+        forces = hindsight_forces(ladder, tol)
         reached, spent = np.isfinite(forces), np.minimum(forces, self.budget)
+        if reached.mean() < self.share:
+            return self._not_reached("hindsight", tol)
         records = []
         for family, rows in self._groups():
             logs = np.log(spent)[self._draws(family, rows)].mean(1)
@@ -107,6 +113,10 @@ class Book:
                 )
             )
         return records
+
+    def _not_reached(self, mode: str, tol: float) -> list[Record]:
+        """Fewer than the share of the problems can comply within the budget."""
+        return [self._record(family, rows, mode, tol, more={"reached": False}) for family, rows in self._groups()]
 
     def _groups(self) -> Iterator[tuple[str, np.ndarray]]:
         families = self.suite.families

@@ -23,11 +23,13 @@ def calibrated_dial(ladder: Ladder, tol: float, share: float, rows: np.ndarray |
 
     NaN: none that the budget allows for. Where the budget ended more runs than may fail, nothing is known.
     """
+    if tol < ladder.smallest:
+        return math.nan
     error, below = ladder.error, ladder.below
     if rows is not None:
         error, below = error[rows], below[rows]
     lost = np.isnan(error) & ~below[:, None]
-    known = int(np.argmax([*(lost.mean(0) > 1 - share), True]))
+    known = int(np.argmax([*(lost.mean(0) > 1 - share + 1e-9), True]))
     # finer steps than those run had stayed below everything asked for
     errors = np.where(np.isnan(error), np.where(lost, np.inf, 0.0), error)[:, :known]
     typical = share_error(errors, share)
@@ -39,6 +41,8 @@ def calibrated_dial(ladder: Ladder, tol: float, share: float, rows: np.ndarray |
 def hindsight_forces(ladder: Ladder, tol: float) -> np.ndarray:
     """(P,) forces of the largest steps of each problem that comply, and all smaller ones do; infinite: not affordable."""
     found = np.full(ladder.problems, np.inf)
+    if tol < ladder.smallest:
+        return found
     for p in range(ladder.problems):
         ran = ~np.isnan(ladder.error[p])
         error, forces = ladder.error[p][ran], ladder.forces[p][ran]
@@ -57,6 +61,9 @@ def forces_at_dial(ladder: Ladder, dial: float) -> np.ndarray:
     found = np.empty(ladder.problems)
     for p in range(ladder.problems):
         ran = np.flatnonzero(~np.isnan(ladder.forces[p]))
+        if not len(ran):  # not even the coarsest steps: at least the whole budget
+            found[p] = math.log(ladder.budget)
+            continue
         fine, forces = -np.log(ladder.dials[ran]), np.log(ladder.forces[p, ran])
         at = -math.log(dial)
         found[p] = np.interp(at, fine, forces) + max(0.0, at - fine[-1])

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from typing import NamedTuple
 
 import numpy as np
 import torch
@@ -20,6 +21,21 @@ FINE = 1e-3  # the dial: steps so short that the bodies stay where they are
 CAREFUL, QUICK = Effort(5, 0.02), Effort(3, 0.005, True)
 
 
+class Charge(NamedTuple):
+    """Force evaluations a step, by number of bodies."""
+
+    sizes: tuple[int, ...]
+    measured: tuple[float, ...]
+
+    def at(self, bodies: Sequence[int] | np.ndarray) -> np.ndarray:
+        """(P,) for problems of so many bodies; interpolated in the logarithm of the number."""
+        return np.interp(np.log(bodies), np.log(self.sizes), self.measured)
+
+    def plain(self) -> dict[str, float]:
+        """For JSON."""
+        return {str(n): round(c, 3) for n, c in zip(self.sizes, self.measured, strict=True)}
+
+
 class Charges:
     """Force evaluations that one choice of a step costs beyond those of the step, by number of bodies.
 
@@ -32,15 +48,11 @@ class Charges:
         self.sizes, self.effort = [n for n in SIZES if n <= most], effort
         self._known: dict[str, list[float]] = {}
 
-    def of(self, contender: Contender, sizes: Sequence[int] | np.ndarray) -> np.ndarray:
-        """(P,) charges a step for problems of so many bodies; interpolated in the logarithm of the number."""
+    def of(self, contender: Contender) -> Charge:
+        """Of a contender, under any integrator."""
         if contender.label not in self._known:
             self._known[contender.label] = [self._measured(contender, n) for n in self.sizes]
-        return np.interp(np.log(sizes), np.log(self.sizes), self._known[contender.label])
-
-    def table(self) -> dict[str, dict[str, float]]:
-        """By contender and number of bodies, as measured so far."""
-        return {k: {str(n): round(c, 3) for n, c in zip(self.sizes, v, strict=True)} for k, v in self._known.items()}
+        return Charge(tuple(self.sizes), tuple(self._known[contender.label]))
 
     def _measured(self, contender: Contender, n: int) -> float:
         bodies = plummer(n, seed=n)

@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import FIRST_COMPLETED, ThreadPoolExecutor, wait
 from typing import Any, TypeVar
 
-from ..simulate.engine import Watch
+from ..simulate.compiled import Watch
 from ..simulate.threads import available_cores
 
 Part = TypeVar("Part")

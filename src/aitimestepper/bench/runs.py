@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import NamedTuple
 
 import numpy as np
@@ -14,13 +14,17 @@ import torch
 from ..integrators import COMPOSITIONS
 from ..io.suites import Suite
 from ..physics.particle import ParticleTorch
-from ..simulate.engine import Watch, simulate
+from ..simulate.compiled import Watch
+from ..simulate.engine import simulate
 from ..simulate.methods import method_from
 from .contenders import Contender
 
 COARSEST = 0.7  # the first dial of a ladder: nine steps a circular orbit
 RATIO = math.sqrt(2.0)  # between its rungs
 RUNGS = 40
+SOUND = 0.1  # an energy error up to which a run may still be called one of the problem
+PATIENCE = 8  # rungs that end nowhere before a problem is given up
+GROWTH = 1.3  # of the forces from rung to rung, at least: runs that would only be stopped by the budget are not begun
 
 
 class Outcome(NamedTuple):
@@ -30,6 +34,7 @@ class Outcome(NamedTuple):
     forces: np.ndarray
     steps: np.ndarray
     unfinished: np.ndarray  # stopped by the budget: what it would have come to is not known
+    sound: np.ndarray  # the error stayed below `SOUND`, up to where the run ended
     final_error: np.ndarray
     wall_time: float
 
@@ -80,6 +85,7 @@ def measure(
         result.force_evaluations.numpy().astype(float),
         result.steps.numpy().astype(float),
         unfinished,
+        result.max_energy_error.numpy() < SOUND,
         errors(result.final_energy_error),
         spent,
     )
@@ -96,40 +102,66 @@ def forces_a_step(contender: Contender) -> int:
 @dataclass(frozen=True)
 class Ladder:
     """Runs of P problems with K dials, from coarse to fine. NaN: not run, because finer steps than that were not needed
-    (`below`: the error had been below the smallest tolerance twice) or not affordable."""
+    (`below`: the error had been at most `smallest` twice) or not affordable."""
 
     dials: np.ndarray  # (K,)
     error: np.ndarray  # (P, K)
     forces: np.ndarray  # (P, K)
     below: np.ndarray  # (P,) bool
+    budget: int
+    smallest: float = 0.0  # nothing is known of tolerances below this one: too many problems cannot afford them
 
     @property
     def problems(self) -> int:
         """P."""
         return len(self.error)
 
+    def rows(self, chosen: slice) -> Ladder:
+        """Of some problems."""
+        return replace(self, error=self.error[chosen], forces=self.forces[chosen], below=self.below[chosen])
 
-def climb(systems: Systems, contender: Contender, smallest: float, budget: int, watch: Watch | None = None) -> Ladder:
-    """Ever smaller steps, until each problem's error was at most `smallest` twice running or its run exceeds the budget."""
+
+def climb(
+    systems: Systems,
+    contender: Contender,
+    tolerances: Sequence[float],
+    budget: int,
+    share: float = 0.9,
+    groups: Sequence[slice] = (slice(None),),
+    watch: Watch | None = None,
+) -> Ladder:
+    """Ever smaller steps, until each problem's error was at most the smallest of `tolerances` twice running.
+
+    A run that would cost more than the budget is not begun. A tolerance that, in every group, more than 1 - `share` of the
+    problems cannot afford is given up, and with it the runs that only it would have needed.
+    """
     P = len(systems.start)
     dials, errors, forces = [], [], []
-    active, below, good = np.ones(P, bool), np.zeros(P, bool), np.zeros(P, int)
+    latest, before = np.full(P, np.inf), np.full(P, np.inf)  # the last two errors of every problem
+    lost, astray = np.zeros(P, bool), np.zeros(P, int)
+    alive = sorted(tolerances)
     for rung in range(RUNGS):
-        rows = np.flatnonzero(active)
+        below = np.maximum(latest, before) <= alive[0] if alive else np.ones(P, bool)
+        rows = np.flatnonzero(~lost & ~below)
         if not len(rows):
             break
-        dial = COARSEST / RATIO**rung
-        done = measure(systems.rows(rows), contender, dial, budget, watch)
+        dials.append(COARSEST / RATIO**rung)
+        done = measure(systems.rows(rows), contender, dials[-1], budget, watch)
+        # steps so long that bodies are bound ever more tightly end nowhere; shorter ones may
+        astray[rows] += done.unfinished & ~done.sound
+        hopeless = done.unfinished & (done.sound | (astray[rows] > PATIENCE))
         error, spent = np.full(P, np.nan), np.full(P, np.nan)
-        error[rows] = np.where(done.unfinished, np.nan, done.error)
-        spent[rows] = np.where(done.unfinished, np.nan, done.forces)
-        dials.append(dial)
+        error[rows], spent[rows] = np.where(hopeless, np.nan, done.error), np.where(hopeless, np.nan, done.forces)
         errors.append(error)
         forces.append(spent)
-        good[rows] = np.where(done.error <= smallest, good[rows] + 1, 0)
-        below |= good >= 2
-        active[rows] &= ~done.unfinished & (good[rows] < 2)
-    return Ladder(np.array(dials), np.array(errors).T, np.array(forces).T, below)
+        before[rows], latest[rows] = latest[rows], np.where(done.unfinished, np.inf, done.error)
+        last = hopeless | (done.sound & (done.forces * GROWTH > budget))
+        lost[rows] = last & ~(np.maximum(latest, before)[rows] <= (alive[0] if alive else 0.0))
+        failed = [lost & ~(latest <= tol) for tol in alive]
+        alive = [t for t, f in zip(alive, failed, strict=True) if any(f[g].mean() <= 1 - share + 1e-9 for g in groups)]
+    below = np.maximum(latest, before) <= alive[0] if alive else np.zeros(P, bool)
+    smallest = alive[0] if alive else np.inf
+    return Ladder(np.array(dials), np.array(errors).T, np.array(forces).T, below, budget, smallest)
 
 
 def crossing(x: Sequence[float] | np.ndarray, error: Sequence[float] | np.ndarray, level: float) -> float:

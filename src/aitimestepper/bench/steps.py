@@ -2,22 +2,25 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+import math
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
 import numpy as np
 
-from ..io.families import STANDARD
+from ..errors import ConfigError
+from ..io.families import STANDARD, Family
 from ..io.suites import Suite, make_suite
-from ..simulate.engine import Watch
+from ..simulate.compiled import Watch
+from ..simulate.methods import method_from
 from .book import Book
-from .calibration import calibrated_dial, dial_spread, hindsight_forces, resampled
+from .calibration import calibrated_dial, dial_spread, resampled
 from .contenders import CLASSICAL, Contender, Rule, contenders, rule_named
-from .cost import Charges
+from .cost import Charge, Charges
 from .parallel import Tell, side_by_side
 from .records import Partial, Record
-from .runs import Ladder, Systems, climb, measure
+from .runs import Systems, climb, measure
 
 TOLERANCES: dict[str, tuple[float, ...]] = {  # where an integrator is worth asking
     "leapfrog": (1e-2, 1e-3, 1e-4),
@@ -38,20 +41,43 @@ class StepsPlan:
     variants: Sequence[str] = ("plain", "symmetrized")
     tolerances: Sequence[float] | None = None  # None: `TOLERANCES` of each integrator
     families: Sequence[str] = STANDARD
+    own: Mapping[str, Family] = field(default_factory=dict)  # families besides those of the package
     calibrate_on: Suite | None = None  # None: `train` of the families, as many as `train`
     measure_on: Suite | None = None  # None: `split` of the families, as many as `test`
     split: str = "test"
-    train: int = 12
+    train: int = 24
     test: int = 24
     dim: int = 3
     share: float = 0.9  # of the problems that shall comply
-    budget: int = 1_000_000  # forces a run
+    budget: int = 500_000  # forces a run
     threads: int | None = None
 
     def suites(self) -> tuple[Suite, Suite]:
         """(to calibrate on, to measure on)."""
-        train = self.calibrate_on or make_suite(self.families, "train", self.train, self.dim)
-        return train, self.measure_on or make_suite(self.families, self.split, self.test, self.dim)
+        train = self.calibrate_on or make_suite(self.families, "train", self.train, self.dim, self.own)
+        test = self.measure_on or make_suite(self.families, self.split, self.test, self.dim, self.own)
+        return train, test
+
+    def checked(self) -> StepsPlan:
+        """The plan, or one sentence about what is wrong with it."""
+        for name in self.integrators:
+            method_from(name)
+        self.parts()
+        for name, value, ok in (
+            ("share", self.share, 0 < self.share < 1),
+            ("budget", self.budget, self.budget >= 100),
+            ("threads", self.threads, self.threads is None or self.threads >= 1),
+            *(("tol", tol, 0 < tol < math.inf) for tol in self.tolerances or ()),
+        ):
+            if not ok:
+                raise ConfigError(f"{name} = {value} is out of range (0 < share < 1, budget >= 100, threads >= 1, tol > 0).")
+        if self.split == "train" and self.measure_on is None:
+            raise ConfigError("split = train is what rules are calibrated on; measure on validation or test.")
+        train, test = self.suites()
+        axes = {case.bodies.position.shape[1] for case in (*train.cases, *test.cases)}
+        if len(axes) != 1:
+            raise ConfigError("the problems to calibrate on and those to measure on have 2 and 3 axes; give both the same.")
+        return self
 
     def parts(self) -> list[Contender]:
         """Who is measured, one after the other."""
@@ -91,13 +117,12 @@ def step_quality(plan: StepsPlan, partial: Partial, charges: Charges, tell: Tell
         if part_name(contender) in partial.done:
             yield partial.done[part_name(contender)]
     left = [c for c in plan.parts() if part_name(c) not in partial.done]
-    sizes = [case.size for case in test.cases]
     for k, contender in enumerate(left):  # while nothing else is running
         tell(0, len(left), f"what it costs to choose: {k + 1}/{len(left)} {contender.label}")
-        charges.of(contender, sizes)
+        charges.of(contender)
 
     def work(contender: Contender, watch: Watch) -> list[Record]:
-        return study.of(contender, charges.of(contender, sizes), watch)
+        return study.of(contender, charges.of(contender), watch)
 
     for contender, records in side_by_side(left, work, part_name, plan.threads, tell):
         partial.add(part_name(contender), records)
@@ -117,11 +142,13 @@ class _Study(NamedTuple):
     test: Suite
     both: Systems  # one ladder serves to calibrate and for hindsight
 
-    def of(self, contender: Contender, charge: np.ndarray, watch: Watch) -> list[Record]:
-        """All records of one contender, with what it costs to choose on each problem."""
+    def of(self, contender: Contender, charge: Charge, watch: Watch) -> list[Record]:
+        """All records of one contender, `charge` being what it costs to choose."""
         plan, tolerances = self.plan, self.plan.tolerances_of(contender.integrator)
         first = len(self.train)
-        before, after = _split(climb(self.both, contender, tolerances[-1], plan.budget, watch), first)
+        groups = (slice(None, first), slice(first, None))
+        ladder = climb(self.both, contender, tolerances, plan.budget, plan.share, groups, watch)
+        before, after = (ladder.rows(group) for group in groups)
         measured_on = self.both.rows(np.arange(first, len(self.both.start)))
         book = Book(plan.share, plan.budget, contender, self.test, charge)
         draws = resampled(self.train.family_of, np.random.default_rng(BOOTSTRAP_SEED))
@@ -134,12 +161,5 @@ class _Study(NamedTuple):
                 spread = dial_spread(before, tol, plan.share, draws) if mode == "calibrated" and done is not None else None
                 records += book.measured(mode, tol, at, done, spread)
             records += book.fitted(tol, after)
-            records += book.hindsight(tol, hindsight_forces(after, tol))
+            records += book.hindsight(tol, after)
         return records
-
-
-def _split(ladder: Ladder, first: int) -> tuple[Ladder, Ladder]:
-    def part(rows: slice) -> Ladder:
-        return Ladder(ladder.dials, ladder.error[rows], ladder.forces[rows], ladder.below[rows])
-
-    return part(slice(None, first)), part(slice(first, None))

@@ -14,6 +14,7 @@ from typing import Any, NoReturn
 from .._version import __version__
 from ..config import Config, field_sections, field_types, load_toml
 from ..errors import ConfigError, UserError, nearest_name_hint
+from .bench_arguments import add_bench
 
 # the sections of settings that a command takes as flags; a TOML file may hold more
 SECTIONS = {
@@ -36,6 +37,7 @@ examples:
   aitimestepper both --config examples/quickstart.toml
   aitimestepper simulate --list-ic
   aitimestepper inspect run.h5
+  aitimestepper bench steps --quick
 
 Settings come from the defaults, then from --config FILE.toml (shared ones at its top, [train] and [simulate] tables over
 them), then from flags. `aitimestepper train --help` lists them all.""",
@@ -88,6 +90,7 @@ class Request:
     quiet: bool = False
     listing: str | None = None  # "ic" or "criteria"
     file: str | None = None  # to inspect
+    bench: argparse.Namespace | None = None  # what to measure
 
 
 class _Parser(argparse.ArgumentParser):
@@ -96,13 +99,15 @@ class _Parser(argparse.ArgumentParser):
     def error(self, message: str) -> NoReturn:
         if "invalid choice: '" in message and self.prog == "aitimestepper":
             word = message.partition("invalid choice: '")[2].partition("'")[0]
-            raise ConfigError(f"unknown command {word!r}: {nearest_name_hint(word, [*SECTIONS, 'inspect'])}")
+            raise ConfigError(f"unknown command {word!r}: {nearest_name_hint(word, [*SECTIONS, 'inspect', 'bench'])}")
         raise UserError(f"{message}; see {self.prog} --help")
 
 
 def parse(argv: Sequence[str]) -> Request:
     """Arguments to a request; `--help` and `--version` leave from here."""
     parser = build_parser()
+    if argv and argv[0] == "bench":  # its flags are not settings
+        return Request("bench", {}, {}, bench=parser.parse_args(list(argv), argparse.Namespace(words=list(argv))))
     known, unknown = parser.parse_known_args(list(argv))
     values = vars(known)
     if unknown:
@@ -124,7 +129,7 @@ def build_parser() -> argparse.ArgumentParser:
         allow_abbrev=False,
     )
     parser.add_argument("--version", action="version", version=f"aitimestepper {__version__}")
-    commands = parser.add_subparsers(dest="command", required=True, metavar="{train,simulate,both,inspect}")
+    commands = parser.add_subparsers(dest="command", required=True, metavar="{train,simulate,both,inspect,bench}")
     for name, words in (
         ("train", "train a network in two phases"),
         ("simulate", "run a simulation with a network or a classical step"),
@@ -142,6 +147,7 @@ def build_parser() -> argparse.ArgumentParser:
         _add_command_flags(sub, name)
         _add_settings(sub, name)
     _add_inspect(commands)
+    add_bench(commands)
     return parser
 
 

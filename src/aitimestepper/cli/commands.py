@@ -13,7 +13,8 @@ from rich.table import Table
 from ..config import Config
 from ..criteria.catalogue import CRITERIA
 from ..io.initial import MAKERS
-from ..simulate.engine import OK, SimulationResult
+from ..simulate.reference import OK
+from ..simulate.result import SimulationResult
 from ..specs import describe
 from . import simulation, training
 from .arguments import Request
@@ -87,7 +88,21 @@ def listing(request: Request) -> int:
     return 0
 
 
-COMMANDS: dict[str, Callable[[Request], int]] = {"train": train, "simulate": simulate, "both": both, "inspect": inspect}
+def bench(request: Request) -> int:
+    """`aitimestepper bench ...`."""
+    from .benching import run_bench
+
+    assert request.bench is not None
+    return run_bench(request.bench)
+
+
+COMMANDS: dict[str, Callable[[Request], int]] = {
+    "train": train,
+    "simulate": simulate,
+    "both": both,
+    "inspect": inspect,
+    "bench": bench,
+}
 
 
 def run_command(request: Request) -> int:

@@ -61,8 +61,8 @@ class TrainingProgress(Recorder):
 
 @contextmanager
 def task(words: str, quiet: bool) -> Iterator[Any]:
-    """A bar for other long work; yields `progress(done, total)`."""
-    bars = _bars(quiet, TextColumn(words), BarColumn(bar_width=32), MofNCompleteColumn())
+    """A bar for other long work; yields `progress(done, total, what is going on)`."""
+    bars = _bars(quiet, TextColumn(words), BarColumn(bar_width=32), MofNCompleteColumn(), TextColumn("{task.description}"))
     with bars:
         number = bars.add_task("")
-        yield lambda done, total: bars.update(number, completed=done, total=total)
+        yield lambda done, total, now="": bars.update(number, completed=done, total=total, description=now)

@@ -12,8 +12,9 @@ from ..criteria.base import Symmetrized
 from ..criteria.classical import FreeFall
 from ..criteria.learned import LearnedStep
 from ..physics.particle import ParticleTorch
-from ..simulate.engine import SimulationResult, simulate
+from ..simulate.engine import simulate
 from ..simulate.record import Track, TrackRecorder
+from ..simulate.result import SimulationResult
 from .progress import task
 from .simulation import end_time, problem_for, settings_for
 

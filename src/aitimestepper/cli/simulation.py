@@ -8,7 +8,7 @@ from typing import Any
 import torch
 
 from ..config import Config, field_sections
-from ..criteria.base import AbstractStepCriterion, Symmetrized
+from ..criteria.base import AbstractStepCriterion, Symmetrized, innermost
 from ..criteria.catalogue import criterion_from
 from ..criteria.classical import LastTerm
 from ..criteria.learned import LearnedStep, resolve_device, torch_dtype
@@ -17,8 +17,9 @@ from ..errors import CheckpointError, ConfigError
 from ..io.checkpoints import Checkpoint, field_from, find_checkpoint, load_checkpoint
 from ..io.problems import Problem, make_problem, period_of
 from ..physics.particle import ParticleTorch
-from ..simulate.engine import DEFAULT_TOL, SimulationResult, default_criterion, like_composition, simulate
+from ..simulate.engine import DEFAULT_TOL, default_criterion, like_composition, simulate
 from ..simulate.record import Track, TrackRecorder
+from ..simulate.result import SimulationResult
 from ..simulate.session import resume
 from .progress import task
 
@@ -77,12 +78,14 @@ def criterion_for(config: Config, given: dict[str, Any], checkpoint: Checkpoint 
             return chosen
         return time_symmetric(chosen.inner, config.symmetrizer, chosen.integrator)
     how = "explicit" if config.symmetrized else config.symmetrizer
-    return made if how is None else time_symmetric(made, how, integrator_for(config, made))
+    return made if how is None else time_symmetric(made, how, integrator_for(config, given, made))
 
 
-def integrator_for(config: Config, criterion: AbstractStepCriterion) -> str:
-    """That of the settings for a criterion that was named; networks and those that fit only one bring their own."""
-    own = config.model is not None or isinstance(criterion, LastTerm)
+def integrator_for(config: Config, given: dict[str, Any], criterion: AbstractStepCriterion) -> str:
+    """The one given, or the default for a criterion by name; networks, the default step and `LastTerm` bring their own."""
+    if "integrator" in given:
+        return str(given["integrator"])
+    own = config.model is not None or config.criterion is None or isinstance(innermost(criterion), LastTerm)
     return criterion.integrator if own else config.integrator
 
 
@@ -109,7 +112,7 @@ def run(given: dict[str, Any], quiet: bool, overwrite: bool = False) -> tuple[Co
         steps=config.steps,
         criterion=criterion,
         tol=DEFAULT_TOL if config.tol is None else config.tol,
-        integrator=given["integrator"] if "integrator" in given else _integrator(config, criterion),
+        integrator=integrator_for(config, given, criterion),
         max_steps=config.max_steps,
         dt_min=config.dt_min,
         dt_max=config.dt_max,
@@ -126,11 +129,6 @@ def run(given: dict[str, Any], quiet: bool, overwrite: bool = False) -> tuple[Co
     if config.movie is not None:
         write_movie(config, recorder.track(), quiet)
     return config, result, recorder
-
-
-def _integrator(config: Config, criterion: AbstractStepCriterion) -> str:
-    """Where no --integrator was given: that of the file or the default for a criterion by name, else the criterion's own."""
-    return criterion.integrator if config.criterion is None else integrator_for(config, criterion)
 
 
 def go_on(path: str, given: dict[str, Any], quiet: bool) -> SimulationResult:

@@ -86,6 +86,13 @@ class Wrapper(AbstractStepCriterion):
         return self.inner.report(memory)
 
 
+def innermost(criterion: AbstractStepCriterion) -> AbstractStepCriterion:
+    """What is left without the wrappers."""
+    while isinstance(criterion, Wrapper):
+        criterion = criterion.inner
+    return criterion
+
+
 class Limited(Wrapper):
     """The inner criterion's dt, kept between `dt_min` and `dt_max`."""
 

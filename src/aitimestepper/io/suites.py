@@ -5,7 +5,7 @@ from __future__ import annotations
 import importlib.util
 import inspect
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -83,7 +83,11 @@ class Suite:
 
 
 def make_suite(
-    families: Sequence[str] = STANDARD, split: str = "test", count: int = 24, dim: int = 3, own: dict[str, Family] | None = None
+    families: Sequence[str] = STANDARD,
+    split: str = "test",
+    count: int = 24,
+    dim: int = 3,
+    own: Mapping[str, Family] | None = None,
 ) -> Suite:
     """`count` problems of each family from a split; `own`: families besides those of the package."""
     cases, numbers = [], seed_range(split, count)

@@ -12,6 +12,8 @@ import numpy as np
 import torch
 
 from ..physics.particle import ParticleTorch
+from .kernels import layout as at
+from .kernels import plan as kernel
 from .lowering import Program
 from .threads import available_cores, interrupts, nothing, one_at_a_time, workers
 
@@ -42,6 +44,7 @@ class Status(NamedTuple):
 
 
 Sink = Callable[["Batch", dict[str, np.ndarray]], None]
+Watch = Callable[[Status], None]
 
 
 @dataclass(frozen=True)
@@ -51,7 +54,6 @@ class Batch:
     program: Program
     start: ParticleTorch
     system: np.ndarray
-    field: np.ndarray
     state: dict[str, np.ndarray]
     rows: np.ndarray
     output: Output | None
@@ -63,16 +65,13 @@ class Batch:
         cls,
         start: ParticleTorch,
         program: Program,
-        field: np.ndarray,
         t_end: torch.Tensor,
         step_limit: float,
         output: Output | None,
         guard: float = 0.0,
         threads: int | None = None,
     ) -> Batch:
-        """A run that has not started; `continued` puts it where an earlier one stopped."""
-        from .kernels import layout as at
-        from .kernels.plan import RADAU, ROW_BODIES
+        """A run that has not started."""
         from .kernels.radau import radau_memory
 
         B, N = start.mask.shape
@@ -83,23 +82,21 @@ class Batch:
         memory = np.zeros((B, max(1, len(program.arrays["wraps"]))))
         window = np.zeros((B, program.numbers["window"]))
         state = {
-            "states": _pack(start, field, program),
+            "states": _pack(start, program),
             "real": real,
             "count": count,
             "memory": memory,
             "window": window,
-            "radau": radau_memory(B, N) if program.numbers["method"] == RADAU else np.zeros((B, 1)),
+            "radau": radau_memory(B, N) if program.numbers["method"] == kernel.RADAU else np.zeros((B, 1)),
         }
-        width = ROW_BODIES + 6 * N
+        width = kernel.ROW_BODIES + 6 * N
         room = 1 if output is None else max(4, min(1024, ROW_MEMORY // (8 * B * width)))
         if output is not None:
             system[:, at.OUTPUT_START] = output.start
         cores = available_cores() if threads is None else threads
-        return cls(program, start, system, field, state, np.zeros((B, room, width)), output, guard, cores)
+        return cls(program, start, system, state, np.zeros((B, room, width)), output, guard, cores)
 
-    def run(
-        self, sinks: list[Sink], watch: Callable[[Status], None] | None = None, save: Callable[[], None] | None = None
-    ) -> None:
+    def run(self, sinks: list[Sink], watch: Watch | None = None, save: Callable[[], None] | None = None) -> None:
         """Advance every system to its end. `sinks` take rows of output, `watch` looks on, `save` is called after each turn.
 
         Ctrl-C is heard between turns: everything is as it should be then, and a `KeyboardInterrupt` follows.
@@ -118,8 +115,6 @@ class Batch:
 
     def _hand_out(self, sinks: list[Sink]) -> None:
         """Give the sinks every row that all running systems have reached; systems that ended early leave NaN."""
-        from .kernels import layout as at
-
         if self.output is None:
             return
         count = self.state["count"]
@@ -138,8 +133,6 @@ class Batch:
 
     def _named(self, rows: np.ndarray) -> dict[str, np.ndarray]:
         """(B, S, width) rows as arrays with the time axis first."""
-        from .kernels import plan as kernel
-
         S, (B, N, D) = rows.shape[1], self.start.position.shape
         rows = np.swapaxes(rows, 0, 1)
         bodies = rows[:, :, kernel.ROW_BODIES :].reshape(S, B, 2, 3, N)[:, :, :, :D].transpose(0, 1, 2, 4, 3)
@@ -156,8 +149,6 @@ class Batch:
 
     def final(self) -> ParticleTorch:
         """The bodies as they are now."""
-        from .kernels import layout as at
-
         position, velocity = np.zeros(self.start.position.shape), np.zeros(self.start.position.shape)
         bodies, D = self.start.mask.sum(1).tolist(), position.shape[-1]
         present = self.start.mask.numpy()
@@ -171,16 +162,15 @@ class Batch:
         return replace(self.start, **moved, _forces=None, _work=None)  # type: ignore[arg-type]
 
 
-def _pack(start: ParticleTorch, field: np.ndarray, program: Program) -> np.ndarray:
+def _pack(start: ParticleTorch, program: Program) -> np.ndarray:
     """(B, ...) everything about each system in one row; see kernels.layout. Absent bodies stay out."""
-    from .kernels import layout as at
     from .kernels.forces import CHUNKED, CHUNKS
 
     B, N, D = start.position.shape
     length = at.HEAD + int(at.PARTIAL) * N + (CHUNKS * (3 * N + 8) if N >= CHUNKED else 0)
     states = np.zeros((B, length))
     states[:, at.SOFTENING2] = (start.softening * start.softening).numpy()
-    states[:, at.FIELD_KIND : at.FIELD_KIND + 8] = field
+    states[:, at.FIELD_KIND : at.FIELD_KIND + 8] = program.arrays["field"]
     mask = start.mask.numpy()
     for b in range(B):
         n = int(mask[b].sum())
@@ -195,8 +185,6 @@ def _pack(start: ParticleTorch, field: np.ndarray, program: Program) -> np.ndarr
 
 def _plan(batch: Batch, wide: bool) -> tuple[np.ndarray, np.ndarray]:
     """The rules of a run as the kernels read them."""
-    from .kernels import plan as kernel
-
     numbers, arrays, output = batch.program.numbers, batch.program.arrays, batch.output
     wraps, fractions = arrays["wraps"], arrays["fractions"]
     which = np.zeros(kernel.WRAPS + len(wraps), dtype=np.int64)
@@ -218,20 +206,17 @@ class _Advance:
     """Turns of about `TURN` seconds, whatever a step costs."""
 
     def __init__(self, batch: Batch) -> None:
-        from .kernels import layout as at
         from .kernels.forces import CHUNKED
         from .kernels.jit import use_threads
-        from .kernels.network import ROOM_SIZE, Net
-        from .kernels.plan import Plan, Store
         from .kernels.run import advance
 
-        self.at, self.advance, self.use_threads, self.batch = at, advance, use_threads, batch
+        self.advance, self.use_threads, self.batch = advance, use_threads, batch
         arrays = batch.program.arrays
         self.wide = batch.start.mask.shape[1] >= CHUNKED and len(batch.start) == 1 and batch.threads > 1
-        self.plan = Plan(*_plan(batch, self.wide))
+        self.plan = kernel.Plan(*_plan(batch, self.wide))
         state = batch.state
         bodies = batch.start.mask.sum(1).numpy().astype(np.int64)
-        self.store = Store(
+        self.store = kernel.Store(
             bodies=bodies,
             system=batch.system,
             rule=arrays["rule"],
@@ -244,18 +229,18 @@ class _Advance:
             rows=batch.rows,
         )
         shape = arrays["shape"]
-        self.new_net = lambda: Net(shape, arrays["numbers"], np.zeros(max(16, int(shape[ROOM_SIZE]))))
+        self.new_net = lambda: kernel.Net(shape, arrays["numbers"], np.zeros(int(shape[kernel.ROOM_SIZE])))
         self.net = self.new_net()
         self.begin = bool((state["count"][:, at.FORCES] == 0).all())
         self.budget, self.rate = 64, 0.0
 
     def running(self) -> np.ndarray:
         """(B,) bool."""
-        return np.asarray(self.batch.state["count"][:, self.at.STATUS] == self.at.RUNNING)
+        return np.asarray(self.batch.state["count"][:, at.STATUS] == at.RUNNING)
 
     def turn(self, pool: ThreadPoolExecutor | None) -> None:
         """Some steps of every running system."""
-        began, before = clock.perf_counter(), int(self.batch.state["count"][:, self.at.STEPS].sum())
+        began, before = clock.perf_counter(), int(self.batch.state["count"][:, at.STEPS].sum())
         B = len(self.batch.start)
         if pool is None:
             with one_at_a_time if self.wide else nothing():
@@ -269,7 +254,7 @@ class _Advance:
                 job.result()
         self.begin = False
         spent = max(clock.perf_counter() - began, 1e-6)
-        steps = int(self.batch.state["count"][:, self.at.STEPS].sum()) - before
+        steps = int(self.batch.state["count"][:, at.STEPS].sum()) - before
         self.rate = steps / spent
         self.budget = int(min(max(self.budget * min(TURN / spent, 8.0), 1), 2**40))
 
@@ -278,7 +263,7 @@ class _Advance:
 
     def status(self) -> Status:
         """For progress bars."""
-        at, real, count = self.at, self.batch.state["real"], self.batch.state["count"]
+        real, count = self.batch.state["real"], self.batch.state["count"]
         running = self.running()
         slowest = running if running.any() else np.ones_like(running)
         time, t_end = real[:, at.TIME], self.batch.system[:, at.T_END]

@@ -4,34 +4,30 @@ from __future__ import annotations
 
 import math
 import time as clock
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import torch
 
-from ..criteria.base import AbstractStepCriterion, Limited, Symmetrized, Wrapper
+from ..criteria.base import AbstractStepCriterion, Limited, Symmetrized, innermost
 from ..criteria.classical import PRS23, EnergyBudget, LastTerm, cheapest_integrator
 from ..errors import ConfigError, InitialConditionError
 from ..integrators import COMPOSITIONS
 from ..physics.external import ExternalField
 from ..physics.particle import ParticleTorch
-from .compiled import Batch, Output, Sink, Status
+from .compiled import Batch, Output, Sink, Watch
 from .lowering import Program, lower, lower_field
 from .methods import Method, method_from
-from .reference import MAX_STEPS, Observer, ReferenceRun
-from .reference import OK as OK
-from .result import SimulationResult as SimulationResult
-from .result import momentum_errors
+from .reference import MAX_STEPS, OK, Observer, ReferenceRun
+from .result import SimulationResult, momentum_errors
+from .session import run_batch
 
 DEFAULT_MAX_STEPS = 10_000_000
 DEFAULT_TOL = 1e-6
 GUARD_SHARE = 0.1  # of the tolerance: how far a guarded step may change the energy
 DEFAULT_ROWS = 1000
 RADAU_EPSILON = 1e-9  # of the last term of its polynomial: the error is that of rounding
-
-Watch = Callable[[Status], None]
 
 
 def simulate(
@@ -95,9 +91,7 @@ def simulate(
         return _result_of_reference(run, method, clock.perf_counter() - began)
     rows = _output(start, end, limit, output_every, output_steps) if output is not None or sinks else None
     share = GUARD_SHARE * tol if guard else 0.0
-    batch = Batch.begin(start, program, _field(start), end, float(limit), rows, share, threads)
-    from .session import run_batch  # h5py and the bar are only wanted here
-
+    batch = Batch.begin(start, program, end, float(limit), rows, share, threads)
     asked = {
         "tol": tol,
         "t_end": end.tolist() if isinstance(t_end, (Sequence, torch.Tensor)) else t_end,
@@ -137,17 +131,17 @@ def _program(
         raise ConfigError(
             f"integrator = {method.name} knows no outer field: use a composition (leapfrog ... order8) or radau15."
         )
-    inner = criterion
-    while isinstance(inner, Wrapper):
-        inner = inner.inner
-    if isinstance(inner, LastTerm) and method.name != "radau15":
+    if isinstance(innermost(criterion), LastTerm) and method.name != "radau15":
         raise ConfigError(f"lastterm is the rule of radau15; with integrator = {method.name} use prs23.")
     program, why = None, "engine = reference"
     if engine != "reference":
         why = _not_compiled(start, observer)
-        if not why:
-            program = lower(criterion, method, start)
+        field = None if why else lower_field(start)
+        if field is not None:
+            program = lower(criterion, method, start, field)
             why = f"the criterion {describe_criterion(criterion)} has parts that are not compiled"
+        elif not why:
+            why = "the outer field is not a tidal one with a fixed or circling source"
     if program is None:
         for wanted, what in (
             (engine == "compiled", "engine = compiled"),
@@ -167,15 +161,7 @@ def _not_compiled(start: ParticleTorch, observer: Observer | None) -> str:
         return f"the bodies are {str(start.position.dtype).removeprefix('torch.')}, it knows float64 only"
     if start.position.device.type != "cpu":
         return f"the bodies are on {start.position.device}"
-    if lower_field(start) is None:
-        return "the outer field is not a tidal one with a fixed or circling source"
     return ""
-
-
-def _field(start: ParticleTorch) -> np.ndarray:
-    field = lower_field(start)
-    assert field is not None
-    return field
 
 
 def _output(start: ParticleTorch, t_end: torch.Tensor, limit: int, every: float | None, steps: int | None) -> Output:

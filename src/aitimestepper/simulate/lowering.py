@@ -12,28 +12,37 @@ from ..criteria.base import AbstractStepCriterion, Limited, Symmetrized
 from ..criteria.classical import PRS23, Aarseth, Boekholt, Constant, EnergyBudget, FreeFall, HutMakino, LastTerm, Tidal
 from ..criteria.learned import MIN_DT, LearnedStep, ModelAdapter
 from ..criteria.reversible import Huayno, HutMakinoMcMillan
-from ..features import Scales, slot_table
+from ..features import slot_table
 from ..integrators import COMPOSITIONS
 from ..model import LOG_GAIN, LOG_RANGE, FullyConnectedNN, SeededDropout
 from ..physics.external import Circle, PointMassTidalField
 from ..physics.particle import ParticleTorch
+from .kernels import layout as at
+from .kernels import plan as kernel
 from .methods import Method
 
 KINDS: dict[type[AbstractStepCriterion], int] = {
-    Constant: 0,
-    FreeFall: 1,
-    HutMakino: 2,
-    Boekholt: 3,
-    Tidal: 4,
-    Aarseth: 5,
-    PRS23: 6,
-    EnergyBudget: 7,
-    LearnedStep: 8,
-    LastTerm: 9,
+    Constant: kernel.CONSTANT,
+    FreeFall: kernel.FREEFALL,
+    HutMakino: kernel.HUTMAKINO,
+    Boekholt: kernel.BOEKHOLT,
+    Tidal: kernel.TIDAL,
+    Aarseth: kernel.AARSETH,
+    PRS23: kernel.PRS23,
+    EnergyBudget: kernel.ENERGYBUDGET,
+    LearnedStep: kernel.LEARNED,
+    LastTerm: kernel.LAST_TERM,
 }
 WITH_SUMS = (FreeFall, EnergyBudget)
-FEATURE_KINDS = {"basic": 0, "rich": 1, "delta_mag": 2, "invariant": 3}
-ACTIVATIONS = {nn.Tanh: 0, nn.ReLU: 1, nn.GELU: 2, nn.SiLU: 3, nn.ELU: 4, nn.Sigmoid: 5}
+FEATURE_KINDS = {"basic": kernel.BASIC, "rich": kernel.RICH, "delta_mag": kernel.TRANSITION, "invariant": kernel.INVARIANT}
+ACTIVATIONS = {
+    nn.Tanh: kernel.TANH,
+    nn.ReLU: kernel.RELU,
+    nn.GELU: kernel.GELU,
+    nn.SiLU: kernel.SILU,
+    nn.ELU: kernel.ELU,
+    nn.Sigmoid: kernel.SIGMOID,
+}
 PAD = 8  # hidden widths are filled up to multiples of this, so that loops over units are whole vectors
 
 
@@ -41,24 +50,27 @@ class Program(NamedTuple):
     """A run's rules as plain numbers and arrays: what is stored in a file of snapshots to continue from."""
 
     numbers: dict[str, Any]  # method, stages, kind, base, trials, with_sums, window
-    arrays: dict[str, np.ndarray]  # fractions, wraps, wrap_numbers, rule, shape and numbers of the network
+    arrays: dict[str, np.ndarray]  # field, fractions, wraps, wrap_numbers, rule, shape and numbers of the network
 
 
-def lower(criterion: AbstractStepCriterion, method: Method, start: ParticleTorch) -> Program | None:
-    """The program of a criterion, or None if it has parts that are not compiled: Python of a user's own."""
+def lower(criterion: AbstractStepCriterion, method: Method, start: ParticleTorch, field: np.ndarray) -> Program | None:
+    """The program of a criterion, or None if it has parts that are not compiled: Python of a user's own.
+
+    `field`: as `lower_field` has it.
+    """
     wraps: list[int] = []
     limits: list[float] = []
     inner = criterion
     while type(inner) in (Limited, Symmetrized):
         assert isinstance(inner, (Limited, Symmetrized))
-        wraps.insert(0, 0 if isinstance(inner, Limited) else 1)
+        wraps.insert(0, kernel.LIMITED if isinstance(inner, Limited) else kernel.SYMMETRIZED)
         limits[:0] = [inner.dt_min, inner.dt_max] if isinstance(inner, Limited) else [inner.reset, 0.0]
         inner = inner.inner
-    base = trials = 0
+    base, trials = kernel.PLAIN, 0
     if type(inner) in (Huayno, HutMakinoMcMillan):
         assert isinstance(inner, (Huayno, HutMakinoMcMillan))
-        base, trials = (1, 0) if isinstance(inner, Huayno) else (2, inner.trial_steps)
-        if base == 2 and inner.integrator != method.name:
+        base, trials = (kernel.HUAYNO, 0) if isinstance(inner, Huayno) else (kernel.HMM, inner.trial_steps)
+        if base == kernel.HMM and inner.integrator != method.name:
             return None
         inner = inner.inner
     if type(inner) not in KINDS:
@@ -78,6 +90,7 @@ def lower(criterion: AbstractStepCriterion, method: Method, start: ParticleTorch
         "window": net.window,
     }
     arrays = {
+        "field": field,
         "fractions": np.array(stages),
         "wraps": np.array([*wraps], dtype=np.int64),
         "wrap_numbers": np.array([*limits]),
@@ -90,19 +103,19 @@ def lower(criterion: AbstractStepCriterion, method: Method, start: ParticleTorch
 
 def _rule(criterion: AbstractStepCriterion, start: ParticleTorch) -> np.ndarray:
     """(B, 3): eta, tol or dt of every system; the order of the method, and c, where the criterion has them."""
-    rule = np.zeros((len(start), 3))
+    rule = np.zeros((len(start), kernel.RULE_NUMBERS))
     if isinstance(criterion, LearnedStep):
         value = criterion.tol if criterion.adapter.sees_tolerance else criterion.factor
-        rule[:, 0] = torch.as_tensor(value, dtype=torch.float64).numpy()
-        rule[:, 1] = COMPOSITIONS[criterion.integrator].order
+        rule[:, kernel.VALUE] = torch.as_tensor(value, dtype=torch.float64).numpy()
+        rule[:, kernel.ORDER] = COMPOSITIONS[criterion.integrator].order
         return rule
-    rule[:, 0] = criterion.init(start).numpy()
+    rule[:, kernel.VALUE] = criterion.init(start).numpy()
     if isinstance(criterion, PRS23):  # what the Gauss-Radau method makes of it: eta = (5040 epsilon)^(1/7)
-        rule[:, 1] = rule[:, 0] ** 7 / 5040.0
+        rule[:, kernel.EPSILON] = rule[:, kernel.VALUE] ** 7 / 5040.0
     if isinstance(criterion, LastTerm):
-        rule[:, 1] = rule[:, 0]
+        rule[:, kernel.EPSILON] = rule[:, kernel.VALUE]
     if isinstance(criterion, EnergyBudget):
-        rule[:, 1], rule[:, 2] = criterion.order, criterion.c
+        rule[:, kernel.ORDER], rule[:, kernel.BUDGET_C] = criterion.order, criterion.c
     return rule
 
 
@@ -112,7 +125,7 @@ class _Net(NamedTuple):
     window: int  # numbers of memory
 
 
-_NO_NET = _Net(np.zeros(9, dtype=np.int64), np.zeros(8), 1)
+_NO_NET = _Net(np.zeros(kernel.WIDTHS, dtype=np.int64), np.zeros(8), 1)
 
 
 def _lower_learned(step: LearnedStep, start: ParticleTorch) -> _Net | None:
@@ -132,8 +145,7 @@ def _lower_learned(step: LearnedStep, start: ParticleTorch) -> _Net | None:
     if config.feature_type == "delta_mag" and K == 0:
         kind = FEATURE_KINDS["basic"]
     table = slot_table(config.feature_type, K)
-    slot = 9 if config.feature_type == "invariant" else len(table)
-    scales = np.ones(slot)
+    scales = np.ones(len(table))
     if step.adapter.scales is not None and config.feature_type != "invariant":
         scales = step.adapter.scales.of(table, torch.zeros(1, dtype=torch.float64)).numpy()
     widths = [-(-layer.out_features // PAD) * PAD for layer in layers]
@@ -141,13 +153,19 @@ def _lower_learned(step: LearnedStep, start: ParticleTorch) -> _Net | None:
     if not np.isfinite(weights).all():
         return None
     fourier = model.frequencies.shape[1]
-    activation = ACTIVATIONS[others[0]] if others else 0
+    activation = ACTIVATIONS[others[0]] if others else kernel.TANH
     room = max(model.input_dim + 2 * fourier + 2 * max([*widths, 1]), 16)
-    shape = [kind, K, slot, model.input_dim, fourier, len(layers), activation, start.position.shape[-1], room, *widths]
-    unit = 1.0 if step.adapter.scales is None else (step.adapter.scales or Scales()).T0
-    numbers = np.array([config.dt_ceiling, unit, MIN_DT, LOG_GAIN, LOG_RANGE])
-    window = (K + 1) * slot + 2 if K else 1
-    return _Net(np.array([*shape], dtype=np.int64), np.concatenate([numbers, scales, weights]), window)
+    shape = np.zeros(kernel.WIDTHS + len(widths), dtype=np.int64)
+    shape[kernel.FEATURES], shape[kernel.HISTORY], shape[kernel.SLOT] = kind, K, len(table)
+    shape[kernel.INPUTS], shape[kernel.FOURIER], shape[kernel.LAYERS] = model.input_dim, fourier, len(layers)
+    shape[kernel.ACTIVATION], shape[kernel.AXES], shape[kernel.ROOM_SIZE] = activation, start.position.shape[-1], room
+    shape[kernel.WIDTHS :] = widths
+    unit = 1.0 if step.adapter.scales is None else step.adapter.scales.T0
+    numbers = np.zeros(kernel.SCALES)
+    numbers[kernel.CEILING], numbers[kernel.TIME_UNIT], numbers[kernel.MIN_DT] = config.dt_ceiling, unit, MIN_DT
+    numbers[kernel.LOG_GAIN], numbers[kernel.LOG_RANGE] = LOG_GAIN, LOG_RANGE
+    window = (K + 1) * len(table) + 2 if K else 1
+    return _Net(shape, np.concatenate([numbers, scales, weights]), window)
 
 
 def _weights(model: FullyConnectedNN, layers: list[nn.Linear], widths: list[int]) -> np.ndarray:
@@ -179,10 +197,10 @@ def lower_field(start: ParticleTorch) -> np.ndarray | None:
     if field.R0 is not None:
         if len(field.R0) > start.position.shape[-1]:
             return None
-        numbers[0] = 1.0
+        numbers[0] = at.FIXED
         numbers[2 : 2 + len(field.R0)] = field.R0.numpy()
         return numbers
     if not isinstance(field.R_of_t, Circle):
         return None
-    numbers[0], numbers[5:8] = 2.0, (field.R_of_t.radius, field.R_of_t.rate, field.R_of_t.phase)
+    numbers[0], numbers[5:8] = at.CIRCULAR, (field.R_of_t.radius, field.R_of_t.rate, field.R_of_t.phase)
     return numbers

@@ -7,21 +7,22 @@ from typing import NamedTuple
 from ..config import INTEGRATORS
 from ..errors import ConfigError, nearest_name_hint
 from ..integrators import COMPOSITIONS
+from .kernels.plan import COMPOSITION, HERMITE, LOGH, RADAU
 
 
 class Method(NamedTuple):
     """An integrator as the engine knows it."""
 
     name: str
-    kind: int  # 0: a composition, 1: Hermite, 2: logarithmic Hamiltonian, 3: Gauss-Radau
+    kind: int  # COMPOSITION, HERMITE, LOGH (logarithmic Hamiltonian), RADAU (Gauss-Radau)
     iterations: int = 1  # of Hermite: how often it evaluates and corrects
     field: bool = True  # an outer field can act
 
 
 OTHERS = {
-    "hermite4": Method("hermite4", 1, 1, field=False),
-    "logh": Method("logh", 2, 1, field=False),
-    "radau15": Method("radau15", 3, 1),
+    "hermite4": Method("hermite4", HERMITE, field=False),
+    "logh": Method("logh", LOGH, field=False),
+    "radau15": Method("radau15", RADAU),
 }
 
 
@@ -29,7 +30,7 @@ def method_from(text: str) -> Method:
     """The method of that name; `hermite4:n=3` evaluates and corrects three times."""
     name, _, rest = text.partition(":")
     if name in COMPOSITIONS and not rest:
-        return Method(name, 0)
+        return Method(name, COMPOSITION)
     if name in OTHERS and not rest:
         return OTHERS[name]
     if name == "hermite4":

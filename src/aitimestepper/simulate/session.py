@@ -8,7 +8,7 @@ import importlib.metadata
 import math
 import platform
 import time as clock
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -18,16 +18,18 @@ import torch
 from .._version import __version__
 from ..errors import ConfigError, SnapshotError
 from ..io.snapshots import SnapshotWriter, read_state
+from ..physics.external import Circle, PointMassTidalField
 from ..physics.particle import ParticleTorch
-from .compiled import STATE, Batch, Output, Sink, Status
+from .compiled import STATE, Batch, Output, Sink, Watch
+from .kernels import layout as at
+from .kernels.plan import LEARNED, RADAU
 from .lowering import Program
 from .reference import MAX_STEPS, NON_FINITE, OK, STUCK
 from .result import ClosestApproach, SimulationResult, momentum_errors
+from .threads import available_cores
 
 STATUS_WORDS = ("running", OK, MAX_STEPS, NON_FINITE, STUCK)
 SAVE_EVERY = 2.0  # seconds between states that a killed run can go on from
-
-Watch = Callable[[Status], None]
 
 
 def run_batch(
@@ -94,16 +96,7 @@ def _run_into(
 
 
 def _result(batch: Batch, asked: dict[str, Any], began: float, path: Path | None) -> SimulationResult:
-    spent = clock.perf_counter() - began
-    return result_of(batch, asked["criterion"], asked["integrator"], asked["status_at_limit"], spent, path)
-
-
-def result_of(
-    batch: Batch, criterion: str, integrator: str, status_at_limit: str, wall_time: float, output: Path | None
-) -> SimulationResult:
-    """Everything about every system of a compiled run, as it stands."""
-    from .kernels import layout as at
-
+    """Everything about every system, as it stands."""
     real, count = batch.state["real"], batch.state["count"]
     final = batch.final()
     words = [STATUS_WORDS[code] for code in count[:, at.STATUS].tolist()]
@@ -119,11 +112,11 @@ def result_of(
     order = torch.argsort(batch.start.mask.int(), dim=1, descending=True, stable=True)
     pair = order.gather(1, torch.stack([counts(at.CLOSEST_I), counts(at.CLOSEST_J)], dim=1))
     reports = {}
-    if batch.program.numbers["kind"] == 8:
+    if batch.program.numbers["kind"] == LEARNED:
         reports = {"expected_step_error": 10.0 ** reals(at.EXPECTED), "steps_at_ceiling": counts(at.AT_CEILING)}
     return SimulationResult(
         final=final,
-        status=tuple(status_at_limit if word == MAX_STEPS else word for word in words),
+        status=tuple(asked["status_at_limit"] if word == MAX_STEPS else word for word in words),
         steps=counts(at.STEPS),
         force_evaluations=counts(at.FORCES),
         rejected_steps=counts(at.REJECTED),
@@ -134,12 +127,12 @@ def result_of(
         dt_min=reals(at.DT_MIN),
         dt_max=reals(at.DT_MAX),
         closest_approach=ClosestApproach(pair, reals(at.CLOSEST), reals(at.CLOSEST_TIME)),
-        wall_time=wall_time,
-        criterion=criterion,
-        integrator=integrator,
+        wall_time=clock.perf_counter() - began,
+        criterion=asked["criterion"],
+        integrator=asked["integrator"],
         engine="compiled",
         reports=reports,
-        output=output,
+        output=path,
     )
 
 
@@ -169,7 +162,7 @@ def _new_file(batch: Batch, asked: dict[str, Any], path: Path, overwrite: bool) 
     """A file that says everything that it takes to run the same again, and to go on."""
     output, start = batch.output, batch.start
     assert output is not None
-    field = None if start.external_field is None else _field_text(batch.field, start.G)
+    field = None if start.external_field is None else _field_text(batch.program.arrays["field"], start.G)
     metadata = {
         "program": "aitimestepper",
         "version": __version__,
@@ -191,7 +184,7 @@ def _new_file(batch: Batch, asked: dict[str, Any], path: Path, overwrite: bool) 
         "asked": asked,
     }
     initial = {name: x.numpy() for name, x in start.tensors().items()}
-    arrays = {**batch.program.arrays, "system": batch.system, "field": batch.field, "output_start": output.start}
+    arrays = {**batch.program.arrays, "system": batch.system, "output_start": output.start}
     state = {**batch.state, "rows": batch.rows}
     return SnapshotWriter.create(
         path, metadata=metadata, initial=initial, arrays=arrays, state=state, axes=start.position.shape[-1], overwrite=overwrite
@@ -201,46 +194,41 @@ def _new_file(batch: Batch, asked: dict[str, Any], path: Path, overwrite: bool) 
 def _field_text(field: np.ndarray, G: float) -> str:
     """The field as `--external-field` takes it."""
     kind, gm, x, y, z, radius, rate, phase = field.tolist()
-    if kind == 2.0:
+    if kind == at.CIRCULAR:
         return f"tidal:M={gm / G!r},R0={radius!r},period={2 * math.pi / rate!r},phase={phase!r}"
     return f"tidal:M={gm / G!r},R0={x!r},y={y!r},z={z!r}"
 
 
 def _batch_from(saved: Any, threads: int | None) -> Batch:
     """The run as the newest whole state has it."""
-    from ..physics.external import Circle, PointMassTidalField
-    from .kernels.plan import RADAU
-    from .kernels.radau import radau_memory
-    from .threads import available_cores
+    from .kernels.radau import radau_memory  # numba is only wanted here
 
     try:
         metadata, arrays = saved.metadata, dict(saved.constants)
-        system, field, output_start = (arrays.pop(name) for name in ("system", "field", "output_start"))
+        system, output_start, field = arrays.pop("system"), arrays.pop("output_start"), arrays["field"]
         G = float(metadata["G"])
         outer = None
-        if field[0] == 1.0:
+        if field[0] == at.FIXED:
             outer = PointMassTidalField(field[1] / G, R0=field[2:5][: saved.initial["position"].shape[-1]], G=G)
-        elif field[0] == 2.0:
+        elif field[0] == at.CIRCULAR:
             outer = PointMassTidalField(field[1] / G, R_of_t=Circle(*field[5:8].tolist()), G=G)
         start = ParticleTorch.from_tensors(**saved.initial, G=G, external_field=outer)
         output = Output(metadata["output_every"], metadata["output_by_steps"], output_start)
         program = Program(metadata["lowered"], arrays)
         state = {name: saved.state[name].copy() for name in STATE}
+        if state["real"].shape[1] != at.REALS or state["count"].shape[1] != at.COUNTS:
+            raise ValueError("it was written by another version")
         if program.numbers["method"] == RADAU:  # where it lies decides how fast it is
             state["radau"] = radau_memory(*start.mask.shape)
             state["radau"][:] = saved.state["radau"]
         cores = available_cores() if threads is None else threads
-        return Batch(
-            program, start, system.copy(), field, state, saved.state["rows"].copy(), output, metadata["guard_share"], cores
-        )
+        return Batch(program, start, system.copy(), state, saved.state["rows"].copy(), output, metadata["guard_share"], cores)
     except (KeyError, ValueError, TypeError) as error:
         raise SnapshotError(f"the file does not hold what it takes to go on ({error}); start the run anew.") from None
 
 
 def _extend(batch: Batch, t_end: float, asked: dict[str, Any]) -> None:
     """Another end of the run; systems that had reached theirs go on."""
-    from .kernels import layout as at
-
     time = float(batch.state["real"][:, at.TIME].max())
     if not (math.isfinite(t_end) and t_end > time):
         raise ConfigError(f"t_end = {t_end} must be finite and after t = {time:g}, where the run stands.")

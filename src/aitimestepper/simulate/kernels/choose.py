@@ -7,7 +7,6 @@ from typing import Any
 import numpy as np
 
 from . import layout as at
-from . import rules
 from .jit import strict
 from .layout import ACCELERATION, POSITION, U0, U3, VELOCITY
 from .methods import compose, hermite, log_hamiltonian, log_hamiltonian_for
@@ -15,12 +14,17 @@ from .network import Said, learned_step
 from .plan import (
     BASE,
     COMPOSITION,
+    CONSTANT,
+    EPSILON,
     HERMITE,
     HMM,
     HUAYNO,
     KIND,
+    LAST_TERM,
+    LEARNED,
     LIMITED,
     METHOD,
+    PRS23,
     RADAU,
     STAGES,
     TRIALS,
@@ -30,18 +34,19 @@ from .plan import (
 )
 from .radau import radau_step
 from .radau_dt import radau_first_dt
+from .rules import Seen, classical_step
 from .world import forces, kinetic_energy
 
-HUAYNO_PROBE = 1e-3  # length of the probe along the motion, in steps; criteria.reversible uses the same
+HUAYNO_PROBE = 1e-3  # criteria.reversible.DIFFERENCE: the cache knows of edits in this folder only
 
 
 @strict
 def natural(w: Any, block: Any, last: Any, own: Any, plan: Any, net: Any, potential: Any, kinetic: Any, sums: Any) -> Any:
     """The criterion's step at a state, before anything that wraps it."""
-    seen = rules.Seen(potential, kinetic, potential + kinetic, sums[0], sums[1], sums[2], sums[3])
-    if plan.which[KIND] == rules.LEARNED:
+    seen = Seen(potential, kinetic, potential + kinetic, sums[0], sums[1], sums[2], sums[3])
+    if plan.which[KIND] == LEARNED:
         return learned_step(w, block, net, own.rule, seen, own.window, last)
-    return Said(rules.classical_step(w, block, plan.which[KIND], own.rule, seen), -np.inf, False)
+    return Said(classical_step(w, block, plan.which[KIND], own.rule, seen), -np.inf, False)
 
 
 @strict
@@ -88,7 +93,7 @@ def step(w: Any, old: Any, new: Any, third: Any, own: Any, plan: Any, dt: Any, e
     ds = -dt * r[at.POTENTIAL]
     if exactly:
         return log_hamiltonian_for(w, old, new, t, dt, ds, -r[at.ENERGY_START])
-    if plan.which[KIND] == rules.CONSTANT and dt == own.rule[0]:  # not one that the guard made shorter
+    if plan.which[KIND] == CONSTANT and dt == own.rule[0]:  # not one that the guard made shorter
         ds = r[at.LOGH_STEP]
     return log_hamiltonian(w, old, new, t, ds, -r[at.ENERGY_START], 0.0)
 
@@ -112,7 +117,7 @@ def _mean_of_both_ends(w: Any, old: Any, third: Any, tau: Any, own: Any, plan: A
 def own_rule(plan: Any) -> Any:
     """Whether the Gauss-Radau method chooses its steps itself, from its own polynomial."""
     kind = plan.which[KIND]
-    return plan.which[METHOD] == RADAU and (kind == rules.PRS23 or kind == rules.LAST_TERM)
+    return plan.which[METHOD] == RADAU and kind in (PRS23, LAST_TERM)
 
 
 @strict
@@ -120,7 +125,7 @@ def choose(w: Any, trial: Any, old: Any, new: Any, third: Any, own: Any, plan: A
     """The step from the state in `old`, all wrappers applied; `new` still holds the state before it."""
     r = own.real
     if own_rule(plan):
-        dt = r[at.OWN_DT] if own.count[at.STEPS] > 0 else radau_first_dt(trial, old, own.rule[rules.EPSILON])
+        dt = r[at.OWN_DT] if own.count[at.STEPS] > 0 else radau_first_dt(trial, old, own.rule[EPSILON])
         said = Said(dt, -np.inf, False)
     else:
         sums = (r[at.SUM2], r[at.SUM4], r[at.SUM8], r[at.SUM_BOND])

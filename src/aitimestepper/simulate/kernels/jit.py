@@ -1,4 +1,4 @@
-"""How kernels are compiled: three decorators, and a cache on disk that works wherever the package lies.
+"""How kernels are compiled: five decorators, and a cache on disk that works wherever the package lies.
 
 Only entry points are cached; what they call is compiled into them. numba checks the file of the function it caches, not
 the files of what that calls, so the stamp of an entry point is the newest of all kernel files here.
@@ -82,10 +82,9 @@ def entry(function: Callable[..., Any]) -> Any:
     """For what Python calls: kept on disk, beside the package or in the user's cache if that is read-only."""
     try:
         made = numba.njit(cache=True, no_cfunc_wrapper=True, **_COMMON)(function)
-        files = Path(__file__).parent.glob("*.py")
-        newest = max((f.stat().st_mtime, f.stat().st_size) for f in files)
-        total = sum(f.stat().st_size for f in Path(__file__).parent.glob("*.py"))
-        made._cache._cache_file._source_stamp = (*newest, total)
+        files = [file.stat() for file in Path(__file__).parent.glob("*.py")]
+        newest = max((file.st_mtime, file.st_size) for file in files)
+        made._cache._cache_file._source_stamp = (*newest, sum(file.st_size for file in files))
         return made
     except (RuntimeError, AttributeError):  # no folder to write to, or another numba: compile anew in every process
         return numba.njit(no_cfunc_wrapper=True, **_COMMON)(function)

@@ -13,6 +13,7 @@ from __future__ import annotations
 import numpy as np
 
 U0, U1, U2, U3 = np.uint64(0), np.uint64(1), np.uint64(2), np.uint64(3)
+TINY = 2.2250738585072014e-308  # the smallest normal number
 
 # vectors of a block
 POSITION, VELOCITY, POSITION_REST, VELOCITY_REST, ACCELERATION, JERK = (np.uint64(k) for k in range(6))
@@ -34,7 +35,6 @@ VECTORS = 6
     DT_LAST,
     CLOSEST,
     CLOSEST_TIME,
-    NEAREST2,
     SUM2,
     SUM4,
     SUM8,
@@ -46,7 +46,7 @@ VECTORS = 6
     POTENTIAL_BEFORE,
     WORK_BEFORE,
     PAIR_X,  # separation and relative velocity of the nearest pair, six numbers
-) = range(26)
+) = range(25)
 REALS = PAIR_X + 6
 
 # count[b, ...]
@@ -55,6 +55,7 @@ COUNTS = 12
 
 # s[...]: the head of a system's array; then 3 blocks and the vectors below
 SOFTENING2, FIELD_KIND, FIELD_GM, FIELD_X, FIELD_Y, FIELD_Z, FIELD_RADIUS, FIELD_OMEGA, FIELD_PHASE = range(9)
+NO_FIELD, FIXED, CIRCULAR = 0.0, 1.0, 2.0  # s[FIELD_KIND]
 HEAD = 16
 BLOCKS = 3
 # vectors of n numbers after the blocks: masses, G times masses, two of row sums of the pair sum, twelve to work in

@@ -12,9 +12,23 @@ import numpy as np
 
 from . import lanes
 from .jit import inlined, loose, strict
-from .layout import ACCELERATION, FIELD_KIND, JERK, POSITION, POSITION_REST, SOFTENING2, U0, U1, U2, U3, VELOCITY, VELOCITY_REST
+from .layout import (
+    ACCELERATION,
+    CIRCULAR,
+    FIELD_KIND,
+    JERK,
+    POSITION,
+    POSITION_REST,
+    SOFTENING2,
+    U0,
+    U1,
+    U2,
+    U3,
+    VELOCITY,
+    VELOCITY_REST,
+)
 from .plan import FRACTIONS
-from .world import CIRCULAR, field_power, forces, gm_at, kinetic_energy
+from .world import field_power, forces, gm_at, kinetic_energy
 
 
 class Advanced(NamedTuple):

@@ -9,27 +9,39 @@ import numpy as np
 
 from .elementary import asinh, exp, log, tanh
 from .jit import loose, strict
-from .layout import ACCELERATION, FIELD_KIND, POSITION, SOFTENING2, U0, U1, U2, U3, VELOCITY
-from .rules import ORDER, VALUE, budget_time, fall_and_fly
-from .world import NO_FIELD, gm_at, mass_at
+from .layout import ACCELERATION, FIELD_KIND, NO_FIELD, POSITION, SOFTENING2, TINY, U0, U1, U2, U3, VELOCITY
+from .plan import (
+    ACTIVATION,
+    AXES,
+    CEILING,
+    ELU,
+    FEATURES,
+    FOURIER,
+    GELU,
+    HISTORY,
+    INPUTS,
+    INVARIANT,
+    LAYERS,
+    LOG_GAIN,
+    LOG_RANGE,
+    MIN_DT,
+    ORDER,
+    RELU,
+    RICH,
+    ROOM_SIZE,
+    SCALES,
+    SILU,
+    SLOT,
+    TANH,
+    TIME_UNIT,
+    TRANSITION,
+    VALUE,
+    WIDTHS,
+)
+from .rules import budget_time, fall_and_fly
+from .world import gm_at, mass_at
 
-# net.shape[...]
-FEATURES, HISTORY, SLOT, INPUTS, FOURIER, LAYERS, ACTIVATION, AXES, ROOM_SIZE, WIDTHS = range(10)
-BASIC, RICH, TRANSITION, INVARIANT = range(4)
-TANH, RELU, GELU, SILU, ELU, SIGMOID = range(6)
-# net.numbers[...]
-CEILING, TIME_UNIT, MIN_DT, LOG_GAIN, LOG_RANGE, SCALES = range(6)
-INVARIANTS = 9
-LOOSEST = 1.0 / 32.0  # pairs that fall more than 1/32 as fast as the tightest have no say in the velocity terms
-
-
-class Net(NamedTuple):
-    """A network and what it looks at, as `lowering` lays them out."""
-
-    shape: Any  # whole numbers, as named above; widths of the layers at the end
-    # as named above; scales of a slot; weights: frequencies, then weight and bias of each layer, of the step, of the error
-    numbers: Any
-    room: Any  # scratch: inputs and two layers
+TIGHT = 1.0 / 32.0  # physics.timescales.TIGHT: the cache knows of edits in this folder only
 
 
 class Said(NamedTuple):
@@ -241,7 +253,7 @@ def _tight_pairs(w: Any, block: Any, F: Any) -> Any:
     n, s = w.n, w.s
     x, v, g = block + POSITION * U3 * n, block + VELOCITY * U3 * n, gm_at(w)
     W, radial, flyby, shrink = 0.0, 0.0, 0.0, 0.0
-    inverse_F, least = 1.0 / F, (LOOSEST * F) ** 2 * (1.0 - 1e-9)
+    inverse_F, least = 1.0 / F, (TIGHT * F) ** 2 * (1.0 - 1e-9)
     for i in range(U0, n - U1):
         if s[w.row_sum + i] < least:
             continue
@@ -250,7 +262,7 @@ def _tight_pairs(w: Any, block: Any, F: Any) -> Any:
             vx, vy, vz = s[v + j] - s[v + i], s[v + n + j] - s[v + n + i], s[v + U2 * n + j] - s[v + U2 * n + i]
             inverse2 = 1.0 / (dx * dx + dy * dy + dz * dz + s[SOFTENING2])
             fall = (s[g + i] + s[g + j]) * inverse2 * np.sqrt(inverse2)
-            c = max(fall * inverse_F - LOOSEST, 0.0)
+            c = max(fall * inverse_F - TIGHT, 0.0)
             weight = c * c
             v2 = vx * vx + vy * vy + vz * vz
             rv = dx * vx + dy * vy + dz * vz
@@ -270,10 +282,9 @@ def observe_invariants(w: Any, block: Any, net: Any, rule: Any, seen: Any) -> An
     W, radial, flyby, shrink = _tight_pairs(w, block, F)
     if not W > 0.0:
         W = 1.0
-    tiny = 2.2250738585072014e-308
     K = _inner_kinetic(w, block, seen.kinetic)
-    U = max(max(abs(seen.potential), 1e-20 * K), tiny)
-    E = max(max(abs(K + seen.potential), 1e-20 * U), tiny)
+    U = max(max(abs(seen.potential), 1e-20 * K), TINY)
+    E = max(max(abs(K + seen.potential), 1e-20 * U), TINY)
     tau4_2 = 1.0 / np.sqrt(sum4)
     g = 1.5 * shrink / W
     chi = seen.bond / sum4 / E
@@ -298,7 +309,7 @@ def observe_invariants(w: Any, block: Any, net: Any, rule: Any, seen: Any) -> An
     room[3] = -0.25 * room[2]
     room[2] = radial / W
     unit = budget_time(seen, E, tol, rule[ORDER], 1.0)
-    fly4 = flyby / ((1.0 - LOOSEST) * (1.0 - LOOSEST))
+    fly4 = flyby / ((1.0 - TIGHT) * (1.0 - TIGHT))
     return unit, net.numbers[CEILING] / np.sqrt(np.sqrt(sum4 + fly4))
 
 

@@ -18,7 +18,7 @@ from .world import forces, kinetic_energy
 @inlined
 def relative(r: Any, energy: Any) -> Any:
     """|E - E(0)| / |E(0)|."""
-    return abs(energy - r[at.ENERGY_START]) / max(abs(r[at.ENERGY_START]), 2.2250738585072014e-308)
+    return abs(energy - r[at.ENERGY_START]) / max(abs(r[at.ENERGY_START]), at.TINY)
 
 
 @strict

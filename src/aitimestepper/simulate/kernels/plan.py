@@ -1,4 +1,4 @@
-"""What a compiled run is told: one plan for all systems, and for each system the places of its numbers."""
+"""What a compiled run is told: one plan for all systems, and for each system the places of its numbers. No numba here."""
 
 from __future__ import annotations
 
@@ -7,14 +7,26 @@ from typing import Any, NamedTuple
 COMPOSITION, HERMITE, LOGH, RADAU = range(4)
 PLAIN, HUAYNO, HMM = range(3)
 LIMITED, SYMMETRIZED = range(2)
+# plan.which[KIND]
+CONSTANT, FREEFALL, HUTMAKINO, BOEKHOLT, TIDAL, AARSETH, PRS23, ENERGYBUDGET, LEARNED, LAST_TERM = range(10)
 NO_OUTPUT, EVERY_TIME, EVERY_STEPS = range(3)
 # plan.which[...]: the kinds of wrappers (LIMITED, SYMMETRIZED; inner first) stand at the end
 METHOD, STAGES, KIND, BASE, TRIALS, WITH_SUMS, THREADS, OUTPUT, WRAP_COUNT, WRAPS = range(10)
 # plan.how[...]: then 17 places for the fractions of a composition, then two numbers for each wrapper
-GUARD, OUTPUT_EVERY, UNUSED, FRACTIONS = range(4)
+GUARD, OUTPUT_EVERY, FRACTIONS = range(3)
 WRAP_NUMBERS = FRACTIONS + 17
 # a row of output: time, dt, energy, error, steps, then positions and velocities, axis after axis
 ROW_TIME, ROW_DT, ROW_ENERGY, ROW_ERROR, ROW_STEPS, ROW_BODIES = range(6)
+# a criterion's numbers, one row a system: eta or tol or dt; order of the method; c
+VALUE, ORDER, BUDGET_C = range(3)
+EPSILON = ORDER  # of the rules that the Gauss-Radau method has for itself
+RULE_NUMBERS = 3
+# net.shape[...]: then the widths of the layers
+FEATURES, HISTORY, SLOT, INPUTS, FOURIER, LAYERS, ACTIVATION, AXES, ROOM_SIZE, WIDTHS = range(10)
+BASIC, RICH, TRANSITION, INVARIANT = range(4)
+TANH, RELU, GELU, SILU, ELU, SIGMOID = range(6)
+# net.numbers[...]: then the scales of a slot, and the weights
+CEILING, TIME_UNIT, MIN_DT, LOG_GAIN, LOG_RANGE, SCALES = range(6)
 
 
 class Plan(NamedTuple):
@@ -37,6 +49,15 @@ class Store(NamedTuple):
     window: Any  # (B, ...) what a learned step remembers
     radau: Any  # (B, ...) what the Gauss-Radau method remembers
     rows: Any  # (B, R, ROW_BODIES + 6 N) output
+
+
+class Net(NamedTuple):
+    """A network and what it looks at, as `lowering` lays them out."""
+
+    shape: Any  # whole numbers, as named above; widths of the layers at the end
+    # as named above; scales of a slot; weights: frequencies, then weight and bias of each layer, of the step, of the error
+    numbers: Any
+    room: Any  # scratch: inputs and two layers
 
 
 class Own(NamedTuple):

@@ -20,9 +20,9 @@ import numpy as np
 from . import radau_tables as table
 from .jit import strict
 from .lanes import add_scaled, four, larger, largest, load, minus, plus, rounded_off, same, scaled, store
-from .layout import ACCELERATION, FIELD_KIND, JERK, POSITION, POSITION_REST, U0, U1, U2, U3, VELOCITY, VELOCITY_REST
+from .layout import ACCELERATION, CIRCULAR, FIELD_KIND, JERK, POSITION, POSITION_REST, U0, U1, U2, U3, VELOCITY, VELOCITY_REST
 from .methods import Advanced
-from .world import CIRCULAR, World, field_power, forces
+from .world import World, field_power, forces
 
 MOST_ITERATIONS = 12
 # iterations end when the next one would change the last difference by less, relative to the acceleration: 1e-13 would save

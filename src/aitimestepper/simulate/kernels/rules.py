@@ -8,13 +8,8 @@ import numpy as np
 
 from .jit import loose, strict
 from .layout import POSITION, SOFTENING2, U0, U1, U2, U3, VELOCITY
+from .plan import AARSETH, BOEKHOLT, BUDGET_C, CONSTANT, FREEFALL, HUTMAKINO, ORDER, PRS23, TIDAL, VALUE
 from .world import gm_at, work_at
-
-CONSTANT, FREEFALL, HUTMAKINO, BOEKHOLT, TIDAL, AARSETH, PRS23, ENERGYBUDGET, LEARNED, LAST_TERM = range(10)
-# a criterion's numbers, one row a system: eta or tol or dt; order of the method; c
-VALUE, ORDER, BUDGET_C = range(3)
-EPSILON = ORDER  # of the rules that the Gauss-Radau method has for itself
-RULE_NUMBERS = 3
 
 
 class Seen(NamedTuple):

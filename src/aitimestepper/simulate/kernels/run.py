@@ -11,18 +11,21 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from . import layout as at
-from . import rules
 from .choose import choose, own_rule, step
 from .jit import entry, inlined, pointer, strict
 from .layout import HEAD, ROW_SUM, TRIAL_ROW_SUM, U0, U2, U3, VECTORS
 from .methods import jerk_and_pull
 from .nearest import follow_nearest, note_pair, partner
-from .network import Net, Said, remember
+from .network import Said, remember
 from .output import relative, write_rows
 from .plan import (
+    CONSTANT,
+    EPSILON,
     GUARD,
     HERMITE,
     KIND,
+    LAST_TERM,
+    LEARNED,
     LOGH,
     METHOD,
     NO_OUTPUT,
@@ -34,6 +37,7 @@ from .plan import (
     WITH_SUMS,
     WRAP_COUNT,
     WRAPS,
+    Net,
     Own,
     Plan,
 )
@@ -109,7 +113,7 @@ def _try(w: Any, old: Any, new: Any, third: Any, own: Any, plan: Any, dt: Any) -
     r, t_end = own.real, own.system[at.T_END]
     left = t_end - r[at.TIME]
     # a constant step of logh is one in its own variable: how long it is in time shows afterwards
-    last = dt >= left and not (plan.which[METHOD] == LOGH and plan.which[KIND] == rules.CONSTANT)
+    last = dt >= left and not (plan.which[METHOD] == LOGH and plan.which[KIND] == CONSTANT)
     if last:
         dt = left
     done = step(w, old, new, third, own, plan, dt, last)
@@ -141,8 +145,8 @@ def _too_long(w: Any, own: Any, plan: Any, dt: Any, energy: Any) -> Any:
     if plan.how[GUARD] > 0.0 and not abs(energy - r[at.ENERGY]) <= plan.how[GUARD] * abs(r[at.ENERGY_START]):
         return 0.5 * dt
     if own_rule(plan):
-        which = GLOBAL_RULE if plan.which[KIND] == rules.LAST_TERM else PRS23_RULE
-        wanted = radau_next_dt(w, own.radau, dt, own.rule[rules.EPSILON], which)
+        which = GLOBAL_RULE if plan.which[KIND] == LAST_TERM else PRS23_RULE
+        wanted = radau_next_dt(w, own.radau, dt, own.rule[EPSILON], which)
         if wanted < TOO_LONG * dt:
             return wanted
         r[at.OWN_DT] = min(wanted, dt / TOO_LONG)
@@ -176,7 +180,7 @@ def _accept(w: Any, new: Any, own: Any, plan: Any, net: Any, made: Attempt, said
     for k in range(plan.which[WRAP_COUNT]):
         if plan.which[WRAPS + k] == SYMMETRIZED:
             own.memory[k] = dt
-    if plan.which[KIND] == rules.LEARNED:
+    if plan.which[KIND] == LEARNED:
         remember(net, own.window, dt)
     if plan.which[METHOD] == RADAU:
         radau_accept(w, own.radau, dt)
@@ -211,7 +215,7 @@ def _run_system(b: Any, budget: Any, store: Any, plan: Any, net: Any) -> None:
     third = FIRST_BLOCK + U2 * size
     old, new = FIRST_BLOCK + np.uint64(c[at.CURRENT]) * size, FIRST_BLOCK + np.uint64(1 - c[at.CURRENT]) * size
     stop_at = c[at.STEPS] + budget
-    fixed = plan.which[KIND] == rules.CONSTANT and plan.which[WRAP_COUNT] == 0
+    fixed = plan.which[KIND] == CONSTANT and plan.which[WRAP_COUNT] == 0
     while True:
         if plan.which[OUTPUT] != NO_OUTPUT and not write_rows(trial, new, old, third, own, plan, rows, most, N):
             return

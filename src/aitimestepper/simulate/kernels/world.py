@@ -10,6 +10,7 @@ from .forces import pull
 from .jit import inlined, loose, strict
 from .layout import (
     ACCELERATION,
+    CIRCULAR,
     FIELD_GM,
     FIELD_KIND,
     FIELD_OMEGA,
@@ -21,14 +22,13 @@ from .layout import (
     GM,
     HEAD,
     MASS,
+    NO_FIELD,
     POSITION,
     ROOM,
     U2,
     U3,
     VELOCITY,
 )
-
-NO_FIELD, FIXED, CIRCULAR = 0.0, 1.0, 2.0
 
 
 class World(NamedTuple):

@@ -1,0 +1,141 @@
+"""The flags of `aitimestepper bench`."""
+
+from __future__ import annotations
+
+import argparse
+from typing import Any
+
+from ..io.families import FAMILIES, STANDARD
+
+WORDS = {
+    "steps": "which step keeps a tolerance, on problems it was not calibrated on, and at what cost",
+    "curves": "error against force evaluations and time, beside REBOUND and heyoka",
+    "rl": "the test set of the reinforcement-learning stepper, Hermite 4",
+    "longrun": "drift over a thousand orbits, and what is lost when time is reversed",
+    "suite": "write problems to a file, or say what is in one",
+    "compare": "what got better or worse between two results, beyond noise",
+}
+EPILOG = {
+    "": """\
+examples:
+  aitimestepper bench steps --quick
+  aitimestepper bench steps --criteria freefall prs23 learned:runs/first --integrators leapfrog --tol 1e-3 1e-5
+  aitimestepper bench steps --criteria my.py:MyRule freefall --families kepler my_family.py:binaries
+  aitimestepper bench suite --families kepler triple --split test --count 100 --write suite.h5
+  aitimestepper bench compare before.json after.json
+
+Each study writes one JSON (docs/bench.md describes it) and prints a table. A study that was stopped goes on where it was when
+the same command is given again.""",
+    "steps": """\
+examples:
+  aitimestepper bench steps                       all classical rules; about ten minutes on two cores
+  aitimestepper bench steps --quick               leapfrog and order 6 on fewer problems; a minute
+  aitimestepper bench steps --criteria learned:runs/first freefall --integrators leapfrog
+  aitimestepper bench steps --suite mine.h5 --train-suite mine_too.h5
+
+A rule with a free constant is calibrated on problems of `train` until 90 % of them comply (their largest energy error stays
+below the tolerance) and then measured on `test`. A rule that takes a tolerance is also measured as it is asked.
+`equal`: at the constant with which 90 % of the measured problems comply. `hindsight`: the best constant of each problem.""",
+    "curves": "A trained network: --criteria learned:RUN. The figures lie beside the JSON.",
+    "rl": "Three suns, 30 years, seeds 0-99 (Saz Ulibarrena & Portegies Zwart 2025, arXiv 2502.12809).",
+    "longrun": "All rules spend the same number of force evaluations an orbit.",
+    "suite": """\
+examples:
+  aitimestepper bench suite --families kepler --count 10 --write kepler.h5
+  aitimestepper bench suite kepler.h5
+  aitimestepper bench suite                       what families and reference problems there are
+
+A file made elsewhere needs mass (P, N), position and velocity (P, N, axes) and t_end (P,); also read are bodies, G,
+softening, name, family.""",
+    "compare": """\
+Problem by problem where both ran the same ones. Exit code 1 with --strict if something got worse.""",
+}
+
+
+def add_bench(commands: Any) -> None:
+    """`bench` and its studies."""
+    words = "measure which step is best"
+    parser = _parser(commands, "bench", words, EPILOG[""])
+    studies = parser.add_subparsers(dest="study", required=True, metavar="{" + ",".join(WORDS) + "}")
+    for study in ("steps", "curves", "rl", "longrun"):
+        _add_study(_parser(studies, study, WORDS[study], EPILOG[study]), study)
+    suite = _parser(studies, "suite", WORDS["suite"], EPILOG["suite"])
+    suite.add_argument("file", nargs="?", metavar="FILE.h5", help="say what is in this file")
+    _add_problems(suite)
+    suite.add_argument("--count", type=int, default=24, metavar="N", help="problems of each family (default: 24)")
+    suite.add_argument("--write", metavar="FILE.h5", help="write the problems to this file")
+    suite.add_argument("--overwrite", action="store_true", help="replace the file if there is one")
+    compare = _parser(studies, "compare", WORDS["compare"], EPILOG["compare"])
+    compare.add_argument("before", metavar="BEFORE.json")
+    compare.add_argument("after", metavar="AFTER.json")
+    compare.add_argument("--all", action="store_true", help="also what stayed the same")
+    compare.add_argument("--strict", action="store_true", help="exit with code 1 if something got worse")
+
+
+def _parser(commands: Any, name: str, words: str, epilog: str) -> Any:
+    return commands.add_parser(
+        name,
+        help=words,
+        description=f"{words[0].upper()}{words[1:]}.",
+        epilog=epilog,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+        allow_abbrev=False,
+    )
+
+
+def _add_study(parser: Any, study: str) -> None:
+    who = parser.add_argument_group("who is measured")
+    who.add_argument(
+        "--criteria",
+        nargs="+",
+        metavar="NAME",
+        help="criteria by name, learned:RUN for a trained network, FILE.py:CLASS for your own (default: all classical ones)",
+    )
+    who.add_argument(
+        "--integrators", nargs="+", metavar="NAME", help="leapfrog, order4, order6, order8, hermite4, logh, radau15"
+    )
+    who.add_argument(
+        "--variants", nargs="+", metavar="NAME", help="plain, symmetrized, huayno, hmm (default: plain symmetrized)"
+    )
+    if study == "steps":
+        what = parser.add_argument_group("on what")
+        _add_problems(what)
+        what.add_argument("--suite", metavar="FILE.h5", help="measure on the problems in this file")
+        what.add_argument("--train-suite", metavar="FILE.h5", help="calibrate on the problems in this file")
+        what.add_argument(
+            "--train", type=int, metavar="N", help="problems of each family to calibrate on (default: 24; quick: 6)"
+        )
+        what.add_argument("--test", type=int, metavar="N", help="problems of each family to measure on (default: 24; quick: 8)")
+        what.add_argument("--share", type=float, default=0.9, help="of the problems that shall comply (default: 0.9)")
+    if study == "curves":
+        parser.add_argument(
+            "--problems", nargs="+", metavar="NAME", help="reference problems by name (`bench suite` lists them)"
+        )
+        parser.add_argument("--no-peers", action="store_true", help="without REBOUND and heyoka")
+    if study in ("steps", "curves"):
+        parser.add_argument(
+            "--tol", nargs="+", type=float, metavar="TOL", help="tolerances (default: some for each integrator)"
+        )
+    how = parser.add_argument_group("how")
+    if study == "steps":
+        how.add_argument("--full", action="store_true", help="tolerances 1e-2 to 1e-8 for every integrator; most of an hour")
+        how.add_argument("--budget", type=int, metavar="N", help="most force evaluations of a run (default: 500000)")
+    how.add_argument("--quick", action="store_true", help="a look, in a minute")
+    how.add_argument("--threads", type=int, metavar="N", help="runs side by side (default: all cores)")
+    how.add_argument("--out", metavar="FILE.json", help=f"the result (default: runs/bench/{study}.json)")
+    how.add_argument("--overwrite", action="store_true", help="replace the result if there is one")
+    how.add_argument("--fresh", action="store_true", help="do not go on with a study that was stopped")
+    how.add_argument("--json", action="store_true", help="print the JSON instead of a table")
+    how.add_argument("--quiet", action="store_true", help="no progress")
+
+
+def _add_problems(parser: Any) -> None:
+    parser.add_argument(
+        "--families",
+        nargs="+",
+        metavar="NAME",
+        default=list(STANDARD),
+        help=f"of {', '.join(FAMILIES)}; FILE.py[:NAME]: functions (rng, dim) of your own (default: {' '.join(STANDARD)})",
+    )
+    parser.add_argument("--split", default="test", help="train, validation or test: which numbers are drawn (default: test)")
+    parser.add_argument("--dim", type=int, default=3, help="2 or 3 axes (default: 3)")

@@ -1,0 +1,135 @@
+"""The results of `aitimestepper bench` as tables on the terminal."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+
+from rich.box import SIMPLE_HEAD
+from rich.console import Console
+from rich.table import Table
+
+from ..bench.comparison import Comparison
+from ..bench.records import Record, Results
+
+WIDTH = 160
+IN_A_ROW = 3  # tolerances that fit beside each other
+FEWEST = (("forces", "forces"), ("charged_forces", "with what choosing costs"))
+
+
+def console() -> Console:
+    """As wide as the terminal; wide enough for the tables where there is none."""
+    return Console(width=None if Console().is_terminal else WIDTH)
+
+
+def short(value: float | None) -> str:
+    """3412 as 3.4k: two or three digits, aligned by eye."""
+    if value is None or not math.isfinite(value):
+        return "-"
+    for size, letter in ((1e9, "G"), (1e6, "M"), (1e3, "k")):
+        if value >= 0.9995 * size:
+            scaled = value / size
+            return f"{scaled:.0f}{letter}" if scaled >= 99.5 else f"{scaled:.3g}{letter}"
+    return f"{value:.0f}"
+
+
+def label(record: Record) -> str:
+    """Who it is."""
+    return record.criterion if record.variant == "plain" else f"{record.criterion}, {record.variant}"
+
+
+def show_steps(results: Results, out: Console) -> None:
+    """For each integrator: forces when calibrated (and how many then comply), at equal compliance, in hindsight."""
+    records = [r for r in results.records if r.family == "all"]
+    for integrator in dict.fromkeys(r.integrator for r in records):
+        own = [r for r in records if r.integrator == integrator]
+        tolerances = sorted({r.tolerance for r in own if r.tolerance is not None}, reverse=True)
+        for first in range(0, len(tolerances), IN_A_ROW):
+            _show_tolerances(own, tolerances[first : first + IN_A_ROW], f"{integrator}: force evaluations", out)
+    out.print(_legend(results))
+    _show_charges(records, out)
+
+
+def _show_tolerances(own: Sequence[Record], tolerances: Sequence[float], title: str, out: Console) -> None:
+    table = Table(title=title, header_style="bold", pad_edge=False, box=SIMPLE_HEAD)
+    table.add_column("", no_wrap=True)
+    for tol in tolerances:
+        for head in (f"{tol:.0e}\ncalibrated", "\nequal", "\ncharged", "\nhindsight"):
+            table.add_column(head, justify="right", no_wrap=True)
+    cells = {(label(r), r.mode, r.tolerance): r for r in own}
+    for name in dict.fromkeys(label(r) for r in own):
+        for mode, shown in (("calibrated", name), ("asked", "  as asked")):
+            if any((name, mode, tol) in cells for tol in tolerances):
+                row: list[str] = []
+                for tol in tolerances:
+                    here, fitted, hindsight = (cells.get((name, m, tol)) for m in (mode, "fitted", "hindsight"))
+                    row += _cells(here, fitted, hindsight, mode == "calibrated")
+                table.add_row(shown, *row)
+    out.print(table)
+    for tol in tolerances:
+        best = [f"{label(r)} {short(getattr(r, by))} ({words})" for by, words in FEWEST if (r := _best(own, tol, by))]
+        out.print(f"  {tol:.0e}, the fewest at equal compliance: {'; '.join(best) or 'nobody within the budget'}")
+
+
+def _cells(own: Record | None, fitted: Record | None, hindsight: Record | None, first: bool) -> list[str]:
+    """Of one rule and tolerance; its second row says only what is different."""
+    calibrated = "-" if own is None or own.compliance is None else f"{short(own.forces)} {own.compliance:4.0%}"
+    if not first:
+        return [calibrated, "", "", ""]
+    return [
+        calibrated,
+        short(fitted.forces if fitted is not None else None),
+        short(fitted.charged_forces if fitted is not None else None),
+        short(hindsight.forces if hindsight is not None else None),
+    ]
+
+
+def _best(records: Sequence[Record], tol: float, by: str) -> Record | None:
+    known = [r for r in records if r.mode == "fitted" and r.tolerance == tol and getattr(r, by) is not None]
+    return min(known, key=lambda r: float(getattr(r, by)), default=None)
+
+
+def _legend(results: Results) -> str:
+    about, share = results.settings.get("measured_on", {}), results.settings.get("share", 0.9)
+    return (
+        f"{about.get('problems')} problems of {about.get('suite')}, split {about.get('split')}; geometric means.\n"
+        f"calibrated: with the constant that {share:.0%} of train comply with, and how many of these then do\n"
+        f"equal: with the constant that {share:.0%} of these comply with; charged: with what it costs to choose the step\n"
+        f"hindsight: with the best constant of each; -: not within {short(results.settings.get('budget'))} forces a run"
+    )
+
+
+def _show_charges(records: Sequence[Record], out: Console) -> None:
+    charges = {label(r): r.more["charge"] for r in records if "charge" in r.more}
+    if not charges:
+        return
+    sizes = list(next(iter(charges.values())))
+    title = "what one choice of a step costs, in force evaluations on this machine"
+    table = Table("N =", *sizes, title=title, header_style="bold", box=SIMPLE_HEAD)
+    for name, row in charges.items():
+        table.add_row(name, *(f"{row[n]:.2f}" for n in sizes))
+    out.print(table)
+
+
+def show_comparison(found: Comparison, out: Console, everything: bool) -> None:
+    """What changed; with `everything` also what did not."""
+    heads = ("integrator", "criterion", "family", "tolerance", "mode", "what", "before", "after", "change", "95 %", "verdict")
+    table = Table(*heads, header_style="bold", box=SIMPLE_HEAD)
+    shown = [c for c in found.changes if everything or c.verdict != "same"]
+    for c in shown:
+        r, tol = c.record, "" if c.record.tolerance is None else f"{c.record.tolerance:.0e}"
+        before, after = (_number(c.quantity, x) for x in (c.before, c.after))
+        change, low, high = (f"{x:+.0%}" if c.quantity == "compliance" else f"{x:.3g}x" for x in (c.change, c.low, c.high))
+        words = (r.integrator, label(r), r.family, tol, r.mode, c.quantity)
+        table.add_row(*words, before, after, change, f"{low} … {high}", c.verdict)
+    if shown:
+        out.print(table)
+    counts = {v: sum(c.verdict == v for c in found.changes) for v in ("better", "worse", "same")}
+    out.print(
+        f"{counts['better']} better, {counts['worse']} worse, {counts['same']} the same within noise; "
+        f"only in the first file: {found.only_before}, only in the second: {found.only_after}."
+    )
+
+
+def _number(quantity: str, value: float) -> str:
+    return short(value) if quantity == "forces" else f"{value:.0%}" if quantity == "compliance" else f"{value:.1e}"

@@ -1,0 +1,161 @@
+"""`aitimestepper bench`: from flags to a study, its file, and what is said of it."""
+
+from __future__ import annotations
+
+import argparse
+import shlex
+import sys
+from collections.abc import Callable, Iterator
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+from rich.table import Table
+
+from ..bench.comparison import compare
+from ..bench.contenders import CLASSICAL, rule_named
+from ..bench.cost import CAREFUL, QUICK, Charges
+from ..bench.records import Partial, Record, Results, read_text
+from ..bench.steps import StepsPlan, step_quality
+from ..errors import ConfigError, UserError
+from ..io.families import FAMILIES, Family
+from ..io.suite_file import load_suite, save_suite
+from ..io.suites import REFERENCES, Suite, families_from_file, make_suite
+from . import bench_tables as tables
+from .progress import task
+
+EVERY_TOLERANCE = tuple(10.0**-k for k in range(2, 9))
+EXIT_WORSE = 1
+
+
+def run_bench(options: argparse.Namespace) -> int:
+    """The study that was asked for."""
+    return STUDIES[options.study](options)
+
+
+def steps(options: argparse.Namespace) -> int:
+    """`bench steps`."""
+    plan = steps_plan(options)
+    _, test = plan.suites()
+    charges = Charges(max(case.size for case in test.cases), QUICK if options.quick else CAREFUL)
+
+    def measure(partial: Partial, tell: Any) -> Iterator[list[Record]]:
+        return step_quality(plan, partial, charges, tell)
+
+    names = [case.name for case in test.cases]
+    return _study(options, plan.fingerprint(), measure, names, tables.show_steps)
+
+
+def steps_plan(options: argparse.Namespace) -> StepsPlan:
+    """What the flags say, over what --quick and --full say, over the defaults."""
+    plan = StepsPlan(rules=[rule_named(name) for name in dict.fromkeys(options.criteria or CLASSICAL)])
+    if options.quick:
+        plan = replace(plan, integrators=("leapfrog", "order6"), tolerances=(1e-2, 1e-3, 1e-4), train=6, test=8, budget=30_000)
+    if options.full:
+        plan = replace(plan, tolerances=EVERY_TOLERANCE)
+    given: dict[str, Any] = {
+        name: getattr(options, name)
+        for name in ("integrators", "variants", "train", "test", "budget", "split", "dim", "share", "threads")
+        if getattr(options, name) is not None
+    }
+    if options.tol is not None:
+        given["tolerances"] = options.tol
+    families, own = _families(options.families)
+    if options.suite is not None:
+        given["measure_on"] = load_suite(options.suite)
+    if options.train_suite is not None:
+        given["calibrate_on"] = load_suite(options.train_suite)
+    return replace(plan, families=families, own=own, **given).checked()
+
+
+def _families(names: list[str]) -> tuple[list[str], dict[str, Family]]:
+    """Names, and the functions of those that come from files."""
+    found, own = [], {}
+    for name in names:
+        file, _, wanted = name.partition(":")
+        if not file.endswith(".py"):
+            found.append(name)
+            continue
+        there = families_from_file(file)
+        if wanted and wanted not in there:
+            raise ConfigError(f"{file} has no family {wanted!r}; it has {', '.join(there)}.")
+        chosen = [wanted] if wanted else list(there)
+        found += chosen
+        own.update({k: there[k] for k in chosen})
+    return found, own
+
+
+def _study(
+    options: argparse.Namespace,
+    settings: dict[str, Any],
+    measure: Callable[[Partial, Any], Iterator[list[Record]]],
+    cases: list[str],
+    show: Callable[[Results, Any], None],
+) -> int:
+    """Measure with progress, keep what is finished, write the result, say what it is."""
+    path = Path(options.out or f"runs/bench/{options.study}.json")
+    if path.exists() and not options.overwrite:
+        raise UserError(f"{path} exists; give --overwrite to replace it, or another --out.")
+    partial = Partial(path, settings, options.fresh)
+    if partial.done and not options.quiet:
+        print(f"going on with {partial.path}: {len(partial.done)} parts are measured already", file=sys.stderr)
+    with task(f"bench {options.study}", options.quiet or options.json) as tell:
+        for _ in measure(partial, tell):
+            pass
+    records = [record for part in sorted(partial.done) for record in partial.done[part]]
+    results = Results(options.study, shlex.join(["aitimestepper", *options.words]), settings, records, cases)
+    results.save(path)
+    partial.close()
+    if options.json:
+        print(read_text(path))
+        return 0
+    show(results, tables.console())
+    print(f"written: {path}")
+    return 0
+
+
+def suite(options: argparse.Namespace) -> int:
+    """`bench suite`: list, write or look."""
+    if options.file is not None:
+        return _describe(load_suite(options.file), options.file)
+    if options.write is None:
+        return _list_problems()
+    path = Path(options.write)
+    if path.exists() and not options.overwrite:
+        raise UserError(f"{path} exists; give --overwrite to replace it.")
+    families, own = _families(options.families)
+    made = make_suite(families, options.split, options.count, options.dim, own)
+    save_suite(made, path)
+    return _describe(made, str(path))
+
+
+def _describe(made: Suite, path: str) -> int:
+    table = Table("family", "problems", "bodies", "first", "last", title=f"{path}: {made.name}", header_style="bold")
+    for family in made.families:
+        own = [case for case in made.cases if case.family == family]
+        sizes = sorted({case.size for case in own})
+        bodies = str(sizes[0]) if len(sizes) == 1 else f"{sizes[0]} to {sizes[-1]}"
+        table.add_row(family, str(len(own)), bodies, own[0].name, own[-1].name)
+    tables.console().print(table)
+    return 0
+
+
+def _list_problems() -> int:
+    table = Table("family", "what it is", box=None, header_style="bold")
+    for name, family in FAMILIES.items():
+        table.add_row(name, (family.__doc__ or "").partition("\n")[0])
+    out = tables.console()
+    out.print(table)
+    out.print(f"\nreference problems (bench curves --problems): {', '.join(REFERENCES)}")
+    return 0
+
+
+def compare_files(options: argparse.Namespace) -> int:
+    """`bench compare`."""
+    found = compare(Results.load(options.before), Results.load(options.after))
+    tables.show_comparison(found, tables.console(), options.all)
+    worse = any(change.verdict == "worse" for change in found.changes)
+    return EXIT_WORSE if options.strict and worse else 0
+
+
+STUDIES: dict[str, Callable[[argparse.Namespace], int]] = {"steps": steps, "suite": suite, "compare": compare_files}

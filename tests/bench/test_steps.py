@@ -1,0 +1,287 @@
+"""Step quality: what is reported is what simulations of the same problems give."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import torch
+
+from aitimestepper import EnergyBudget, FreeFall, Symmetrized, simulate
+from aitimestepper.bench.contenders import CLASSICAL, Contender, contenders, rule_named
+from aitimestepper.bench.cost import QUICK, Charges
+from aitimestepper.bench.parallel import side_by_side
+from aitimestepper.bench.records import Partial
+from aitimestepper.bench.runs import COARSEST, RATIO, Systems, climb, forces_a_step, measure
+from aitimestepper.bench.steps import StepsPlan, step_quality
+from aitimestepper.criteria.base import AbstractStepCriterion, Limited
+from aitimestepper.errors import ConfigError
+from aitimestepper.io.suites import make_suite
+
+OWN = """
+from aitimestepper.criteria.classical import FreeFall
+
+class Mine(FreeFall):
+    "Free fall under another name."
+    name = "mine"
+"""
+
+
+def quiet(*_):
+    pass
+
+
+def plan_of(*names, **more):
+    defaults = {"families": ("kepler", "random3"), "train": 6, "test": 5, "integrators": ("leapfrog",), "budget": 60_000}
+    return StepsPlan(rules=[rule_named(n) for n in names], **{**defaults, "tolerances": (1e-2, 1e-3), **more})
+
+
+def run(plan, path, charges=None, fresh=True):
+    charges = charges or Charges(3, QUICK)
+    return [r for records in step_quality(plan, Partial(path, plan.fingerprint(), fresh), charges, quiet) for r in records]
+
+
+def pick(records, **wanted):
+    found = [r for r in records if all(getattr(r, k) == v for k, v in wanted.items())]
+    assert len(found) == 1
+    return found[0]
+
+
+@pytest.fixture(scope="module")
+def study(tmp_path_factory):
+    plan = plan_of("freefall", "energybudget", variants=("symmetrized",))
+    return plan, run(plan, tmp_path_factory.mktemp("steps") / "s.json")
+
+
+def test_the_calibrated_rule_complies_on_the_problems_it_was_calibrated_on(study):
+    plan, records = study
+    train, _ = plan.suites()
+    for tol in (1e-2, 1e-3):
+        eta = pick(records, criterion="freefall", family="all", tolerance=tol, mode="calibrated").value
+        systems, ends = train.batch()
+
+        def share(factor, systems=systems, ends=ends, eta=eta, tol=tol):
+            rule, budget = Symmetrized(FreeFall(eta * factor)), plan.budget
+            done = simulate(systems, t_end=ends, criterion=rule, integrator="leapfrog", max_steps=budget)
+            affordable = torch.tensor([s == "ok" for s in done.status]) & (done.force_evaluations * 1.3 < budget)
+            return (affordable & (done.max_energy_error <= tol)).double().mean().item()
+
+        # interpolation between rungs a factor of 1.4 apart: right to a few percent of the constant
+        assert share(0.9) >= 0.9
+        coarser = COARSEST / RATIO ** math.floor(math.log(COARSEST / eta, RATIO))
+        assert eta < coarser < 1.5 * eta
+        assert share(coarser / eta) < 0.9
+
+
+def test_what_is_measured_is_what_simulations_of_the_test_problems_give(study):
+    plan, records = study
+    _, test = plan.suites()
+    systems, ends = test.batch()
+    asked = pick(records, criterion="energybudget", family="all", tolerance=1e-3, mode="asked")
+    done = simulate(systems, t_end=ends, criterion=Symmetrized(EnergyBudget(1e-3)), integrator="leapfrog", max_steps=60_000)
+    assert asked.value == pytest.approx(1e-3)
+    ok = np.array([s == "ok" for s in done.status])
+    assert [e is not None for e in asked.errors] == ok.tolist()
+    np.testing.assert_allclose(np.array(asked.errors, float)[ok], done.max_energy_error[ok], rtol=1e-3)
+    np.testing.assert_allclose(asked.forces_each, done.force_evaluations, rtol=1e-3)
+    assert asked.forces == pytest.approx(math.exp(done.force_evaluations.double().log().mean()), rel=1e-9)
+    error = np.where(ok, done.max_energy_error, np.inf)
+    assert asked.compliance == (error <= 1e-3).mean()
+    assert asked.unfinished == (~ok).sum() == 1
+    assert asked.worst == test.cases[int(error.argmax())].name
+    assert asked.error_quantiles["0.5"] == pytest.approx(np.sort(error)[4])
+    low, high = asked.forces_interval
+    assert low < asked.forces < high
+    assert asked.charged_forces > 1.02 * asked.forces
+
+
+def test_families_add_up_to_the_whole(study):
+    _, records = study
+    for mode in ("calibrated", "hindsight", "fitted"):
+        whole = pick(records, criterion="freefall", family="all", tolerance=1e-2, mode=mode)
+        parts = [pick(records, criterion="freefall", family=f, tolerance=1e-2, mode=mode) for f in ("kepler", "random3")]
+        assert [p.n for p in parts] == [5, 5]
+        assert math.prod(p.forces for p in parts) ** 0.5 == pytest.approx(whole.forces, rel=1e-9)
+    calibrated = [
+        pick(records, criterion="freefall", family=f, tolerance=1e-2, mode="calibrated").compliance
+        for f in ("kepler", "random3", "all")
+    ]
+    assert sum(calibrated[:2]) / 2 == pytest.approx(calibrated[2])
+    assert whole.seeds == [2_000_000, 2_000_005]
+
+
+def test_hindsight_complies_and_nothing_coarser_does_so_for_good(study):
+    plan, records = study
+    _, test = plan.suites()
+    cost = pick(records, criterion="freefall", family="all", tolerance=1e-3, mode="hindsight").forces_each
+    systems = Systems.of(test)
+    contender = plan.parts()[0]
+    ladder = climb(systems, contender, [1e-3], plan.budget)
+    for p, forces in enumerate(cost):
+        if forces is None:  # not within the budget
+            ran = ladder.error[p][~np.isnan(ladder.error[p])]
+            assert not ran[-1] <= 1e-3
+            continue
+        finer = ladder.forces[p] > 1.2 * forces
+        assert np.nanmax(ladder.error[p][finer], initial=0) <= 1e-3
+        coarser = ladder.forces[p] < forces / 1.5
+        assert not coarser.any() or np.nanmax(ladder.error[p][coarser]) > 1e-3
+
+
+def test_hindsight_costs_no_more_than_one_constant_for_all(study):
+    _, records = study
+    for name in ("freefall", "energybudget"):
+        for tol in (1e-2, 1e-3):
+            fitted, hindsight = (
+                pick(records, criterion=name, family="all", tolerance=tol, mode=m) for m in ("fitted", "hindsight")
+            )
+            assert hindsight.forces <= fitted.forces
+            assert hindsight.compliance >= fitted.compliance == 0.9
+            assert hindsight.compliance == 1 - hindsight.unfinished / hindsight.n
+
+
+def test_a_study_goes_on_where_it_was_with_the_same_numbers(study, tmp_path):
+    plan, records = study
+    partial = Partial(tmp_path / "s.json", plan.fingerprint())
+    stream = step_quality(plan, partial, Charges(3, QUICK), quiet)
+    next(stream)
+    stream.close()
+    assert len(partial.done) == 1
+    before = next(iter(partial.done.values()))
+    again = run(replace(plan, threads=1), tmp_path / "s.json", fresh=False)
+    assert before[0] in again
+    numbers = {r.key: (r.value, r.forces, r.compliance) for r in records}
+    assert {r.key: (r.value, r.forces, r.compliance) for r in again} == numbers
+
+
+def test_a_budget_that_is_too_small_is_said_not_hidden(tmp_path):
+    plan = plan_of("constant", budget=300, tolerances=(1e-6,))
+    for r in run(plan, tmp_path / "s.json"):
+        assert r.forces is None
+        assert r.more == {"reached": False}
+    asked = [r for r in run(replace(plan, rules=[rule_named("energybudget")]), tmp_path / "s.json") if r.mode == "asked"]
+    assert asked[0].unfinished == asked[0].n
+    assert asked[0].compliance == 0
+    assert asked[0].forces <= 301
+
+
+def test_tolerances_that_too_many_cannot_afford_do_not_change_the_others(tmp_path):
+    loose = plan_of("freefall", variants=("plain",), tolerances=(1e-2,), budget=20_000)
+    both = run(replace(loose, tolerances=(1e-2, 1e-9)), tmp_path / "s.json")
+    alone = {(r.mode, r.family): r for r in run(loose, tmp_path / "t.json")}
+    for r in both:
+        if r.tolerance == 1e-9:
+            assert r.more == {"reached": False}
+        elif r.mode != "hindsight":  # which counts the hardest problem with where the ladder ended
+            assert r.value == pytest.approx(alone[r.mode, r.family].value, rel=1e-9)
+
+
+def test_looking_costs_what_the_rule_looks_at():
+    charges = Charges(16, QUICK)
+    cost = {
+        name: charges.of(contenders([rule_named(name)])[0]).at([2, 3, 16])
+        for name in ("constant", "freefall", "prs23", "aarseth")
+    }
+    assert (cost["constant"] < 0.3).all()
+    assert (cost["freefall"] < cost["prs23"]).all()
+    assert cost["aarseth"][2] > cost["prs23"][2]
+    assert (cost["prs23"] > 0.7).all()  # jerk and snap: two more looks at all pairs
+
+
+def test_the_dial_is_the_size_of_the_steps():
+    """Half the dial is half the step, for every rule and order."""
+    suite = make_suite(("random3",), "train", 2)
+    start, _ = suite.batch()
+    for integrator in ("leapfrog", "order6"):
+        for contender in contenders([rule_named(n) for n in CLASSICAL], integrators=(integrator,)):
+            steps = []
+            for s in (1e-2, 5e-3):
+                criterion = contender.criterion(torch.full((2,), s, dtype=torch.float64), start)
+                steps.append(criterion.step_size(start, criterion.init(start)))
+            torch.testing.assert_close(steps[0] / 2, steps[1], rtol=1e-12, atol=0)
+            assert contender.dial(contender.value(0.3)) == pytest.approx(0.3)
+
+
+def test_who_can_be_measured():
+    rules = [rule_named(n) for n in CLASSICAL]
+    assert len(contenders(rules)) == 2 * len(CLASSICAL) - 1  # a constant step is symmetric already
+    with pytest.raises(ConfigError, match="did you mean 'freefall'"):
+        rule_named("frefall")
+    with pytest.raises(ConfigError, match="its number is what is calibrated: write tidal"):
+        rule_named("tidal:eta=1")
+    with pytest.raises(ConfigError, match="variant = 'symetrized': did you mean 'symmetrized'"):
+        contenders(rules, ["symetrized"])
+
+
+def test_a_rule_of_ones_own(tmp_path):
+    (tmp_path / "own.py").write_text(OWN)
+    mine, known = rule_named(f"{tmp_path}/own.py:Mine"), rule_named("freefall")
+    systems = Systems.of(make_suite(("kepler",), "train", 2))
+    a, b = (measure(systems, Contender(rule, "symmetrized", "leapfrog"), 0.2, 2000) for rule in (mine, known))
+    np.testing.assert_allclose(a.error, b.error, rtol=1e-9)
+    assert mine.name == "own.py:Mine"
+    with pytest.raises(ConfigError, match="has no criterion 'Main': did you mean 'Mine'"):
+        rule_named(f"{tmp_path}/own.py:Main")
+    with pytest.raises(ConfigError, match="there is no file"):
+        rule_named("none.py:Mine")
+
+
+@pytest.mark.parametrize(
+    ("integrator", "variant"), [("leapfrog", "plain"), ("order6", "plain"), ("leapfrog", "hmm"), ("hermite4:n=3", "plain")]
+)
+def test_forces_a_step_are_those_that_are_counted(integrator, variant):
+    contender = Contender(rule_named("freefall"), variant, integrator)
+    done = measure(Systems.of(make_suite(("kepler",), "train", 2)), contender, 0.2, 10**6)
+    np.testing.assert_allclose(done.forces, done.steps * forces_a_step(contender), atol=forces_a_step(contender) + 1)
+
+
+def test_a_wrong_plan_is_refused_in_a_sentence():
+    plan = plan_of("freefall")
+    for change, message in (
+        ({"share": 1.0}, "share = 1.0 is out of range"),
+        ({"tolerances": (0.0,)}, "tol = 0.0 is out of range"),
+        ({"budget": 3}, "budget = 3 is out of range"),
+        ({"integrators": ("leapfrgo",)}, "did you mean 'leapfrog'"),
+        ({"split": "train"}, "split = train is what rules are calibrated on"),
+        ({"families": ("keplr",)}, "did you mean 'kepler'"),
+        ({"measure_on": make_suite(("kepler",), "test", 2, 2)}, "2 and 3 axes"),
+    ):
+        with pytest.raises(ConfigError, match=message):
+            replace(plan, **change).checked()
+
+
+def test_an_error_in_one_part_stops_the_others():
+    class Bad(AbstractStepCriterion):
+        name = "bad"
+
+        def step_size(self, particle, memory):
+            raise RuntimeError("no step")
+
+        def lower(self):
+            raise NotImplementedError
+
+    systems = Systems.of(make_suite(("kepler",), "train", 1))
+    stopped = []
+
+    def work(part, watch):
+        if part == "bad":
+            raise RuntimeError("no step")
+        try:
+            simulate(
+                systems.start,
+                t_end=1e9,
+                criterion=Limited(FreeFall(1e-4), 1e-9),
+                integrator="leapfrog",
+                progress=watch,
+                threads=1,
+            )
+        except BaseException:
+            stopped.append(part)
+            raise
+        return part
+
+    with pytest.raises(RuntimeError, match="no step"):
+        list(side_by_side(["long", "bad", "long"], work, str, 2, quiet))
+    assert stopped == ["long"]
