@@ -13,7 +13,8 @@ import torch
 from ..errors import ConfigError
 from ..io.suites import Case, Suite, make_suite, reference_case
 from ..physics.particle import ParticleTorch
-from ..simulate.engine import Watch, simulate
+from ..simulate.compiled import Watch
+from ..simulate.engine import simulate
 from ..simulate.methods import method_from
 from ..simulate.result import SimulationResult
 from .contenders import CLASSICAL, Contender, Rule, contenders, rule_named

@@ -7,7 +7,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from ..simulate.engine import Watch
+from ..simulate.compiled import Watch
 from .contenders import Contender
 from .runs import Outcome, Systems, measure
 

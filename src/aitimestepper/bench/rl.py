@@ -25,14 +25,15 @@ import torch
 from ..criteria.classical import HutMakino
 from ..errors import ConfigError
 from ..io.suites import Suite, named_suite
-from ..simulate.engine import RADAU_EPSILON, Watch, simulate
+from ..simulate.compiled import Watch
+from ..simulate.engine import RADAU_EPSILON, simulate
 from ..simulate.methods import method_from
 from .calibration import geometric_mean, interval, resampled, share_error
 from .contenders import CLASSICAL, Contender, Rule, contenders, rule_named
 from .matched import matched_dial
 from .parallel import Tell, side_by_side
 from .records import Partial, Record, quantiles, rounded
-from .runs import Outcome, Systems, measure
+from .runs import SOUND, Outcome, Systems, measure
 from .steps import part_name
 
 PIECES = 300  # of 0.1 years
@@ -157,8 +158,8 @@ def in_pieces(systems: Systems, eta: float, pieces: int = PIECES, watch: Watch |
         error = ((now.total_energy() - energy) / energy).abs().numpy()
         largest = np.maximum(largest, error)
     spent = time.perf_counter() - began
-    final = np.where(ok, error, np.inf)
-    return Outcome(np.where(ok, largest, np.inf), forces, steps, np.zeros(len(now), bool), final, spent)
+    error, seen, unfinished = np.where(ok, error, np.inf), np.where(ok, largest, np.inf), np.zeros(len(now), bool)
+    return Outcome(seen, forces, steps, unfinished, largest < SOUND, error, spent)
 
 
 class _Study(NamedTuple):
