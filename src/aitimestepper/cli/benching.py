@@ -10,22 +10,28 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+from rich.console import Console
 from rich.table import Table
 
 from ..bench.comparison import compare
 from ..bench.contenders import CLASSICAL, rule_named
 from ..bench.cost import CAREFUL, QUICK, Charges
+from ..bench.curves import CurvesPlan, work_precision_curves
+from ..bench.longrun import LongrunPlan, long_runs
+from ..bench.peers import available_peers
 from ..bench.records import Partial, Record, Results, read_text
+from ..bench.rl import RlPlan, reinforcement_set
 from ..bench.steps import StepsPlan, step_quality
 from ..errors import ConfigError, UserError
 from ..io.families import FAMILIES, Family
 from ..io.suite_file import load_suite, save_suite
 from ..io.suites import REFERENCES, Suite, families_from_file, make_suite
-from . import bench_tables as tables
+from . import bench_tables, study_tables
 from .progress import task
 
 EVERY_TOLERANCE = tuple(10.0**-k for k in range(2, 9))
 EXIT_WORSE = 1
+DEFAULT_OUT = "runs/bench/{}.json"
 
 
 def run_bench(options: argparse.Namespace) -> int:
@@ -43,7 +49,7 @@ def steps(options: argparse.Namespace) -> int:
         return step_quality(plan, partial, charges, tell)
 
     names = [case.name for case in test.cases]
-    return _study(options, plan.fingerprint(), measure, names, tables.show_steps)
+    return _study(options, plan.fingerprint(), measure, names, bench_tables.show_steps)
 
 
 def steps_plan(options: argparse.Namespace) -> StepsPlan:
@@ -93,7 +99,7 @@ def _study(
     show: Callable[[Results, Any], None],
 ) -> int:
     """Measure with progress, keep what is finished, write the result, say what it is."""
-    path = Path(options.out or f"runs/bench/{options.study}.json")
+    path = Path(options.out or DEFAULT_OUT.format(options.study))
     if path.exists() and not options.overwrite:
         raise UserError(f"{path} exists; give --overwrite to replace it, or another --out.")
     partial = Partial(path, settings, options.fresh)
@@ -109,9 +115,60 @@ def _study(
     if options.json:
         print(read_text(path))
         return 0
-    show(results, tables.console())
+    show(results, bench_tables.console())
     print(f"written: {path}")
     return 0
+
+
+def curves(options: argparse.Namespace) -> int:
+    """`bench curves`."""
+    from ..report.bench_figures import draw_curves
+
+    plan = _contenders(CurvesPlan(peers=() if options.no_peers else available_peers()), options)
+    if options.problems is not None:
+        plan = replace(plan, problems=options.problems)
+    if options.tol is not None:
+        plan = replace(plan, tolerances=options.tol)
+    plan = (plan.quick() if options.quick else plan).checked()
+    if not plan.peers and not options.no_peers and not options.quiet:
+        print("REBOUND and heyoka are left out: pip install 'aitimestepper[bench]'", file=sys.stderr)
+
+    def show(results: Results, out: Console) -> None:
+        study_tables.show_curves(results, out)
+        for path in draw_curves(results, Path(options.out or DEFAULT_OUT.format("curves")).parent / "curves"):
+            print(f"drawn: {path}")
+
+    return _study(
+        options, plan.fingerprint(), lambda part, tell: work_precision_curves(plan, part, tell), list(plan.problems), show
+    )
+
+
+def rl(options: argparse.Namespace) -> int:
+    """`bench rl`."""
+    plan = _contenders(RlPlan(threads=options.threads), options)
+    plan = (plan.quick() if options.quick else plan).checked()
+    names = [case.name for case in plan.suite().cases]
+    return _study(
+        options, plan.fingerprint(), lambda part, tell: reinforcement_set(plan, part, tell), names, study_tables.show_rl
+    )
+
+
+def longrun(options: argparse.Namespace) -> int:
+    """`bench longrun`."""
+    plan = _contenders(LongrunPlan(threads=options.threads), options)
+    if options.integrators is not None:  # those that were asked for and no others
+        plan = replace(plan, higher=(), also=())
+    plan = (plan.quick() if options.quick else plan).checked()
+    names = [problem.case.name for problem in plan.problems()]
+    return _study(options, plan.fingerprint(), lambda part, tell: long_runs(plan, part, tell), names, study_tables.show_longrun)
+
+
+def _contenders(plan: Any, options: argparse.Namespace) -> Any:
+    """Who is measured, where the flags say so."""
+    given = {name: getattr(options, name) for name in ("integrators", "variants") if getattr(options, name) is not None}
+    if options.criteria is not None:
+        given["rules"] = [rule_named(name) for name in dict.fromkeys(options.criteria)]
+    return replace(plan, **given)
 
 
 def suite(options: argparse.Namespace) -> int:
@@ -136,7 +193,7 @@ def _describe(made: Suite, path: str) -> int:
         sizes = sorted({case.size for case in own})
         bodies = str(sizes[0]) if len(sizes) == 1 else f"{sizes[0]} to {sizes[-1]}"
         table.add_row(family, str(len(own)), bodies, own[0].name, own[-1].name)
-    tables.console().print(table)
+    bench_tables.console().print(table)
     return 0
 
 
@@ -144,7 +201,7 @@ def _list_problems() -> int:
     table = Table("family", "what it is", box=None, header_style="bold")
     for name, family in FAMILIES.items():
         table.add_row(name, (family.__doc__ or "").partition("\n")[0])
-    out = tables.console()
+    out = bench_tables.console()
     out.print(table)
     out.print(f"\nreference problems (bench curves --problems): {', '.join(REFERENCES)}")
     return 0
@@ -153,9 +210,16 @@ def _list_problems() -> int:
 def compare_files(options: argparse.Namespace) -> int:
     """`bench compare`."""
     found = compare(Results.load(options.before), Results.load(options.after))
-    tables.show_comparison(found, tables.console(), options.all)
+    bench_tables.show_comparison(found, bench_tables.console(), options.all)
     worse = any(change.verdict == "worse" for change in found.changes)
     return EXIT_WORSE if options.strict and worse else 0
 
 
-STUDIES: dict[str, Callable[[argparse.Namespace], int]] = {"steps": steps, "suite": suite, "compare": compare_files}
+STUDIES: dict[str, Callable[[argparse.Namespace], int]] = {
+    "steps": steps,
+    "curves": curves,
+    "rl": rl,
+    "longrun": longrun,
+    "suite": suite,
+    "compare": compare_files,
+}

@@ -1,0 +1,123 @@
+"""The results of `bench curves`, `bench rl` and `bench longrun` as tables on the terminal."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator, Sequence
+
+from rich.box import SIMPLE_HEAD
+from rich.console import Console
+from rich.table import Table
+
+from ..bench.records import Record, Results
+from ..bench.runs import crossing
+from .bench_tables import label, short
+
+LEVELS = (1e-3, 1e-6, 1e-9, 1e-12)  # errors at which curves are read off
+
+
+def number(value: float | None, form: str = ".1e") -> str:
+    """A dash for what is not known."""
+    return "-" if value is None or not math.isfinite(value) else format(value, form)
+
+
+def show_longrun(results: Results, out: Console) -> None:
+    """A table for each problem."""
+    for problem in dict.fromkeys(r.family for r in results.records):
+        own = [r for r in results.records if r.family == problem]
+        more = own[0].more
+        title = f"{problem}: {more['periods']:.0f} periods, about {results.settings['forces']:.0f} forces each"
+        table = Table(title=title, header_style="bold", box=SIMPLE_HEAD, pad_edge=False)
+        for head in ("", "", "forces/period", "max error", "final error", "drift/period", "bits lost"):
+            table.add_column(head, justify="right" if head else "left", no_wrap=True)
+        for r in sorted(own, key=lambda r: r.error_quantiles.get("1") or math.inf):
+            drift, sigma = r.more.get("drift_per_orbit"), r.more.get("drift_error")
+            drifts = f"{number(drift, '+.1e')} ± {number(sigma)}" if drift is not None else "-"
+            errors = number(r.error_quantiles.get("1")), number(r.more.get("final_error"))
+            bits = number(r.more.get("bits_lost"), ".0f")
+            table.add_row(label(r), r.integrator, number(r.more.get("forces_a_period"), ".0f"), *errors, drifts, bits)
+        out.print(table)
+
+
+def show_rl(results: Results, out: Console) -> None:
+    """What was measured before, constant parameters as they were measured there and in one go, everyone at equal forces."""
+    titles = {
+        "published": "measured before, with the weights that Saz Ulibarrena & Portegies Zwart 2025 released",
+        "pieces": "constant parameters, begun anew every 0.1 years; in brackets: what was measured before",
+        "run": "in one go; in brackets: what was measured before",
+        "matched": f"everyone at {short(results.settings['forces'])} forces in the median",
+    }
+    for mode, title in titles.items():
+        own = [r for r in results.records if r.mode == mode]
+        if not own:
+            continue
+        table = Table(title=title, header_style="bold", box=SIMPLE_HEAD, pad_edge=False)
+        for head in ("", "", "value", "median forces", "final error: median", "90 %", "largest", "largest on the way"):
+            table.add_column(head, justify="right" if head else "left", no_wrap=True)
+        for r in sorted(own, key=lambda r: r.more["final_quantiles"].get("0.9") or math.inf):
+            table.add_row(
+                label(r), r.integrator, number(r.value, ".3g"), *_against_published(r), number(r.error_quantiles.get("1"))
+            )
+        out.print(table)
+
+
+def _against_published(record: Record) -> Iterator[str]:
+    """Median forces and quantiles of the error, each beside what was measured before."""
+    known = record.more.get("published", {})
+    final = record.more["final_quantiles"]
+    rows = (
+        (short(record.more["median_forces"]), known.get("forces"), short),
+        *((number(final.get(q)), known.get(name), number) for q, name in (("0.5", "median"), ("0.9", "p90"), ("1", "largest"))),
+    )
+    for text, theirs, form in rows:
+        yield text if theirs is None else f"{text} ({form(theirs)})"
+
+
+def show_curves(results: Results, out: Console) -> None:
+    """For each problem and error, who of ours takes the fewest forces, who of all takes the least time."""
+    table = Table(title="who is cheapest at an error", header_style="bold", box=SIMPLE_HEAD, pad_edge=False)
+    for head in ("problem", "error", "fewest forces", "", "least time", "", "fastest other code", ""):
+        table.add_column(head, justify="right" if not head else "left", no_wrap=True)
+    for problem in dict.fromkeys(r.family for r in results.records):
+        own = [r for r in results.records if r.family == problem and r.errors and r.wall_time]
+        curves = {key: [r for r in own if _who(r) == key] for key in dict.fromkeys(_who(r) for r in own)}
+        peers = {k: v for k, v in curves.items() if _is_peer(v[0])}
+        ours = {k: v for k, v in curves.items() if k not in peers}
+        for level in LEVELS:
+            asked = ((ours, "forces"), (ours, "wall_time"), (peers, "wall_time"))
+            best = [_cheapest(among, level, cost) for among, cost in asked]
+            cells = [cell for (who, cost), form in zip(best, (short, _time, _time), strict=True) for cell in (who, form(cost))]
+            table.add_row(problem, f"{level:.0e}", *cells)
+    out.print(table)
+
+
+def _who(record: Record) -> str:
+    if not _is_peer(record):
+        return f"{record.integrator} {label(record)}"
+    return f"{record.criterion} {record.integrator}" + ("" if record.variant == "plain" else f" {record.variant}")
+
+
+def _is_peer(record: Record) -> bool:
+    return record.criterion in ("rebound", "heyoka")
+
+
+def _cheapest(curves: dict[str, list[Record]], level: float, cost: str) -> tuple[str, float]:
+    found = {name: read_off(points, level, cost) for name, points in curves.items()}
+    known = {name: value for name, value in found.items() if math.isfinite(value)}
+    name = min(known, key=lambda n: known[n], default="-")
+    return name, known.get(name, math.nan)
+
+
+def read_off(points: Sequence[Record], level: float, cost: str) -> float:
+    """The cost from which on the error stays at or below `level`; NaN: no runs enclose it, or there is no such cost."""
+    known = sorted((getattr(r, cost), _error(r)) for r in points if getattr(r, cost))
+    return crossing([x for x, _ in known], [e for _, e in known], level)
+
+
+def _error(record: Record) -> float:
+    error = record.errors[0] if record.errors else None
+    return math.inf if error is None else error
+
+
+def _time(seconds: float) -> str:
+    return "-" if not math.isfinite(seconds) else f"{seconds * 1e3:.3g} ms"
