@@ -12,6 +12,7 @@ from pathlib import Path
 
 from aitimestepper.bench.records import Record, Results
 from aitimestepper.cli.bench_tables import label, short
+from aitimestepper.cli.study_tables import cheapest_rows
 
 HERE = Path(__file__).resolve().parent
 PAGE = HERE / "bench.md"
@@ -39,17 +40,17 @@ def steps_tables(results: Results) -> Iterator[str]:
 
 def _rules(own: Sequence[Record], tolerances: Sequence[float]) -> str:
     cells = {(label(r), r.mode, r.tolerance): r for r in own}
-    lines = ["| rule | " + " | ".join(f"{t:.0e}" for t in tolerances) + " |", "|---" * (len(tolerances) + 1) + "|"]
+    rows = []
     for name in dict.fromkeys(label(r) for r in own):
         row = []
         for tol in tolerances:
             calibrated, fitted, hindsight = (cells.get((name, m, tol)) for m in ("calibrated", "fitted", "hindsight"))
             row.append(f"{_measured(calibrated)} / {_forces(fitted)} / {_forces(hindsight)}")
-        lines.append(f"| {name} | " + " | ".join(row) + " |")
+        rows.append([name, *row])
         if any((name, "asked", tol) in cells for tol in tolerances):
             asked = [_measured(cells.get((name, "asked", tol))) for tol in tolerances]
-            lines.append(f"| {name}: as asked | " + " | ".join(asked) + " |")
-    return "\n".join(lines)
+            rows.append([f"{name}: as asked", *asked])
+    return _table(["rule", *(f"{t:.0e}" for t in tolerances)], rows)
 
 
 def _measured(record: Record | None) -> str:
@@ -63,10 +64,7 @@ def _forces(record: Record | None) -> str:
 
 def _winners(records: Sequence[Record]) -> str:
     """The fewest forces when fitted, as they are and charged; who is within the interval of the winner is as good."""
-    lines = [
-        "| integrator | tolerance | fewest " + " | fewest ".join(FEWEST.values()) + " | hindsight |",
-        "|---|---|---|---|---|",
-    ]
+    rows = []
     for integrator in dict.fromkeys(r.integrator for r in records):
         for tol in sorted({r.tolerance for r in records if r.tolerance is not None}, reverse=True):
             here = [r for r in records if r.integrator == integrator and r.tolerance == tol]
@@ -79,8 +77,8 @@ def _winners(records: Sequence[Record]) -> str:
                 default=None,
             )
             words.append("–" if limit is None else f"{label(limit)} {short(limit.forces)}")
-            lines.append(f"| {integrator} | {tol:.0e} | " + " | ".join(words) + " |")
-    return "\n".join(lines)
+            rows.append([integrator, f"{tol:.0e}", *words])
+    return _table(["integrator", "tolerance", *(f"fewest {words}" for words in FEWEST.values()), "hindsight"], rows)
 
 
 def _charges(records: Sequence[Record]) -> str:
@@ -92,7 +90,75 @@ def _charges(records: Sequence[Record]) -> str:
     )
 
 
-MAKERS = {"steps": steps_tables}
+def longrun_tables(results: Results) -> Iterator[str]:
+    """Largest and final error of every rule on every problem; drift and reversal on one of them."""
+    settings = results.settings
+    yield (
+        f"### Long runs\n\n`{results.command}`: {settings['orbits']} orbits ({settings['orbits'] // 10} periods of the "
+        f"figure-eight), everyone at {settings['forces']:.0f} forces a period. Largest / final relative energy error."
+    )
+    problems = [name for name in dict.fromkeys(r.family for r in results.records) if not name.startswith("longrun")]
+    who = list(dict.fromkeys((r.integrator, label(r)) for r in results.records))
+    cells = {(r.integrator, label(r), r.family): r for r in results.records}
+    rows = []
+    for one in who:
+        found = [cells[(*one, problem)] for problem in problems]
+        rows.append(
+            [f"{one[0]}, {one[1]}", *(f"{_e(r.error_quantiles.get('1'))} / {_e(r.more['final_error'])}" for r in found)]
+        )
+    yield _table(["rule", *problems], rows)
+    yield "Drift of the energy error a period, and bits of 53 lost by running back, at e = 0.9:"
+    rows = []
+    for one in who:
+        more = cells[(*one, "kepler0.9")].more
+        rows.append(
+            [f"{one[0]}, {one[1]}", f"{_e(more['drift_per_orbit'])} ± {_e(more['drift_error'])}", _e(more["bits_lost"], ".0f")]
+        )
+    yield _table(["rule", "drift", "bits lost"], rows)
+
+
+def rl_tables(results: Results) -> Iterator[str]:
+    """Constant parameters beside what was measured before, then everyone at equal cost."""
+    title = "### The test set of the reinforcement-learning stepper"
+    yield f"{title}\n\n`{results.command}`. Relative energy error at the end of 30 years."
+    head = ["rule", "median forces", "median", "90 %", "largest"]
+    rows = [_rl_row(r, f"{r.criterion} {r.value:g}") for r in results.records if r.mode == "pieces"]
+    rows += [_rl_row(r, r.criterion) for r in results.records if r.mode == "published"]
+    yield (
+        "Hermite 4 begun anew every 0.1 years, with constant parameters, in brackets what was measured before (another code, "
+        "without compensated sums); below them the policies, quoted from there:\n\n" + _table(head, rows)
+    )
+    own = sorted((r for r in results.records if r.mode == "matched"), key=lambda r: r.more["final_quantiles"]["0.9"] or 1e9)
+    yield "Every rule at the same median number of force evaluations:\n\n" + _table(head, [_rl_row(r, label(r)) for r in own])
+
+
+def _rl_row(record: Record, name: str) -> list[str]:
+    known, final = record.more.get("published", {}), record.more["final_quantiles"]
+    row = [name, f"{record.more['median_forces']:.0f}" + (f" ({known['forces']:.0f})" if known else "")]
+    for q, theirs in (("0.5", "median"), ("0.9", "p90"), ("1", "largest")):
+        row.append(_e(final[q]) + (f" ({_e(known[theirs])})" if known else ""))
+    return row
+
+
+def curves_tables(results: Results) -> Iterator[str]:
+    """Who is cheapest at an error; the pictures."""
+    words = "Who reaches an energy error with the fewest forces, and in the least time:"
+    yield f"### Work and precision\n\n`{results.command}`. {words}"
+    yield _table(["problem", "error", "fewest forces", "least time", "fastest other code"], list(cheapest_rows(results)))
+    for picture in sorted((HERE / "bench" / "curves").glob("*best*.png")):
+        yield f"![{picture.stem}](bench/curves/{picture.name})"
+
+
+def _table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
+    lines = ["| " + " | ".join(head) + " |", "|---" * len(head) + "|"]
+    return "\n".join([*lines, *("| " + " | ".join(row) + " |" for row in rows)])
+
+
+def _e(value: float | None, form: str = ".1e") -> str:
+    return "–" if value is None else format(value, form)
+
+
+MAKERS = {"steps": steps_tables, "longrun": longrun_tables, "rl": rl_tables, "curves": curves_tables}
 
 
 def tables() -> str:

@@ -76,19 +76,24 @@ def _against_published(record: Record) -> Iterator[str]:
 def show_curves(results: Results, out: Console) -> None:
     """For each problem and error, who of ours takes the fewest forces, who of all takes the least time."""
     table = Table(title="who is cheapest at an error", header_style="bold", box=SIMPLE_HEAD, pad_edge=False)
-    for head in ("problem", "error", "fewest forces", "", "least time", "", "fastest other code", ""):
-        table.add_column(head, justify="right" if not head else "left", no_wrap=True)
+    for head in ("problem", "error", "fewest forces", "least time", "fastest other code"):
+        table.add_column(head, no_wrap=True)
+    for row in cheapest_rows(results):
+        table.add_row(*row)
+    out.print(table)
+
+
+def cheapest_rows(results: Results) -> Iterator[list[str]]:
+    """(problem, error, fewest forces, least time, fastest other code) for `LEVELS`."""
     for problem in dict.fromkeys(r.family for r in results.records):
         own = [r for r in results.records if r.family == problem and r.errors and r.wall_time]
         curves = {key: [r for r in own if _who(r) == key] for key in dict.fromkeys(_who(r) for r in own)}
         peers = {k: v for k, v in curves.items() if _is_peer(v[0])}
         ours = {k: v for k, v in curves.items() if k not in peers}
         for level in LEVELS:
-            asked = ((ours, "forces"), (ours, "wall_time"), (peers, "wall_time"))
-            best = [_cheapest(among, level, cost) for among, cost in asked]
-            cells = [cell for (who, cost), form in zip(best, (short, _time, _time), strict=True) for cell in (who, form(cost))]
-            table.add_row(problem, f"{level:.0e}", *cells)
-    out.print(table)
+            asked = ((ours, "forces", short), (ours, "wall_time", _time), (peers, "wall_time", _time))
+            best = [(*_cheapest(among, level, cost), form) for among, cost, form in asked]
+            yield [problem, f"{level:.0e}", *(f"{who}, {form(cost)}" if who != "-" else "-" for who, cost, form in best)]
 
 
 def _who(record: Record) -> str:
