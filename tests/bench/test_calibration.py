@@ -10,24 +10,25 @@ import pytest
 from aitimestepper.bench.calibration import (
     calibrated_dial,
     dial_spread,
+    first_crossing,
     forces_at_dial,
     geometric_mean,
     hindsight_forces,
     interval,
     resampled,
-    share_error,
+    share_interval,
 )
-from aitimestepper.bench.runs import Ladder, crossing
+from aitimestepper.bench.runs import Ladder, crossing, share_error
 
 DIALS = 0.7 / math.sqrt(2.0) ** np.arange(30)
 HARD = 10.0 ** np.linspace(0, 3, 20)  # how much harder each problem is than the first
 BUDGET = 10**9
 
 
-def ladder(error, forces=None, below=None):
+def ladder(error, forces=None):
     error = np.asarray(error, float)
     forces = np.broadcast_to(100 / DIALS[: error.shape[1]], error.shape) if forces is None else forces
-    return Ladder(DIALS[: error.shape[1]], error, forces, np.ones(len(error), bool) if below is None else below, BUDGET)
+    return Ladder(DIALS[: error.shape[1]], error, forces, BUDGET)
 
 
 def law(order=2):
@@ -72,22 +73,62 @@ def test_a_lucky_run_does_not_count():
 def test_problems_that_needed_no_finer_steps_count_as_complying_and_unaffordable_ones_as_not():
     whole = law()
     error, forces = whole.error.copy(), whole.forces.copy()
-    error[:10, 20:], forces[:10, 20:] = np.nan, np.nan  # stopped because they were below everything asked for
+    error[:10, 20:], forces[:10, 20:] = np.nan, np.nan  # their last run complied
     assert calibrated_dial(ladder(error, forces), 1e-4, 0.9) == pytest.approx(calibrated_dial(whole, 1e-4, 0.9))
     # the two hardest of 20 cannot be afforded: 90 % comply without them; a third one is too much
     error[18:, 5:], forces[18:, 5:] = np.nan, np.nan
-    below = np.arange(20) < 18
-    assert calibrated_dial(ladder(error, forces, below), 1e-4, 0.9) == pytest.approx(calibrated_dial(whole, 1e-4, 0.9))
-    error[17, 5:], below[17] = np.nan, False
-    assert math.isnan(calibrated_dial(ladder(error, forces, below), 1e-4, 0.9))
-    assert np.isinf(hindsight_forces(ladder(error, forces, below), 1e-6)[17:]).all()
-    assert np.isfinite(hindsight_forces(ladder(error, forces, below), 1e-6)[10:17]).all()
+    assert calibrated_dial(ladder(error, forces), 1e-4, 0.9) == pytest.approx(calibrated_dial(whole, 1e-4, 0.9))
+    error[17, 5:], forces[17, 5:] = np.nan, np.nan
+    assert math.isnan(calibrated_dial(ladder(error, forces), 1e-4, 0.9))
+    assert np.isinf(hindsight_forces(ladder(error, forces), 1e-6)[17:]).all()
+    assert np.isfinite(hindsight_forces(ladder(error, forces), 1e-6)[10:17]).all()
+
+
+def test_the_answer_for_a_tolerance_does_not_depend_on_how_far_the_ladder_goes():
+    """Chaos: bumps at finer steps, which only a ladder for tighter tolerances would see."""
+    rng = np.random.default_rng(4)
+    error = HARD[:, None] * DIALS[None, :] ** 2 * np.exp(rng.normal(0, 1.0, (20, 30)))
+    long = ladder(error)
+    for tol in (1e-2, 1e-3):
+        good = share_error(error, 0.9) <= tol
+        end = next(k for k in range(2, 30) if good[k - 1] and good[k - 2])  # a ladder for this tolerance alone ends here
+        found = {calibrated_dial(ladder(error[:, :k]), tol, 0.9) for k in range(end, 31)}
+        assert found == {calibrated_dial(long, tol, 0.9)}
 
 
 def test_if_even_the_coarsest_steps_comply_they_are_the_answer():
     easy = ladder(1e-9 * np.ones((20, 5)))
     assert calibrated_dial(easy, 1e-3, 0.9) == DIALS[0]
     np.testing.assert_allclose(hindsight_forces(easy, 1e-3), 100 / DIALS[0])
+
+
+def test_one_lucky_rung_is_not_enough_and_a_bump_after_two_good_ones_is_not_looked_at():
+    x, error = np.array([8.0, 4.0, 2.0, 1.0, 0.5]), np.array([1.0, 1e-9, 1.0, 0.25, 0.0625])
+    assert first_crossing(x, error, 0.5) == pytest.approx(math.sqrt(2))
+    bumpy = np.array([1.0, 0.1, 0.1, 9.0, 9.0])
+    assert first_crossing(x, bumpy, 0.5) == pytest.approx(8 * 0.5 ** (math.log(2) / math.log(10)))
+    assert first_crossing(x, np.array([0.1, 0.1, 9.0, 9.0, 9.0]), 0.5) == 8
+    assert math.isnan(first_crossing(x, np.array([1.0, 0.1, 1.0, 0.1, 1.0]), 0.5))
+
+
+def test_an_interval_of_a_share_holds_the_truth_as_often_as_it_says():
+    rng = np.random.default_rng(11)
+    for p in (0.9, 0.97):
+        counted = rng.binomial(24, p, 2000) / 24
+        hits = [low <= p <= high for low, high in (share_interval(c, 24) for c in counted)]
+        assert 0.92 <= np.mean(hits) <= 0.99
+    assert share_interval(1.0, 24)[0] < 0.9
+    assert share_interval(1.0, 24)[1] == 1
+
+
+def test_a_resample_that_nothing_is_good_enough_for_makes_the_cost_unbounded():
+    error = HARD[:, None] * DIALS[None, :12] ** 2
+    spread = dial_spread(ladder(error), 2e-1, 0.9, resampled(np.zeros(20, int), np.random.default_rng(1)))
+    assert np.isneginf(spread).any()
+    assert np.isfinite(spread).any()
+    low, high = interval(np.exp(-spread))
+    assert low < 1
+    assert math.isinf(high)
 
 
 def test_the_share_counts_whole_problems():

@@ -15,7 +15,7 @@ from aitimestepper.bench.records import Partial, Record, Results, quantiles, rou
 from aitimestepper.errors import UserError
 
 N = 60
-ONE = Record("steps", "s", "all", "test", [0, N], "freefall", "plain", "leapfrog", 1e-3, "calibrated", N)
+ONE = Record("steps", "s", "all", "test", [0, N], "freefall", "plain", "leapfrog", 1e-3, "asked", N)
 
 
 def results(*records, study="steps", cases=None):
@@ -82,21 +82,35 @@ def test_numbers_are_kept_to_four_digits_and_infinity_has_no_number():
 
 def test_a_study_that_was_stopped_goes_on(tmp_path):
     path, settings = tmp_path / "s.json", {"a": 1}
-    part = Partial(path, settings)
+
+    def begun(settings, fresh=False):
+        part = Partial(path, settings, fresh)
+        part.stop()
+        return part
+
+    part = begun(settings)
     part.add("one", [measured(1)])
     with open(part.path, "a") as f:
         f.write('{"part": "two", "records": [{"stu')  # killed while writing
-    again = Partial(path, settings)
+    again = begun(settings)
     assert list(again.done) == ["one"]
     assert again.done["one"][0].forces_each == measured(1).forces_each
     again.add("two", [measured(2)])
-    assert list(Partial(path, settings).done) == ["one", "two"]
-    assert Partial(path, {"a": 2}).done == {}  # other settings
-    part = Partial(path, settings)
-    part.add("one", [ONE])
-    assert Partial(path, settings, fresh=True).done == {}
-    part.close()
+    assert list(begun(settings).done) == ["one", "two"]
+    with pytest.raises(UserError, match=r"holds 2 parts of a study with other settings .*; give --fresh to drop them"):
+        begun({"a": 2})
+    assert list(begun(settings).done) == ["one", "two"]  # and nothing was lost
+    assert begun({"a": 2}, fresh=True).done == {}
+    Partial(path, {"a": 2}).close()
     assert list(tmp_path.iterdir()) == []
+
+
+def test_two_studies_do_not_write_to_one_file(tmp_path):
+    part = Partial(tmp_path / "s.json", {})
+    with pytest.raises(UserError, match="is being written already"):
+        Partial(tmp_path / "s.json", {})
+    part.stop()
+    Partial(tmp_path / "s.json", {}).close()
 
 
 def verdicts(before, after):

@@ -9,7 +9,16 @@ from typing import Any
 import numpy as np
 
 from ..io.suites import Suite
-from .calibration import calibrated_dial, dial_spread, forces_at_dial, geometric_mean, hindsight_forces, interval, resampled
+from .calibration import (
+    calibrated_dial,
+    dial_spread,
+    forces_at_dial,
+    geometric_mean,
+    hindsight_forces,
+    interval,
+    resampled,
+    share_interval,
+)
 from .contenders import Contender
 from .cost import Charge
 from .records import Record, quantiles, rounded
@@ -18,11 +27,17 @@ from .runs import Ladder, Outcome, forces_a_step
 BOOTSTRAP_SEED = 8
 
 
+def _width(spread: np.ndarray) -> float | None:
+    """One standard deviation of ln of the dial; None: many resamples are beyond the budget."""
+    known = spread[np.isfinite(spread)]
+    return float(known.std()) if len(known) > 0.9 * len(spread) else None
+
+
 class Book:
     """What is known of one contender."""
 
-    def __init__(self, share: float, budget: int, contender: Contender, suite: Suite, charge: Charge) -> None:
-        self.share, self.budget = share, budget
+    def __init__(self, share: float, budget: int, contender: Contender, suite: Suite, charge: Charge, train: Suite) -> None:
+        self.share, self.budget, self.train = share, budget, train
         self.contender, self.suite, self.charge = contender, suite, charge
         self.charges = charge.at([case.size for case in suite.cases])  # (P,) a step
         self.draws = resampled(suite.family_of, np.random.default_rng(BOOTSTRAP_SEED))
@@ -35,9 +50,8 @@ class Book:
         charged = done.forces + done.steps * self.charges
         records = []
         for family, rows in self._groups():
-            draws = self._draws(family, rows)
             ok = done.error <= tol
-            logs = np.log(done.forces)[draws].mean(1)
+            logs = np.log(done.forces)[self._draws(family, rows)].mean(1)
             if spread is not None:  # another calibration would have made other steps, and as many more of them
                 logs = logs - spread[: len(logs)]
             records.append(
@@ -48,13 +62,14 @@ class Book:
                     tol,
                     value=value,
                     compliance=float(ok[rows].mean()),
-                    compliance_interval=interval(ok[draws].mean(1)),
+                    compliance_interval=share_interval(float(ok[rows].mean()), self._sample(family, rows, mode)),
                     forces=geometric_mean(done.forces[rows]),
                     forces_interval=interval(np.exp(logs)),
                     charged_forces=geometric_mean(charged[rows]),
                     error_quantiles=quantiles(done.error[rows]),
                     worst=self.suite.cases[int(rows[np.argmax(done.error[rows])])].name,
                     unfinished=int(done.unfinished[rows].sum()),
+                    more={} if spread is None else {"dial_spread": _width(spread)},
                     wall_time=done.wall_time if family == "all" else None,
                     errors=rounded(done.error) if family == "all" else None,
                     forces_each=rounded(done.forces) if family == "all" else None,
@@ -80,12 +95,12 @@ class Book:
                     "fitted",
                     tol,
                     value=float(self.contender.value(dial)),
-                    compliance=self.share if family == "all" else None,
+                    compliance=math.ceil(self.share * len(rows) - 1e-9) / len(rows) if family == "all" else None,
                     forces=geometric_mean(forces[rows]),
                     forces_interval=interval(np.exp(logs)),
                     charged_forces=geometric_mean(charged[rows]),
                     forces_each=rounded(forces) if family == "all" else None,
-                    more={"charge": self.charge.plain()} if family == "all" else {},
+                    more={"dial_spread": _width(spread), **({"charge": self.charge.plain()} if family == "all" else {})},
                 )
             )
         return records
@@ -94,6 +109,7 @@ class Book:
         """The largest steps that comply, problem by problem; those that the budget does not allow for count with it."""
         forces = hindsight_forces(ladder, tol)
         reached, spent = np.isfinite(forces), np.minimum(forces, self.budget)
+        first = ladder.forces[:, 0]  # what problems cost that even the coarsest steps are good enough for
         if reached.mean() < self.share:
             return self._not_reached("hindsight", tol)
         records = []
@@ -109,7 +125,8 @@ class Book:
                     forces=geometric_mean(spent[rows]),
                     forces_interval=interval(np.exp(logs)),
                     unfinished=int((~reached[rows]).sum()),
-                    forces_each=rounded(forces) if family == "all" else None,
+                    more={"at_coarsest": int((forces == first)[rows].sum())},
+                    forces_each=rounded(spent) if family == "all" else None,
                 )
             )
         return records
@@ -124,6 +141,11 @@ class Book:
         if len(families) > 1:
             for k, family in enumerate(families):
                 yield family, np.flatnonzero(self.suite.family_of == k)
+
+    def _sample(self, family: str, rows: np.ndarray, mode: str) -> float:
+        """How many problems say how large a compliance is: those measured and, after a calibration, those it was made on."""
+        before = len(self.train) if family == "all" else sum(case.family == family for case in self.train.cases)
+        return len(rows) if mode != "calibrated" or not before else 1 / (1 / len(rows) + 1 / before)
 
     def _draws(self, family: str, rows: np.ndarray) -> np.ndarray:
         """(R, ...) resamples of the problems of a group."""

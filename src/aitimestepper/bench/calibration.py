@@ -6,52 +6,48 @@ import math
 
 import numpy as np
 
-from .runs import Ladder, crossing
+from .runs import Ladder, crossing, share_error
 
 RESAMPLES = 400
 LEVEL = 0.95  # of intervals
 
 
-def share_error(errors: np.ndarray, share: float) -> np.ndarray:
-    """The smallest error that at least `share` of the problems do not exceed, (P, ...) -> (...)."""
-    k = max(0, math.ceil(share * len(errors) - 1e-9) - 1)
-    return np.asarray(np.partition(errors, k, axis=0)[k])
+def filled(ladder: Ladder, tol: float) -> np.ndarray:
+    """(P, K) errors, with those of runs that were not made: a problem whose last run complied goes on to do so."""
+    error = ladder.error.copy()
+    for row in error:
+        missing = np.isnan(row)
+        ran = row[~missing]
+        row[missing] = 0.0 if len(ran) and ran[-1] <= tol else np.inf
+    return error
+
+
+def first_crossing(x: np.ndarray, error: np.ndarray, tol: float) -> float:
+    """Where the error falls to `tol` for good: where it is there twice running, whatever finer steps may bring.
+
+    So the answer is the same whatever other tolerances the ladder was made for. NaN: nowhere.
+    """
+    good = error <= tol
+    twice = np.flatnonzero(good[1:] & good[:-1])
+    end = int(twice[0]) + 2 if len(twice) else len(error)
+    return float(x[0]) if good[:end].all() else crossing(x[:end], error[:end], tol)
 
 
 def calibrated_dial(ladder: Ladder, tol: float, share: float, rows: np.ndarray | None = None) -> float:
     """The largest dial from which on at least `share` of the problems (or of those in `rows`) have errors up to `tol`.
 
-    NaN: none that the budget allows for. Where the budget ended more runs than may fail, nothing is known.
+    NaN: none that the budget allows for.
     """
-    if tol < ladder.smallest:
-        return math.nan
-    error, below = ladder.error, ladder.below
-    if rows is not None:
-        error, below = error[rows], below[rows]
-    lost = np.isnan(error) & ~below[:, None]
-    known = int(np.argmax([*(lost.mean(0) > 1 - share + 1e-9), True]))
-    # finer steps than those run had stayed below everything asked for
-    errors = np.where(np.isnan(error), np.where(lost, np.inf, 0.0), error)[:, :known]
-    typical = share_error(errors, share)
-    if known and (typical <= tol).all():
-        return float(ladder.dials[0])
-    return crossing(ladder.dials[:known], typical, tol)
+    errors = filled(ladder, tol)
+    return first_crossing(ladder.dials, share_error(errors if rows is None else errors[rows], share), tol)
 
 
 def hindsight_forces(ladder: Ladder, tol: float) -> np.ndarray:
-    """(P,) forces of the largest steps of each problem that comply, and all smaller ones do; infinite: not affordable."""
+    """(P,) forces of the largest steps of each problem that comply, as the next smaller ones do; infinite: not affordable."""
     found = np.full(ladder.problems, np.inf)
-    if tol < ladder.smallest:
-        return found
-    for p in range(ladder.problems):
-        ran = ~np.isnan(ladder.error[p])
-        error, forces = ladder.error[p][ran], ladder.forces[p][ran]
-        if not len(error):
-            continue
-        if (error <= tol).all():
-            found[p] = forces[0]
-            continue
-        cost = crossing(forces, error, tol)
+    for p, (error, forces) in enumerate(zip(ladder.error, ladder.forces, strict=True)):
+        ran = ~np.isnan(error)
+        cost = first_crossing(forces[ran], error[ran], tol) if ran.any() else math.nan
         found[p] = cost if math.isfinite(cost) else np.inf
     return found
 
@@ -81,16 +77,29 @@ def resampled(families: np.ndarray, rng: np.random.Generator, count: int = RESAM
 
 def interval(values: np.ndarray) -> list[float]:
     """The middle `LEVEL` of values."""
-    low, high = np.quantile(values, [(1 - LEVEL) / 2, (1 + LEVEL) / 2])
+    low, high = np.quantile(values, [(1 - LEVEL) / 2, (1 + LEVEL) / 2], method="inverted_cdf")  # some may be infinite
     return [float(low), float(high)]
 
 
 def dial_spread(ladder: Ladder, tol: float, share: float, draws: np.ndarray) -> np.ndarray:
-    """(R,) ln of the calibrated dial over that of the whole set, in each resample of the problems it was calibrated on."""
-    whole = calibrated_dial(ladder, tol, share)
-    dials = np.array([calibrated_dial(ladder, tol, share, rows) for rows in draws])
-    spread = np.log(dials / whole)
-    return np.where(np.isfinite(spread), spread, np.log(ladder.dials[-1] / ladder.dials[0]))
+    """(R,) ln of the calibrated dial over that of the whole set, in each resample of the problems it was calibrated on.
+
+    Minus infinity: a resample that no dial within the budget is good enough for.
+    """
+    errors = filled(ladder, tol)
+
+    def dial(rows: np.ndarray) -> float:
+        return first_crossing(ladder.dials, share_error(errors[rows], share), tol)
+
+    whole, dials = dial(np.arange(len(errors))), np.array([dial(rows) for rows in draws])
+    return np.where(np.isfinite(dials), np.log(dials / whole), -np.inf)
+
+
+def share_interval(share: float, n: float) -> list[float]:
+    """Wilson's interval of a share that was counted among n."""
+    z2 = 1.96**2 / n
+    middle, half = (share + z2 / 2) / (1 + z2), math.sqrt(z2 * share * (1 - share) + z2**2 / 4) / (1 + z2)
+    return [max(0.0, middle - half), min(1.0, middle + half)]
 
 
 def geometric_mean(values: np.ndarray) -> float:

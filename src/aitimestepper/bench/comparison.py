@@ -4,19 +4,21 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator
-from typing import NamedTuple
+from dataclasses import replace
+from typing import Any, NamedTuple
 
 import numpy as np
 
 from ..errors import UserError
 from .records import Record, Results
 
-SURE = 1.96  # standard errors
 FEW = 5  # problems below which nothing is said
+STRICT = 4.0  # standard errors, for a verdict on hundreds of comparisons at once
+DECISIVE = ("dim", "budget", "share", "calibrated_on", "measured_on", "forces", "orbits", "problems")
 
 
 class Change(NamedTuple):
-    """One quantity of one measurement in both files. `low` and `high` hold 95 % of what chance could make of the change."""
+    """One quantity of one measurement in both files. `low` and `high` hold the truth in 95 % of such cases."""
 
     record: Record  # the later one
     quantity: str  # forces, compliance, error
@@ -29,10 +31,16 @@ class Change(NamedTuple):
     @property
     def verdict(self) -> str:
         """better, worse or same."""
-        neutral = 0.0 if self.quantity == "compliance" else 1.0
-        if self.low <= neutral <= self.high:
+        return self.judged(1.0)
+
+    def judged(self, wider: float) -> str:
+        """The same with an interval so many times as wide."""
+        share = self.quantity == "compliance"
+        numbers = (self.change, self.low, self.high)
+        mean, low, high = numbers if share else (math.log(x) if x > 0 else -math.inf for x in numbers)
+        if mean - wider * (mean - low) <= 0 <= mean + wider * (high - mean):
             return "same"
-        return "better" if (self.change > neutral) == (self.quantity == "compliance") else "worse"
+        return "better" if (mean > 0) == share else "worse"
 
 
 class Comparison(NamedTuple):
@@ -41,6 +49,12 @@ class Comparison(NamedTuple):
     changes: list[Change]
     only_before: int
     only_after: int
+    differences: list[str]  # settings that are not the same: what they change is no change of a rule
+
+    @property
+    def surely_worse(self) -> bool:
+        """Something got worse by more than the chance that comes with so many comparisons."""
+        return any(change.judged(STRICT / 1.96) == "worse" for change in self.changes)
 
 
 def compare(before: Results, after: Results) -> Comparison:
@@ -51,18 +65,38 @@ def compare(before: Results, after: Results) -> Comparison:
     second = {record.key: record for record in after.records}
     shared = [key for key in second if key in first]
     if not shared:
-        raise UserError("the two files have no measurement in common: other criteria, integrators, tolerances or families.")
-    same_problems = before.cases == after.cases
-    changes = [c for key in shared for c in _changes(first[key], second[key], same_problems)]
-    return Comparison(changes, len(first) - len(shared), len(second) - len(shared))
+        raise UserError("the two files have no measurement in common: other criteria, integrators, tolerances or problems.")
+    differences = [k for k in DECISIVE if before.settings.get(k) != after.settings.get(k)]
+    same = before.cases == after.cases and not {"dim", "measured_on", "problems"} & set(differences)
+    pairs = [(_with_arrays(first, key, before), _with_arrays(second, key, after)) for key in shared]
+    changes = [c for a, b in pairs for c in _changes(a, b, same)]
+    return Comparison(changes, len(first) - len(shared), len(second) - len(shared), differences)
+
+
+def _with_arrays(records: dict[tuple[Any, ...], Record], key: tuple[Any, ...], results: Results) -> Record:
+    """The record of a family with the numbers of its problems, which only that of all families has."""
+    record = records[key]
+    whole = next((r for r in (records.get(replace(record, family="all").key),) if r is not None), None)
+    if record.forces_each or whole is None:
+        return record
+    rows = [i for i, name in enumerate(results.cases) if name.rpartition("-")[0] == record.family]
+    if len(rows) != record.n:
+        return record
+
+    def own(values: list[Any] | None) -> list[Any] | None:
+        return None if values is None else [values[i] for i in rows]
+
+    return replace(record, forces_each=own(whole.forces_each), errors=own(whole.errors))
 
 
 def _changes(a: Record, b: Record, same_problems: bool) -> Iterator[Change]:
     paired = same_problems and a.n == b.n >= FEW
     if paired and a.forces_each and b.forces_each:
-        yield _ratio(b, "forces", _logs(a.forces_each), _logs(b.forces_each))
+        yield _ratio(b, "forces", _logs(a.forces_each), _logs(b.forces_each), _calibration_noise(a, b))
     elif a.forces and b.forces and a.forces_interval and b.forces_interval:
         yield _from_intervals(b, a, "forces")
+    if a.mode == "hindsight" and a.compliance is not None and b.compliance is not None and paired:
+        yield _counts(b, a.unfinished, b.unfinished)
     if a.errors is None or b.errors is None or not paired:
         return
     x, y = (np.array([math.inf if e is None else e for e in r.errors or []]) for r in (a, b))
@@ -72,16 +106,31 @@ def _changes(a: Record, b: Record, same_problems: bool) -> Iterator[Change]:
         yield _ratio(b, "error", np.log(np.maximum(x, 1e-300)), np.log(np.maximum(y, 1e-300)))
 
 
+def _calibration_noise(a: Record, b: Record) -> float:
+    """Standard error of ln(forces) from the constants: other problems to calibrate on would have given others."""
+    widths = [r.more.get("dial_spread") for r in (a, b) if r.mode in ("calibrated", "fitted")]
+    same = a.value is not None and b.value is not None and a.value == b.value
+    return 0.0 if same else math.hypot(*(math.inf if w is None else w for w in widths))
+
+
+def _student(n: int) -> float:
+    """How many standard errors hold 95 % with n problems: 1.96 for many, 2.8 for five."""
+    return 1.96 + 2.4 / (n - 1) + 3.5 / (n - 1) ** 2
+
+
 def _logs(values: list[float]) -> np.ndarray:
     return np.log(np.array([math.nan if v is None else v for v in values], dtype=float))
 
 
-def _ratio(record: Record, quantity: str, a: np.ndarray, b: np.ndarray) -> Change:
+def _ratio(record: Record, quantity: str, a: np.ndarray, b: np.ndarray, more: float = 0.0) -> Change:
     known = np.isfinite(a) & np.isfinite(b)
     a, b = a[known], b[known]
+    n = len(a)
+    if n < FEW:
+        return Change(record, quantity, math.nan, math.nan, 1.0, 0.0, math.inf)
     difference = b - a
-    noise = SURE * difference.std(ddof=1) / math.sqrt(len(difference)) if len(difference) >= FEW else math.inf
-    mean = float(difference.mean()) if len(difference) else math.nan
+    noise = _student(n) * math.hypot(difference.std(ddof=1) / math.sqrt(n), more)
+    mean = float(difference.mean())
     around = (math.exp(mean), math.exp(mean - noise), math.exp(mean + noise) if math.isfinite(noise) else math.inf)
     return Change(record, quantity, math.exp(a.mean()), math.exp(b.mean()), *around)
 
@@ -91,14 +140,27 @@ def _compliance(record: Record, a: np.ndarray, b: np.ndarray) -> Change:
     gained, lost = int((b & ~a).sum()), int((a & ~b).sum())
     n = len(a)
     difference = (gained - lost) / n
-    noise = SURE * math.sqrt(max(gained + lost - (gained - lost) ** 2 / n, 0.0)) / n
+    noise = _student(n) * math.sqrt(max(gained + lost - (gained - lost) ** 2 / n, 0.0)) / n
     return Change(record, "compliance", a.mean(), b.mean(), difference, difference - noise, difference + noise)
+
+
+def _counts(record: Record, before: int, after: int) -> Change:
+    """Problems out of reach in hindsight: as many as changed sides at least."""
+    n = record.n
+    difference, noise = (before - after) / n, _student(n) * math.sqrt(abs(before - after)) / n
+    return Change(record, "compliance", 1 - before / n, 1 - after / n, difference, difference - noise, difference + noise)
 
 
 def _from_intervals(b: Record, a: Record, quantity: str) -> Change:
     """Two samples of problems: their noise adds up."""
     assert a.forces
     assert b.forces
-    widths = [math.log(high / max(low, 1e-300)) / 2 for low, high in (r.forces_interval or [1.0, 1.0] for r in (a, b))]
+    widths = [_half_width(r) for r in (a, b)]
     noise, mean = math.hypot(*widths), math.log(b.forces / a.forces)
-    return Change(b, quantity, a.forces, b.forces, math.exp(mean), math.exp(mean - noise), math.exp(mean + noise))
+    high = math.exp(mean + noise) if math.isfinite(noise) else math.inf
+    return Change(b, quantity, a.forces, b.forces, math.exp(mean), math.exp(mean - noise), high)
+
+
+def _half_width(record: Record) -> float:
+    low, high = record.forces_interval or [None, None]
+    return math.inf if low is None or high is None else math.log(high / low) / 2

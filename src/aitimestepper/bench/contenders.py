@@ -5,7 +5,9 @@ For a rule with a free constant s^(1/exponent) is that constant; for one that ta
 
 from __future__ import annotations
 
+import functools
 import importlib.util
+import zlib
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -36,7 +38,7 @@ class Rule(NamedTuple):
     exponent: Callable[[str], float]  # dt goes with this power of the value, under an integrator
     takes_tolerance: bool = False
     fixed: bool = False  # the same dt always: there is nothing to symmetrize
-    parameter: str = "eta"
+    checksum: int = 0  # of what it is made of, where that may change under the same name: weights, a file
 
 
 @dataclass(frozen=True)
@@ -100,7 +102,10 @@ def rule_named(text: str) -> Rule:
     kind: Any = CRITERIA[name]
     if kind is Constant:  # dt in units of the free-fall time at the start: one constant for problems of every size
         return Rule(
-            name, lambda s, _, start: Constant(s * _free_fall(start)), lambda _: 1.0, fixed=True, parameter="dt / tau_4(0)"
+            name,
+            lambda s, _, start: Constant(s * _free_fall(start)),
+            lambda _: 1.0,
+            fixed=True,
         )
     if kind is EnergyBudget:
         return Rule(
@@ -108,14 +113,13 @@ def rule_named(text: str) -> Rule:
             lambda tol, method, _: EnergyBudget(tol, like_composition(method)),
             lambda method: EnergyBudget(1.0, like_composition(method)).exponent,
             takes_tolerance=True,
-            parameter="tol",
         )
-    return Rule(name, lambda eta, *_: kind(eta), lambda _: kind.exponent, parameter=kind.parameter)
+    return Rule(name, lambda eta, *_: kind(eta), lambda _: kind.exponent)
 
 
 def learned_rule(step: LearnedStep, name: str = "learned") -> Rule:
     """A trained network; its dial is the tolerance it is asked for."""
-    return Rule(name, lambda tol, *_: step.at_tolerance(tol), lambda _: step.exponent, takes_tolerance=True, parameter="tol")
+    return Rule(name, lambda tol, *_: step.at_tolerance(tol), lambda _: step.exponent, True, checksum=_weights(step))
 
 
 def own_rule(path: Path, name: str) -> Rule:
@@ -144,8 +148,14 @@ def own_rule(path: Path, name: str) -> Rule:
         lambda value, *_: kind(value),
         lambda _: getattr(kind, "exponent", 1.0),
         takes_tolerance=getattr(kind, "takes_tolerance", False),
-        parameter=getattr(kind, "parameter", "number"),
+        checksum=zlib.crc32(path.read_bytes()),
     )
+
+
+def _weights(step: LearnedStep) -> int:
+    """Of all numbers of the network."""
+    numbers = (x.detach().cpu().numpy().tobytes() for _, x in sorted(step.model.state_dict().items()))
+    return functools.reduce(lambda sum_, content: zlib.crc32(content, sum_), numbers, 0)
 
 
 def _free_fall(start: ParticleTorch) -> Tensor:

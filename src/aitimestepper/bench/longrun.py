@@ -98,7 +98,7 @@ class LongrunPlan:
         """All that decides about the result."""
         return {
             "study": "longrun",
-            "criteria": [rule.name for rule in self.rules],
+            "criteria": {rule.name: rule.checksum for rule in self.rules},
             "contenders": [part_name(contender) for contender in self.parts()],
             "problems": [problem.case.name for problem in self.problems()],
             "orbits": self.orbits,

@@ -10,7 +10,7 @@ import json
 import math
 import os
 import platform
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -19,8 +19,8 @@ import numpy as np
 
 from .._version import __version__
 from ..errors import UserError
-from ..io.files import write_atomically
-from .calibration import share_error
+from ..io.files import WriterLock, write_atomically
+from .runs import share_error
 
 SCHEMA, VERSION = "aitimestepper-bench", 1
 PACKAGES = ("numpy", "torch", "numba", "rebound", "heyoka")
@@ -44,13 +44,13 @@ class Record:
     variant: str
     integrator: str
     tolerance: float | None
-    mode: str  # asked, calibrated, hindsight; matched (by forces), run, pieces (with the value that it says), published
+    mode: str  # asked, calibrated, fitted, hindsight; matched (by forces), run, pieces (with the value that it says), published
     n: int
     value: float | None = None  # of the criterion's own number
     compliance: float | None = None
-    compliance_interval: list[float] | None = None  # 95 %
+    compliance_interval: list[float | None] | None = None  # 95 %
     forces: float | None = None  # geometric mean
-    forces_interval: list[float] | None = None
+    forces_interval: list[float | None] | None = None  # None for its end: many resamples are beyond the budget
     charged_forces: float | None = None  # with what choosing the step costs, in force evaluations
     error_quantiles: dict[str, float | None] = field(default_factory=dict)  # 0.1, 0.5, 0.9, 1 of the largest error of a run
     worst: str | None = None  # the problem with the largest error
@@ -65,7 +65,7 @@ class Record:
         """What makes two records measurements of the same thing."""
         given = self.value if self.mode in ("run", "pieces") else None  # elsewhere the value is what was found
         who = (self.criterion, self.variant, self.integrator)
-        return (self.study, self.family, self.split, *who, self.tolerance, self.mode, given)
+        return (self.study, self.suite, self.family, self.split, *who, self.tolerance, self.mode, given)
 
 
 REQUIRED = {f.name for f in dataclasses.fields(Record) if f.default is f.default_factory is dataclasses.MISSING}
@@ -173,21 +173,34 @@ def quantiles(errors: np.ndarray) -> dict[str, float | None]:
 class Partial:
     """Finished parts of a study on disk, a line each, so that a study that was stopped goes on where it was.
 
-    The first line says what is measured; a file of another study, or of other settings, is started anew.
+    The first line says what is measured, and by which program: parts of another study are never taken for parts of this one.
     """
 
-    def __init__(self, path: Path, fingerprint: dict[str, Any], fresh: bool = False) -> None:
+    def __init__(self, path: Path, settings: dict[str, Any], fresh: bool = False) -> None:
         self.path = path.with_name(path.name + ".partial")
         self.done: dict[str, list[Record]] = {}
-        head = json.dumps(fingerprint, sort_keys=True)
-        lines = self._lines()
+        self.path.parent.mkdir(parents=True, exist_ok=True)
+        self._lock = WriterLock(self.path)
+        try:
+            self._begin(json.dumps({**settings, "versions": versions()}, sort_keys=True), fresh)
+        except BaseException:
+            self._lock.release()
+            raise
+
+    def _begin(self, head: str, fresh: bool) -> None:
+        lines = [] if fresh else self._lines()
         whole = [head]
-        for line in lines[1:] if lines and lines[0] == head and not fresh else []:
+        if lines and lines[0] != head:
+            raise UserError(
+                f"{self.path} holds {len(lines) - 1} parts of a study with other settings or versions that was stopped; "
+                "give --fresh to drop them, or another --out."
+            )
+        for line in lines[1:]:
             try:
                 row = json.loads(line)
-            except json.JSONDecodeError:
+                self.done[row["part"]] = [Record(**r) for r in row["records"]]
+            except (json.JSONDecodeError, KeyError, TypeError):
                 continue  # the last line of a run that was killed while writing it
-            self.done[row["part"]] = [Record(**r) for r in row["records"]]
             whole.append(line)
         write_atomically(self.path, "".join(f"{line}\n" for line in whole).encode())
 
@@ -203,10 +216,11 @@ class Partial:
         with open(self.path, "a") as f:
             f.write(json.dumps({"part": part, "records": [plain(r) for r in self.done[part]]}) + "\n")
 
-    def records(self, parts: Sequence[str]) -> list[Record]:
-        """Of all parts, in order."""
-        return [record for part in parts for record in self.done[part]]
+    def stop(self) -> None:
+        """Let others go on with what is finished."""
+        self._lock.release()
 
     def close(self) -> None:
         """Everything is in the result: the file is not needed any more."""
         self.path.unlink(missing_ok=True)
+        self._lock.release()

@@ -28,12 +28,12 @@ from ..io.suites import Suite, named_suite
 from ..simulate.compiled import Watch
 from ..simulate.engine import RADAU_EPSILON, simulate
 from ..simulate.methods import method_from
-from .calibration import geometric_mean, interval, resampled, share_error
+from .calibration import geometric_mean, interval, resampled
 from .contenders import CLASSICAL, Contender, Rule, contenders, rule_named
 from .matched import matched_dial
 from .parallel import Tell, side_by_side
 from .records import Partial, Record, quantiles, rounded
-from .runs import SOUND, Outcome, Systems, measure
+from .runs import SOUND, Outcome, Systems, measure, share_error
 from .steps import part_name
 
 PIECES = 300  # of 0.1 years
@@ -111,7 +111,7 @@ class RlPlan:
         """All that decides about the result."""
         return {
             "study": "rl",
-            "criteria": [rule.name for rule in self.rules],
+            "criteria": {rule.name: rule.checksum for rule in self.rules},
             "variants": list(self.variants),
             "integrators": list(self.integrators),
             "forces": self.forces,
@@ -210,7 +210,7 @@ class _Study(NamedTuple):
             n=len(self.suite),
             value=value,
             forces=geometric_mean(done.forces),
-            forces_interval=interval(np.exp(np.log(done.forces)[draws].mean(1))),
+            forces_interval=[*interval(np.exp(np.log(done.forces)[draws].mean(1)))],
             error_quantiles=quantiles(done.error),
             worst=self.suite.cases[int(np.argmax(done.error))].name,
             unfinished=int(done.unfinished.sum()),

@@ -19,7 +19,7 @@ from ..simulate.engine import simulate
 from ..simulate.methods import method_from
 from .contenders import Contender
 
-COARSEST = 0.7  # the first dial of a ladder: nine steps a circular orbit
+COARSEST = 0.7  # the first dial of a ladder at order 2: nine steps a circular orbit
 RATIO = math.sqrt(2.0)  # between its rungs
 RUNGS = 40
 SOUND = 0.1  # an energy error up to which a run may still be called one of the problem
@@ -28,7 +28,8 @@ GROWTH = 1.3  # of the forces from rung to rung, at least: runs that would only 
 
 
 class Outcome(NamedTuple):
-    """How each of P problems went, (P,) each. A run that broke off has an infinite error; its forces count."""
+    """How each of P problems went, (P,) each. A run that broke off has an infinite error, and counts
+    with the whole budget: to fail early is not cheap."""
 
     error: np.ndarray  # largest relative energy error
     forces: np.ndarray
@@ -80,9 +81,10 @@ def measure(
         found = values.numpy().copy()
         return np.where(ok & np.isfinite(found), found, np.inf)
 
+    forces = result.force_evaluations.numpy().astype(float)
     return Outcome(
         errors(result.max_energy_error),
-        result.force_evaluations.numpy().astype(float),
+        np.where(ok | unfinished, forces, np.maximum(forces, budget)),
         result.steps.numpy().astype(float),
         unfinished,
         result.max_energy_error.numpy() < SOUND,
@@ -101,15 +103,13 @@ def forces_a_step(contender: Contender) -> int:
 
 @dataclass(frozen=True)
 class Ladder:
-    """Runs of P problems with K dials, from coarse to fine. NaN: not run, because finer steps than that were not needed
-    (`below`: the error had been at most `smallest` twice) or not affordable."""
+    """Runs of P problems with K dials, from coarse to fine. NaN: not run, because finer steps were not needed or not
+    affordable. An infinite error: the run broke off, or went astray."""
 
     dials: np.ndarray  # (K,)
     error: np.ndarray  # (P, K)
     forces: np.ndarray  # (P, K)
-    below: np.ndarray  # (P,) bool
     budget: int
-    smallest: float = 0.0  # nothing is known of tolerances below this one: too many problems cannot afford them
 
     @property
     def problems(self) -> int:
@@ -118,7 +118,7 @@ class Ladder:
 
     def rows(self, chosen: slice) -> Ladder:
         """Of some problems."""
-        return replace(self, error=self.error[chosen], forces=self.forces[chosen], below=self.below[chosen])
+        return replace(self, error=self.error[chosen], forces=self.forces[chosen])
 
 
 def climb(
@@ -130,38 +130,74 @@ def climb(
     groups: Sequence[slice] = (slice(None),),
     watch: Watch | None = None,
 ) -> Ladder:
-    """Ever smaller steps, until each problem's error was at most the smallest of `tolerances` twice running.
+    """Ever smaller steps: of all problems until in every group `share` of them comply with the smallest of `tolerances`, twice
+    running; then of those that have not complied twice running themselves.
 
     A run that would cost more than the budget is not begun. A tolerance that, in every group, more than 1 - `share` of the
     problems cannot afford is given up, and with it the runs that only it would have needed.
     """
-    P = len(systems.start)
+    P, first = len(systems.start), coarsest(contender)
     dials, errors, forces = [], [], []
-    latest, before = np.full(P, np.inf), np.full(P, np.inf)  # the last two errors of every problem
-    lost, astray = np.zeros(P, bool), np.zeros(P, int)
-    alive = sorted(tolerances)
+    state = _Climbing(P, sorted(tolerances), share, groups)
     for rung in range(RUNGS):
-        below = np.maximum(latest, before) <= alive[0] if alive else np.ones(P, bool)
-        rows = np.flatnonzero(~lost & ~below)
+        rows = state.active()
         if not len(rows):
             break
-        dials.append(COARSEST / RATIO**rung)
+        dials.append(first / RATIO**rung)
         done = measure(systems.rows(rows), contender, dials[-1], budget, watch)
-        # steps so long that bodies are bound ever more tightly end nowhere; shorter ones may
-        astray[rows] += done.unfinished & ~done.sound
-        hopeless = done.unfinished & (done.sound | (astray[rows] > PATIENCE))
+        hopeless = state.step(rows, done, budget)
         error, spent = np.full(P, np.nan), np.full(P, np.nan)
         error[rows], spent[rows] = np.where(hopeless, np.nan, done.error), np.where(hopeless, np.nan, done.forces)
         errors.append(error)
         forces.append(spent)
-        before[rows], latest[rows] = latest[rows], np.where(done.unfinished, np.inf, done.error)
-        last = hopeless | (done.sound & (done.forces * GROWTH > budget))
-        lost[rows] = last & ~(np.maximum(latest, before)[rows] <= (alive[0] if alive else 0.0))
-        failed = [lost & ~(latest <= tol) for tol in alive]
-        alive = [t for t, f in zip(alive, failed, strict=True) if any(f[g].mean() <= 1 - share + 1e-9 for g in groups)]
-    below = np.maximum(latest, before) <= alive[0] if alive else np.zeros(P, bool)
-    smallest = alive[0] if alive else np.inf
-    return Ladder(np.array(dials), np.array(errors).T, np.array(forces).T, below, budget, smallest)
+    return Ladder(np.array(dials), np.array(errors).T, np.array(forces).T, budget)
+
+
+def coarsest(contender: Contender) -> float:
+    """The first dial: methods of higher order are of use with longer steps."""
+    method = method_from(contender.integrator)
+    order = COMPOSITIONS[method.name].order if method.name in COMPOSITIONS else 2
+    return float(COARSEST * RATIO ** min(order - 2, 4))
+
+
+class _Climbing:
+    """Which problems still need finer steps, while a ladder is climbed."""
+
+    def __init__(self, P: int, tolerances: list[float], share: float, groups: Sequence[slice]) -> None:
+        self.alive, self.share, self.groups = tolerances, share, groups
+        self.latest, self.before = np.full(P, np.inf), np.full(P, np.inf)
+        self.best = np.full(P, np.inf)  # the smallest tolerance met twice running
+        self.lost, self.astray = np.zeros(P, bool), np.zeros(P, int)
+        self.typical = np.full(len(groups), np.inf)  # as `best`, for the error that `share` of a group stays below
+        self.last = self.typical.copy()
+
+    def active(self) -> np.ndarray:
+        """Problems to run."""
+        if not self.alive:
+            return np.zeros(0, int)
+        everyone = bool((self.typical > self.alive[0]).any())
+        return np.flatnonzero(~self.lost & (everyone | ~(self.best <= self.alive[0])))
+
+    def step(self, rows: np.ndarray, done: Outcome, budget: int) -> np.ndarray:
+        """Book the runs of a rung; which of them say that finer ones cannot be afforded."""
+        # steps so long that bodies are bound ever more tightly end nowhere; shorter ones may
+        self.astray[rows] += done.unfinished & ~done.sound
+        hopeless = done.unfinished & (done.sound | (self.astray[rows] > PATIENCE))
+        self.before[rows], self.latest[rows] = self.latest[rows], done.error
+        self.best[rows] = np.minimum(self.best[rows], np.maximum(self.latest, self.before)[rows])
+        self.lost[rows] = hopeless | (done.sound & (done.forces * GROWTH > budget))
+        beyond = self.lost & ~(self.latest <= self.alive[0])  # finer steps would not be affordable
+        now = np.array([share_error(np.where(beyond, np.inf, self.latest)[g], self.share) for g in self.groups])
+        self.typical, self.last = np.minimum(self.typical, np.maximum(now, self.last)), now
+        met = np.where(self.lost, np.minimum(self.best, self.latest), 0.0)  # nothing is decided yet of the others
+        self.alive = [t for t in self.alive if any((met[g] > t).mean() <= 1 - self.share + 1e-9 for g in self.groups)]
+        return hopeless
+
+
+def share_error(errors: np.ndarray, share: float) -> np.ndarray:
+    """The smallest error that at least `share` of the problems do not exceed, (P, ...) -> (...)."""
+    k = max(0, math.ceil(share * len(errors) - 1e-9) - 1)
+    return np.asarray(np.partition(errors, k, axis=0)[k])
 
 
 def crossing(x: Sequence[float] | np.ndarray, error: Sequence[float] | np.ndarray, level: float) -> float:

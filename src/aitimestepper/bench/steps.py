@@ -93,7 +93,7 @@ class StepsPlan:
         train, test = self.suites()
         return {
             "study": "steps",
-            "criteria": [rule.name for rule in self.rules],
+            "criteria": {rule.name: rule.checksum for rule in self.rules},
             "variants": list(self.variants),
             "tolerances": {i: self.tolerances_of(i) for i in self.integrators},
             "calibrated_on": _about(train),
@@ -106,7 +106,8 @@ class StepsPlan:
 
 def _about(suite: Suite) -> dict[str, Any]:
     seeds = {name: list(ends) for name, ends in suite.seeds.items()}
-    return {"suite": suite.name, "split": suite.split, "problems": len(suite), "seeds": seeds}
+    about = {"suite": suite.name, "split": suite.split, "problems": len(suite), "seeds": seeds}
+    return {**about, "checksum": suite.checksum}
 
 
 def step_quality(plan: StepsPlan, partial: Partial, charges: Charges, tell: Tell) -> Iterator[list[Record]]:
@@ -150,7 +151,7 @@ class _Study(NamedTuple):
         ladder = climb(self.both, contender, tolerances, plan.budget, plan.share, groups, watch)
         before, after = (ladder.rows(group) for group in groups)
         measured_on = self.both.rows(np.arange(first, len(self.both.start)))
-        book = Book(plan.share, plan.budget, contender, self.test, charge)
+        book = Book(plan.share, plan.budget, contender, self.test, charge, self.train)
         draws = resampled(self.train.family_of, np.random.default_rng(BOOTSTRAP_SEED))
         records: list[Record] = []
         for tol in tolerances:

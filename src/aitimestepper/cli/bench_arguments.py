@@ -48,7 +48,8 @@ examples:
 A file made elsewhere needs mass (P, N), position and velocity (P, N, axes) and t_end (P,); also read are bodies, G,
 softening, name, family.""",
     "compare": """\
-Problem by problem where both ran the same ones. Exit code 1 with --strict if something got worse.""",
+Problem by problem where both ran the same ones. With --strict the exit code is 1 if something got worse by four standard
+errors: with hundreds of comparisons some are two by chance.""",
 }
 
 

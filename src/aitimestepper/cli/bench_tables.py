@@ -124,10 +124,13 @@ def show_comparison(found: Comparison, out: Console, everything: bool) -> None:
         table.add_row(*words, before, after, change, f"{low} … {high}", c.verdict)
     if shown:
         out.print(table)
+    if found.differences:
+        out.print(f"[bold]not measured alike[/bold]: {', '.join(found.differences)} differ, which is part of every change")
     counts = {v: sum(c.verdict == v for c in found.changes) for v in ("better", "worse", "same")}
     out.print(
         f"{counts['better']} better, {counts['worse']} worse, {counts['same']} the same within noise; "
-        f"only in the first file: {found.only_before}, only in the second: {found.only_after}."
+        f"by chance alone {0.05 * len(found.changes):.0f} would be called a change. "
+        f"Only in the first file: {found.only_before}, only in the second: {found.only_after}."
     )
 
 

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import argparse
+import functools
 import shlex
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -14,7 +15,7 @@ from rich.console import Console
 from rich.table import Table
 
 from ..bench.comparison import compare
-from ..bench.contenders import CLASSICAL, rule_named
+from ..bench.contenders import CLASSICAL, Contender, rule_named
 from ..bench.cost import CAREFUL, QUICK, Charges
 from ..bench.curves import CurvesPlan, work_precision_curves
 from ..bench.longrun import LongrunPlan, long_runs
@@ -49,7 +50,7 @@ def steps(options: argparse.Namespace) -> int:
         return step_quality(plan, partial, charges, tell)
 
     names = [case.name for case in test.cases]
-    return _study(options, plan.fingerprint(), measure, names, bench_tables.show_steps)
+    return _study(options, plan.fingerprint(), measure, names, plan.parts(), bench_tables.show_steps)
 
 
 def steps_plan(options: argparse.Namespace) -> StepsPlan:
@@ -96,6 +97,7 @@ def _study(
     settings: dict[str, Any],
     measure: Callable[[Partial, Any], Iterator[list[Record]]],
     cases: list[str],
+    order: Sequence[Contender],
     show: Callable[[Results, Any], None],
 ) -> int:
     """Measure with progress, keep what is finished, write the result, say what it is."""
@@ -103,12 +105,15 @@ def _study(
     if path.exists() and not options.overwrite:
         raise UserError(f"{path} exists; give --overwrite to replace it, or another --out.")
     partial = Partial(path, settings, options.fresh)
-    if partial.done and not options.quiet:
-        print(f"going on with {partial.path}: {len(partial.done)} parts are measured already", file=sys.stderr)
-    with task(f"bench {options.study}", options.quiet or options.json) as tell:
-        for _ in measure(partial, tell):
-            pass
-    records = [record for part in sorted(partial.done) for record in partial.done[part]]
+    try:
+        if partial.done and not options.quiet:
+            print(f"going on with {partial.path}: {len(partial.done)} parts are measured already", file=sys.stderr)
+        with task(f"bench {options.study}", options.quiet or options.json) as tell:
+            records = [record for part in measure(partial, tell) for record in part]
+    finally:
+        partial.stop()
+    place = {(c.integrator, c.rule.name, c.variant): k for k, c in enumerate(order)}  # which is finished first is chance
+    records.sort(key=lambda r: place.get((r.integrator, r.criterion, r.variant), -1))
     results = Results(options.study, shlex.join(["aitimestepper", *options.words]), settings, records, cases)
     results.save(path)
     partial.close()
@@ -138,9 +143,8 @@ def curves(options: argparse.Namespace) -> int:
         for path in draw_curves(results, Path(options.out or DEFAULT_OUT.format("curves")).parent / "curves"):
             print(f"drawn: {path}")
 
-    return _study(
-        options, plan.fingerprint(), lambda part, tell: work_precision_curves(plan, part, tell), list(plan.problems), show
-    )
+    measure = functools.partial(work_precision_curves, plan)
+    return _study(options, plan.fingerprint(), measure, list(plan.problems), (), show)
 
 
 def rl(options: argparse.Namespace) -> int:
@@ -148,9 +152,8 @@ def rl(options: argparse.Namespace) -> int:
     plan = _contenders(RlPlan(threads=options.threads), options)
     plan = (plan.quick() if options.quick else plan).checked()
     names = [case.name for case in plan.suite().cases]
-    return _study(
-        options, plan.fingerprint(), lambda part, tell: reinforcement_set(plan, part, tell), names, study_tables.show_rl
-    )
+    measure = functools.partial(reinforcement_set, plan)
+    return _study(options, plan.fingerprint(), measure, names, plan.parts(), study_tables.show_rl)
 
 
 def longrun(options: argparse.Namespace) -> int:
@@ -160,7 +163,8 @@ def longrun(options: argparse.Namespace) -> int:
         plan = replace(plan, higher=(), also=())
     plan = (plan.quick() if options.quick else plan).checked()
     names = [problem.case.name for problem in plan.problems()]
-    return _study(options, plan.fingerprint(), lambda part, tell: long_runs(plan, part, tell), names, study_tables.show_longrun)
+    measure = functools.partial(long_runs, plan)
+    return _study(options, plan.fingerprint(), measure, names, plan.parts(), study_tables.show_longrun)
 
 
 def _contenders(plan: Any, options: argparse.Namespace) -> Any:
@@ -211,8 +215,7 @@ def compare_files(options: argparse.Namespace) -> int:
     """`bench compare`."""
     found = compare(Results.load(options.before), Results.load(options.after))
     bench_tables.show_comparison(found, bench_tables.console(), options.all)
-    worse = any(change.verdict == "worse" for change in found.changes)
-    return EXIT_WORSE if options.strict and worse else 0
+    return EXIT_WORSE if options.strict and found.surely_worse else 0
 
 
 STUDIES: dict[str, Callable[[argparse.Namespace], int]] = {

@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib.util
 import inspect
 import math
+import zlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -69,6 +70,15 @@ class Suite:
     def family_of(self) -> np.ndarray:
         """(P,) the family of every problem, as a number into `families`."""
         return np.array([self.families.index(case.family) for case in self.cases])
+
+    @property
+    def checksum(self) -> int:
+        """Of all numbers: two suites with the same one hold the same problems, whatever these are called."""
+        sum_ = 0
+        for case in self.cases:
+            for values in (*case.bodies[:3], [case.t_end, case.softening, case.bodies.G or 1.0]):
+                sum_ = zlib.crc32(np.ascontiguousarray(values, dtype=float).tobytes(), sum_)
+        return sum_
 
     def batch(self, rows: Sequence[int] | np.ndarray | None = None) -> tuple[ParticleTorch, Tensor]:
         """(systems, (B,) when each ends), in the unit of time in which G = 1, so that one batch holds them all."""

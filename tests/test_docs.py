@@ -1,0 +1,83 @@
+"""docs/bench.md says what is in the files of docs/bench/, and its example runs."""
+
+from __future__ import annotations
+
+import re
+import shlex
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from aitimestepper.bench.contenders import CLASSICAL
+from aitimestepper.bench.records import Record, Results
+from aitimestepper.cli.arguments import parse
+from aitimestepper.io.suites import make_suite
+
+ROOT = Path(__file__).resolve().parents[1]
+PAGE = (ROOT / "docs/bench.md").read_text(encoding="utf-8")
+FILES = sorted((ROOT / "docs/bench").glob("*.json*"))
+BLOCKS = re.findall(r"```(\w*)\n(.*?)```", PAGE, flags=re.S)
+
+
+def test_the_tables_are_current():
+    tables = subprocess.run([sys.executable, ROOT / "docs/bench_tables.py"], capture_output=True, text=True, check=True).stdout
+    assert tables.strip() in PAGE, "run: python docs/bench_tables.py --write"
+
+
+def test_there_is_a_file_for_each_study():
+    assert [path.name.partition(".")[0] for path in FILES] == ["curves", "longrun", "rl", "steps"]
+
+
+@pytest.mark.parametrize("path", FILES, ids=lambda p: p.name)
+def test_every_file_says_how_it_was_made_on_this_page(path):
+    results = Results.load(path)
+    assert f"`{results.command}`" in PAGE
+    assert {"numpy", "torch", "numba"} <= set(results.versions)
+    assert "/" not in re.sub(r"docs/bench/\S+", "", results.command)  # no path of a machine
+
+
+def test_the_step_quality_shown_covers_all_classical_rules_on_test():
+    results = Results.load(ROOT / "docs/bench/steps.json.gz")
+    calibrated = {(r.criterion, r.variant) for r in results.records if r.mode == "calibrated"}
+    assert calibrated == {(name, v) for name in CLASSICAL for v in ("plain", "symmetrized")} - {("constant", "symmetrized")}
+    assert {r.split for r in results.records} == {"test"}
+    assert results.settings["calibrated_on"]["split"] == "train"
+    assert {r.tolerance for r in results.records} == {10.0**-k for k in range(2, 9)}
+    assert {r.integrator for r in results.records} >= {"leapfrog", "order6"}
+
+
+def test_every_field_of_a_record_is_described():
+    described = set(re.findall(r"`(\w+)`", PAGE[PAGE.index("## The file") :]))
+    assert set(Record.__dataclass_fields__) <= described
+
+
+def test_every_command_line_is_understood():
+    lines = [line for _, block in BLOCKS for line in block.splitlines() if line.startswith("aitimestepper ")]
+    lines += [c for c in re.findall(r"`(aitimestepper bench [^`]*)`", PAGE) if " A B" not in c]
+    assert len(lines) >= 10
+    for line in lines:
+        assert parse(shlex.split(line)[1:]).command == "bench"
+
+
+def test_the_example_of_ones_own_runs(tmp_path):
+    (code,) = [block for language, block in BLOCKS if language == "python"]
+    (tmp_path / "my.py").write_text(code)
+    flags = ["--variants", "plain", "--integrators", "leapfrog", "--tol", "1e-1", "--quick", "--train", "2", "--test", "2"]
+    rules = ["--families", "kepler", "my.py:quadruples", "--criteria", "freefall", "my.py:Mine", "--budget", "1000"]
+    done = subprocess.run(
+        [sys.executable, "-m", "aitimestepper", "bench", "steps", *rules, *flags],
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    assert "4 problems of kepler+quadruples" in done.stdout
+
+
+def test_links_lead_somewhere():
+    for target in re.findall(r"\]\(([^)#]+)\)", PAGE):
+        assert (ROOT / "docs" / target).exists(), target
+    assert make_suite(("kepler",), "test", 1).cases[0].name.startswith("kepler-2")
