@@ -9,9 +9,10 @@ from __future__ import annotations
 import sys
 from collections.abc import Iterator, Sequence
 from pathlib import Path
+from typing import Any
 
 from aitimestepper.bench.records import Record, Results
-from aitimestepper.cli.bench_tables import label, short
+from aitimestepper.cli.bench_tables import complying, label, short, worst_families
 from aitimestepper.cli.study_tables import cheapest_rows
 
 HERE = Path(__file__).resolve().parent
@@ -24,37 +25,37 @@ def steps_tables(results: Results) -> Iterator[str]:
     """For each integrator: every rule at every tolerance, and which one is to beat."""
     about = results.settings["measured_on"]
     yield (
-        f"### Step quality\n\n`{results.command}`: {about['problems']} problems of the five standard families, split "
+        f"### Step quality\n\n`{results.command}`: {about['problems']} problems of {about['suite']}, split "
         f"`{about['split']}`, at most {short(results.settings['budget'])} forces a run. Each cell: calibrated on `train` "
-        "(and the share of `test` that then complies) / fitted / hindsight, geometric-mean force evaluations; –: not within "
-        "the budget."
+        "(and how many % of `test` then comply, and of its worst family) / fitted / hindsight, geometric-mean force "
+        "evaluations; –: not within the budget."
     )
     records = [r for r in results.records if r.family == "all"]
     for integrator in dict.fromkeys(r.integrator for r in records):
         own = [r for r in records if r.integrator == integrator]
         tolerances = sorted({r.tolerance for r in own if r.tolerance is not None}, reverse=True)
-        yield f"#### {integrator}\n\n" + _rules(own, tolerances)
+        yield f"#### {integrator}\n\n" + _rules(own, tolerances, worst_families(results))
     yield "#### The rule to beat\n\n" + _winners(records)
     yield "#### What one choice of a step costs, in force evaluations\n\n" + _charges(records)
 
 
-def _rules(own: Sequence[Record], tolerances: Sequence[float]) -> str:
+def _rules(own: Sequence[Record], tolerances: Sequence[float], worst: dict[tuple[Any, ...], float]) -> str:
     cells = {(label(r), r.mode, r.tolerance): r for r in own}
     rows = []
     for name in dict.fromkeys(label(r) for r in own):
         row = []
         for tol in tolerances:
             calibrated, fitted, hindsight = (cells.get((name, m, tol)) for m in ("calibrated", "fitted", "hindsight"))
-            row.append(f"{_measured(calibrated)} / {_forces(fitted)} / {_forces(hindsight)}")
+            row.append(f"{_measured(calibrated, worst)} / {_forces(fitted)} / {_forces(hindsight)}")
         rows.append([name, *row])
         if any((name, "asked", tol) in cells for tol in tolerances):
-            asked = [_measured(cells.get((name, "asked", tol))) for tol in tolerances]
+            asked = [_measured(cells.get((name, "asked", tol)), worst) for tol in tolerances]
             rows.append([f"{name}: as asked", *asked])
     return _table(["rule", *(f"{t:.0e}" for t in tolerances)], rows)
 
 
-def _measured(record: Record | None) -> str:
-    return "–" if record is None or record.compliance is None else f"{_forces(record)} ({record.compliance:.0%})"
+def _measured(record: Record | None, worst: dict[tuple[Any, ...], float]) -> str:
+    return "–" if record is None or record.compliance is None else f"{_forces(record)} ({complying(record, worst)})"
 
 
 def _forces(record: Record | None) -> str:
@@ -63,22 +64,32 @@ def _forces(record: Record | None) -> str:
 
 
 def _winners(records: Sequence[Record]) -> str:
-    """The fewest forces when fitted, as they are and charged; who is within the interval of the winner is as good."""
+    """The fewest forces when fitted, as they are and charged, and how many rules are within the noise of the winner."""
     rows = []
     for integrator in dict.fromkeys(r.integrator for r in records):
         for tol in sorted({r.tolerance for r in records if r.tolerance is not None}, reverse=True):
             here = [r for r in records if r.integrator == integrator and r.tolerance == tol]
             fitted = [r for r in here if r.mode == "fitted" and r.forces is not None]
-            best = [min(fitted, key=lambda r, by=by: getattr(r, by), default=None) for by in FEWEST]
-            words = ["–" if r is None else f"{label(r)} {short(getattr(r, by))}" for r, by in zip(best, FEWEST, strict=True)]
-            limit = min(
-                (r for r in here if r.mode == "hindsight" and (r.compliance or 0) >= 0.9),
-                key=lambda r: r.forces or 0,
-                default=None,
-            )
-            words.append("–" if limit is None else f"{label(limit)} {short(limit.forces)}")
+            known = [r for r in here if r.mode == "hindsight" and r.forces is not None]
+            limit = min(known, key=lambda r: r.forces or 0, default=None)
+            words = [*(_winner(fitted, by) for by in FEWEST), "–" if limit is None else f"{label(limit)} {short(limit.forces)}"]
             rows.append([integrator, f"{tol:.0e}", *words])
     return _table(["integrator", "tolerance", *(f"fewest {words}" for words in FEWEST.values()), "hindsight"], rows)
+
+
+def _winner(fitted: Sequence[Record], by: str) -> str:
+    """Who it is; others whose interval reaches down to it may be as good."""
+    best = min(fitted, key=lambda r: float(getattr(r, by)), default=None)
+    if best is None:
+        return "–"
+    value = float(getattr(best, by))
+    near = [r for r in fitted if r is not best and _lowest(r) * getattr(r, by) / (r.forces or 1.0) <= value]
+    return f"{label(best)} {short(value)}" + (f" ({len(near)} within noise)" if near else "")
+
+
+def _lowest(record: Record) -> float:
+    low = record.forces_interval[0] if record.forces_interval else None
+    return 0.0 if low is None else low
 
 
 def _charges(records: Sequence[Record]) -> str:

@@ -74,7 +74,7 @@ def test_the_example_of_ones_own_runs(tmp_path):
         check=False,
     )
     assert done.returncode == 0, done.stderr
-    assert "4 problems of kepler+quadruples" in done.stdout
+    assert "4 problems of kepler+my.py:quadruples" in done.stdout
 
 
 def test_links_lead_somewhere():

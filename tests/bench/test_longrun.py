@@ -87,8 +87,10 @@ def test_finished_parts_are_not_run_again(tmp_path):
     )
     partial = Partial(tmp_path / "x.json", plan.fingerprint())
     first = list(long_runs(plan, partial, lambda *_: None))
+    partial.stop()
     again = Partial(tmp_path / "x.json", plan.fingerprint())
     second = list(long_runs(plan, again, lambda *_: pytest.fail("something ran")))
+    again.stop()
     assert second[0][0].more["final_error"] == first[0][0].more["final_error"]
 
 

@@ -107,7 +107,7 @@ def test_families_and_criteria_of_ones_own(command, tmp_path):
     done = command("bench", "steps", *arguments, "--train", "2", "--test", "2")
     assert done.returncode == 0, done.stderr
     assert "rule.py:Mine" in done.stdout
-    assert "2 problems of circles" in done.stdout
+    assert "2 problems of family.py:circles" in done.stdout
 
 
 def test_a_trained_network_is_measured_like_the_others(command, trained):

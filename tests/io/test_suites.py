@@ -108,16 +108,40 @@ def test_what_is_no_suite_is_said_in_a_sentence(tmp_path):
         checked(Case("x", "y", one._replace(velocity=one.velocity[:1]), 1.0))
 
 
+@pytest.mark.parametrize(
+    ("name", "values", "message"),
+    [
+        ("t_end", np.array(2.0), "the shapes"),
+        ("t_end", np.array([2.0, 3.0]), "the shapes"),
+        ("mass", np.full(2, 0.5), "the shapes"),
+        ("mass", np.full((1, 2), -0.5), r"mass = \[-0.5, -0.5\] must be finite, masses at least 0"),
+        ("position", np.full((1, 2, 2), np.nan), "position = .* must be finite"),
+        ("position", np.zeros((1, 2, 4)), "do not fit"),
+        ("G", np.array([0.0]), "G = 0.0 must be above 0"),
+        ("G", np.array([-1.0]), "G = -1.0 must be above 0"),
+        ("softening", np.array([-1.0]), "softening = -1.0 at least 0"),
+        ("known", np.array([b"{"]), "does not hold a suite: JSONDecodeError"),
+    ],
+)
+def test_damaged_suites_are_a_sentence(tmp_path, name, values, message):
+    path = save_suite(make_suite(("kepler",), "test", 1, 2), tmp_path / "s.h5")
+    with h5py.File(path, "a") as f:
+        del f[name]
+        f[name] = values
+    with pytest.raises((SnapshotError, InitialConditionError), match=message):
+        load_suite(path)
+
+
 def test_families_of_ones_own_come_from_a_file(tmp_path):
     path = tmp_path / "own.py"
     path.write_text(OWN)
     own = families_from_file(path)
-    assert set(own) == {"pairs", "broken"}
-    suite = make_suite(["pairs", "kepler"], "train", 2, 2, own)
-    assert suite.families == ("pairs", "kepler")
-    assert same(suite.cases[1], make_suite(["pairs"], "train", 2, 2, own).cases[1])
-    with pytest.raises(InitialConditionError, match=r"own.py: broken must return \(Bodies, t_end\)"):
-        make_suite(["broken"], "train", 1, 2, own)
+    assert set(own) == {"own.py:pairs", "own.py:broken"}
+    suite = make_suite(["own.py:pairs", "kepler"], "train", 2, 2, own)
+    assert suite.families == ("own.py:pairs", "kepler")
+    assert same(suite.cases[1], make_suite(["own.py:pairs"], "train", 2, 2, own).cases[1])
+    with pytest.raises(InitialConditionError, match=r"own.py:broken must return \(Bodies, t_end\); it ended with TypeError"):
+        make_suite(["own.py:broken"], "train", 1, 2, own)
 
 
 @pytest.mark.parametrize(

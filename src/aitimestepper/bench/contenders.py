@@ -6,13 +6,13 @@ For a rule with a free constant s^(1/exponent) is that constant; for one that ta
 from __future__ import annotations
 
 import functools
-import importlib.util
 import zlib
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NamedTuple
 
+import torch
 from torch import Tensor
 
 from ..criteria.base import AbstractStepCriterion, Symmetrized
@@ -21,6 +21,7 @@ from ..criteria.classical import Constant, EnergyBudget
 from ..criteria.learned import LearnedStep
 from ..criteria.reversible import Huayno, HutMakinoMcMillan
 from ..errors import ConfigError, nearest_name_hint
+from ..io.own_file import load_module
 from ..physics.particle import ParticleTorch
 from ..physics.timescales import pair_rates, smooth_minimum_time
 from ..simulate.engine import like_composition
@@ -124,25 +125,17 @@ def learned_rule(step: LearnedStep, name: str = "learned") -> Rule:
 
 def own_rule(path: Path, name: str) -> Rule:
     """A criterion class in a Python file, made with one number; `exponent` and `takes_tolerance` may say more of it."""
-    if not path.is_file():
-        raise ConfigError(f"there is no file {path} with a criterion in it.")
-    spec = importlib.util.spec_from_file_location(path.stem, path)
-    assert spec is not None
-    assert spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    try:
-        spec.loader.exec_module(module)
-    except Exception as error:
-        raise ConfigError(f"{path} cannot be run: {type(error).__name__}: {error}") from None
-    found = {
-        k: v
-        for k, v in vars(module).items()
-        if isinstance(v, type) and issubclass(v, AbstractStepCriterion) and not k.startswith("_")
-    }
-    own = {k: v for k, v in found.items() if v.__module__ == path.stem}
+    module = load_module(path, "a criterion")
+    found = {k: v for k, v in vars(module).items() if isinstance(v, type) and issubclass(v, AbstractStepCriterion)}
+    own = {k: v for k, v in found.items() if v.__module__ == module.__name__ and not k.startswith("_")}
     if name not in own:
         raise ConfigError(f"{path} has no criterion {name!r}: {nearest_name_hint(name, own)}")
     kind: Any = own[name]
+    try:
+        kind(torch.ones(1, dtype=torch.float64))
+    except Exception as error:  # a user's own code
+        words = f"{type(error).__name__}: {error}"
+        raise ConfigError(f"{path}: {name} must be made from one number for each system; it ended with {words}.") from None
     return Rule(
         f"{path.name}:{name}",
         lambda value, *_: kind(value),

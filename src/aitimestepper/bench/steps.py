@@ -74,6 +74,10 @@ class StepsPlan:
         if self.split == "train" and self.measure_on is None:
             raise ConfigError("split = train is what rules are calibrated on; measure on validation or test.")
         train, test = self.suites()
+        shared = {case.name for case in train.cases} & {case.name for case in test.cases}
+        if shared or train.checksum == test.checksum:
+            name = min(shared, default=train.cases[0].name)
+            raise ConfigError(f"{name} is among the problems to calibrate on and among those to measure on; take others.")
         axes = {case.bodies.position.shape[1] for case in (*train.cases, *test.cases)}
         if len(axes) != 1:
             raise ConfigError("the problems to calibrate on and those to measure on have 2 and 3 axes; give both the same.")

@@ -35,7 +35,7 @@ examples:
 
 A rule with a free constant is calibrated on problems of `train` until 90 % of them comply (their largest energy error stays
 below the tolerance) and then measured on `test`. A rule that takes a tolerance is also measured as it is asked.
-`equal`: at the constant with which 90 % of the measured problems comply. `hindsight`: the best constant of each problem.""",
+`fitted`: at the constant with which 90 % of the measured problems comply. `hindsight`: the best constant of each problem.""",
     "curves": "A trained network: --criteria learned:RUN. The figures lie beside the JSON.",
     "rl": "Three suns, 30 years, seeds 0-99 (Saz Ulibarrena & Portegies Zwart 2025, arXiv 2502.12809).",
     "longrun": "All rules spend the same number of force evaluations an orbit.",
@@ -117,6 +117,13 @@ def _add_study(parser: Any, study: str) -> None:
         parser.add_argument(
             "--tol", nargs="+", type=float, metavar="TOL", help="tolerances (default: some for each integrator)"
         )
+    if study == "longrun":
+        parser.add_argument("--orbits", type=int, metavar="N", help="of every problem, at most (default: 1000)")
+        parser.add_argument("--count", type=int, metavar="N", help="problems of the family longrun (default: 3)")
+        parser.add_argument("--split", metavar="NAME", help="of which numbers these are (default: test)")
+    if study in ("longrun", "rl"):
+        each = "an orbit (default: 500)" if study == "longrun" else "in the median (default: 11528)"
+        parser.add_argument("--forces", type=float, metavar="N", help=f"force evaluations that everyone spends {each}")
     how = parser.add_argument_group("how")
     if study == "steps":
         how.add_argument("--full", action="store_true", help="tolerances 1e-2 to 1e-8 for every integrator; most of an hour")

@@ -84,9 +84,9 @@ def _families(names: list[str]) -> tuple[list[str], dict[str, Family]]:
             found.append(name)
             continue
         there = families_from_file(file)
-        if wanted and wanted not in there:
+        if wanted and f"{Path(file).name}:{wanted}" not in there:
             raise ConfigError(f"{file} has no family {wanted!r}; it has {', '.join(there)}.")
-        chosen = [wanted] if wanted else list(there)
+        chosen = [f"{Path(file).name}:{wanted}"] if wanted else list(there)
         found += chosen
         own.update({k: there[k] for k in chosen})
     return found, own
@@ -169,7 +169,8 @@ def longrun(options: argparse.Namespace) -> int:
 
 def _contenders(plan: Any, options: argparse.Namespace) -> Any:
     """Who is measured, where the flags say so."""
-    given = {name: getattr(options, name) for name in ("integrators", "variants") if getattr(options, name) is not None}
+    names = ("integrators", "variants", "orbits", "count", "split", "forces")
+    given = {name: getattr(options, name) for name in names if getattr(options, name, None) is not None}
     if options.criteria is not None:
         given["rules"] = [rule_named(name) for name in dict.fromkeys(options.criteria)]
     return replace(plan, **given)

@@ -15,6 +15,7 @@ from .initial import Bodies
 from .suites import Case, Known, Suite, checked
 
 FORMAT, VERSION = "aitimestepper-suite", 1
+NAMES = ("mass", "position", "velocity", "t_end", "bodies", "G", "softening", "period", "name", "family", "known")
 
 
 def save_suite(suite: Suite, path: str | Path) -> Path:
@@ -54,19 +55,27 @@ def load_suite(path: str | Path) -> Suite:
     try:
         with h5py.File(path, "r") as f:
             attrs = dict(f.attrs)
-            arrays = {name: f[name][()] for name in f}
+            arrays = {name: f[name][()] for name in NAMES if name in f}
     except FileNotFoundError:
         raise SnapshotError(f"there is no suite {path}.") from None
-    except OSError as error:
+    except (OSError, TypeError) as error:
         raise SnapshotError(f"{path} does not hold a suite: {error}.") from None
     missing = [name for name in ("mass", "position", "velocity", "t_end") if name not in arrays]
     if missing:
         raise SnapshotError(f"{path} does not hold a suite: it has no {', '.join(missing)}.")
-    if attrs.get("version", VERSION) != VERSION:
-        raise SnapshotError(f"{path} has format version {attrs['version']}, this program reads {VERSION}; update the program.")
-    stem = Path(path).stem
-    cases = tuple(checked(_case(arrays, i, stem)) for i in range(len(arrays["mass"])))
-    seeds = {k: (int(v[0]), int(v[1])) for k, v in json.loads(attrs.get("seeds", "{}")).items()}
+    if attrs.get("format", FORMAT) != FORMAT or attrs.get("version", VERSION) != VERSION:
+        found = f"{attrs.get('format', FORMAT)} {attrs.get('version', VERSION)}"
+        raise SnapshotError(f"{path} is of the format {found}, this program reads {FORMAT} {VERSION}.")
+    stem, shape = Path(path).stem, arrays["mass"].shape
+    short = [name for name in NAMES if name in arrays and np.shape(arrays[name])[:1] != shape[:1]]
+    if len(shape) != 2 or not shape[0] or arrays["position"].ndim != 3 or short:
+        shapes = ", ".join(f"{name} {np.shape(values)}" for name, values in arrays.items())
+        raise SnapshotError(f"{path} does not hold a suite: the shapes {shapes} are not (P, N), (P, N, axes) and (P,).")
+    try:
+        cases = tuple(checked(_case(arrays, i, stem)) for i in range(shape[0]))
+        seeds = {k: (int(v[0]), int(v[1])) for k, v in json.loads(attrs.get("seeds", "{}")).items()}
+    except (KeyError, TypeError, IndexError, json.JSONDecodeError) as error:
+        raise SnapshotError(f"{path} does not hold a suite: {type(error).__name__}: {error}.") from None
     return Suite(str(attrs.get("name", stem)), cases, str(attrs.get("split", "")) or None, seeds)
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib.util
 import inspect
 import math
 import zlib
@@ -19,6 +18,7 @@ from ..errors import ConfigError, InitialConditionError, nearest_name_hint
 from ..physics.particle import ParticleTorch
 from .families import STANDARD, Family, Sample, family_named, sample, seed_range
 from .initial import Bodies, agekyan, burrau, figure8, kepler, kozai, plummer, solar
+from .own_file import load_module
 
 KM_PER_S = 31_557_600 / 149_597_870.7  # in au a year
 REINFORCEMENT = range(100)  # the seeds of the set
@@ -114,48 +114,53 @@ def checked(case: Case) -> Case:
     """The case, or one sentence about why it cannot be run."""
     bodies = case.bodies
     shape = np.shape(bodies.position)
-    if np.shape(bodies.velocity) != shape or len(shape) != 2 or len(bodies.mass) != shape[0] or shape[0] < 2:
+    if (
+        np.shape(bodies.velocity) != shape
+        or len(shape) != 2
+        or np.shape(bodies.mass) != shape[:1]
+        or shape[0] < 2
+        or shape[1] not in (2, 3)
+    ):
         raise InitialConditionError(
             f"{case.name}: position {shape}, velocity {np.shape(bodies.velocity)} and mass {np.shape(bodies.mass)} do not fit; "
-            "they must be (N, axes), (N, axes) and (N,) with N >= 2."
+            "they must be (N, axes), (N, axes) and (N,) with N >= 2 and 2 or 3 axes."
         )
+    for name, values in (("mass", bodies.mass), ("position", bodies.position), ("velocity", bodies.velocity)):
+        if not np.isfinite(values).all() or (name == "mass" and (np.asarray(values) < 0).any()):
+            raise InitialConditionError(
+                f"{case.name}: {name} = {np.asarray(values).tolist()} must be finite, masses at least 0."
+            )
+    G = 1.0 if bodies.G is None else bodies.G
+    if not (math.isfinite(G) and G > 0 and math.isfinite(case.softening) and case.softening >= 0):
+        raise InitialConditionError(f"{case.name}: G = {G} must be above 0, softening = {case.softening} at least 0.")
     if not (math.isfinite(case.t_end) and case.t_end > 0):
         raise InitialConditionError(f"{case.name}: t_end = {case.t_end} must be a positive time.")
     return case
 
 
 def families_from_file(path: str | Path) -> dict[str, Family]:
-    """The families in a Python file: its public functions with the parameters (rng, dim). The file is run."""
-    path = Path(path)
-    if not path.is_file():
-        raise ConfigError(f"there is no file {path} with families in it.")
-    spec = importlib.util.spec_from_file_location(path.stem, path)
-    if spec is None or spec.loader is None:
-        raise ConfigError(f"{path} is not a Python file; families are functions (rng, dim) in one.")
-    module = importlib.util.module_from_spec(spec)
-    try:
-        spec.loader.exec_module(module)
-    except Exception as error:
-        raise ConfigError(f"{path} cannot be run: {type(error).__name__}: {error}") from None
+    """The families in a Python file, as FILE:NAME: its public functions with the parameters (rng, dim). The file is run."""
+    module = load_module(Path(path), "families")
     found = {
-        name: value
+        f"{Path(path).name}:{name}": value
         for name, value in vars(module).items()
-        if inspect.isfunction(value) and value.__module__ == path.stem and not name.startswith("_")
+        if inspect.isfunction(value) and value.__module__ == module.__name__ and not name.startswith("_")
         if list(inspect.signature(value).parameters)[:2] == ["rng", "dim"]
     }
     if not found:
         raise ConfigError(f"{path} holds no family: write a function (rng, dim) that returns (Bodies, t_end).")
-    return {name: _named(function, f"{path.name}: {name}") for name, function in found.items()}
+    return {name: _named(function, name) for name, function in found.items()}
 
 
-def _named(function: Any, where: str) -> Family:
+def _named(function: Any, name: str) -> Family:
     def family(rng: np.random.Generator, dim: int) -> Sample:
         try:
             bodies, t_end = function(rng, dim)
             mass, position, velocity = (np.asarray(x, dtype=float) for x in (bodies.mass, bodies.position, bodies.velocity))
-        except (TypeError, ValueError, AttributeError) as error:
-            raise InitialConditionError(f"{where} must return (Bodies, t_end): {error}.") from None
-        return Sample(Bodies(mass, position, velocity, G=getattr(bodies, "G", 1.0)), float(t_end))
+            return Sample(Bodies(mass, position, velocity, G=getattr(bodies, "G", 1.0)), float(t_end))
+        except Exception as error:  # a user's own code
+            words = f"{type(error).__name__}: {error}"
+            raise InitialConditionError(f"{name} must return (Bodies, t_end); it ended with {words}.") from None
 
     return family
 
@@ -228,7 +233,7 @@ def reference_case(name: str) -> Case:
 
 
 def named_suite(name: str) -> Suite:
-    """`rl`: the reinforcement-learning set; `reference`: all reference problems in the plane or in space as they are."""
+    """`rl`: the reinforcement-learning set; else a reference problem by itself."""
     if name == "rl":
         return Suite("rl", tuple(reinforcement_case(seed) for seed in REINFORCEMENT), None, {"rl": (0, len(REINFORCEMENT))})
     return Suite(name, (reference_case(name),))
