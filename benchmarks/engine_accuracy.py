@@ -7,11 +7,12 @@ from collections.abc import Callable, Iterator
 from typing import NamedTuple
 
 from aitimestepper import ParticleTorch, SimulationResult, simulate
+from aitimestepper.bench.peers import PeerRun
 from aitimestepper.bench.timing import Effort, Job, Times, once, rotate
 from aitimestepper.errors import ConfigError
 from aitimestepper.io.initial import Bodies, burrau, figure8, kepler, solar
 from measure import Row
-from peers import Peer, ias15, ias15_outcome, particle_of
+from peers import ias15, ias15_outcome, particle_of
 
 TOLERANCES = [10.0 ** (-0.5 * k) for k in range(8, 31)]
 SAME = 2.0  # errors within this factor count as equal
@@ -91,14 +92,14 @@ def against_ias15(effort: Effort) -> Iterator[Row]:
         particle, peer = particle_of(problem.bodies), ias15_outcome(problem.bodies, t_end)
         outcomes = [ran(particle, t_end, "order8", tol) for tol in TOLERANCES]
         chosen = {
-            "order8 at max error": cheapest(outcomes, "max_error", peer.max_error),
+            "order8 at max error": cheapest(outcomes, "max_error", peer.error),
             "order8 at final error": cheapest(outcomes, "final_error", peer.final_error),
         }
         if not missing:
             chosen["radau15"] = ran(particle, t_end, "radau15")
         jobs = {name: once(o.run) for name, o in chosen.items() if o is not None}
         times = rotate({"IAS15": _ias15_job(problem.bodies, t_end), **jobs}, effort._replace(call=0.1))
-        theirs = Outcome(lambda: None, peer.forces, peer.final_error, peer.max_error)
+        theirs = Outcome(lambda: None, int(peer.forces or 0), peer.final_error, peer.error)
         yield Row(problem.name, "IAS15", 1e3 * times.median("IAS15"), "ms", note=str(theirs))
         for name, outcome in chosen.items():
             if outcome is None:
@@ -116,12 +117,14 @@ def _ias15_job(bodies: Bodies, t_end: float) -> Job:
     return prepare
 
 
-def _rows(problem: str, name: str, outcome: Outcome, peer: Peer, times: Times) -> Iterator[Row]:
+def _rows(problem: str, name: str, outcome: Outcome, peer: PeerRun, times: Times) -> Iterator[Row]:
     """Forces and time against IAS15; of radau15 also the error, since nobody chose it."""
     radau = name == "radau15"
     target = 1.0 if radau else None
     if radau:
-        yield Row(problem, "radau15: largest error", outcome.max_error, "", max(3 * peer.max_error, 10 * FLOOR), False)
-    yield Row(problem, f"{name}: forces / IAS15's", outcome.forces / peer.forces, "x", target, False, str(outcome))
+        yield Row(problem, "radau15: largest error", outcome.max_error, "", max(3 * peer.error, 10 * FLOOR), False)
+    yield Row(
+        problem, f"{name}: forces / IAS15's", outcome.forces / (peer.forces or math.nan), "x", target, False, str(outcome)
+    )
     spent = f"{1e3 * times.median(name):.3g} ms"
     yield Row(problem, f"{name}: time / IAS15's", times.ratio(name, "IAS15"), "x", target, False, spent)

@@ -22,12 +22,13 @@ from aitimestepper import (
     ParticleTorch,
     simulate,
 )
+from aitimestepper.bench.peers import rebound_of
 from aitimestepper.bench.timing import Effort, Job, rotate
 from aitimestepper.io.checkpoints import build_network
 from aitimestepper.io.initial import random
 from aitimestepper.model import LOG_GAIN
 from measure import Row
-from peers import particle_of, rebound_of, system
+from peers import particle_of, system
 
 DT = 1e-4
 CONSTANT_TARGETS = {2: 3.0, 3: 3.0, 10: 1.3, 100: 2.0, 1000: 2.0}  # times as fast as REBOUND

@@ -137,7 +137,7 @@ def rebound_of(bodies: Bodies, integrator: str, dt: float | None = None, softeni
 
 
 def watched(
-    make: Callable[[], Any], t_end: float, most: int, one_a_step: bool = False, clean: Callable[[], Any] | None = None
+    make: Callable[[], Any], t_end: float, most: float, one_a_step: bool = False, clean: Callable[[], Any] | None = None
 ) -> PeerRun:
     """A run of the simulation that `make` makes, with its force evaluations and its error after every step.
 

@@ -1,0 +1,246 @@
+from __future__ import annotations
+
+import dataclasses
+import importlib
+import math
+
+import numpy as np
+import pytest
+
+from aitimestepper.bench import peers
+from aitimestepper.bench.contenders import Contender, rule_named
+from aitimestepper.bench.peers import (
+    ADAPTIVE_MODES,
+    PEERS,
+    available_peers,
+    energy_of,
+    peer_named,
+    prepare,
+    rebound_of,
+    refusal,
+    watched,
+)
+from aitimestepper.bench.runs import Systems, measure
+from aitimestepper.errors import ConfigError, UserError
+from aitimestepper.integrators import step
+from aitimestepper.io.suites import Case, Suite, reference_case
+from aitimestepper.physics.particle import ParticleTorch
+
+PROBLEMS = ("kepler0.9", "figure8", "burrau", "solar", "plummer64")
+
+
+def short(name: str, share: float) -> Case:
+    case = reference_case(name)
+    return dataclasses.replace(case, t_end=share * case.t_end)
+
+
+def state_of(sim) -> np.ndarray:
+    return np.array([[p.x, p.y, p.z, p.vx, p.vy, p.vz] for p in sim.particles])
+
+
+def particle_of(case: Case) -> ParticleTorch:
+    b = case.bodies
+    return ParticleTorch.from_tensors(b.mass, b.position, b.velocity, softening=case.softening, G=b.G or 1.0)
+
+
+@pytest.fixture
+def rebound():
+    return pytest.importorskip("rebound")
+
+
+@pytest.fixture
+def heyoka():
+    return pytest.importorskip("heyoka")
+
+
+# ---- what there is ---------------------------------------------------------------------------------------------------
+def test_peers_have_names_and_wrong_ones_are_told():
+    assert all(peer_named(name).name == name for name in PEERS)
+    assert {"rebound:ias15:prs23", "rebound:whfast", "rebound:leapfrog", "heyoka:taylor"} <= set(PEERS)
+    with pytest.raises(ConfigError, match="did you mean 'rebound:whfast'"):
+        peer_named("rebound:whfats")
+
+
+def test_a_package_that_is_missing_is_a_sentence_with_the_remedy(monkeypatch):
+    monkeypatch.setattr(importlib, "import_module", lambda name: (_ for _ in ()).throw(ImportError(name)))
+    monkeypatch.setattr(peers.importlib.util, "find_spec", lambda name: None)
+    assert available_peers() == ()
+    for name in ("rebound:ias15:prs23", "heyoka:taylor"):
+        with pytest.raises(UserError, match=r"pip install 'aitimestepper\[bench\]'"):
+            prepare(peer_named(name), short("kepler0.5", 0.01), 1e-6).watch(100)
+
+
+@pytest.mark.parametrize(
+    ("peer", "problem", "softening", "why"),
+    [
+        ("rebound:whfast", "kepler0.9", 0.0, ""),
+        ("rebound:whfast", "solar", 0.0, ""),
+        ("rebound:whfast", "figure8", 0.0, "needs a central body with more than 90% of the mass, figure8 has 33%"),
+        ("rebound:whfast", "plummer64", 0.0, "plummer64 has 2%"),
+        ("rebound:whfast", "solar", 0.1, "no softening"),
+        ("heyoka:taylor", "solar", 0.1, "no softening"),
+        ("heyoka:taylor", "figure8", 0.0, ""),
+        ("rebound:ias15:prs23", "figure8", 0.1, ""),
+    ],
+)
+def test_methods_are_refused_where_they_do_not_apply(peer, problem, softening, why):
+    case = dataclasses.replace(reference_case(problem), softening=softening)
+    found = refusal(peer_named(peer), case)
+    assert why in found
+    assert bool(found) == bool(why)
+    if why:
+        with pytest.raises(ConfigError, match=r"WHFast|softening"):
+            prepare(peer_named(peer), case, 1e-2)
+
+
+# ---- the same problem ------------------------------------------------------------------------------------------------
+@pytest.mark.parametrize("softening", [0.0, 0.3])
+@pytest.mark.parametrize("name", PROBLEMS)
+def test_every_code_starts_with_the_same_energy(rebound, name, softening):
+    case = dataclasses.replace(reference_case(name), softening=softening)
+    sim = rebound_of(case.bodies, "leapfrog", softening=softening)
+    ours = float(particle_of(case).total_energy()[0])
+    assert peers._energy_of(sim)() == pytest.approx(ours, rel=1e-13)
+    assert energy_of(case.bodies.mass, state_of(sim), sim.G, softening) == pytest.approx(ours, rel=1e-13)
+
+
+def test_the_leapfrog_of_rebound_is_ours_seen_half_a_step_later(rebound):
+    """Theirs begins with half a drift (D), ours with half a kick (K): DKD after Q = D K is Q after KDK, step for step."""
+    case, n, h = reference_case("figure8"), 200, 0.01
+
+    def kicked_and_drifted(x: np.ndarray, v: np.ndarray) -> np.ndarray:
+        apart = x[None] - x[:, None]
+        distance = np.linalg.norm(apart, axis=-1) + np.eye(len(x))
+        v = v + 0.5 * h * np.einsum("j,ijk,ij->ik", case.bodies.mass, apart, distance**-3)
+        return np.hstack([x + 0.5 * h * v, v])
+
+    p = particle_of(case)
+    first = kicked_and_drifted(case.bodies.position, case.bodies.velocity)
+    for _ in range(n):
+        p = step(p, p.time * 0 + h, "leapfrog")
+    sim = rebound_of(case.bodies._replace(position=first[:, :2], velocity=first[:, 2:]), "leapfrog", h)
+    sim.steps(n)
+    there = kicked_and_drifted(p.position[0].numpy(), p.velocity[0].numpy())
+    np.testing.assert_allclose(state_of(sim)[:, [0, 1, 3, 4]], there, atol=1e-12)
+
+
+def test_the_two_leapfrogs_err_alike(rebound):
+    """Both fall with the square of dt. At pericentre, where they are largest, those of D K D are 3.7 times as small."""
+    case = short("kepler0.5", 0.1)
+    systems = Systems.of(Suite("", (case,)))
+    constant = Contender(rule_named("constant"), "plain", "leapfrog")
+    unit = float(constant.criterion(systems.ends * 0 + 1.0, systems.start).value[0])
+    errors = []
+    for dial in (0.04, 0.02):
+        theirs = prepare(peer_named("rebound:leapfrog"), case, dial * unit).watch(10**6)
+        ours = measure(systems, constant, dial, 10**6)
+        assert abs(theirs.steps - ours.steps[0]) <= 1
+        assert theirs.forces == theirs.steps
+        assert ours.error[0] / theirs.error == pytest.approx(3.7, rel=0.1)
+        errors.append(theirs.error)
+    assert math.log2(errors[0] / errors[1]) == pytest.approx(2, abs=0.1)
+
+
+# ---- REBOUND ---------------------------------------------------------------------------------------------------------
+@pytest.mark.parametrize("mode", ADAPTIVE_MODES)
+def test_ias15_keeps_the_energy_to_machine_precision_in_each_of_its_modes(rebound, mode):
+    case = short("kepler0.5", 0.05)
+    run = prepare(peer_named(f"rebound:ias15:{mode}"), case, 1e-9).watch(10**6)
+    assert run.final_error <= run.error < 1e-14
+    assert 6 * run.steps < run.forces < 60 * run.steps
+    assert run.seconds > 0
+
+
+def test_the_modes_of_ias15_are_really_set(rebound):
+    """Each chooses other steps, and a smaller epsilon shorter ones."""
+    case = short("kepler0.9", 0.02)
+    steps = [prepare(peer_named(f"rebound:ias15:{mode}"), case, 1e-9).watch(10**6).steps for mode in ADAPTIVE_MODES]
+    assert len(set(steps)) == len(steps)
+    coarse = prepare(peer_named("rebound:ias15:prs23"), case, 1e-6).watch(10**6)
+    assert coarse.steps < 0.6 * steps[list(ADAPTIVE_MODES).index("prs23")]
+
+
+def test_a_run_that_its_watching_changes_is_an_error(rebound):
+    case = short("kepler0.5", 0.01)
+    made = []
+
+    def make():
+        made.append(rebound_of(case.bodies, "ias15"))
+        made[-1].particles[0].x += 1e-9 * len(made)
+        return made[-1]
+
+    with pytest.raises(RuntimeError, match="watching"):
+        watched(make, case.t_end, math.inf)
+
+
+def test_a_run_that_costs_too_much_is_stopped(rebound):
+    run = prepare(peer_named("rebound:ias15:prs23"), short("kepler0.5", 0.05), 1e-9).watch(500)
+    assert run.unfinished
+    assert math.isinf(run.error)
+    assert 500 < run.forces < 800
+    assert run.seconds is None
+
+
+def test_whfast_makes_no_error_with_two_bodies_and_one_of_second_order_with_planets(rebound):
+    whfast = peer_named("rebound:whfast")
+    two = short("kepler0.5", 0.05)
+    assert prepare(whfast, two, two.t_end / 40).watch(10**6).error < 1e-13
+    solar = short("solar", 0.1)
+    coarse, fine = (prepare(whfast, solar, dt).watch(10**6).error for dt in (200.0, 50.0))
+    assert math.log(coarse / fine) / math.log(4) == pytest.approx(2, abs=0.3)
+    leapfrog = prepare(peer_named("rebound:leapfrog"), solar, 50.0).watch(10**6)
+    assert fine < 0.1 * leapfrog.error
+
+
+def test_whfast_gets_the_central_body_first_whatever_the_order_of_the_problem(rebound):
+    case = short("solar", 0.02)
+    b = case.bodies
+    turned = dataclasses.replace(
+        case, bodies=b._replace(mass=b.mass[::-1], position=b.position[::-1], velocity=b.velocity[::-1])
+    )
+    one, other = (prepare(peer_named("rebound:whfast"), c, 100.0).watch(10**6) for c in (case, turned))
+    assert one.error == pytest.approx(other.error, rel=1e-6)
+
+
+# ---- heyoka ----------------------------------------------------------------------------------------------------------
+def test_taylor_errs_by_its_tolerance(heyoka):
+    case = short("figure8", 0.02)
+    runs = {tol: prepare(peer_named("heyoka:taylor"), case, tol).watch(10**6) for tol in (1e-6, 1e-15)}
+    assert 1e-9 < runs[1e-6].error < 1e-5
+    assert runs[1e-15].error < 3e-14
+    for run in runs.values():
+        assert run.forces is None
+        assert run.seconds > 0
+    assert runs[1e-15].more["order"] > 1.5 * runs[1e-6].more["order"]
+    assert set(runs[1e-6].more) == {"order", "compile_time"}
+
+
+def test_taylor_can_be_run_again_and_be_stopped(heyoka):
+    prepared = prepare(peer_named("heyoka:taylor"), short("kepler0.5", 0.02), 1e-9)
+    first = prepared.watch(10**6)
+    prepared.job(3)()
+    again = prepared.watch(10**6)
+    assert (first.error, first.final_error, first.steps) == (again.error, again.final_error, again.steps)
+    stopped = prepared.watch(5)
+    assert stopped.unfinished
+    assert stopped.steps == 5
+
+
+# ---- time ------------------------------------------------------------------------------------------------------------
+@pytest.mark.parametrize(("name", "value"), [("rebound:ias15:prs23", 1e-9), ("rebound:whfast", 0.1), ("heyoka:taylor", 1e-15)])
+def test_what_is_timed_is_whole_runs(name, value):
+    peer = peer_named(name)
+    pytest.importorskip(peer.package)
+    case = short("kepler0.5", 0.05)
+    prepared = prepare(peer, case, value)
+    if peer.package == "rebound":
+        made = []
+        original = peers.rebound_of
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr(peers, "rebound_of", lambda *a, **k: made.append(original(*a, **k)) or made[-1])
+            call = prepared.job(3)
+            assert [sim.t for sim in made] == [0.0] * 3  # making them is not timed
+            call()
+        assert [sim.t for sim in made] == pytest.approx([case.t_end] * 3)
+    else:
+        prepared.job(2)()
