@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 
 from ..bench.records import Record, Results
+from ..bench.runs import SOUND
 from ..errors import UserError
 from ..io.files import write_atomically
 from .style import ACCENT, DPI, FLOOR, INK, MUTED, clean_axes, log_axis, log_range, new_figure, plain, png_bytes
@@ -17,7 +18,6 @@ from .style import ACCENT, DPI, FLOOR, INK, MUTED, clean_axes, log_axis, log_ran
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
-WORST = 3.0  # energy errors above this are all the same: the run is lost
 LEARNED = (ACCENT, "#f08a24", "#8c1d40")  # several networks in one picture
 # Paul Tol's muted set without its red, which is too near to the learned step's
 RULES = {
@@ -40,17 +40,18 @@ INTEGRATORS = {
     "logh": "#b8860b",
     "radau15": "#332288",
 }
-OTHERS = "#7a8794"  # rules and integrators of other people
+OWN = ("#ee7733", "#d6308f")  # rules of your own
+OTHERS = "#7a8794"  # integrators that are not in the list
 VARIANTS = {"symmetrized": "-", "plain": "--", "huayno": "-.", "hmm": ":"}
 GREY = "#8a949e"
-PEERS: dict[tuple[str, str, str], tuple[str, str, str]] = {  # package, method, mode: label, colour, marker
-    ("rebound", "ias15", "prs23"): ("REBOUND IAS15", "black", "o"),
-    ("rebound", "ias15", "global"): ("IAS15, global", GREY, "^"),
-    ("rebound", "ias15", "individual"): ("IAS15, individual", GREY, "v"),
-    ("rebound", "ias15", "aarseth85"): ("IAS15, Aarseth 85", GREY, "s"),
-    ("rebound", "whfast", "plain"): ("REBOUND WHFast", "black", "P"),
-    ("rebound", "leapfrog", "plain"): ("REBOUND leapfrog", "black", "x"),
-    ("heyoka", "taylor", "plain"): ("heyoka Taylor", "black", "D"),
+PEERS: dict[tuple[str, str, str], tuple[str, str, str, bool]] = {  # package, method, mode: label, colour, marker, filled
+    ("rebound", "ias15", "prs23"): ("REBOUND IAS15", "black", "o", True),
+    ("rebound", "ias15", "global"): ("IAS15, global", GREY, "^", True),
+    ("rebound", "ias15", "individual"): ("IAS15, individual", GREY, "v", True),
+    ("rebound", "ias15", "aarseth85"): ("IAS15, Aarseth 85", GREY, "s", True),
+    ("rebound", "whfast", "plain"): ("REBOUND WHFast", "black", "s", False),
+    ("rebound", "leapfrog", "plain"): ("REBOUND leapfrog", "black", "x", True),
+    ("heyoka", "taylor", "plain"): ("heyoka Taylor", "black", "D", False),
 }
 EVERYWHERE = (("rebound", "ias15", "prs23"), ("heyoka", "taylor", "plain"))
 NEAR = {"leapfrog": ("leapfrog", "whfast"), "logh": ("leapfrog", "whfast"), "radau15": ("ias15",)}  # methods to compare with
@@ -58,7 +59,7 @@ MEASURES = (("forces", "force evaluations"), ("seconds", "processor time of the 
 
 
 class Line(NamedTuple):
-    """One curve: runs that reached the end, the cheapest first. NaN: has no meaning for this method, or was not timed."""
+    """One curve, from coarse to fine. NaN: a run that got lost or broke off, or a cost that the method does not have."""
 
     criterion: str
     variant: str
@@ -77,15 +78,21 @@ class Line(NamedTuple):
         """A trained network."""
         return self.criterion.partition(":")[0] == "learned"
 
+    @property
+    def new(self) -> bool:
+        """A trained network or a rule of your own: what is to be compared with the others."""
+        return self.peer not in PEERS and self.criterion not in RULES
+
 
 def draw_curves(results: Results, folder: Path) -> list[Path]:
-    """`curves-PROBLEM` for each problem and `curves-summary`, as SVG and PNG."""
-    lines = lines_of(results.records)
+    """`curves-PROBLEM` for each problem and `curves-best` of all together, as SVG and PNG."""
+    found = lines_of(results.records)
+    lines = {name: found[name] for name in dict.fromkeys([*results.cases, *found]) if name in found}
     if not lines:
         raise UserError(f"these are results of the study {results.study!r} without a single curve to draw.")
     folder.mkdir(parents=True, exist_ok=True)
     pictures = {f"curves-{name}": problem_figure(name, own) for name, own in lines.items()}
-    pictures["curves-summary"] = summary_figure(lines)
+    pictures["curves-best"] = summary_figure(lines)
     return [path for name, figure in pictures.items() for path in _written(figure, folder / name)]
 
 
@@ -99,18 +106,27 @@ def _written(figure: Figure, path: Path) -> list[Path]:
 
 
 def lines_of(records: Iterable[Record]) -> dict[str, list[Line]]:
-    """By problem, in the order in which they were measured."""
+    """By problem, in the order in which they were measured; those with something to see."""
     grouped: dict[str, dict[tuple[str, str, str], list[Record]]] = {}
     for r in records:
-        if r.study == "curves" and r.errors and r.errors[0] is not None:
+        if r.study == "curves" and r.errors:
             grouped.setdefault(r.family, {}).setdefault((r.criterion, r.variant, r.integrator), []).append(r)
-    return {problem: [_line(who, points) for who, points in curves.items()] for problem, curves in grouped.items()}
+    every = {problem: [_line(who, points) for who, points in curves.items()] for problem, curves in grouped.items()}
+    seen = {problem: [line for line in lines if np.isfinite(line.error).any()] for problem, lines in every.items()}
+    return {problem: lines for problem, lines in seen.items() if lines}
+
+
+def in_order(lines: Sequence[Line]) -> list[str]:
+    """The integrators of some lines, as `INTEGRATORS` has them, then others."""
+    known = [*INTEGRATORS, *dict.fromkeys(line.integrator for line in lines)]
+    return [name for name in dict.fromkeys(known) if any(line.integrator == name for line in lines)]
 
 
 def _line(who: tuple[str, str, str], points: list[Record]) -> Line:
     columns = [[r.errors[0] if r.errors else None, r.forces, r.wall_time] for r in points]
     error, forces, seconds = np.array(columns, dtype=float).T
-    return Line(*who, np.maximum(error, FLOOR), forces, seconds)
+    # where the energy is off by a tenth the orbits are others, and what they cost says nothing
+    return Line(*who, np.where(error <= SOUND, np.maximum(error, FLOOR), np.nan), forces, seconds)
 
 
 # ---- one problem -----------------------------------------------------------------------------------------------------
@@ -118,20 +134,18 @@ def problem_figure(problem: str, lines: Sequence[Line]) -> Figure:
     """A row for each integrator with all rules; error against force evaluations, and against time."""
     ours = [line for line in lines if line.peer not in PEERS]
     peers = [line for line in lines if line.peer in PEERS]
-    rows = list(dict.fromkeys(line.integrator for line in ours)) or ["others"]
+    rows = in_order(ours) or ["others"]
     figure, axes = _panels(len(rows), 235, f"{problem}: what an energy error costs, rule by rule")
     for row, integrator in zip(axes, rows, strict=True):
         near = NEAR.get(integrator, ())
         beside = [p for p in peers if p.peer in EVERYWHERE or p.integrator in near or not ours]
         shown = [line for line in ours if line.integrator == integrator]
         for ax, (measure, _) in zip(row, MEASURES, strict=True):
-            for line in [*beside, *sorted(shown, key=lambda line: line.learned)]:
+            for line in [*beside, *sorted(shown, key=lambda line: line.new)]:
                 _draw(ax, line, measure, _rule_style(line, ours))
         row[0].set_title(integrator, color=INK, fontsize=12, loc="left", fontweight="bold")
     _scale(axes, lines)
-    rules = [k for k in RULES if any(line.criterion == k for line in ours)]
-    rules = [*dict.fromkeys([line.criterion for line in ours if line.learned]), *rules]
-    rules += [k for k in dict.fromkeys(line.criterion for line in ours) if k not in rules]
+    rules = [*_new_rules(ours), *(k for k in RULES if any(line.criterion == k for line in ours))]
     variants = [v for v in VARIANTS if any(line.variant == v for line in ours)]
     entries: list[tuple[str, dict[str, Any]]] = [("rule", {})] if rules else []
     entries += [(rule, {"color": _colour(rule, ours), "linewidth": 2.4}) for rule in rules]
@@ -143,41 +157,52 @@ def problem_figure(problem: str, lines: Sequence[Line]) -> Figure:
 def _rule_style(line: Line, ours: Sequence[Line]) -> dict[str, Any]:
     if line.peer in PEERS:
         return _peer_style(line)
-    width = 2.6 if line.learned else 1.4
-    style = {"color": _colour(line.criterion, ours), "linestyle": VARIANTS.get(line.variant, "-"), "linewidth": width}
-    return {**style, "zorder": 5 if line.learned else 3}
+    style = {"color": _colour(line.criterion, ours), "linestyle": VARIANTS.get(line.variant, "-")}
+    return {**style, "linewidth": 2.6 if line.new else 1.4, "zorder": 5 if line.new else 3}
 
 
-def _colour(rule: str, ours: Sequence[Line]) -> str:
-    networks = list(dict.fromkeys(line.criterion for line in ours if line.learned))
-    return LEARNED[networks.index(rule) % len(LEARNED)] if rule in networks else RULES.get(rule, OTHERS)
+def _new_rules(lines: Sequence[Line]) -> list[str]:
+    return list(dict.fromkeys(line.criterion for line in lines if line.new))
+
+
+def _colour(rule: str, lines: Sequence[Line]) -> str:
+    if rule in RULES:
+        return RULES[rule]
+    networks = list(dict.fromkeys(line.criterion for line in lines if line.learned))
+    own = [name for name in _new_rules(lines) if name not in networks]
+    return LEARNED[networks.index(rule) % len(LEARNED)] if rule in networks else OWN[own.index(rule) % len(OWN)]
 
 
 # ---- all problems ----------------------------------------------------------------------------------------------------
 def summary_figure(lines: dict[str, list[Line]]) -> Figure:
-    """A row for each problem: of each integrator the best that any classical rule does, the learned steps, the peers."""
+    """A row for each problem: of each integrator the best that any classical rule does, the new rules, the peers."""
     figure, axes = _panels(len(lines), 260, "The best classical rule under each integrator, and other codes")
-    found: dict[str, dict[str, Any]] = {}
-    peers: dict[tuple[str, str, str], Line] = {}
+    every = [line for own in lines.values() for line in own]
+    peers = [line for line in every if line.peer in PEERS]
+    classical = [line for line in every if line.peer not in PEERS and not line.new]
+    styles = {
+        name: {"color": INTEGRATORS.get(name, OTHERS), "linewidth": 1.8, "zorder": 4} for name in in_order(classical)
+    }  # fmt: skip
+    styles |= {name: {"color": _colour(name, every), "linewidth": 2.8, "zorder": 5} for name in _new_rules(every)}
     for row, (problem, own) in zip(axes, lines.items(), strict=True):
-        classical = [line for line in own if line.peer not in PEERS and not line.learned]
-        networks = [line for line in own if line.learned]
-        others = [line for line in own if line.peer in PEERS]
-        peers |= {line.peer: line for line in others}
+        groups = {
+            name: [line for line in own if line.integrator == name and line.peer not in PEERS and not line.new]
+            for name in in_order(classical)
+        }
+        groups |= {name: [line for line in own if line.criterion == name] for name in _new_rules(every)}
         for ax, (measure, _) in zip(row, MEASURES, strict=True):
-            for line in others:
-                _draw(ax, line, measure, _peer_style(line))
-            for integrator in dict.fromkeys(line.integrator for line in classical):
-                found[integrator] = {"color": INTEGRATORS.get(integrator, OTHERS), "linewidth": 1.8, "zorder": 4}
-                ax.plot(*envelope([c for c in classical if c.integrator == integrator], measure), **found[integrator])
-            for name in dict.fromkeys(line.criterion for line in networks):
-                found[name] = {"color": _colour(name, networks), "linewidth": 2.8, "zorder": 5}
-                ax.plot(*envelope([n for n in networks if n.criterion == name], measure), **found[name])
+            for line in own:
+                if line.peer in PEERS:
+                    _draw(ax, line, measure, _peer_style(line))
+            for name, group in groups.items():
+                if group:
+                    ax.plot(*envelope(group, measure), **styles[name])
         row[0].set_title(plain(problem), color=INK, fontsize=12, loc="left", fontweight="bold")
-    _scale(axes, [line for own in lines.values() for line in own], own_rows=list(lines.values()))
-    names = sorted(found, key=lambda name: (name in INTEGRATORS, [*INTEGRATORS, name].index(name)))
-    entries: list[tuple[str, dict[str, Any]]] = [("integrator", {})] if names else []
-    _legend(figure, entries + [(name, found[name]) for name in names] + _peer_entries(list(peers.values())))
+    _scale(axes, [], own_rows=list(lines.values()))
+    entries: list[tuple[str, dict[str, Any]]] = [(name, styles[name]) for name in _new_rules(every)]
+    entries += [("", {})] if entries and classical else []
+    entries += [("integrator", {}), *((name, styles[name]) for name in in_order(classical))] if classical else []
+    _legend(figure, entries + _peer_entries(peers))
     return figure
 
 
@@ -186,18 +211,20 @@ def envelope(lines: Sequence[Line], measure: str) -> tuple[np.ndarray, np.ndarra
     cost = np.concatenate([getattr(line, measure) for line in lines])
     error = np.concatenate([line.error for line in lines])
     order = np.lexsort((error, cost))
-    order = order[np.isfinite(cost[order])]
-    least = np.minimum.accumulate(np.concatenate([[np.inf], error[order]]))
+    order = order[np.isfinite(cost[order]) & np.isfinite(error[order])]
+    least = np.minimum.accumulate([np.inf, *error[order]])
     best = order[error[order] < least[:-1]]
     return cost[best], error[best]
 
 
 # ---- both ------------------------------------------------------------------------------------------------------------
 def _panels(rows: int, height: int, title: str) -> tuple[Figure, np.ndarray]:
-    width, whole, right = 1250, 110 + height * rows, 1030
+    width, whole, right = 1270, 110 + height * rows, 1030
     figure = new_figure(width, whole)
     axes = figure.subplots(rows, 2, squeeze=False)
-    figure.subplots_adjust(left=75 / width, right=right / width, top=1 - 68 / whole, bottom=52 / whole, hspace=0.2, wspace=0.09)
+    figure.subplots_adjust(
+        left=75 / width, right=right / width, top=1 - 68 / whole, bottom=52 / whole, hspace=0.25, wspace=0.09
+    )
     figure.text(75 / width, 1 - 26 / whole, plain(title), color=INK, fontsize=15, fontweight="bold", va="center")
     for k, row in enumerate(axes):
         for ax, (_, label) in zip(row, MEASURES, strict=True):
@@ -206,14 +233,16 @@ def _panels(rows: int, height: int, title: str) -> tuple[Figure, np.ndarray]:
 
 
 def _draw(ax: Any, line: Line, measure: str, style: dict[str, Any]) -> None:
-    cost = getattr(line, measure)
-    rows = np.isfinite(cost)
-    ax.plot(cost[rows], line.error[rows], **style)
+    if np.isfinite(getattr(line, measure)).any():
+        ax.plot(getattr(line, measure), line.error, **style)
 
 
 def _peer_style(line: Line) -> dict[str, Any]:
-    _, colour, marker = PEERS[line.peer]
-    return {"color": colour, "marker": marker, "markersize": 4.5, "linewidth": 0.9, "zorder": 2}
+    _, colour, marker, filled = PEERS[line.peer]
+    inside = colour if filled else "white"
+    return {
+        "color": colour, "marker": marker, "markersize": 5, "markerfacecolor": inside, "linewidth": 0.9, "zorder": 2
+    }  # fmt: skip
 
 
 def _scale(axes: np.ndarray, lines: Sequence[Line], own_rows: Sequence[Sequence[Line]] | None = None) -> None:
@@ -221,9 +250,8 @@ def _scale(axes: np.ndarray, lines: Sequence[Line], own_rows: Sequence[Sequence[
     for k, row in enumerate(axes):
         own = lines if own_rows is None else own_rows[k]
         for ax, (measure, _) in zip(row, MEASURES, strict=True):
-            log_axis(ax, "x", *log_range(*(getattr(line, measure)[line.error <= WORST] for line in own)))
-            low, high = log_range(*(line.error for line in own))
-            log_axis(ax, "y", low, min(high, WORST))
+            log_axis(ax, "x", *log_range(*(getattr(line, measure)[np.isfinite(line.error)] for line in own)))
+            log_axis(ax, "y", *log_range(*(line.error for line in own)), ticks=7)
             inner = k < len(axes) - 1 and own_rows is None
             ax.tick_params(labelbottom=not inner, labelleft=ax is row[0])
 
