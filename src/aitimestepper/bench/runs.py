@@ -22,6 +22,7 @@ from .contenders import Contender
 COARSEST = 0.7  # the first dial of a ladder at order 2: nine steps a circular orbit
 RATIO = math.sqrt(2.0)  # between its rungs
 RUNGS = 40
+FAR = 30.0  # times below the smallest tolerance, twice running: finer steps do not bring such a problem back above it
 SOUND = 0.1  # an energy error up to which a run may still be called one of the problem
 PATIENCE = 8  # rungs that end nowhere before a problem is given up
 GROWTH = 1.3  # of the forces from rung to rung, at least: runs that would only be stopped by the budget are not begun
@@ -131,7 +132,7 @@ def climb(
     watch: Watch | None = None,
 ) -> Ladder:
     """Ever smaller steps: of all problems until in every group `share` of them comply with the smallest of `tolerances`, twice
-    running; then of those that have not complied twice running themselves.
+    running (without those that are far below it already); then of those that have not complied twice running themselves.
 
     A run that would cost more than the budget is not begun. A tolerance that, in every group, more than 1 - `share` of the
     problems cannot afford is given up, and with it the runs that only it would have needed.
@@ -175,8 +176,8 @@ class _Climbing:
         """Problems to run."""
         if not self.alive:
             return np.zeros(0, int)
-        everyone = bool((self.typical > self.alive[0]).any())
-        return np.flatnonzero(~self.lost & (everyone | ~(self.best <= self.alive[0])))
+        enough = self.alive[0] / FAR if (self.typical > self.alive[0]).any() else self.alive[0]
+        return np.flatnonzero(~self.lost & ~(self.best <= enough))
 
     def step(self, rows: np.ndarray, done: Outcome, budget: int) -> np.ndarray:
         """Book the runs of a rung; which of them say that finer ones cannot be afforded."""

@@ -49,7 +49,7 @@ class StepsPlan:
     test: int = 24
     dim: int = 3
     share: float = 0.9  # of the problems that shall comply
-    budget: int = 500_000  # forces a run
+    budget: int = 300_000  # forces a run
     threads: int | None = None
 
     def suites(self) -> tuple[Suite, Suite]:
