@@ -3,7 +3,7 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
-EXTRAS := dev,report,wandb
+EXTRAS := dev,report,wandb,bench
 
 .PHONY: help venv run test lint format bench bench-training bench-engine diagnostics clean
 .DEFAULT_GOAL := help
@@ -40,8 +40,10 @@ bench-training: venv  ## training speed: Part 1, Part 2, memory, import time (ra
 	$(BIN)/python benchmarks/training.py
 
 bench-engine: venv  ## simulation speed: against REBOUND, learned steps, threads, the limit of the processor (ratios)
-	$(BIN)/python -c 'import rebound' 2>/dev/null || $(BIN)/python -m pip install -q -c constraints.txt -e '.[bench]'
 	$(BIN)/python benchmarks/engine.py
+
+bench-steps: venv  ## which step is best, on problems that none was calibrated on (ten minutes; docs/bench.md)
+	$(BIN)/aitimestepper bench steps --overwrite
 
 diagnostics: venv  ## time symmetry, retrain and tolerance studies (twenty minutes)
 	$(BIN)/python diagnostics/symmetric_steps.py

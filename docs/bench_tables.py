@@ -156,7 +156,7 @@ def curves_tables(results: Results) -> Iterator[str]:
     words = "Who reaches an energy error with the fewest forces, and in the least time:"
     yield f"### Work and precision\n\n`{results.command}`. {words}"
     yield _table(["problem", "error", "fewest forces", "least time", "fastest other code"], list(cheapest_rows(results)))
-    for picture in sorted((HERE / "bench" / "curves").glob("*best*.png")):
+    for picture in sorted((HERE / "bench" / "curves").glob("*best*.svg")):
         yield f"![{picture.stem}](bench/curves/{picture.name})"
 
 

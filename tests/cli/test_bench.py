@@ -117,6 +117,46 @@ def test_a_trained_network_is_measured_like_the_others(command, trained):
     assert "as asked" in done.stdout
 
 
+def test_the_reinforcement_learning_set_keeps_what_is_quoted_beside_what_is_measured(command, tmp_path):
+    done = command("bench", "rl", "--quick", "--criteria", "energybudget", "--variants", "plain", "--forces", "500")
+    assert done.returncode == 0, done.stderr
+    assert "everyone at 500 forces in the median" in done.stdout
+    found = Results.load(tmp_path / "runs/bench/rl.json")
+    assert {r.mode for r in found.records} == {"published", "pieces", "run", "matched"}
+    assert {r.criterion for r in found.records if r.mode == "matched"} == {"energybudget"}
+    assert "reinforcement learning, best weights" in done.stdout
+
+
+def test_long_runs_say_drift_and_what_is_lost_on_the_way_back(command, tmp_path):
+    flags = ("--orbits", "20", "--count", "1", "--criteria", "freefall", "--integrators", "leapfrog")
+    done = command("bench", "longrun", *flags)
+    assert done.returncode == 0, done.stderr
+    for words in ("kepler0.9: 20 periods, about 500 forces each", "drift/period", "bits lost", "longrun-2000000"):
+        assert words in done.stdout
+    found = Results.load(tmp_path / "runs/bench/longrun.json")
+    assert {r.variant for r in found.records} == {"plain", "symmetrized"}
+
+
+def test_curves_are_measured_and_drawn(command, tmp_path):
+    flags = (
+        "--quick",
+        "--problems",
+        "kepler0.5",
+        "--criteria",
+        "freefall",
+        "--integrators",
+        "leapfrog",
+        "order8",
+        "--no-peers",
+    )
+    done = command("bench", "curves", *flags)
+    assert done.returncode == 0, done.stderr
+    assert "kepler0.5" in done.stdout
+    drawn = {path.name for path in (tmp_path / "runs/bench/curves").iterdir()}
+    assert drawn == {f"curves-{name}.{kind}" for name in ("kepler0.5", "best") for kind in ("svg", "png")}
+    assert Results.load(tmp_path / "runs/bench/curves.json").study == "curves"
+
+
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
@@ -138,6 +178,11 @@ def test_a_trained_network_is_measured_like_the_others(command, trained):
         (("stpes",), "invalid choice: 'stpes'"),
         (("compare", "a.json", "b.json"), "cannot read a.json: No such file or directory"),
         (("suite", "none.h5"), "there is no suite none.h5"),
+        (("rl", "--forces", "1"), "forces = 1.0 is out of range"),
+        (("longrun", "--orbits", "0"), "orbits = 0 is out of range"),
+        (("longrun", "--split", "tset"), "did you mean 'test'"),
+        (("curves", "--problems", "keplr"), "unknown reference problem 'keplr'"),
+        (("curves", "--tol", "0"), "out of range"),
     ],
 )
 def test_bad_input_is_one_sentence_and_code_2(command, tmp_path, arguments, message):

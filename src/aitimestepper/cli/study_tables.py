@@ -10,7 +10,7 @@ from rich.console import Console
 from rich.table import Table
 
 from ..bench.records import Record, Results
-from ..bench.runs import crossing
+from ..bench.runs import SOUND, crossing
 from .bench_tables import label, short
 
 LEVELS = (1e-3, 1e-6, 1e-9, 1e-12)  # errors at which curves are read off
@@ -121,7 +121,7 @@ def read_off(points: Sequence[Record], level: float, cost: str) -> float:
 
 def _error(record: Record) -> float:
     error = record.errors[0] if record.errors else None
-    return math.inf if error is None else error
+    return math.inf if error is None or error > SOUND else error  # from a lost run there is nothing to interpolate
 
 
 def _time(seconds: float) -> str:
