@@ -6,10 +6,11 @@ python docs/bench_tables.py --write  put them into docs/bench.md
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
+
+from pages import print_or_write
 
 from aitimestepper.bench.records import Record, Results
 from aitimestepper.cli.bench_tables import complying, label, short, worst_families
@@ -179,16 +180,5 @@ def tables() -> str:
     return "\n\n".join(part for results in found for part in MAKERS[results.study](results))
 
 
-def main() -> None:
-    """Print, or write into the page."""
-    if "--write" not in sys.argv:
-        print(tables())
-        return
-    text = PAGE.read_text(encoding="utf-8")
-    before, _, rest = text.partition(BEGIN)
-    _, _, after = rest.partition(END)
-    PAGE.write_text(f"{before}{BEGIN}\n{tables()}\n{END}{after}", encoding="utf-8")
-
-
 if __name__ == "__main__":
-    main()
+    print_or_write(PAGE, BEGIN, END, tables)

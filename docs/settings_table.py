@@ -7,8 +7,9 @@ python docs/settings_table.py --write  put it into README.md
 from __future__ import annotations
 
 import dataclasses
-import sys
 from pathlib import Path
+
+from pages import print_or_write
 
 from aitimestepper.config import Config, field_sections
 
@@ -37,16 +38,5 @@ def table() -> str:
     return "\n".join(lines).strip()
 
 
-def main() -> None:
-    """Print, or write into the README."""
-    if "--write" not in sys.argv:
-        print(table())
-        return
-    text = README.read_text(encoding="utf-8")
-    before, _, rest = text.partition(BEGIN)
-    _, _, after = rest.partition(END)
-    README.write_text(f"{before}{BEGIN}\n{table()}\n{END}{after}", encoding="utf-8")
-
-
 if __name__ == "__main__":
-    main()
+    print_or_write(README, BEGIN, END, table)

@@ -29,7 +29,7 @@ DEPTH = {part: depth for depth, parts in enumerate(LAYERS) for part in parts}
 LOWEST = len(LAYERS) - 1
 HOMES = {
     "numba": ("simulate/kernels/"),
-    "h5py": ("io/snapshots/hdf5.py", "io/suite_file.py"),
+    "h5py": ("io/snapshots/hdf5.py", "io/snapshots/suite_file.py"),
     "rebound": ("bench/peers.py",),
     "heyoka": ("bench/peers.py",),
     "matplotlib": ("report/",),

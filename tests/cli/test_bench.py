@@ -8,7 +8,7 @@ import pytest
 
 from aitimestepper.bench.records import Results
 from aitimestepper.cli.bench_tables import short
-from aitimestepper.io.suite_file import load_suite
+from aitimestepper.io.snapshots.suite_file import load_suite
 
 SMALL = (
     "--families",

@@ -9,7 +9,7 @@ import pytest
 from aitimestepper import simulate
 from aitimestepper.errors import ConfigError, InitialConditionError, SnapshotError
 from aitimestepper.io.initial import Bodies
-from aitimestepper.io.suite_file import load_suite, save_suite
+from aitimestepper.io.snapshots.suite_file import load_suite, save_suite
 from aitimestepper.io.suites import (
     REFERENCES,
     Case,

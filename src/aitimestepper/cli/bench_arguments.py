@@ -85,46 +85,47 @@ def _parser(commands: Any, name: str, words: str, epilog: str) -> Any:
 
 
 def _add_study(parser: Any, study: str) -> None:
-    who = parser.add_argument_group("who is measured")
+    _add_contenders(parser.add_argument_group("who is measured"))
+    what = parser.add_argument_group("on what")
+    if study == "steps":
+        _add_problems(what)
+        _add_samples(what)
+    if study == "curves":
+        what.add_argument("--problems", nargs="+", metavar="NAME", help="reference problems (`bench suite` lists them)")
+        what.add_argument("--no-peers", action="store_true", help="without REBOUND and heyoka")
+    if study in ("steps", "curves"):
+        what.add_argument("--tol", nargs="+", type=float, metavar="TOL", help="tolerances (default: by integrator)")
+    if study == "longrun":
+        what.add_argument("--orbits", type=int, metavar="N", help="of every problem, at most (default: 1000)")
+        what.add_argument("--count", type=int, metavar="N", help="problems of the family longrun (default: 3)")
+        what.add_argument("--split", metavar="NAME", help="of which numbers these are (default: test)")
+    if study in ("longrun", "rl"):
+        each = "an orbit (default: 500)" if study == "longrun" else "in the median (default: 11528)"
+        what.add_argument("--forces", type=float, metavar="N", help=f"force evaluations that everyone spends {each}")
+    _add_manner(parser.add_argument_group("how"), study)
+
+
+def _add_contenders(who: Any) -> None:
     who.add_argument(
         "--criteria",
         nargs="+",
         metavar="NAME",
-        help="criteria by name, learned:RUN for a trained network, FILE.py:CLASS for your own (default: all classical ones)",
+        help="by name, learned:RUN for a trained network, FILE.py:CLASS for your own (default: all classical ones)",
     )
-    who.add_argument(
-        "--integrators", nargs="+", metavar="NAME", help="leapfrog, order4, order6, order8, hermite4, logh, radau15"
-    )
-    who.add_argument(
-        "--variants", nargs="+", metavar="NAME", help="plain, symmetrized, huayno, hmm (default: plain symmetrized)"
-    )
-    if study == "steps":
-        what = parser.add_argument_group("on what")
-        _add_problems(what)
-        what.add_argument("--suite", metavar="FILE.h5", help="measure on the problems in this file")
-        what.add_argument("--train-suite", metavar="FILE.h5", help="calibrate on the problems in this file")
-        what.add_argument(
-            "--train", type=int, metavar="N", help="problems of each family to calibrate on (default: 24; quick: 6)"
-        )
-        what.add_argument("--test", type=int, metavar="N", help="problems of each family to measure on (default: 24; quick: 8)")
-        what.add_argument("--share", type=float, default=0.9, help="of the problems that shall comply (default: 0.9)")
-    if study == "curves":
-        parser.add_argument(
-            "--problems", nargs="+", metavar="NAME", help="reference problems by name (`bench suite` lists them)"
-        )
-        parser.add_argument("--no-peers", action="store_true", help="without REBOUND and heyoka")
-    if study in ("steps", "curves"):
-        parser.add_argument(
-            "--tol", nargs="+", type=float, metavar="TOL", help="tolerances (default: some for each integrator)"
-        )
-    if study == "longrun":
-        parser.add_argument("--orbits", type=int, metavar="N", help="of every problem, at most (default: 1000)")
-        parser.add_argument("--count", type=int, metavar="N", help="problems of the family longrun (default: 3)")
-        parser.add_argument("--split", metavar="NAME", help="of which numbers these are (default: test)")
-    if study in ("longrun", "rl"):
-        each = "an orbit (default: 500)" if study == "longrun" else "in the median (default: 11528)"
-        parser.add_argument("--forces", type=float, metavar="N", help=f"force evaluations that everyone spends {each}")
-    how = parser.add_argument_group("how")
+    who.add_argument("--integrators", nargs="+", metavar="NAME", help="such as leapfrog, order4, order6, order8, hermite4")
+    variants = "plain, symmetrized, huayno, hmm (default: the first two)"
+    who.add_argument("--variants", nargs="+", metavar="NAME", help=variants)
+
+
+def _add_samples(what: Any) -> None:
+    what.add_argument("--suite", metavar="FILE.h5", help="measure on the problems in this file")
+    what.add_argument("--train-suite", metavar="FILE.h5", help="calibrate on the problems in this file")
+    what.add_argument("--train", type=int, metavar="N", help="problems a family to calibrate on (default: 24; quick: 6)")
+    what.add_argument("--test", type=int, metavar="N", help="problems a family to measure on (default: 24; quick: 8)")
+    what.add_argument("--share", type=float, default=0.9, help="of the problems that shall comply (default: 0.9)")
+
+
+def _add_manner(how: Any, study: str) -> None:
     if study == "steps":
         how.add_argument("--full", action="store_true", help="tolerances 1e-2 to 1e-8 for every integrator; most of an hour")
         how.add_argument("--budget", type=int, metavar="N", help="most force evaluations of a run (default: 300000)")

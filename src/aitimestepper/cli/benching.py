@@ -25,7 +25,7 @@ from ..bench.rl import RlPlan, reinforcement_set
 from ..bench.steps import StepsPlan, step_quality
 from ..errors import ConfigError, UserError
 from ..io.families import FAMILIES, Family
-from ..io.suite_file import load_suite, save_suite
+from ..io.snapshots.suite_file import load_suite, save_suite
 from ..io.suites import REFERENCES, Suite, families_from_file, make_suite
 from . import bench_tables, study_tables
 from .progress import task

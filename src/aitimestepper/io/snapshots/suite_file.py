@@ -9,10 +9,10 @@ from pathlib import Path
 
 import numpy as np
 
-from ..errors import SnapshotError
-from .files import write_atomically
-from .initial import Bodies
-from .suites import Case, Known, Suite, checked
+from ...errors import SnapshotError
+from ..files import write_atomically
+from ..initial import Bodies
+from ..suites import Case, Known, Suite, checked
 
 FORMAT, VERSION = "aitimestepper-suite", 1
 NAMES = ("mass", "position", "velocity", "t_end", "bodies", "G", "softening", "period", "name", "family", "known")
