@@ -190,12 +190,12 @@ class Partial:
     def _begin(self, head: str, fresh: bool) -> None:
         lines = [] if fresh else self._lines()
         whole = [head]
-        if lines and lines[0] != head:
+        if len(lines) > 1 and lines[0] != head:
             raise UserError(
                 f"{self.path} holds {len(lines) - 1} parts of a study with other settings or versions that was stopped; "
                 "give --fresh to drop them, or another --out."
             )
-        for line in lines[1:]:
+        for line in lines[1:]:  # of this study: another one would have been refused
             try:
                 row = json.loads(line)
                 self.done[row["part"]] = [Record(**r) for r in row["records"]]

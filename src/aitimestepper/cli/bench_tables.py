@@ -14,8 +14,8 @@ from rich.table import Table
 from ..bench.comparison import Comparison
 from ..bench.records import Record, Results
 
-WIDTH = 160
-IN_A_ROW = 3  # tolerances that fit beside each other
+WIDTH = 180
+NAMES, CELLS = 30, 47  # columns that a table takes for the rules and for each tolerance
 FEWEST = (("forces", "forces"), ("charged_forces", "with what choosing costs"))
 
 
@@ -47,8 +47,9 @@ def show_steps(results: Results, out: Console) -> None:
     for integrator in dict.fromkeys(r.integrator for r in records):
         own = [r for r in records if r.integrator == integrator]
         tolerances = sorted({r.tolerance for r in own if r.tolerance is not None}, reverse=True)
-        for first in range(0, len(tolerances), IN_A_ROW):
-            _show_tolerances(own, worst, tolerances[first : first + IN_A_ROW], f"{integrator}: force evaluations", out)
+        beside = max(1, (out.width - NAMES) // CELLS)
+        for first in range(0, len(tolerances), beside):
+            _show_tolerances(own, worst, tolerances[first : first + beside], f"{integrator}: force evaluations", out)
     out.print(_legend(results))
     _show_charges(records, out)
 
