@@ -127,7 +127,7 @@ def _add_samples(what: Any) -> None:
 
 def _add_manner(how: Any, study: str) -> None:
     if study == "steps":
-        how.add_argument("--full", action="store_true", help="tolerances 1e-2 to 1e-8 for every integrator; most of an hour")
+        how.add_argument("--full", action="store_true", help="tolerances 1e-2 to 1e-8 for every integrator; half an hour")
         how.add_argument("--budget", type=int, metavar="N", help="most force evaluations of a run (default: 300000)")
     how.add_argument("--quick", action="store_true", help="a look, in a minute")
     how.add_argument("--threads", type=int, metavar="N", help="runs side by side (default: all cores)")
