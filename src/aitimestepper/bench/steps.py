@@ -45,8 +45,8 @@ class StepsPlan:
     calibrate_on: Suite | None = None  # None: `train` of the families, as many as `train`
     measure_on: Suite | None = None  # None: `split` of the families, as many as `test`
     split: str = "test"
-    train: int = 24
-    test: int = 24
+    train: int = 16
+    test: int = 16
     dim: int = 3
     share: float = 0.9  # of the problems that shall comply
     budget: int = 300_000  # forces a run

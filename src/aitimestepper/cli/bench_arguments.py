@@ -120,14 +120,16 @@ def _add_contenders(who: Any) -> None:
 def _add_samples(what: Any) -> None:
     what.add_argument("--suite", metavar="FILE.h5", help="measure on the problems in this file")
     what.add_argument("--train-suite", metavar="FILE.h5", help="calibrate on the problems in this file")
-    what.add_argument("--train", type=int, metavar="N", help="problems a family to calibrate on (default: 24; quick: 6)")
-    what.add_argument("--test", type=int, metavar="N", help="problems a family to measure on (default: 24; quick: 8)")
+    what.add_argument(
+        "--train", type=int, metavar="N", help="problems a family to calibrate on (default: 16; quick: 6; full: 24)"
+    )
+    what.add_argument("--test", type=int, metavar="N", help="problems a family to measure on (default: 16; quick: 8; full: 24)")
     what.add_argument("--share", type=float, default=0.9, help="of the problems that shall comply (default: 0.9)")
 
 
 def _add_manner(how: Any, study: str) -> None:
     if study == "steps":
-        how.add_argument("--full", action="store_true", help="tolerances 1e-2 to 1e-8 for every integrator; half an hour")
+        how.add_argument("--full", action="store_true", help="more problems, tolerances 1e-2 to 1e-8; half an hour")
         how.add_argument("--budget", type=int, metavar="N", help="most force evaluations of a run (default: 300000)")
     how.add_argument("--quick", action="store_true", help="a look, in a minute")
     how.add_argument("--threads", type=int, metavar="N", help="runs side by side (default: all cores)")

@@ -59,7 +59,7 @@ def steps_plan(options: argparse.Namespace) -> StepsPlan:
     if options.quick:
         plan = replace(plan, integrators=("leapfrog", "order6"), tolerances=(1e-2, 1e-3, 1e-4), train=6, test=8, budget=30_000)
     if options.full:
-        plan = replace(plan, tolerances=EVERY_TOLERANCE)
+        plan = replace(plan, tolerances=EVERY_TOLERANCE, train=24, test=24)
     given: dict[str, Any] = {
         name: getattr(options, name)
         for name in ("integrators", "variants", "train", "test", "budget", "split", "dim", "share", "threads")
