@@ -33,13 +33,12 @@ def first_crossing(x: np.ndarray, error: np.ndarray, tol: float) -> float:
     return float(x[0]) if good[:end].all() else crossing(x[:end], error[:end], tol)
 
 
-def calibrated_dial(ladder: Ladder, tol: float, share: float, rows: np.ndarray | None = None) -> float:
-    """The largest dial from which on at least `share` of the problems (or of those in `rows`) have errors up to `tol`.
+def calibrated_dial(ladder: Ladder, tol: float, share: float) -> float:
+    """The largest dial from which on at least `share` of the problems have errors up to `tol`.
 
     NaN: none that the budget allows for.
     """
-    errors = filled(ladder, tol)
-    return first_crossing(ladder.dials, share_error(errors if rows is None else errors[rows], share), tol)
+    return first_crossing(ladder.dials, share_error(filled(ladder, tol), share), tol)
 
 
 def hindsight_forces(ladder: Ladder, tol: float) -> np.ndarray:
@@ -86,12 +85,8 @@ def dial_spread(ladder: Ladder, tol: float, share: float, draws: np.ndarray) -> 
 
     Minus infinity: a resample that no dial within the budget is good enough for.
     """
-    errors = filled(ladder, tol)
-
-    def dial(rows: np.ndarray) -> float:
-        return first_crossing(ladder.dials, share_error(errors[rows], share), tol)
-
-    whole, dials = dial(np.arange(len(errors))), np.array([dial(rows) for rows in draws])
+    whole, errors = calibrated_dial(ladder, tol, share), filled(ladder, tol)
+    dials = np.array([first_crossing(ladder.dials, share_error(errors[rows], share), tol) for rows in draws])
     return np.where(np.isfinite(dials), np.log(dials / whole), -np.inf)
 
 

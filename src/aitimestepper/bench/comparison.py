@@ -76,7 +76,7 @@ def compare(before: Results, after: Results) -> Comparison:
 def _with_arrays(records: dict[tuple[Any, ...], Record], key: tuple[Any, ...], results: Results) -> Record:
     """The record of a family with the numbers of its problems, which only that of all families has."""
     record = records[key]
-    whole = next((r for r in (records.get(replace(record, family="all").key),) if r is not None), None)
+    whole = records.get(replace(record, family="all").key)
     if record.forces_each or whole is None:
         return record
     rows = [i for i, name in enumerate(results.cases) if name.rpartition("-")[0] == record.family]

@@ -16,11 +16,12 @@ from ..physics.particle import ParticleTorch
 from ..simulate.compiled import Watch
 from ..simulate.engine import simulate
 from ..simulate.methods import method_from
+from ..simulate.reference import MAX_STEPS, OK
 from ..simulate.result import SimulationResult
 from .contenders import CLASSICAL, Contender, Rule, contenders, rule_named
 from .drift import Drift, drift_of
 from .matched import OVERSPENT, matched_dials
-from .parallel import Tell, side_by_side
+from .parallel import Tell, part_by_part
 from .records import Partial, Record, quantiles, rounded
 from .runs import Systems, forces_a_step
 from .steps import part_name
@@ -111,10 +112,6 @@ def long_runs(plan: LongrunPlan, partial: Partial, tell: Tell) -> Iterator[list[
     problems = plan.problems()
     cases = tuple(replace(problem.case, t_end=problem.end / math.sqrt(problem.case.bodies.G or 1.0)) for problem in problems)
     systems = Systems.of(Suite("longrun", cases))
-    for contender in plan.parts():
-        if part_name(contender) in partial.done:
-            yield partial.done[part_name(contender)]
-    left = [c for c in plan.parts() if part_name(c) not in partial.done]
 
     def work(contender: Contender, watch: Watch) -> list[Record]:
         wanted = np.array([plan.forces * problem.periods for problem in problems])
@@ -123,9 +120,7 @@ def long_runs(plan: LongrunPlan, partial: Partial, tell: Tell) -> Iterator[list[
         runs = [there_and_back(ones[i], contender, dials[i], problems[i], wanted[i], watch) for i in range(len(problems))]
         return [_record(plan, contender, dials[i], problems[i], run) for i, run in enumerate(runs)]
 
-    for contender, records in side_by_side(left, work, part_name, plan.threads, tell):
-        partial.add(part_name(contender), records)
-        yield records
+    yield from part_by_part(plan.parts(), work, part_name, partial, plan.threads, tell)
 
 
 class LongRun(NamedTuple):
@@ -160,19 +155,19 @@ def there_and_back(
 
     every = min(problem.period / ROWS_A_PERIOD, problem.end / LEAST_ROWS)
     there = run(one.start, sinks=(series.take,), output_every=every)
-    ok = there.status[0] == "ok"
+    ok = there.status[0] == OK
     bits = math.nan
     if ok:
         turned = replace(there.final, velocity=-there.final.velocity, time=torch.zeros_like(there.final.time))
         back = run(turned)
-        bits = bits_lost(one.start, back.final) if back.status[0] == "ok" else math.nan
+        bits = bits_lost(one.start, back.final) if back.status[0] == OK else math.nan
     return LongRun(
         error=there.max_energy_error.item() if ok else math.inf,
         final_error=there.final_energy_error.item() if ok else math.inf,
         forces=float(there.force_evaluations.item()),
         drift=series.drift(problem.period) if ok else Drift(math.nan, math.nan),
         bits_lost=bits,
-        unfinished=there.status[0] == "max_steps",
+        unfinished=there.status[0] == MAX_STEPS,
         wall_time=there.wall_time,
     )
 

@@ -9,6 +9,7 @@ from typing import Any, TypeVar
 
 from ..simulate.compiled import Watch
 from ..simulate.threads import available_cores
+from .records import Partial, Record
 
 Part = TypeVar("Part")
 Found = TypeVar("Found")
@@ -23,7 +24,8 @@ def side_by_side(
     parts: Sequence[Part], work: Callable[[Part, Watch], Found], name: Callable[[Part], str], threads: int | None, tell: Tell
 ) -> Iterator[tuple[Part, Found]]:
     """(part, what `work` made of it) as they are finished. `work` hands its second argument on to `simulate`."""
-    stop, going = threading.Event(), dict.fromkeys(range(0), "")
+    stop = threading.Event()
+    going: dict[int, str] = {}
 
     def watch(_: Any) -> None:
         if stop.is_set():
@@ -51,3 +53,19 @@ def side_by_side(
             stop.set()
             for future in futures:
                 future.cancel()
+
+
+def part_by_part(
+    parts: Sequence[Part],
+    work: Callable[[Part, Watch], list[Record]],
+    name: Callable[[Part], str],
+    partial: Partial,
+    threads: int | None,
+    tell: Tell,
+) -> Iterator[list[Record]]:
+    """The records of the parts that `partial` has already, then those of the others as they are finished and kept there."""
+    yield from (partial.done[name(part)] for part in parts if name(part) in partial.done)
+    left = [part for part in parts if name(part) not in partial.done]
+    for part, records in side_by_side(left, work, name, threads, tell):
+        partial.add(name(part), records)
+        yield records

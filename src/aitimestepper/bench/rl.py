@@ -28,10 +28,11 @@ from ..io.suites import Suite, named_suite
 from ..simulate.compiled import Watch
 from ..simulate.engine import RADAU_EPSILON, simulate
 from ..simulate.methods import method_from
+from ..simulate.reference import OK
 from .calibration import geometric_mean, interval, resampled
 from .contenders import CLASSICAL, Contender, Rule, contenders, rule_named
 from .matched import matched_dial
-from .parallel import Tell, side_by_side
+from .parallel import Tell, part_by_part
 from .records import Partial, Record, quantiles, rounded
 from .runs import SOUND, Outcome, Systems, measure, share_error
 from .steps import part_name
@@ -127,11 +128,7 @@ def reinforcement_set(plan: RlPlan, partial: Partial, tell: Tell) -> Iterator[li
     works: dict[str, Work] = {f"constant parameter {eta:g}": bound(study.constant, eta) for eta in plan.etas}
     works["radau15"] = study.radau
     works |= {part_name(contender): bound(study.matched, contender) for contender in plan.parts()}
-    yield from (partial.done[name] for name in works if name in partial.done)
-    left = [name for name in works if name not in partial.done]
-    for name, records in side_by_side(left, lambda n, watch: works[n](watch), str, plan.threads, tell):
-        partial.add(name, records)
-        yield records
+    yield from part_by_part(list(works), lambda name, watch: works[name](watch), str, partial, plan.threads, tell)
 
 
 def in_pieces(systems: Systems, eta: float, pieces: int = PIECES, watch: Watch | None = None) -> Outcome:
@@ -154,7 +151,7 @@ def in_pieces(systems: Systems, eta: float, pieces: int = PIECES, watch: Watch |
         now = done.final
         forces += done.force_evaluations.numpy()
         steps += done.steps.numpy()
-        ok &= np.array([status == "ok" for status in done.status])
+        ok &= np.array([status == OK for status in done.status])
         error = ((now.total_energy() - energy) / energy).abs().numpy()
         largest = np.maximum(largest, error)
     spent = time.perf_counter() - began

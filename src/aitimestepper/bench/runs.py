@@ -17,6 +17,7 @@ from ..physics.particle import ParticleTorch
 from ..simulate.compiled import Watch
 from ..simulate.engine import simulate
 from ..simulate.methods import method_from
+from ..simulate.reference import MAX_STEPS, OK
 from .contenders import Contender
 
 COARSEST = 0.7  # the first dial of a ladder at order 2: nine steps a circular orbit
@@ -75,8 +76,8 @@ def measure(
         progress=watch or False,
     )
     spent = time.perf_counter() - began
-    ok = np.array([status == "ok" for status in result.status])
-    unfinished = np.array([status == "max_steps" for status in result.status])
+    ok = np.array([status == OK for status in result.status])
+    unfinished = np.array([status == MAX_STEPS for status in result.status])
 
     def errors(values: torch.Tensor) -> np.ndarray:
         found = values.numpy().copy()

@@ -18,7 +18,7 @@ from .book import Book
 from .calibration import calibrated_dial, dial_spread, resampled
 from .contenders import CLASSICAL, Contender, Rule, contenders, rule_named
 from .cost import Charge, Charges
-from .parallel import Tell, side_by_side
+from .parallel import Tell, part_by_part
 from .records import Partial, Record
 from .runs import Systems, climb, measure
 
@@ -118,9 +118,6 @@ def step_quality(plan: StepsPlan, partial: Partial, charges: Charges, tell: Tell
     """The records of one contender after the other; those that `partial` has already are not measured again."""
     train, test = plan.suites()
     study = _Study(plan, train, test, Systems.of(Suite("", (*train.cases, *test.cases))))
-    for contender in plan.parts():
-        if part_name(contender) in partial.done:
-            yield partial.done[part_name(contender)]
     left = [c for c in plan.parts() if part_name(c) not in partial.done]
     for k, contender in enumerate(left):  # while nothing else is running
         tell(0, len(left), f"what it costs to choose: {k + 1}/{len(left)} {contender.label}")
@@ -129,9 +126,7 @@ def step_quality(plan: StepsPlan, partial: Partial, charges: Charges, tell: Tell
     def work(contender: Contender, watch: Watch) -> list[Record]:
         return study.of(contender, charges.of(contender), watch)
 
-    for contender, records in side_by_side(left, work, part_name, plan.threads, tell):
-        partial.add(part_name(contender), records)
-        yield records
+    yield from part_by_part(plan.parts(), work, part_name, partial, plan.threads, tell)
 
 
 def part_name(contender: Contender) -> str:

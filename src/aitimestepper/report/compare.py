@@ -11,6 +11,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from ..bench.runs import crossing
 from ..criteria.base import AbstractStepCriterion, Symmetrized
 from ..criteria.classical import PRS23, Boekholt, Constant, FreeFall, HutMakino, Tidal
 from ..criteria.learned import LearnedStep
@@ -192,12 +193,7 @@ def forces_at_error(curve: Curve, error: float) -> float:
 
     nan where the runs do not say: all of them are above, or all below. Past a lucky run in between, the same for everyone.
     """
-    above = np.flatnonzero(~(curve.max_error <= error))
-    if not len(above) or above[-1] == len(curve.max_error) - 1:
-        return math.nan
-    ends = slice(above[-1], above[-1] + 2)
-    x, y = np.log(curve.force_evaluations[ends]), np.log(np.maximum(curve.max_error[ends], np.finfo(float).tiny))
-    return float(np.exp(x[0] + (x[1] - x[0]) * (y[0] - math.log(error)) / (y[0] - y[1])))
+    return crossing(curve.force_evaluations, curve.max_error, error)
 
 
 def error_at_forces(curve: Curve, forces: float) -> float:
