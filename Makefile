@@ -3,7 +3,7 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
-EXTRAS := dev,report,wandb,bench
+EXTRAS := dev,report,wandb,bench,tune
 
 .PHONY: help venv run test lint format bench bench-training bench-engine diagnostics clean
 .DEFAULT_GOAL := help

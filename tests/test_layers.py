@@ -16,7 +16,7 @@ PACKAGE = "aitimestepper"
 LAYERS = (
     ("__main__",),
     ("cli",),
-    ("report",),
+    ("report", "tuning"),
     ("bench",),
     ("training", "simulate"),
     ("criteria",),
@@ -37,6 +37,7 @@ HOMES = {
     "imageio": ("report/",),
     "imageio_ffmpeg": ("report/",),
     "wandb": ("training/metrics.py",),
+    "cma": ("tuning/search.py",),
 }
 DRAWS = {
     "rand",

@@ -37,12 +37,12 @@ def test_every_command_line_is_understood(line):
     )
 
 
-def test_there_are_nine_command_lines():
-    assert len(COMMANDS) == 9
+def test_there_are_ten_command_lines():
+    assert len(COMMANDS) == 10
 
 
 def test_the_python_example_runs(tmp_path):
-    """Three lines, on a run made here instead of by `make run`."""
+    """On a run made here instead of by `make run`."""
     code, _ = [block for language, block in BLOCKS if language == "python"]
     train = ["train", "--ic", "kepler:e=0.5", "--epochs", "1", "--feature-type", "basic", "--save-name", "quickstart"]
     subprocess.run([sys.executable, "-m", "aitimestepper", *train], cwd=tmp_path, check=True, capture_output=True)

@@ -2,6 +2,7 @@
 
 from ._version import __version__ as __version__
 from .config import Config as Config
+from .criteria.adapter import ModelAdapter as ModelAdapter
 from .criteria.base import AbstractStepCriterion as AbstractStepCriterion
 from .criteria.base import Limited as Limited
 from .criteria.base import Symmetrized as Symmetrized
@@ -15,7 +16,6 @@ from .criteria.classical import HutMakino as HutMakino
 from .criteria.classical import LastTerm as LastTerm
 from .criteria.classical import Tidal as Tidal
 from .criteria.learned import LearnedStep as LearnedStep
-from .criteria.learned import ModelAdapter as ModelAdapter
 from .criteria.reversible import Huayno as Huayno
 from .criteria.reversible import HutMakinoMcMillan as HutMakinoMcMillan
 from .history import HistoryBuffer as HistoryBuffer

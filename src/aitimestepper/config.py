@@ -93,7 +93,7 @@ class Config:
     # simulation
     model: str | None = _setting(None, "checkpoint file, run folder or run name whose network chooses the step")
     criterion: str | None = _setting(None, "classical step instead of a network, such as freefall:eta=0.02 (see --list-criteria)")
-    tol: float | None = _setting(None, "energy error wanted: of the run for the default criterion, of one step for a network (none: as trained)", above=0)
+    tol: float | None = _setting(None, "energy error wanted: of the run, for the default step and tuned networks; of one step for others (none: as trained)", above=0)
     symmetrized: bool = _setting(False, "make the steps time-symmetric: no drift of the energy; short for symmetrizer explicit")
     symmetrizer: str | None = _setting(None, "how to make them time-symmetric: from the last step, from the rate of change, or by three steps on trial for each", choices=SYMMETRIZERS)
     t_end: float | None = _setting(None, "end time, reached exactly (none: ten periods of the initial conditions)")

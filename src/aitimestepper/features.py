@@ -5,6 +5,7 @@ Every feature type is a table of (name, dimension); the dimension (powers of mas
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from typing import NamedTuple
 
@@ -59,9 +60,15 @@ INVARIANT = (
     ("ln(tau_8/tau_4)", NUMBER),
     ("ln |potential energy over total energy|", NUMBER),
     ("ln(1 + kinetic energy over |potential energy|)", NUMBER),
-    ("ln(1 + (dtau_4/dt)^2)", NUMBER),
+    ("ln(0.001 + pericentre distance over distance) of the tightest pairs, as if each were alone", NUMBER),
+    ("ln(1 + eccentricity^2) of their orbits", NUMBER),
+    ("ln(sum m a^2 tau_4^2 over the total energy)", NUMBER),
+    ("ln(1 + (10 times the energy error so far over the tolerance)^2) / 2, with its sign", NUMBER),
     ("ln tolerance", NUMBER),
+    ("ln order of the method", NUMBER),
 )
+NEAREST = 1e-3  # distances: pericentres that are nearer count as so near
+SPENT = 10  # which of them says how much of the tolerance is used up
 
 
 @dataclass(frozen=True)
@@ -126,7 +133,7 @@ def _norms(x: Tensor) -> Tensor:
 def describe(p: ParticleTorch, kind: str) -> Tensor:
     """(B, 11) for `basic`, (B, 23) for `rich`: in the units of the particle, about its centre of mass.
 
-    (B, 8) for `invariant`: all but the tolerance, which is no part of the state.
+    (B, 10) for `invariant`: all but what is asked for, which is no part of the state.
     """
     if kind == "invariant":
         return invariant_features(pair_sums(p))
@@ -164,11 +171,11 @@ def describe(p: ParticleTorch, kind: str) -> Tensor:
 
 
 def invariant_features(sums: PairSums) -> Tensor:
-    """(B, 8) numbers without units that do not depend on the observer and are even in the velocities.
+    """(B, 10) numbers without units that do not depend on the observer and are even in the velocities.
 
-    chi is kept above 1e-20: test particles have no bond energy at all.
+    What could vanish is kept above 1e-20: test particles have no bond energy at all, and pull on nothing.
     """
-    change = sums.growth * sums.tau_4
+    pericentre, eccentricity2 = _orbit(sums.fly_over_fall, sums.radial)
     columns = [
         torch.log(sums.chi.clamp_min(NEGLIGIBLE)),
         torch.log1p(sums.fly_over_fall),
@@ -177,9 +184,29 @@ def invariant_features(sums: PairSums) -> Tensor:
         torch.log(sums.tau_8 / sums.tau_4),
         torch.log(sums.potential / sums.energy),
         torch.log1p(sums.kinetic / sums.potential),
-        torch.log1p(change * change),
+        torch.log(pericentre + NEAREST),
+        torch.log1p(eccentricity2),
+        torch.log((sums.pulling * sums.tau_4 * sums.tau_4 / sums.energy).clamp_min(NEGLIGIBLE)),
     ]
     return torch.stack(columns, dim=-1)
+
+
+def _orbit(x: Tensor, radial: Tensor) -> tuple[Tensor, Tensor]:
+    """(pericentre over distance, e^2) of two bodies: x = r v^2 / G M, radial = (r.v)^2 / (r v)^2."""
+    parameter = x * (1.0 - radial)
+    e2 = (1.0 + (x - 2.0) * parameter).clamp_min(0.0)
+    return parameter / (1.0 + torch.sqrt(e2)), e2
+
+
+def asked_features(spent: Tensor, tol: Tensor, order: int) -> Tensor:
+    """(B, 3) from the energy error with its sign over the tolerance (B,), the tolerance (B,), and the order of the method.
+
+    The energy of a run at its start does not change along it, so this is even in the velocities like the others: a
+    time-symmetric step may shrink while the error is large, and still come back the way it went.
+    """
+    part = 10.0 * spent
+    size = 0.5 * torch.log1p(part * part)
+    return torch.stack([torch.copysign(size, spent), torch.log(tol), torch.full_like(tol, math.log(order))], dim=-1)
 
 
 def transition(before: ParticleTorch, after: ParticleTorch, dt: Tensor) -> Tensor:
@@ -205,6 +232,6 @@ def slot_table(feature_type: str, history_len: int) -> tuple[tuple[str, tuple[in
 
 
 def feature_count(feature_type: str, history_len: int) -> int:
-    """Length of the whole vector: (K+1) F for `basic` and `rich`, 10 K for `delta_mag` with history, 9 for `invariant`."""
+    """Length of the whole vector: (K+1) F for `basic` and `rich`, 10 K for `delta_mag` with history, 13 for `invariant`."""
     slots = history_len if feature_type == "delta_mag" and history_len else history_len + 1
     return slots * len(slot_table(feature_type, history_len))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -51,10 +52,14 @@ class FullyConnectedNN(nn.Module):
 
     Inputs pass asinh first: features span decades (acceleration over an e = 0.99 orbit: 0.25 to 1e4), and tanh units
     fed with 1e4 learn nothing. dt = exp(.), so that a gradient step is a factor, whatever the scale of dt. The error
-    estimate reads the last hidden layer without a gradient into it: learning to estimate never disturbs dt.
+    estimate reads the last hidden layer without a gradient into it: learning to estimate never disturbs dt. Inputs outside
+    `lowest` ... `highest` (no limits, unless set) count as the nearest value inside: beyond its experience a network guesses.
+    Where both are the same, the network does not look at the input.
     """
 
     frequencies: Tensor
+    lowest: Tensor
+    highest: Tensor
 
     def __init__(
         self,
@@ -78,6 +83,8 @@ class FullyConnectedNN(nn.Module):
         self.input_dim = input_dim
         frequencies = fourier_scale * torch.randn(input_dim, fourier_features, generator=generator, dtype=torch.float64)
         self.register_buffer("frequencies", frequencies.to(dtype))
+        self.register_buffer("lowest", torch.full((input_dim,), -math.inf, dtype=dtype))
+        self.register_buffer("highest", torch.full((input_dim,), math.inf, dtype=dtype))
         blocks: list[nn.Module] = []
         width = input_dim + 2 * fourier_features
         for n, out in enumerate(layers):
@@ -93,9 +100,15 @@ class FullyConnectedNN(nn.Module):
             self.log_dt.bias.fill_(INITIAL_LOG_DT / LOG_GAIN)
             self.log_error.bias.fill_(INITIAL_LOG10_ERROR)
 
+    def _load_from_state_dict(self, state_dict: dict[str, Tensor], prefix: str, *rest: Any) -> None:
+        """Checkpoints from before there were limits have none."""
+        for name in ("lowest", "highest"):
+            state_dict.setdefault(prefix + name, getattr(self, name))
+        super()._load_from_state_dict(state_dict, prefix, *rest)
+
     def forward(self, features: Tensor) -> Tensor:
         """(B, F) -> (B, 2): dt > 0 and log10 of the relative energy error expected."""
-        x = torch.asinh(features)
+        x = torch.asinh(torch.minimum(torch.maximum(features, self.lowest), self.highest))
         if self.frequencies.shape[1]:
             phase = x @ self.frequencies
             x = torch.cat([x, torch.sin(phase), torch.cos(phase)], dim=-1)

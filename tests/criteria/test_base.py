@@ -89,7 +89,7 @@ def test_wrappers_take_integrator_and_evenness_from_inside(wrapper):
 
 def test_wrappers_lower_to_what_they_wrap():
     c = Limited(Symmetrized(FreeFall(0.03), reset=2.0), 1e-3, 0.5)
-    assert c.lower() == ("limited", (1e-3, 0.5), ("symmetrized", (2.0,), ("freefall", (0.03,), None)))
+    assert c.lower() == ("limited", (1e-3, 0.5), ("symmetrized", (2.0, math.inf), ("freefall", (0.03,), None)))
     assert Limited(FreeFall(0.03)).lower().parameters == (0.0, math.inf)
 
 
@@ -114,6 +114,30 @@ def test_every_system_of_a_batch_is_reset_on_its_own(random_system):
     assert steps[1].tolist() == pytest.approx([1.21, 3.0, 2.42], rel=1e-15)
 
 
+@pytest.mark.parametrize(("settle", "second"), [(1.05, 1.21), (1.04, 1.1**1.5), (math.inf, 1.21)])
+def test_a_mirrored_step_that_is_rough_is_settled(two_body, settle, second):
+    """Q grows by 1.1 a step: it should be 1.1 sqrt(1.1), half a step ahead; the mirror of a first step of 1 says 1.21."""
+    steps = played(Symmetrized(Script([1.0], [1.1], [1.21]), settle=settle), two_body(), 3).flatten()
+    assert steps[1].item() == pytest.approx(second, rel=1e-14)
+    assert steps[2].item() == pytest.approx(1.21**2 / second, rel=1e-14)
+
+
+def test_what_is_rough_once_stays_rough_unless_it_is_settled(two_body):
+    """One Q of 30 is off by a fifth: without settling, every other step from there on is too long, and the next too short."""
+    Q = [[1.0]] * 10 + [[1.2]] + [[1.0]] * 19
+    rough, settled = (played(Symmetrized(Script(*Q), settle=s), two_body(), 30).flatten() for s in (math.inf, 1.1))
+    assert rough[-2:].sort().values.tolist() == pytest.approx([1 / 1.44, 1.44], rel=1e-12)
+    assert settled[13:].tolist() == pytest.approx([1.0] * 17, rel=0.1)
+
+
+def test_criteria_know_how_they_are_mirrored(two_body):
+    assert (Symmetrized(FreeFall()).reset, Symmetrized(FreeFall()).settle) == (1.5, math.inf)
+    inner = Script([0.1])
+    inner.mirror = (3.0, 1.2)
+    assert (Symmetrized(Limited(inner)).reset, Symmetrized(Limited(inner)).settle) == (3.0, 1.2)
+    assert Symmetrized(inner, settle=1.5).lower().parameters == (3.0, 1.5)
+
+
 class Carried(Symmetrized):
     """Symmetrized, told of the step that was taken before the run began."""
 
@@ -122,7 +146,7 @@ class Carried(Symmetrized):
         self.last = last
 
     def init(self, particle):
-        return self.last, super().init(particle)[1]
+        return self.last, *super().init(particle)[1:]
 
 
 @pytest.mark.parametrize(
@@ -166,8 +190,8 @@ class SecondOnly(Symmetrized):
         return super().step_size(particle, memory[0])
 
     def update(self, particle, dt, memory):
-        last, inner = super().update(particle, dt, memory[0])
-        return (last * memory[1], inner), memory[1]
+        last, *others = super().update(particle, dt, memory[0])
+        return (last * memory[1], *others), memory[1]
 
 
 def test_symmetric_steps_keep_the_energy_of_an_eccentric_orbit(two_body):

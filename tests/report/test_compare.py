@@ -7,9 +7,10 @@ import pytest
 import torch
 
 from aitimestepper.config import Config
+from aitimestepper.criteria.adapter import ModelAdapter
 from aitimestepper.criteria.base import AbstractStepCriterion, Symmetrized
 from aitimestepper.criteria.classical import Boekholt, FreeFall, Tidal
-from aitimestepper.criteria.learned import LearnedStep, ModelAdapter
+from aitimestepper.criteria.learned import LearnedStep
 from aitimestepper.errors import UserError
 from aitimestepper.model import FullyConnectedNN
 from aitimestepper.report.compare import (

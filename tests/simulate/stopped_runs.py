@@ -17,9 +17,10 @@ from typing import Any
 import torch
 
 from aitimestepper.config import Config
+from aitimestepper.criteria.adapter import ModelAdapter
 from aitimestepper.criteria.base import Limited, Symmetrized
 from aitimestepper.criteria.classical import PRS23, Constant, EnergyBudget, FreeFall, HutMakino
-from aitimestepper.criteria.learned import LearnedStep, ModelAdapter
+from aitimestepper.criteria.learned import LearnedStep
 from aitimestepper.criteria.reversible import HutMakinoMcMillan
 from aitimestepper.features import feature_count
 from aitimestepper.io import initial

@@ -12,6 +12,7 @@ import torch
 
 from aitimestepper.criteria.base import AbstractStepCriterion, Lowered, Symmetrized
 from aitimestepper.criteria.classical import PRS23, Aarseth, Boekholt, Constant, EnergyBudget, FreeFall, HutMakino, Tidal
+from aitimestepper.criteria.learned import LearnedStep
 from aitimestepper.errors import ConfigError, InitialConditionError
 from aitimestepper.integrators import COMPOSITIONS, step
 from aitimestepper.physics.external import PointMassTidalField, tidal
@@ -353,22 +354,40 @@ def test_momentum_errors_are_relative_to_the_sum_of_the_sizes(two_body):
     assert simulate(heavy, steps=5, criterion=FreeFall(0.1)).momentum_error.item() < 1e-14
 
 
-def test_default_is_the_energy_budget_of_the_tolerance_made_symmetric(two_body):
-    """Whatever order it takes for the tolerance: the finer, the higher."""
+def test_default_is_the_learned_step_of_the_package_made_symmetric(two_body):
+    """Whatever order it takes for the tolerance: the finer, the higher; result says what was asked and whether it was kept."""
     p, orders = two_body(e=0.5), []
-    for tol in (1e-2, 1e-4, 1e-6, 1e-10):
-        by_default = simulate(p, steps=40, tol=tol)
+    for tol in (1e-2, 1e-3, 1e-4, 1e-6):
+        by_default = simulate(p, t_end=20.0, tol=tol)
         orders.append(COMPOSITIONS[by_default.integrator].order)
-        spelled = simulate(p, steps=40, criterion=Symmetrized(EnergyBudget(tol, integrator=by_default.integrator)))
+        step = LearnedStep.load("default", tol)
+        assert step.integrator == by_default.integrator
+        spelled = simulate(p, t_end=20.0, criterion=Symmetrized(step))
         assert torch.equal(by_default.final.position, spelled.final.position)
-        assert by_default.criterion == f"symmetrized(energybudget({tol:g}))"
-        assert by_default.max_energy_error.item() < tol
+        assert by_default.criterion == "symmetrized(learned)"
+        assert 0.001 * tol < by_default.max_energy_error.item() < tol
+        assert by_default.kept.tolist() == [True]
+        assert by_default.summary()["tol"] == tol
+        assert by_default.reports["steps_outside_training"].item() == 0
     assert orders == sorted(orders)
     for bad in (0.0, -1e-3, math.nan, math.inf):
-        with pytest.raises(ConfigError, match=f"energybudget: tol = {bad} must be a positive number"):
+        with pytest.raises(ConfigError, match=f"tol = {bad} must be a positive number"):
             simulate(p, steps=1, tol=bad)
     for name in COMPOSITIONS:
         assert simulate(p, steps=2, tol=1e-4, integrator=name).integrator == name
+
+
+def test_beyond_what_the_networks_know_the_default_says_so(two_body):
+    """Far tighter than an integrator is good for it is EnergyBudget again; with the choice left free, Gauss-Radau."""
+    p = two_body(e=0.5)
+    assert simulate(p, t_end=1.0, tol=1e-9, integrator="leapfrog").criterion == "symmetrized(energybudget(1e-09))"
+    finest = simulate(p, t_end=20.0, tol=1e-11)
+    assert finest.integrator == "radau15"
+    assert finest.max_energy_error.item() < 1e-11
+    assert simulate(p, steps=3, criterion=FreeFall(0.01)).tol is None
+    missed = simulate(p, t_end=20.0, criterion=EnergyBudget(1e-3, c=20.0))
+    assert missed.kept.tolist() == [False]
+    assert missed.summary()["kept"] is False
 
 
 # ---- outer fields -------------------------------------------------------------------------------------------------------

@@ -14,12 +14,13 @@ import torch
 from torch import nn
 
 from aitimestepper.config import Config
+from aitimestepper.criteria.adapter import ModelAdapter
 from aitimestepper.criteria.base import Limited, Symmetrized
 from aitimestepper.criteria.classical import PRS23, Aarseth, Boekholt, Constant, EnergyBudget, FreeFall, HutMakino, Tidal
-from aitimestepper.criteria.learned import LearnedStep, ModelAdapter
+from aitimestepper.criteria.learned import LearnedStep
 from aitimestepper.criteria.reversible import Huayno, HutMakinoMcMillan
 from aitimestepper.errors import ConfigError
-from aitimestepper.features import feature_count
+from aitimestepper.features import SPENT, feature_count
 from aitimestepper.integrators import COMPOSITIONS
 from aitimestepper.model import LOG_GAIN, FullyConnectedNN
 from aitimestepper.physics.external import PointMassTidalField, tidal
@@ -45,6 +46,7 @@ WRAPPERS = {
     "limited": lambda c, integrator, low, high: Limited(c, low, high),
     "limited symmetrized": lambda c, integrator, low, high: Limited(Symmetrized(c, reset=1.005), low, high),
     "symmetrized limited": lambda c, integrator, low, high: Symmetrized(Limited(c, low, high)),
+    "settled": lambda c, integrator, low, high: Symmetrized(c, settle=1.0005),
     "huayno": lambda c, integrator, low, high: Huayno(c),
     "hmm": lambda c, integrator, low, high: Limited(
         HutMakinoMcMillan(c, 1 if integrator == "order8" else 2, integrator), 0.5 * low
@@ -217,6 +219,28 @@ def test_networks_choose_the_same_steps_in_both_engines(row):
     ours, theirs = both(start, row, wrapped(row, network(start, row), start))
     assert_same_run(start, ours, theirs, tol)
     assert "expected_step_error" in ours.reports
+
+
+@pytest.mark.parametrize("wrapper", ["bare", "settled", "huayno", "hmm"])
+@pytest.mark.parametrize("field", ["alone", "circling"])
+@pytest.mark.parametrize("tol", [1e-4, 1e-6])
+def test_a_tuned_network_sees_the_same_error_in_both_engines(wrapper, field, tol):
+    """It is shown 10 (E - E0) / |E0| / tol, in which rounding, 1e-15 |U|, counts so many times more; Huayno divides by 2e-3."""
+    start = bodies(3, field=tidal(M=2.0, R0=6.0, period=2.0, phase=0.4) if field == "circling" else None)
+    step = one_network(start, features=("invariant", 0)).at_tolerance(tol)
+    step.adapter.calibration = [(1e-2, 0.5), (1e-6, 0.1)]
+    step.model.lowest.copy_(step.adapter.observe(start).features.amin(0) - 0.02)
+    step.model.highest.copy_(step.adapter.observe(start).features.amax(0) + 0.02)
+    step.model.lowest[SPENT], step.model.highest[SPENT] = -5.0, 5.0
+    with torch.no_grad():
+        step.model.log_dt.bias += math.log(10.0) / LOG_GAIN  # so that there is an error to see
+    criterion = WRAPPERS[wrapper](step, "leapfrog", 1e-9, 1.0)
+    ours, theirs = (simulate(start, steps=STEPS, criterion=criterion, engine=engine) for engine in ("compiled", "reference"))
+    assert_same_run(start, ours, theirs, 2e-14 / tol * (100 if wrapper == "huayno" else 1))
+    step.model.lowest[SPENT] = step.model.highest[SPENT] = 0.0
+    blind = simulate(start, steps=STEPS, criterion=criterion)
+    assert (blind.dt_max - ours.dt_max).abs().max() > 1e-4 * ours.dt_max.max()
+    assert ours.reports["steps_outside_training"].sum() > 0
 
 
 def special(kind: str) -> ParticleTorch:

@@ -18,9 +18,10 @@ from torch import Tensor
 from ..criteria.base import AbstractStepCriterion, Symmetrized
 from ..criteria.catalogue import CRITERIA
 from ..criteria.classical import Constant, EnergyBudget
-from ..criteria.learned import LearnedStep
+from ..criteria.learned import DEFAULT, LearnedStep
 from ..criteria.reversible import Huayno, HutMakinoMcMillan
 from ..errors import ConfigError, nearest_name_hint
+from ..integrators import COMPOSITIONS
 from ..io.own_file import load_module
 from ..physics.particle import ParticleTorch
 from ..physics.timescales import pair_rates, smooth_minimum_time
@@ -89,8 +90,12 @@ def contenders(
 
 
 def rule_named(text: str) -> Rule:
-    """A criterion of the package by name, a trained network (`learned:RUN`), or one of your own (`my.py:MyRule`)."""
+    """A criterion of the package by name, a trained network (`learned:RUN`; `learned`: those of the package, one for each
+    integrator), or one of your own (`my.py:MyRule`).
+    """
     name, _, rest = text.partition(":")
+    if name == "learned" and rest in ("", DEFAULT):
+        return shipped_rule()
     if name == "learned":
         return learned_rule(LearnedStep.load(rest), text)
     if name.endswith(".py"):
@@ -121,6 +126,18 @@ def rule_named(text: str) -> Rule:
 def learned_rule(step: LearnedStep, name: str = "learned") -> Rule:
     """A trained network; its dial is the tolerance it is asked for."""
     return Rule(name, lambda tol, *_: step.at_tolerance(tol), lambda _: step.exponent, True, checksum=_weights(step))
+
+
+def shipped_rule() -> Rule:
+    """The networks of the package, that for the integrator of the run."""
+
+    def of(method: str) -> LearnedStep:
+        return LearnedStep.load(DEFAULT, integrator=like_composition(method))
+
+    checksum = functools.reduce(lambda sum_, name: zlib.crc32(_weights(of(name)).to_bytes(4, "big"), sum_), COMPOSITIONS, 0)
+    return Rule(
+        "learned", lambda tol, method, _: of(method).at_tolerance(tol), lambda m: of(m).exponent, True, checksum=checksum
+    )
 
 
 def own_rule(path: Path, name: str) -> Rule:

@@ -15,6 +15,7 @@ from .._version import __version__
 from ..config import Config, field_sections, field_types, load_toml
 from ..errors import ConfigError, UserError, nearest_name_hint
 from .bench_arguments import add_bench
+from .tune_arguments import add_tune
 
 # the sections of settings that a command takes as flags; a TOML file may hold more
 SECTIONS = {
@@ -36,6 +37,7 @@ examples:
   aitimestepper simulate --criterion freefall:eta=0.02 --symmetrized --ic burrau --t-end 60
   aitimestepper both --config examples/quickstart.toml
   aitimestepper simulate --list-ic
+  aitimestepper tune --ic-family my.py --tol 1e-5
   aitimestepper inspect run.h5
   aitimestepper bench steps --quick
 
@@ -60,7 +62,8 @@ examples:
   aitimestepper simulate --resume solar.h5
 
 A model brings its own features, integrator, precision, physics and initial conditions; flags override the last two. Without
-a model and without a criterion, --tol picks a symmetrized EnergyBudget step. Prints a JSON summary.""",
+a model and without a criterion, the learned step of the package keeps the relative energy error below --tol, with the
+cheapest integrator. Prints a JSON summary: what was asked (tol), whether it was kept, at how many force evaluations.""",
     "both": """\
 example:
   aitimestepper both --config examples/quickstart.toml --report
@@ -90,7 +93,7 @@ class Request:
     quiet: bool = False
     listing: str | None = None  # "ic" or "criteria"
     file: str | None = None  # to inspect
-    bench: argparse.Namespace | None = None  # what to measure
+    options: argparse.Namespace | None = None  # of bench and tune, whose flags are no settings
 
 
 class _Parser(argparse.ArgumentParser):
@@ -99,15 +102,15 @@ class _Parser(argparse.ArgumentParser):
     def error(self, message: str) -> NoReturn:
         if "invalid choice: '" in message and self.prog == "aitimestepper":
             word = message.partition("invalid choice: '")[2].partition("'")[0]
-            raise ConfigError(f"unknown command {word!r}: {nearest_name_hint(word, [*SECTIONS, 'inspect', 'bench'])}")
+            raise ConfigError(f"unknown command {word!r}: {nearest_name_hint(word, [*SECTIONS, 'tune', 'inspect', 'bench'])}")
         raise UserError(f"{message}; see {self.prog} --help")
 
 
 def parse(argv: Sequence[str]) -> Request:
     """Arguments to a request; `--help` and `--version` leave from here."""
     parser = build_parser()
-    if argv and argv[0] == "bench":  # its flags are not settings
-        return Request("bench", {}, {}, bench=parser.parse_args(list(argv), argparse.Namespace(words=list(argv))))
+    if argv and argv[0] in ("bench", "tune"):
+        return Request(argv[0], {}, {}, options=parser.parse_args(list(argv), argparse.Namespace(words=list(argv))))
     known, unknown = parser.parse_known_args(list(argv))
     values = vars(known)
     if unknown:
@@ -129,7 +132,7 @@ def build_parser() -> argparse.ArgumentParser:
         allow_abbrev=False,
     )
     parser.add_argument("--version", action="version", version=f"aitimestepper {__version__}")
-    commands = parser.add_subparsers(dest="command", required=True, metavar="{train,simulate,both,inspect,bench}")
+    commands = parser.add_subparsers(dest="command", required=True, metavar="{train,simulate,both,tune,inspect,bench}")
     for name, words in (
         ("train", "train a network in two phases"),
         ("simulate", "run a simulation with a network or a classical step"),
@@ -146,6 +149,7 @@ def build_parser() -> argparse.ArgumentParser:
         )
         _add_command_flags(sub, name)
         _add_settings(sub, name)
+    add_tune(commands)
     _add_inspect(commands)
     add_bench(commands)
     return parser

@@ -110,7 +110,7 @@ def _add_contenders(who: Any) -> None:
         "--criteria",
         nargs="+",
         metavar="NAME",
-        help="by name, learned:RUN for a trained network, FILE.py:CLASS for your own (default: all classical ones)",
+        help="by name; learned: the package's networks; learned:RUN; FILE.py:CLASS: your own (default: the classical ones)",
     )
     who.add_argument("--integrators", nargs="+", metavar="NAME", help="such as leapfrog, order4, order6, order8, hermite4")
     variants = "plain, symmetrized, huayno, hmm (default: the first two)"

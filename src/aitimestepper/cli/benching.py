@@ -67,7 +67,7 @@ def steps_plan(options: argparse.Namespace) -> StepsPlan:
     }
     if options.tol is not None:
         given["tolerances"] = options.tol
-    families, own = _families(options.families)
+    families, own = families_named(options.families)
     if options.suite is not None:
         given["measure_on"] = load_suite(options.suite)
     if options.train_suite is not None:
@@ -75,7 +75,7 @@ def steps_plan(options: argparse.Namespace) -> StepsPlan:
     return replace(plan, families=families, own=own, **given).checked()
 
 
-def _families(names: list[str]) -> tuple[list[str], dict[str, Family]]:
+def families_named(names: list[str]) -> tuple[list[str], dict[str, Family]]:
     """Names, and the functions of those that come from files."""
     found, own = [], {}
     for name in names:
@@ -185,7 +185,7 @@ def suite(options: argparse.Namespace) -> int:
     path = Path(options.write)
     if path.exists() and not options.overwrite:
         raise UserError(f"{path} exists; give --overwrite to replace it.")
-    families, own = _families(options.families)
+    families, own = families_named(options.families)
     made = make_suite(families, options.split, options.count, options.dim, own)
     save_suite(made, path)
     return _describe(made, str(path))

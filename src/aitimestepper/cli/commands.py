@@ -92,14 +92,23 @@ def bench(request: Request) -> int:
     """`aitimestepper bench ...`."""
     from .benching import run_bench
 
-    assert request.bench is not None
-    return run_bench(request.bench)
+    assert request.options is not None
+    return run_bench(request.options)
+
+
+def tune(request: Request) -> int:
+    """`aitimestepper tune ...`."""
+    from .tuning import run_tune
+
+    assert request.options is not None
+    return run_tune(request.options)
 
 
 COMMANDS: dict[str, Callable[[Request], int]] = {
     "train": train,
     "simulate": simulate,
     "both": both,
+    "tune": tune,
     "inspect": inspect,
     "bench": bench,
 }

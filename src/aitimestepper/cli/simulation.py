@@ -8,16 +8,17 @@ from typing import Any
 import torch
 
 from ..config import Config, field_sections
+from ..criteria.adapter import resolve_device, torch_dtype
 from ..criteria.base import AbstractStepCriterion, Symmetrized, innermost
 from ..criteria.catalogue import criterion_from
 from ..criteria.classical import LastTerm
-from ..criteria.learned import LearnedStep, resolve_device, torch_dtype
+from ..criteria.learned import DEFAULT, DEFAULT_TOL, LearnedStep
 from ..criteria.reversible import Huayno, HutMakinoMcMillan
 from ..errors import CheckpointError, ConfigError
 from ..io.checkpoints import Checkpoint, field_from, find_checkpoint, load_checkpoint
 from ..io.problems import Problem, make_problem, period_of
 from ..physics.particle import ParticleTorch
-from ..simulate.engine import DEFAULT_TOL, default_criterion, like_composition, simulate
+from ..simulate.engine import default_criterion, like_composition, simulate
 from ..simulate.record import Track, TrackRecorder
 from ..simulate.result import SimulationResult
 from ..simulate.session import resume
@@ -30,8 +31,8 @@ FROM_CHECKPOINT = ("training", "network", "physics", "initial conditions")
 
 def settings_for(given: dict[str, Any]) -> tuple[Config, Checkpoint | None]:
     """Defaults, under the checkpoint of `model`, under what was given."""
-    if given.get("model") is None:
-        return Config.from_dict(given), None
+    if given.get("model") in (None, DEFAULT):
+        return Config.from_dict({k: v for k, v in given.items() if k != "model"}), None
     checkpoint = load_checkpoint(find_checkpoint(given["model"], Config.from_dict(given).out_dir))
     sections = field_sections()
     known = {k: v for k, v in checkpoint.config.to_dict().items() if sections[k] in FROM_CHECKPOINT or k == "dtype"}

@@ -12,7 +12,7 @@ from typing import Any
 import torch
 
 from ..config import Config
-from ..criteria.learned import ModelAdapter
+from ..criteria.adapter import ModelAdapter
 from ..errors import CheckpointError, ConfigError, UserError
 from ..io.checkpoints import Checkpoint, build_network, find_checkpoint, load_checkpoint
 from ..io.files import write_atomically

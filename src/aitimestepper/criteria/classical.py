@@ -192,14 +192,6 @@ class LastTerm(_Parametrized):
 
 
 BUDGET_CONSTANTS = {2: 0.44, 4: 0.7, 6: 0.9, 8: 1.0}
-# The cheapest order for a tolerance, by the force evaluations of that study: 1e-2: 1400 (2); 1e-3: 4500 (2), 2100 (4);
-# 1e-4: 2300 (6); 1e-6: 4900 (6), 4500 (8); 1e-8: 10500 (6), 8100 (8).
-CHEAPEST = ((3e-3, "leapfrog"), (3e-4, "order4"), (3e-6, "order6"), (0.0, "order8"))
-
-
-def cheapest_integrator(tol: float) -> str:
-    """The composition that reaches an energy error of `tol` with the fewest forces under `EnergyBudget`."""
-    return next((name for above, name in CHEAPEST if tol > above), CHEAPEST[-1][1])
 
 
 class EnergyBudget(_Parametrized):
@@ -219,7 +211,7 @@ class EnergyBudget(_Parametrized):
         if c is not None and not (math.isfinite(c) and c > 0):
             raise ConfigError(f"energybudget: c = {c} must be a positive number.")
         self.integrator, self.order = integrator, COMPOSITIONS[integrator].order
-        self.exponent = 1.0 / self.order
+        self.exponent, self.run_tolerance = 1.0 / self.order, tol
         self.c = BUDGET_CONSTANTS[self.order] if c is None else c
 
     def step_size(self, particle: ParticleTorch, memory: Tensor | None) -> Tensor:

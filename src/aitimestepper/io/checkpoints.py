@@ -16,7 +16,7 @@ from torch import Tensor, nn
 
 from ..config import Config
 from ..errors import CheckpointError, UserError
-from ..features import Scales, feature_count
+from ..features import SPENT, Scales, feature_count
 from ..history import HistoryBuffer
 from ..model import FullyConnectedNN
 from ..physics.external import FIELDS, ExternalField
@@ -43,6 +43,7 @@ class Checkpoint:
     random_state: Tensor | None = None
     network: str = "FullyConnectedNN"
     totals: dict[str, float] = field(default_factory=dict)  # of the run so far
+    card: dict[str, Any] = field(default_factory=dict)  # of a model that was tuned: what it can do, how it was made
 
     def build_model(self, device: torch.device | str = "cpu") -> nn.Module:
         """The network with its weights; architecture and precision come from the checkpoint."""
@@ -57,7 +58,7 @@ class Checkpoint:
 
 def build_network(config: Config) -> FullyConnectedNN:
     """The network that `config` describes."""
-    return FullyConnectedNN(
+    model = FullyConnectedNN(
         feature_count(config.feature_type, config.history_len),
         layers=config.layers,
         activation=config.activation,
@@ -67,6 +68,11 @@ def build_network(config: Config) -> FullyConnectedNN:
         seed=config.seed,
         dtype=torch.float64 if config.dtype == "float64" else torch.float32,
     )
+    if config.feature_type == "invariant":  # untrained, it starts from the step of EnergyBudget
+        nn.init.zeros_(model.log_dt.bias)
+        # the two phases judge single steps, each from a fresh start: only a network tuned on runs knows what to make of this
+        model.lowest[SPENT], model.highest[SPENT] = 0.0, 0.0
+    return model
 
 
 def field_from(config: Config) -> ExternalField | None:
@@ -91,6 +97,7 @@ def save_checkpoint(
     history: HistoryBuffer | None = None,
     random_state: Tensor | None = None,
     totals: dict[str, float] | None = None,
+    card: dict[str, Any] | None = None,
 ) -> Path:
     """Write a checkpoint; an older file of that name stays whole until the new one is complete."""
     content = {
@@ -108,6 +115,7 @@ def save_checkpoint(
         "history": {} if history is None else history.state_dict(),
         "random_state": random_state,
         "totals": dict(totals or {}),
+        "card": dict(card or {}),
     }
     buffer = io.BytesIO()
     torch.save(content, buffer)
@@ -136,6 +144,7 @@ def load_checkpoint(path: str | Path) -> Checkpoint:
             random_state=content["random_state"],
             network=content["network"],
             totals=content["totals"],
+            card=content.get("card", {}),
         )
     except (KeyError, TypeError, AttributeError, UserError) as error:
         raise CheckpointError(f"{path} is damaged or from another version ({type(error).__name__}: {error}).") from None

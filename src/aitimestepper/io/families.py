@@ -101,13 +101,13 @@ def family_named(name: str) -> Family:
     return FAMILIES[name]
 
 
-def seed_range(split: str, count: int) -> range:
-    """The numbers of the first `count` problems of a split."""
+def seed_range(split: str, count: int, first: int = 0) -> range:
+    """The numbers of `count` problems of a split, those before `first` left out."""
     if split not in SPLITS:
         raise ConfigError(f"split = {split!r}: {nearest_name_hint(split, SPLITS)}")
-    if not 1 <= count <= SPLIT_SIZE:
-        raise ConfigError(f"{count} problems a family: it must be from 1 to {SPLIT_SIZE}.")
-    return range(SPLITS[split], SPLITS[split] + count)
+    if not 1 <= count <= SPLIT_SIZE - first:
+        raise ConfigError(f"{count} problems a family: it must be from 1 to {SPLIT_SIZE - first}.")
+    return range(SPLITS[split] + first, SPLITS[split] + first + count)
 
 
 def sample(family: Family, name: str, number: int, dim: int = 3) -> Sample:

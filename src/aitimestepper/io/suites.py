@@ -98,9 +98,10 @@ def make_suite(
     count: int = 24,
     dim: int = 3,
     own: Mapping[str, Family] | None = None,
+    first: int = 0,
 ) -> Suite:
-    """`count` problems of each family from a split; `own`: families besides those of the package."""
-    cases, numbers = [], seed_range(split, count)
+    """`count` problems of each family from a split, from number `first` on; `own`: families besides those of the package."""
+    cases, numbers = [], seed_range(split, count, first)
     for name in dict.fromkeys(families):
         family = (own or {}).get(name) or family_named(name)
         for number in numbers:

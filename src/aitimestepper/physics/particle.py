@@ -128,6 +128,7 @@ class ParticleTorch:
     def select(self, index: Tensor) -> ParticleTorch:
         """The systems that `index` (indices or a boolean mask over the batch) names, forces already known included."""
         part = self._with({name: x[index] for name, x in self.tensors().items()})
+        part._work = None if self._work is None else self._work[index]
         known = self._known_forces()
         if known is not None:
             part._remember(Forces(*(x[index] for x in known)))

@@ -66,11 +66,11 @@ def bond_share(p: ParticleTorch, fall: Tensor, energy: Tensor) -> Tensor:
     return torch.where(bound > 0, bound / over_pairs(weight) / energy.abs(), 0.0)
 
 
-def budget_time(tau_4: Tensor, chi: Tensor, tol: Tensor, order: int, c: float = 1.0) -> Tensor:
+def budget_time(tau_4: Tensor, chi: Tensor, tol: Tensor, order: int, c: float | Tensor = 1.0, most: float = 0.5) -> Tensor:
     """(B,) c (tol / chi)^(1/order) tau_4: the step after which a method of that order errs by about `tol`, relative."""
     share = c * root((tol / chi).clamp_max(1e20), order)
     # a bond without energy (test particles: chi = 0) would allow any step; 12 a revolution still follow its orbit
-    return share.clamp_max(0.5) * tau_4
+    return share.clamp_max(most) * tau_4
 
 
 class PairSums(NamedTuple):
@@ -88,6 +88,7 @@ class PairSums(NamedTuple):
     radial: Tensor  # sum w (r.v)^2 / (r^2 v^2) / sum w: 0 on a circle, 1 on a line
     growth: Tensor  # 3/2 sum w (r.v) / r^2 / sum w: about d ln tau_4 / dt; the only one that is odd in the velocities
     shortest: Tensor  # (sum fall^2 + (32/31)^2 sum w fly^2)^(-1/4): the dynamical time of the tight pairs
+    pulling: Tensor  # sum m |a|^2, an outer field included
     kinetic: Tensor  # about the centre of mass, unless there is an outer field
     potential: Tensor  # |U|, at least 1e-20 of the kinetic energy
     energy: Tensor  # |K + U|, at least 1e-20 of |U|
@@ -121,6 +122,7 @@ def pair_sums(p: ParticleTorch) -> PairSums:
         radial=total(w * radial) / weight,
         growth=1.5 * total(w * growth) / weight,
         shortest=1.0 / (root(total(f2) + wv2 / (1.0 - TIGHT) ** 2, 4) * torch.sqrt(fastest)),
+        pulling=tree_sum(p.mass * dot(p.get_acceleration(), p.get_acceleration()), 1),
         kinetic=kinetic,
         potential=potential,
         energy=energy,

@@ -8,9 +8,21 @@ import numpy as np
 import torch
 from torch import nn
 
+from ..criteria.adapter import MIN_DT, ModelAdapter
 from ..criteria.base import AbstractStepCriterion, Limited, Symmetrized
-from ..criteria.classical import PRS23, Aarseth, Boekholt, Constant, EnergyBudget, FreeFall, HutMakino, LastTerm, Tidal
-from ..criteria.learned import MIN_DT, LearnedStep, ModelAdapter
+from ..criteria.classical import (
+    BUDGET_CONSTANTS,
+    PRS23,
+    Aarseth,
+    Boekholt,
+    Constant,
+    EnergyBudget,
+    FreeFall,
+    HutMakino,
+    LastTerm,
+    Tidal,
+)
+from ..criteria.learned import LearnedStep
 from ..criteria.reversible import Huayno, HutMakinoMcMillan
 from ..features import slot_table
 from ..integrators import COMPOSITIONS
@@ -64,7 +76,7 @@ def lower(criterion: AbstractStepCriterion, method: Method, start: ParticleTorch
     while type(inner) in (Limited, Symmetrized):
         assert isinstance(inner, (Limited, Symmetrized))
         wraps.insert(0, kernel.LIMITED if isinstance(inner, Limited) else kernel.SYMMETRIZED)
-        limits[:0] = [inner.dt_min, inner.dt_max] if isinstance(inner, Limited) else [inner.reset, 0.0]
+        limits[:0] = [inner.dt_min, inner.dt_max] if isinstance(inner, Limited) else [inner.reset, inner.settle]
         inner = inner.inner
     base, trials = kernel.PLAIN, 0
     if type(inner) in (Huayno, HutMakinoMcMillan):
@@ -105,9 +117,10 @@ def _rule(criterion: AbstractStepCriterion, start: ParticleTorch) -> np.ndarray:
     """(B, 3): eta, tol or dt of every system; the order of the method, and c, where the criterion has them."""
     rule = np.zeros((len(start), kernel.RULE_NUMBERS))
     if isinstance(criterion, LearnedStep):
-        value = criterion.tol if criterion.adapter.sees_tolerance else criterion.factor
-        rule[:, kernel.VALUE] = torch.as_tensor(value, dtype=torch.float64).numpy()
-        rule[:, kernel.ORDER] = COMPOSITIONS[criterion.integrator].order
+        order = COMPOSITIONS[criterion.integrator].order
+        value = torch.as_tensor(criterion.tol if criterion.adapter.sees_tolerance else criterion.factor, dtype=torch.float64)
+        rule[:, kernel.VALUE] = (criterion.adapter.told(value) if criterion.adapter.sees_tolerance else value).numpy()
+        rule[:, kernel.ORDER], rule[:, kernel.BUDGET_C] = order, BUDGET_CONSTANTS[order]
         return rule
     rule[:, kernel.VALUE] = criterion.init(start).numpy()
     if isinstance(criterion, PRS23):  # what the Gauss-Radau method makes of it: eta = (5040 epsilon)^(1/7)
@@ -150,7 +163,7 @@ def _lower_learned(step: LearnedStep, start: ParticleTorch) -> _Net | None:
         scales = step.adapter.scales.of(table, torch.zeros(1, dtype=torch.float64)).numpy()
     widths = [-(-layer.out_features // PAD) * PAD for layer in layers]
     weights = _weights(model, layers, widths)
-    if not np.isfinite(weights).all():
+    if not np.isfinite(weights[2 * model.input_dim :]).all():
         return None
     fourier = model.frequencies.shape[1]
     activation = ACTIVATIONS[others[0]] if others else kernel.TANH
@@ -169,8 +182,8 @@ def _lower_learned(step: LearnedStep, start: ParticleTorch) -> _Net | None:
 
 
 def _weights(model: FullyConnectedNN, layers: list[nn.Linear], widths: list[int]) -> np.ndarray:
-    """Frequencies, then weight (input after input) and bias of each layer and both heads, padded with zeros."""
-    parts = [model.frequencies.detach().numpy().ravel()]
+    """Limits of the inputs; frequencies; weight (input after input) and bias of each layer and both heads, zero-padded."""
+    parts = [model.lowest.numpy(), model.highest.numpy(), model.frequencies.numpy().ravel()]
     inputs = model.input_dim + 2 * model.frequencies.shape[1]
     for layer, width in zip(layers, widths, strict=True):
         parts.append(_padded(layer, inputs, width))

@@ -12,6 +12,7 @@ from torch import Tensor
 
 from ..physics.invariants import angular_momentum, angular_momentum_scale, momentum, momentum_scale
 from ..physics.particle import ParticleTorch
+from .reference import OK
 
 
 class ClosestApproach(NamedTuple):
@@ -60,7 +61,16 @@ class SimulationResult:
     integrator: str
     engine: str  # compiled or reference
     reports: dict[str, Tensor]  # what the criterion says of its run, each (B,); see `AbstractStepCriterion.report`
+    tol: Tensor | None = None  # (B,) what `max_energy_error` was to stay below, if the criterion knows of a tolerance
     output: Path | None = None
+
+    @property
+    def kept(self) -> Tensor | None:
+        """(B,) whether every system reached its end within the tolerance asked for; None: none was."""
+        if self.tol is None:
+            return None
+        ended = torch.tensor([status == OK for status in self.status], device=self.tol.device)
+        return ended & (self.max_energy_error <= self.tol)
 
     def summary(self) -> dict[str, Any]:
         """Plain numbers for JSON: of the system, or, for a batch, of each one under `systems`."""
@@ -73,6 +83,8 @@ class SimulationResult:
 
     def _row(self, i: int) -> dict[str, Any]:
         row: dict[str, Any] = {"status": self.status[i], "time": self.final.time[i].item()}
+        if self.tol is not None and self.kept is not None:
+            row |= {"tol": self.tol[i].item(), "kept": bool(self.kept[i])}
         for name in NUMBERS:
             values = getattr(self, name)
             row[name] = None if values is None else values[i].item()

@@ -113,7 +113,11 @@ def _result(batch: Batch, asked: dict[str, Any], began: float, path: Path | None
     pair = order.gather(1, torch.stack([counts(at.CLOSEST_I), counts(at.CLOSEST_J)], dim=1))
     reports = {}
     if batch.program.numbers["kind"] == LEARNED:
-        reports = {"expected_step_error": 10.0 ** reals(at.EXPECTED), "steps_at_ceiling": counts(at.AT_CEILING)}
+        reports = {
+            "expected_step_error": 10.0 ** reals(at.EXPECTED),
+            "steps_at_ceiling": counts(at.AT_CEILING),
+            "steps_outside_training": counts(at.OUTSIDE),
+        }
     return SimulationResult(
         final=final,
         status=tuple(asked["status_at_limit"] if word == MAX_STEPS else word for word in words),
@@ -128,6 +132,7 @@ def _result(batch: Batch, asked: dict[str, Any], began: float, path: Path | None
         dt_max=reals(at.DT_MAX),
         closest_approach=ClosestApproach(pair, reals(at.CLOSEST), reals(at.CLOSEST_TIME)),
         wall_time=clock.perf_counter() - began,
+        tol=None if asked.get("run_tolerance") is None else torch.tensor(asked["run_tolerance"], dtype=torch.float64),
         criterion=asked["criterion"],
         integrator=asked["integrator"],
         engine="compiled",

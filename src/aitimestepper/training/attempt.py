@@ -8,7 +8,7 @@ import torch
 from torch import Tensor, nn
 
 from ..config import Config
-from ..criteria.learned import ModelAdapter, Observation, Prediction, judging
+from ..criteria.adapter import ModelAdapter, Observation, Prediction, judging
 from ..history import HistoryBuffer
 from ..integrators import step
 from ..model import SeededDropout

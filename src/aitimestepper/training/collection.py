@@ -10,7 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from ..config import Config
-from ..criteria.learned import ModelAdapter, Observation, Prediction, judging
+from ..criteria.adapter import ModelAdapter, Observation, Prediction, judging
 from ..errors import RetryLimitError, UnreachableThresholdError
 from ..history import HistoryBuffer
 from ..physics.invariants import roundoff_floor
@@ -131,7 +131,7 @@ def _at_retry_cap(
         return
     while len(pending):
         dt = 0.5 * dt
-        shrunk = take_step(here, Prediction(dt, dt, dt > 0), config)
+        shrunk = take_step(here, Prediction(dt, dt, dt > 0, dt < 0), config)
         rel_dE = check_energy_threshold(shrunk.E0, shrunk.E1, config.energy_threshold).rel_dE
         good = rel_dE <= config.energy_threshold
         done.accept(pending, shrunk, rel_dE, good)

@@ -11,7 +11,7 @@ import torch
 from torch import nn
 
 from ..config import Config
-from ..criteria.learned import ModelAdapter
+from ..criteria.adapter import ModelAdapter
 from ..errors import CheckpointError, ConfigError
 from ..history import HistoryBuffer
 from ..integrators import COMPOSITIONS

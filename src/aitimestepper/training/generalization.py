@@ -8,7 +8,7 @@ import torch
 from torch import Tensor, nn
 
 from ..config import Config
-from ..criteria.learned import ModelAdapter, judging
+from ..criteria.adapter import ModelAdapter, judging
 from ..history import HistoryBuffer
 from .attempt import check_energy_threshold, learn, learning_losses, take_step
 from .trajectory import Trajectory, sample_minibatch

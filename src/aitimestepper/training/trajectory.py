@@ -7,7 +7,7 @@ from collections.abc import Iterator, Sequence
 import torch
 from torch import Tensor
 
-from ..criteria.learned import Observation
+from ..criteria.adapter import Observation
 from ..physics.particle import ParticleTorch
 
 

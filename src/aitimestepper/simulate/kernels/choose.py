@@ -35,18 +35,21 @@ from .plan import (
 from .radau import radau_step
 from .radau_dt import radau_first_dt
 from .rules import Seen, classical_step
-from .world import forces, kinetic_energy
+from .world import forces, kinetic_energy, relative
 
 HUAYNO_PROBE = 1e-3  # criteria.reversible.DIFFERENCE: the cache knows of edits in this folder only
 
 
 @strict
-def natural(w: Any, block: Any, last: Any, own: Any, plan: Any, net: Any, potential: Any, kinetic: Any, sums: Any) -> Any:
-    """The criterion's step at a state, before anything that wraps it."""
+def natural(
+    w: Any, block: Any, last: Any, own: Any, plan: Any, net: Any, potential: Any, kinetic: Any, sums: Any, work: Any
+) -> Any:
+    """The criterion's step at a state, before anything that wraps it. `work`: that a moving field has done up to there."""
     seen = Seen(potential, kinetic, potential + kinetic, sums[0], sums[1], sums[2], sums[3])
     if plan.which[KIND] == LEARNED:
-        return learned_step(w, block, net, own.rule, seen, own.window, last)
-    return Said(classical_step(w, block, plan.which[KIND], own.rule, seen), -np.inf, False)
+        error = relative(own.real, seen.energy - work)
+        return learned_step(w, block, net, own.rule, seen, error, own.window, last)
+    return Said(classical_step(w, block, plan.which[KIND], own.rule, seen), -np.inf, False, False)
 
 
 @strict
@@ -54,7 +57,7 @@ def _natural_at(w: Any, block: Any, last: Any, t: Any, own: Any, plan: Any, net:
     """The same at a state that has no forces yet."""
     potential, pulled = forces(w, block, t)
     sums = (pulled.sum2, pulled.sum4, pulled.sum8, pulled.bond)
-    return natural(w, block, last, own, plan, net, potential, kinetic_energy(w, block), sums).dt
+    return natural(w, block, last, own, plan, net, potential, kinetic_energy(w, block), sums, own.real[at.WORK]).dt
 
 
 @strict
@@ -105,7 +108,8 @@ def _mean_of_both_ends(w: Any, old: Any, third: Any, tau: Any, own: Any, plan: A
     for _ in range(plan.which[TRIALS]):
         done = step(w, old, third, third, own, plan, dt, False)
         sums = (done.pulled.sum2, done.pulled.sum4, done.pulled.sum8, done.pulled.bond)
-        there = natural(w, third, old, own, plan, net, done.potential, kinetic_energy(w, third), sums).dt
+        work = own.real[at.WORK] + done.work
+        there = natural(w, third, old, own, plan, net, done.potential, kinetic_energy(w, third), sums, work).dt
         if not np.isfinite(there):
             there = tau
         dt = 0.5 * (tau + there)
@@ -126,27 +130,33 @@ def choose(w: Any, trial: Any, old: Any, new: Any, third: Any, own: Any, plan: A
     r = own.real
     if own_rule(plan):
         dt = r[at.OWN_DT] if own.count[at.STEPS] > 0 else radau_first_dt(trial, old, own.rule[EPSILON])
-        said = Said(dt, -np.inf, False)
+        said = Said(dt, -np.inf, False, False)
     else:
         sums = (r[at.SUM2], r[at.SUM4], r[at.SUM8], r[at.SUM_BOND])
-        said = natural(w, old, new, own, plan, net, r[at.POTENTIAL], r[at.KINETIC], sums)
+        said = natural(w, old, new, own, plan, net, r[at.POTENTIAL], r[at.KINETIC], sums, r[at.WORK])
         dt = said.dt
     if plan.which[BASE] == HUAYNO:
         dt = _huayno(trial, old, third, dt, own, plan, net)
     elif plan.which[BASE] == HMM:
         dt = _mean_of_both_ends(trial, old, third, dt, own, plan, net)
-    return Said(_wrapped(dt, own.memory, plan), said.log10_error, said.at_ceiling)
+    return Said(_wrapped(dt, own.memory, plan), said.log10_error, said.at_ceiling, said.outside)
 
 
 @strict
 def _wrapped(dt: Any, memory: Any, plan: Any) -> Any:
-    """Limits and the mirror of the last step, inner first."""
+    """Limits and the mirror of the last step, inner first; called once a step, since it remembers what it was called with."""
     for k in range(plan.which[WRAP_COUNT]):
         first, second = plan.how[WRAP_NUMBERS + 2 * k], plan.how[WRAP_NUMBERS + 2 * k + 1]
         if plan.which[WRAPS + k] == LIMITED:
             dt = min(max(dt, first), second) if dt == dt else dt
-        elif memory[k] > 0.0:
-            mirrored = dt * (dt / memory[k])
+            continue
+        last, before = memory[2 * k], memory[2 * k + 1]
+        memory[2 * k + 1] = dt
+        if last > 0.0:
+            mirrored = dt * (dt / last)
+            due = dt * np.sqrt(dt / before)
+            if not (mirrored <= second * due and mirrored * second >= due):
+                mirrored = due
             if mirrored <= first * dt and mirrored * first >= dt:
                 dt = mirrored
     return dt

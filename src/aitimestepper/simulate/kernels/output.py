@@ -8,17 +8,11 @@ import numpy as np
 
 from . import layout as at
 from .choose import step
-from .jit import inlined, strict
+from .jit import strict
 from .layout import POSITION, U0, U1, U2, U3, VELOCITY
 from .plan import EVERY_STEPS, METHOD, OUTPUT, OUTPUT_EVERY, RADAU, ROW_BODIES, ROW_STEPS
 from .radau import radau_interpolate
-from .world import forces, kinetic_energy
-
-
-@inlined
-def relative(r: Any, energy: Any) -> Any:
-    """|E - E(0)| / |E(0)|."""
-    return abs(energy - r[at.ENERGY_START]) / max(abs(r[at.ENERGY_START]), at.TINY)
+from .world import forces, kinetic_energy, relative
 
 
 @strict
@@ -52,7 +46,7 @@ def _row_between(trial: Any, old: Any, third: Any, own: Any, plan: Any, rows: An
         done = step(trial, old, third, third, own, plan, passed, True)
         r[at.TIME], r[at.POTENTIAL] = now, here
         energy = done.potential + kinetic_energy(trial, third) - (r[at.WORK_BEFORE] + done.work)
-    _write_row(trial, third, rows, row, N, due, energy, relative(r, energy), own)
+    _write_row(trial, third, rows, row, N, due, energy, abs(relative(r, energy)), own)
 
 
 @strict

@@ -25,7 +25,7 @@ RULE_NUMBERS = 3
 FEATURES, HISTORY, SLOT, INPUTS, FOURIER, LAYERS, ACTIVATION, AXES, ROOM_SIZE, WIDTHS = range(10)
 BASIC, RICH, TRANSITION, INVARIANT = range(4)
 TANH, RELU, GELU, SILU, ELU, SIGMOID = range(6)
-# net.numbers[...]: then the scales of a slot, and the weights
+# net.numbers[...]: then the scales of a slot, the limits of the inputs, and the weights
 CEILING, TIME_UNIT, MIN_DT, LOG_GAIN, LOG_RANGE, SCALES = range(6)
 
 
@@ -55,7 +55,8 @@ class Net(NamedTuple):
     """A network and what it looks at, as `lowering` lays them out."""
 
     shape: Any  # whole numbers, as named above; widths of the layers at the end
-    # as named above; scales of a slot; weights: frequencies, then weight and bias of each layer, of the step, of the error
+    # as named above; scales of a slot; limits of the inputs; weights: frequencies, then weight and bias of each layer, of the
+    # step, of the error
     numbers: Any
     room: Any  # scratch: inputs and two layers
 

@@ -199,14 +199,14 @@ def _derivative_time(w: Any, block: Any, kind: Any) -> Any:
 
 
 @strict
-def budget_time(seen: Any, energy: Any, tol: Any, order: Any, c: Any) -> Any:
-    """C (tol / chi)^(1/p) tau_4, at most tau_4 / 2: `classical.EnergyBudget`."""
+def budget_time(seen: Any, energy: Any, tol: Any, order: Any, c: Any, most: Any) -> Any:
+    """C (tol / chi)^(1/p) tau_4, at most `most` tau_4: `classical.EnergyBudget`."""
     tau = 1.0 / np.sqrt(np.sqrt(seen.sum4))
     chi = seen.bond / seen.sum4 / abs(energy)
     allowed = 1e20
     if seen.bond > 0.0:
         allowed = min(tol / chi, 1e20)
-    return min(c * root(allowed, order), 0.5) * tau
+    return min(c * root(allowed, order), most) * tau
 
 
 @strict
@@ -228,4 +228,4 @@ def classical_step(w: Any, block: Any, kind: Any, rule: Any, seen: Any) -> Any:
         return np.sqrt(value) * _derivative_time(w, block, kind)
     if kind == PRS23:
         return value * _derivative_time(w, block, kind)
-    return budget_time(seen, seen.energy, value, rule[ORDER], rule[BUDGET_C])
+    return budget_time(seen, seen.energy, value, rule[ORDER], rule[BUDGET_C], 0.5)

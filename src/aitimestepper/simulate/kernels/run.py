@@ -16,8 +16,9 @@ from .jit import entry, inlined, pointer, strict
 from .layout import HEAD, ROW_SUM, TRIAL_ROW_SUM, U0, U2, U3, VECTORS
 from .methods import jerk_and_pull
 from .nearest import follow_nearest, note_pair, partner
-from .network import Said, remember
-from .output import relative, write_rows
+from .network import Said
+from .observe import remember
+from .output import write_rows
 from .plan import (
     CONSTANT,
     EPSILON,
@@ -43,7 +44,7 @@ from .plan import (
 )
 from .radau import UNSETTLED, radau_accept
 from .radau_dt import GLOBAL_RULE, MOST_UNSETTLED, PRS23_RULE, radau_next_dt
-from .world import World, forces, kinetic_energy
+from .world import World, forces, kinetic_energy, relative
 
 FIRST_BLOCK = np.uint64(HEAD)
 MOST_TRIES = 60
@@ -179,7 +180,7 @@ def _accept(w: Any, new: Any, own: Any, plan: Any, net: Any, made: Attempt, said
     r, c, t, dt = own.real, own.count, own.real[at.TIME], made.done.dt
     for k in range(plan.which[WRAP_COUNT]):
         if plan.which[WRAPS + k] == SYMMETRIZED:
-            own.memory[k] = dt
+            own.memory[2 * k] = dt
     if plan.which[KIND] == LEARNED:
         remember(net, own.window, dt)
     if plan.which[METHOD] == RADAU:
@@ -192,7 +193,7 @@ def _accept(w: Any, new: Any, own: Any, plan: Any, net: Any, made: Attempt, said
         r[at.TIME] = t + term
         r[at.TIME_REST] = (r[at.TIME] - t) - term
     r[at.WORK] += made.done.work
-    r[at.ENERGY], r[at.ERROR] = made.energy, relative(r, made.energy)
+    r[at.ENERGY], r[at.ERROR] = made.energy, abs(relative(r, made.energy))
     _see(r, made.done.potential, made.kinetic, made.done.pulled)
     c[at.STEPS] += 1
     r[at.MAX_ERROR] = max(r[at.MAX_ERROR], r[at.ERROR])
@@ -202,6 +203,7 @@ def _accept(w: Any, new: Any, own: Any, plan: Any, net: Any, made: Attempt, said
         r[at.DT_MIN], r[at.DT_MAX] = min(r[at.DT_MIN], dt), max(r[at.DT_MAX], dt)
     r[at.EXPECTED] = max(r[at.EXPECTED], said.log10_error)
     c[at.AT_CEILING] += said.at_ceiling
+    c[at.OUTSIDE] += said.outside
     follow_nearest(w, new, r, c, made.done.pulled.nearest2, made.done.pulled.nearest_row, dt, t)
 
 
@@ -225,7 +227,7 @@ def _run_system(b: Any, budget: Any, store: Any, plan: Any, net: Any) -> None:
             c[at.STATUS] = at.MAX_STEPS
         if c[at.STATUS] != at.RUNNING or c[at.STEPS] >= stop_at:
             return
-        said = Said(own.rule[0], -np.inf, False) if fixed else choose(w, trial, old, new, third, own, plan, net)
+        said = Said(own.rule[0], -np.inf, False, False) if fixed else choose(w, trial, old, new, third, own, plan, net)
         c[at.STATUS] = _unusable(own, said.dt)
         if c[at.STATUS] != at.RUNNING:
             return

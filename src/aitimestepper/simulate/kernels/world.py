@@ -11,6 +11,7 @@ from .jit import inlined, loose, strict
 from .layout import (
     ACCELERATION,
     CIRCULAR,
+    ENERGY_START,
     FIELD_GM,
     FIELD_KIND,
     FIELD_OMEGA,
@@ -25,6 +26,7 @@ from .layout import (
     NO_FIELD,
     POSITION,
     ROOM,
+    TINY,
     U2,
     U3,
     VELOCITY,
@@ -124,6 +126,12 @@ def field_power(w: Any, block: Any, t: Any) -> Any:
         # dPhi/dR = a + GM (x - 3 (x.R) R / R^2) / R^3
         power += s[m + i] * ((ax + pull3 * (x - u3 * X)) * VX + (ay + pull3 * (y - u3 * Y)) * VY)
     return power
+
+
+@inlined
+def relative(r: Any, energy: Any) -> Any:
+    """(E - E(0)) / |E(0)|."""
+    return (energy - r[ENERGY_START]) / max(abs(r[ENERGY_START]), TINY)
 
 
 @strict

@@ -1,0 +1,89 @@
+"""The learned step of the package on problems of kinds it was never trained on, as asked, beside calibrated classical rules.
+
+    python benchmarks/unseen.py [--json FILE]
+
+scatter: a single body meets a binary (24 problems of `test`); Burrau, Kozai, Plummer spheres of 64 and 256 bodies, the outer
+Solar System. Each classical rule has the constant with which nine in ten problems of `train` keep the tolerance
+(docs/bench/steps.json.gz), on the same integrator: the problems here were not asked. Forces: geometric means.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from rich.console import Console
+from rich.table import Table
+
+from aitimestepper.bench.contenders import Contender, rule_named
+from aitimestepper.bench.records import Results
+from aitimestepper.bench.runs import Systems, measure
+from aitimestepper.io.suites import Suite, make_suite, reference_case
+
+CALIBRATED = Path(__file__).resolve().parents[1] / "docs/bench/steps.json.gz"
+RULES = ("aarseth", "prs23", "energybudget", "freefall")
+ASKED = {"leapfrog": (1e-2, 1e-3), "order4": (1e-3, 1e-5), "order6": (1e-4, 1e-6, 1e-8), "order8": (1e-6, 1e-8)}
+SINGLE = ("burrau", "kozai", "plummer64", "plummer256", "solar")
+MOST = 1_000_000
+
+
+def suites() -> dict[str, Suite]:
+    """By name."""
+    found = {name: Suite(name, (reference_case(name),)) for name in SINGLE}
+    return {"scatter": make_suite(("scatter",), "test", 24), **found}
+
+
+def constants(results: Results, integrator: str, tol: float) -> list[tuple[Contender, float]]:
+    """The classical rules that were calibrated for that, and their dials."""
+    found = []
+    for r in results.records:
+        wanted = r.mode == "calibrated" and r.family == "all" and r.integrator == integrator and r.tolerance == tol
+        if wanted and r.criterion in RULES and r.value is not None:
+            contender = Contender(rule_named(r.criterion), r.variant, integrator)
+            found.append((contender, contender.dial(r.value)))
+    return found
+
+
+def main() -> None:
+    """Measure and print."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--json", type=Path)
+    given = parser.parse_args()
+    torch.set_num_threads(1)
+    results, learned, console = Results.load(CALIBRATED), rule_named("learned"), Console(width=150)
+    rows: list[dict[str, Any]] = []
+    table = Table("problem", "integrator", "tol", "kept", "error / tol", "forces", "best classical", "kept", "forces", "ratio")
+    for name, suite in suites().items():
+        systems = Systems.of(suite)
+        for integrator, tolerances in ASKED.items():
+            for tol in tolerances:
+                mine = Contender(learned, "symmetrized", integrator)
+                done = measure(systems, mine, mine.dial(tol), MOST)
+                row: dict[str, Any] = {"problem": name, "integrator": integrator, "tol": tol}
+                row |= {"kept": float((done.error <= tol).mean()), "median": float(np.median(done.error) / tol)}
+                row |= {"forces": float(np.exp(np.log(done.forces).mean()))}
+                others = []
+                for contender, dial in constants(results, integrator, tol):
+                    other = measure(systems, contender, dial, MOST)
+                    forces = float(np.exp(np.log(other.forces).mean()))
+                    others.append((forces, contender.label, float((other.error <= tol).mean())))
+                # the cheapest of those that keep the tolerance as often, or as often as any does
+                enough = min(row["kept"], max(kept for _, _, kept in others))
+                forces, label, kept = min(o for o in others if o[2] >= enough)
+                row |= {"classical": label, "classical_kept": kept, "classical_forces": forces, "ratio": row["forces"] / forces}
+                rows.append(row)
+                cells = [f"{tol:g}", f"{row['kept']:.0%}", f"{row['median']:.2g}", f"{row['forces']:.0f}"]
+                table.add_row(name, integrator, *cells, label, f"{kept:.0%}", f"{forces:.0f}", f"{row['ratio']:.2f}")
+    console.print(table)
+    kept, ratio = np.mean([r["kept"] for r in rows]), np.exp(np.mean([np.log(r["ratio"]) for r in rows]))
+    console.print(f"kept: {kept:.0%}; forces over the best classical: {ratio:.2f}")
+    if given.json is not None:
+        given.json.write_text(json.dumps({"rows": rows}, indent=1) + "\n")
+
+
+if __name__ == "__main__":
+    main()

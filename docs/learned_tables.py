@@ -1,0 +1,165 @@
+"""The tables of docs/learned.md, made from the files in docs/learned/ and docs/bench/.
+
+python docs/learned_tables.py          print them
+python docs/learned_tables.py --write  put them into docs/learned.md
+"""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from pages import print_or_write
+
+from aitimestepper.bench.records import Record, Results
+from aitimestepper.cli.bench_tables import label, short, worst_families
+
+HERE = Path(__file__).resolve().parent
+PAGE, FILES, BENCH = HERE / "learned.md", HERE / "learned", HERE / "bench"
+BEGIN, END = "<!-- results: made by docs/learned_tables.py -->", "<!-- end of results -->"
+
+
+def table(head: list[str], rows: list[list[str]]) -> str:
+    """In Markdown."""
+    lines = ["| " + " | ".join(head) + " |", "|" + "---|" * len(head)]
+    return "\n".join([*lines, *("| " + " | ".join(row) + " |" for row in rows)])
+
+
+def loaded(name: str) -> Any:
+    """A JSON file of docs/learned."""
+    return json.loads((FILES / name).read_text(encoding="utf-8"))
+
+
+def promises() -> Iterator[str]:
+    """Asked for a tolerance: what was kept, and at which cost beside the classical rules."""
+    learned, classical = Results.load(FILES / "steps.json.gz"), Results.load(BENCH / "steps.json.gz")
+    yield f"### Asked for a tolerance, on `test`\n\n`{learned.command}`, beside `{classical.command}` (the same problems)."
+    worst, rows = worst_families(learned), []
+    for r in learned.records:
+        if r.family != "all" or r.mode != "asked" or r.tolerance is None or (r.compliance or 0.0) < 0.5:
+            continue
+        cells = [r.integrator, f"{r.tolerance:.0e}", f"{r.compliance:.0%} ({worst[r.key]:.0%})"]
+        cells += [f"{(r.error_quantiles['0.5'] or math.nan) / r.tolerance:.2g}", short(r.forces)]
+        for mode, count in (("fitted", "forces"), ("hindsight", "forces"), ("fitted", "charged_forces")):
+            own, rivals = (_alike(results, r, mode, count) for results in (learned, classical))
+            best = min(rivals, key=lambda x, count=count: getattr(x, count), default=None)
+            cells.append(_against(own[0] if own else None, best, count))
+        rows.append(cells)
+    head = ["integrator", "asked", "kept (worst family)", "median error / asked", "forces", "fitted, over the best classical"]
+    yield table([*head, "hindsight, over the best classical", "fitted, choosing charged"], rows)
+
+
+def _alike(results: Results, r: Record, mode: str, count: str) -> list[Record]:
+    """Records over all families for the same integrator and tolerance."""
+    return [
+        x
+        for x in results.records
+        if (x.family, x.integrator, x.tolerance, x.mode) == ("all", r.integrator, r.tolerance, mode) and getattr(x, count)
+    ]
+
+
+def _against(mine: Record | None, other: Record | None, count: str) -> str:
+    if mine is None or other is None:
+        return "–"
+    ours, theirs = getattr(mine, count), getattr(other, count)
+    return f"{short(ours)} / {short(theirs)} = {ours / theirs:.2f} ({label(other)})"
+
+
+def automatic() -> Iterator[str]:
+    """A tolerance and nothing else, beside IAS15."""
+    yield "### A tolerance and nothing else, beside IAS15\n\n`python benchmarks/automatic.py`"
+    rows = []
+    for r in loaded("automatic.json")["rows"]:
+        ias = "–" if "ratio" not in r else f"{r['ias15_forces']:.0f} (ε = {r['epsilon']:g})"
+        ratio, time = (f"{r[k]:.2f}" if k in r else "–" for k in ("ratio", "time_ratio"))
+        kept = f"{r['kept']:.0%} ({r['worst']:.0%})"
+        rows.append([f"{r['tol']:.0e}", r["integrator"], kept, f"{r['median']:.2g}", f"{r['forces']:.0f}", ias, ratio, time])
+    head = [
+        "asked",
+        "integrator chosen",
+        "kept (worst family)",
+        "median error / asked",
+        "forces",
+        "IAS15, loosest ε that keeps it",
+    ]
+    yield table([*head, "forces, ratio", "time, ratio"], rows)
+
+
+def unseen() -> Iterator[str]:
+    """Problems of other kinds."""
+    yield "### Problems of kinds it was never trained on\n\n`python benchmarks/unseen.py`"
+    rows = []
+    for r in loaded("unseen.json")["rows"]:
+        rival = f"{r['classical']}: {r['classical_kept']:.0%}, {r['classical_forces']:.0f}"
+        mine = [f"{r['kept']:.0%}", f"{r['median']:.2g}", f"{r['forces']:.0f}"]
+        rows.append([r["problem"], r["integrator"], f"{r['tol']:.0e}", *mine, rival, f"{r['ratio']:.2f}"])
+    yield table(
+        ["problem", "integrator", "asked", "kept", "error / asked", "forces", "best calibrated classical", "ratio"], rows
+    )
+
+
+def ablations() -> Iterator[str]:
+    """What each part is worth."""
+    about = loaded("ablations.json")
+    yield (
+        f"### What each part is worth\n\n`python diagnostics/ablations.py`: {about['integrator']}, {about['iterations']} "
+        f"iterations each, {about['problems']} tracks a family, judged on `validation`."
+    )
+    base, rows = about["rows"]["everything"]["log_cost"], []
+    for name, r in about["rows"].items():
+        costs = [short(c) for c in r["cost"].values()]
+        rows.append([name, f"{math.exp(r['log_cost'] - base):.2f}", *costs, f"{r['max']:.1e}", f"{r['final']:.1e}"])
+    tolerances = list(about["rows"]["everything"]["cost"])
+    yield table(["network", "cost, ratio", *tolerances, "1000 orbits of e = 0.9: largest error", "at the end"], rows)
+
+
+def limits() -> Iterator[str]:
+    """Networks that know one problem only."""
+    about = loaded("limit_of_state.json")
+    yield (
+        f"### What limits it\n\n`python diagnostics/limit_of_state.py`: {about['integrator']}, tolerance {about['tol']:g}, "
+        "forces at which the error is the tolerance, by guesses on tracks of `validation`."
+    )
+    rows = [[f, *(f"{x:.0f}" for x in v), f"{v[0] / v[1]:.2f}"] for f, v in about["rows"].items()]
+    head = ["family", "the package's network", "after learning from that problem alone", "EnergyBudget, best constant for it"]
+    yield table([*head, "package / own"], rows)
+
+
+def places() -> Iterator[str]:
+    """Errors in position."""
+    about = loaded("phase_errors.json")
+    yield (
+        f"### Does it also keep the orbit?\n\n`python diagnostics/phase_errors.py`: {about['integrator']}, the learned step "
+        f"asked for {about['tol']:g}, the others with as many forces on each problem. Median error in position / in energy."
+    )
+    families = list(next(iter(about["rows"].values())))
+    rows = [[name, *(f"{row[f][0]:.1e} / {row[f][1]:.1e}" for f in families)] for name, row in about["rows"].items()]
+    yield table(["step", *families], rows)
+
+
+def long_runs() -> Iterator[str]:
+    """A thousand orbits at 500 forces each, and the reinforcement-learning set."""
+    mine, others = Results.load(FILES / "longrun.json.gz"), Results.load(BENCH / "longrun.json.gz")
+    yield f"### A thousand orbits, 500 forces each\n\n`{mine.command}`, beside the best classical rule of docs/bench.md."
+    rows = []
+    for r in mine.records:
+        if r.integrator != "leapfrog" or r.mode != "matched":
+            continue
+        rivals = [x for x in others.records if (x.family, x.integrator, x.mode) == (r.family, "leapfrog", "matched")]
+        best = min(rivals, key=lambda x: x.error_quantiles.get("1") or math.inf)
+        mine_words = [f"{r.error_quantiles['1']:.1e}", f"{r.more['final_error']:.1e}"]
+        rows.append([r.family, *mine_words, f"{best.error_quantiles['1']:.1e} ({label(best)})"])
+    yield table(["problem", "largest error", "at the end", "best classical"], rows)
+
+
+def page() -> str:
+    """All tables."""
+    parts = [part for make in (promises, automatic, long_runs, unseen, places, limits, ablations) for part in make()]
+    return "\n\n".join(parts)
+
+
+if __name__ == "__main__":
+    print_or_write(PAGE, BEGIN, END, page)

@@ -1,0 +1,258 @@
+"""What a network looks at, compiled: a state in numbers, its window of the past, the invariant features."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from .elementary import log
+from .jit import loose, strict
+from .layout import (
+    ACCELERATION,
+    FIELD_KIND,
+    NO_FIELD,
+    POSITION,
+    SOFTENING2,
+    TINY,
+    U0,
+    U1,
+    U2,
+    U3,
+    VELOCITY,
+)
+from .plan import AXES, BUDGET_C, CEILING, FEATURES, HISTORY, ORDER, RICH, SCALES, SLOT, TRANSITION, VALUE
+from .rules import budget_time
+from .world import gm_at, mass_at
+
+# physics.timescales.TIGHT, criteria.adapter.MOST_CHANGE and FREE: the cache knows of edits in this folder only
+TIGHT = 1.0 / 32.0
+MOST_CHANGE = 0.6
+FREE = 1e10
+NEAREST = 1e-3  # features.NEAREST
+LOGARITHMS = 12  # invariant features that are one; they stand first while they are made
+
+
+@loose
+def _vector_statistics(w: Any, start: Any, minus: Any, cx: Any, cy: Any, cz: Any) -> Any:
+    """(mean, max, min, rms) over bodies of |s[start] - s[minus] - c|; `minus` = start: nothing is taken off."""
+    n, s = w.n, w.s
+    total, largest, smallest, squares = 0.0, 0.0, np.inf, 0.0
+    for i in range(U0, n):
+        x, y, z = s[start + i] - cx, s[start + n + i] - cy, s[start + U2 * n + i] - cz
+        if minus != start:
+            x, y, z = x - s[minus + i], y - s[minus + n + i], z - s[minus + U2 * n + i]
+        d2 = x * x + y * y + z * z
+        d = np.sqrt(d2)
+        total += d
+        squares += d2
+        largest = max(largest, d)
+        smallest = min(smallest, d)
+    return total / n, largest, smallest, np.sqrt(squares / n)
+
+
+@loose
+def _centre(w: Any, start: Any) -> Any:
+    """Mean of a vector weighted with mass."""
+    n, s = w.n, w.s
+    x, y, z, total = 0.0, 0.0, 0.0, 0.0
+    masses = mass_at(w)
+    for i in range(U0, n):
+        m = s[masses + i]
+        x += m * s[start + i]
+        y += m * s[start + n + i]
+        z += m * s[start + U2 * n + i]
+        total += m
+    return x / total, y / total, z / total, total
+
+
+@loose
+def _distances(w: Any, block: Any) -> Any:
+    """(min, mean, max) of the distances between bodies, without softening."""
+    n, s = w.n, w.s
+    x = block + POSITION * U3 * n
+    smallest, total, largest = np.inf, 0.0, 0.0
+    for i in range(U0, n - U1):
+        for j in range(i + U1, n):
+            dx, dy, dz = s[x + j] - s[x + i], s[x + n + j] - s[x + n + i], s[x + U2 * n + j] - s[x + U2 * n + i]
+            d = np.sqrt(dx * dx + dy * dy + dz * dz)
+            total += d
+            smallest = min(smallest, d)
+            largest = max(largest, d)
+    return smallest, total / (0.5 * n * (n - U1)), largest
+
+
+@strict
+def describe(w: Any, block: Any, net: Any, out: Any, at: Any) -> None:
+    """The 11 (basic) or 23 (rich) numbers of features.describe into out[at:]."""
+    n = w.n
+    d = U3 * n
+    cx, cy, cz, mass = _centre(w, block + POSITION * d)
+    radius = _vector_statistics(w, block + POSITION * d, block + POSITION * d, cx, cy, cz)
+    vx, vy, vz, _ = _centre(w, block + VELOCITY * d)
+    speed = _vector_statistics(w, block + VELOCITY * d, block + VELOCITY * d, vx, vy, vz)
+    pull = _vector_statistics(w, block + ACCELERATION * d, block + ACCELERATION * d, 0.0, 0.0, 0.0)
+    nearest, mean, farthest = _distances(w, block)
+    bodies = np.float64(n)
+    out[at], out[at + U1], out[at + U2] = bodies, np.float64(net.shape[AXES]), mass
+    at += U3
+    for value in (radius[0], radius[1], speed[0], speed[1], pull[0], pull[1], nearest, mean):
+        out[at] = value
+        at += U1
+    if net.shape[FEATURES] != RICH:
+        return
+    mean_mass, squares = mass / bodies, 0.0
+    least, most = np.inf, 0.0
+    for i in range(U0, n):
+        m = w.s[mass_at(w) + i]
+        squares += (m - mean_mass) ** 2
+        least, most = min(least, m), max(most, m)
+    deviation = np.sqrt(squares / bodies)
+    for value in (mean_mass, least, most, deviation, radius[2], radius[3], speed[2], speed[3], pull[2], pull[3]):
+        out[at] = value
+        at += U1
+    out[at], out[at + U1] = farthest, np.sqrt(w.s[SOFTENING2])
+
+
+@strict
+def observe_window(w: Any, block: Any, net: Any, memory: Any, last: Any) -> None:
+    """Features with history into net.room; the newest slot also into memory, where `remember` finds it.
+
+    memory: K slots, the newest one, how many states were pushed, then (for transitions) dt; `last` is the block of the
+    state pushed last.
+    """
+    K, F = np.uint64(net.shape[HISTORY]), np.uint64(net.shape[SLOT])
+    newest = K * F
+    pushed = memory[newest + F]
+    if net.shape[FEATURES] == TRANSITION:
+        for f in range(U0, F):
+            memory[newest + f] = 0.0
+        if pushed > 0.0:
+            d, at = U3 * w.n, newest
+            for vector in (POSITION, VELOCITY, ACCELERATION):
+                mean, largest, _, rms = _vector_statistics(w, block + vector * d, last + vector * d, 0.0, 0.0, 0.0)
+                memory[at], memory[at + U1], memory[at + U2] = mean, largest, rms
+                at += U3
+            memory[at] = memory[newest + F + U1]
+    else:
+        describe(w, block, net, memory, newest)
+    skipped = U1 if net.shape[FEATURES] == TRANSITION else U0  # a transition more would be the (K+1)-th
+    at = U0
+    for slot in range(skipped, K + U1):
+        for f in range(U0, F):
+            net.room[at] = memory[slot * F + f] / net.numbers[np.uint64(SCALES) + f]
+            at += U1
+
+
+@strict
+def remember(net: Any, memory: Any, dt: Any) -> None:
+    """After a step of `dt`: the newest slot joins the window."""
+    K, F = np.uint64(net.shape[HISTORY]), np.uint64(net.shape[SLOT])
+    if K == U0:
+        return
+    newest = K * F
+    for k in range(U0, newest):
+        memory[k] = memory[k + F]
+    memory[newest + F] += 1.0
+    memory[newest + F + U1] = dt
+
+
+@loose
+def _tight_pairs(w: Any, block: Any, F: Any) -> Any:
+    """Sums over the tightest pairs of 1, (r.v)^2/(r^2 v^2), fly^2 and (r.v)/r^2, weighted with (fall/F - 1/32)^2.
+
+    A row whose sum of fall^2 is below the threshold has no such pair: the row sums of the force pass say so.
+    """
+    n, s = w.n, w.s
+    x, v, g = block + POSITION * U3 * n, block + VELOCITY * U3 * n, gm_at(w)
+    W, radial, flyby, shrink = 0.0, 0.0, 0.0, 0.0
+    inverse_F, least = 1.0 / F, (TIGHT * F) ** 2 * (1.0 - 1e-9)
+    for i in range(U0, n - U1):
+        if s[w.row_sum + i] < least:
+            continue
+        for j in range(i + U1, n):
+            dx, dy, dz = s[x + j] - s[x + i], s[x + n + j] - s[x + n + i], s[x + U2 * n + j] - s[x + U2 * n + i]
+            vx, vy, vz = s[v + j] - s[v + i], s[v + n + j] - s[v + n + i], s[v + U2 * n + j] - s[v + U2 * n + i]
+            inverse2 = 1.0 / (dx * dx + dy * dy + dz * dz + s[SOFTENING2])
+            fall = (s[g + i] + s[g + j]) * inverse2 * np.sqrt(inverse2)
+            c = max(fall * inverse_F - TIGHT, 0.0)
+            weight = c * c
+            v2 = vx * vx + vy * vy + vz * vz
+            rv = dx * vx + dy * vy + dz * vz
+            fly = v2 * inverse2
+            W += weight
+            radial += weight * rv * rv * inverse2 / max(v2, 1e-300)
+            flyby += weight * fly * fly
+            shrink += weight * rv * inverse2
+    return W, radial, flyby, shrink
+
+
+@loose
+def _pulling(w: Any, block: Any) -> Any:
+    """Sum of m |a|^2."""
+    n, s = w.n, w.s
+    a, m, total = block + ACCELERATION * U3 * n, mass_at(w), 0.0
+    for i in range(U0, n):
+        total += s[m + i] * (s[a + i] * s[a + i] + s[a + n + i] * s[a + n + i] + s[a + U2 * n + i] * s[a + U2 * n + i])
+    return total
+
+
+@strict
+def observe_invariants(w: Any, block: Any, net: Any, rule: Any, seen: Any, error: Any) -> Any:
+    """Dimensionless features into net.room; (unit of the step, ceiling). `error`: that of the energy, so far."""
+    sum4 = seen.sum4
+    F = np.sqrt(np.sqrt(seen.sum8))
+    W, radial, flyby, shrink = _tight_pairs(w, block, F)
+    if not W > 0.0:
+        W = 1.0
+    K = _inner_kinetic(w, block, seen.kinetic)
+    U = max(max(abs(seen.potential), 1e-20 * K), TINY)
+    E = max(max(abs(K + seen.potential), 1e-20 * U), TINY)
+    tau4_2 = 1.0 / np.sqrt(sum4)
+    g = 1.5 * shrink / W
+    chi = seen.bond / sum4 / E
+    tol = rule[VALUE]
+    x, along = np.sqrt(flyby / W) / F, radial / W  # r v^2 / G M, and how much of v points along r
+    room = net.room
+    # the arguments of the logarithms first, so that one loop takes them all
+    room[0] = max(chi, 1e-20)
+    room[1] = 1.0 + x
+    room[2] = seen.sum2 * seen.sum2 / sum4
+    room[3] = seen.sum8 / (sum4 * sum4)
+    room[4] = U / E
+    room[5] = 1.0 + K / U
+    parameter = x * (1.0 - along)
+    e2 = max(1.0 + (x - 2.0) * parameter, 0.0)
+    room[6] = parameter / (1.0 + np.sqrt(e2)) + NEAREST
+    room[7] = 1.0 + e2
+    room[8] = max(_pulling(w, block) * tau4_2 / E, 1e-20)
+    spent = 10.0 * error / tol
+    room[9] = 1.0 + spent * spent
+    room[10], room[11] = tol, rule[ORDER]
+    for k in range(U0, np.uint64(LOGARITHMS)):
+        room[k] = log(room[k])
+    for k in range(U0, np.uint64(LOGARITHMS - 2)):  # room for the one that is no logarithm
+        room[np.uint64(LOGARITHMS) - k] = room[np.uint64(LOGARITHMS - 1) - k]
+    room[4] *= -0.125
+    room[3] *= -0.25
+    room[2] = along
+    room[10] *= np.copysign(0.5, error)
+    unit = budget_time(seen, E, tol, rule[ORDER], rule[BUDGET_C], FREE)
+    fly4 = flyby / ((1.0 - TIGHT) * (1.0 - TIGHT))
+    rate, change = np.sqrt(np.sqrt(sum4 + fly4)) / net.numbers[CEILING], g / MOST_CHANGE
+    return unit, 1.0 / np.sqrt(rate * rate + change * change)
+
+
+@strict
+def _inner_kinetic(w: Any, block: Any, kinetic: Any) -> Any:
+    """Kinetic energy about the centre of mass; with an outer field, which knows places and speeds, all of it."""
+    if w.s[FIELD_KIND] != NO_FIELD:
+        return kinetic
+    n, s = w.n, w.s
+    v, m = block + VELOCITY * U3 * n, mass_at(w)
+    cx, cy, cz, _ = _centre(w, v)
+    energy = 0.0
+    for i in range(U0, n):
+        x, y, z = s[v + i] - cx, s[v + n + i] - cy, s[v + U2 * n + i] - cz
+        energy += s[m + i] * (x * x + y * y + z * z)
+    return 0.5 * energy

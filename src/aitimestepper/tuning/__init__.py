@@ -1,0 +1,1 @@
+"""Policy search: a network for the step, bred on whole runs."""

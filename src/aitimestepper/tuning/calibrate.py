@@ -1,0 +1,55 @@
+"""What a network has to be told so that its runs keep what it was asked for."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+
+import numpy as np
+
+from ..bench.contenders import learned_rule
+from ..criteria.learned import LearnedStep
+from ..simulate.compiled import Watch
+from .exams import Exam, sit_as
+
+SHARE = 0.95  # of every family: nine in ten are promised of problems that are not known yet
+ROUNDS = 6
+CLOSE = 0.05  # of ln error: near enough
+FARTHEST = math.log(30.0)  # from what was asked
+
+
+def calibrate(
+    step: LearnedStep,
+    what: Exam,
+    threads: int = 1,
+    watch: Watch | None = None,
+    tell: Callable[[int, int], None] = lambda done, total: None,
+) -> list[tuple[float, float]]:
+    """(tolerance, what the network is told over it) at every tolerance of an exam, by secants between logarithms."""
+    found = []
+    for k, tol in enumerate(what.tolerances):
+        tell(k, len(what.tolerances))
+        one = what._replace(tolerances=(tol,), budgets=(what.budgets[k],))
+        at, slope = 0.0, 1.0
+        tried: list[tuple[float, float]] = []  # (ln told / asked, excess)
+        for _ in range(ROUNDS):
+            excess = _told(step, one, at, threads, watch)
+            tried.append((at, excess))
+            if abs(excess) < CLOSE:
+                break
+            if len(tried) > 1 and tried[-1][0] != tried[-2][0]:
+                slope = (tried[-1][1] - tried[-2][1]) / (tried[-1][0] - tried[-2][0])
+            at = max(-FARTHEST, min(FARTHEST, at - excess / max(slope, 0.3)))
+        kept = [x for x in tried if x[1] <= CLOSE] or [min(tried, key=lambda x: x[1])]
+        found.append((tol, math.exp(max(kept)[0])))
+    return found
+
+
+def _told(step: LearnedStep, what: Exam, log_factor: float, threads: int, watch: Watch | None) -> float:
+    """Ln of the error over the tolerance that `SHARE` of the worst family stay below, if the network is told so much else."""
+    factor = math.exp(log_factor)
+    rule = learned_rule(step)
+    shifted = rule._replace(make=lambda tol, *rest: rule.make(tol * factor, *rest))
+    excess = sit_as(shifted, what, watch, threads).log_excess[0]
+    families = [excess[what.family == k] for k in range(len(what.families))]
+    return max(float(np.quantile(own, SHARE)) for own in families if not np.isnan(own).any())

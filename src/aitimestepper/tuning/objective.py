@@ -1,0 +1,84 @@
+"""One number for how well a network keeps tolerances, and how cheaply; the same for runs and for guesses of them."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from typing import NamedTuple
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from .exams import Exam, Marks
+
+SHARE = 0.93  # of the problems of every family that shall comply; more than the 90 % promised, which noise eats up
+WINDOW = 0.06  # the quantile is a mean over so much on either side of it: one problem alone decides little
+SHARPNESS = 2.0  # of the soft maximum over families
+POOLED = 0.5  # how much all problems together count beside the worst families
+SLACK = 0.5  # what it costs to be off the tolerance, in either direction, besides the forces
+
+
+class Score(NamedTuple):
+    """What an exam came to at one tolerance."""
+
+    tol: float
+    forces: float  # geometric mean over problems, each family counting the same
+    excess: float  # ln of the error that `SHARE` of the problems stay below, over the tolerance: of all, and of the worst
+    compliance: float
+    worst_compliance: float  # in the worst family
+    median: float  # error over tolerance
+
+    def cost(self, order: int) -> float:
+        """Forces if the steps were such that `excess` is 0."""
+        return self.forces * math.exp(self.excess / order)
+
+
+def upper(values: Tensor) -> Tensor:
+    """The quantile at `SHARE`, as the mean of those in a window about it; between ranks, so that it moves smoothly."""
+    levels = torch.linspace(SHARE - WINDOW, min(1.0, SHARE + WINDOW), 13, dtype=values.dtype)
+    return torch.quantile(values, levels).mean()
+
+
+def forces_and_excess(log_forces: Tensor, log_excess: Tensor, family: Tensor) -> tuple[Tensor, Tensor]:
+    """(mean ln forces, each family counting the same; ln of the error over the tolerance that matters)."""
+    groups = [family == k for k in torch.unique(family)]
+    tails = torch.stack([upper(log_excess[g]) for g in groups])
+    worst = (torch.logsumexp(SHARPNESS * tails, 0) - math.log(len(groups))) / SHARPNESS
+    forces = torch.stack([log_forces[g].mean() for g in groups]).mean()
+    return forces, POOLED * upper(log_excess) + (1.0 - POOLED) * worst
+
+
+def log_cost(log_forces: Tensor, log_excess: Tensor, family: Tensor, order: int) -> Tensor:
+    """Ln of the forces at which the tolerance is kept, and a little for not keeping it as asked."""
+    forces, excess = forces_and_excess(log_forces, log_excess, family)
+    return forces + (excess + SLACK * excess.abs()) / order
+
+
+def scores(what: Exam, marks: Marks) -> list[Score]:
+    """One a tolerance."""
+    found = []
+    for tol, log_forces, log_excess in zip(what.tolerances, marks.log_forces, marks.log_excess, strict=True):
+        asked = ~np.isnan(log_forces)
+        kept, family = log_excess[asked] <= 0, what.family[asked]
+        forces, excess = forces_and_excess(*_asked(what, log_forces, log_excess))
+        worst = min(float(kept[family == k].mean()) for k in np.unique(family))
+        median = float(np.exp(np.median(log_excess[asked])))
+        found.append(Score(tol, math.exp(forces), float(excess), float(kept.mean()), worst, median))
+    return found
+
+
+def objective(parts: Sequence[tuple[Exam, Marks]]) -> float:
+    """Mean `log_cost` over all tolerances of all exams."""
+    values = []
+    for what, marks in parts:
+        for log_forces, log_excess in zip(marks.log_forces, marks.log_excess, strict=True):
+            values.append(float(log_cost(*_asked(what, log_forces, log_excess), what.order)))
+    return float(np.mean(values))
+
+
+def _asked(what: Exam, log_forces: np.ndarray, log_excess: np.ndarray) -> tuple[Tensor, Tensor, Tensor]:
+    """Forces, excess and family of the problems that were asked at a tolerance."""
+    asked = torch.from_numpy(~np.isnan(log_forces))
+    rows = [torch.from_numpy(x)[asked] for x in (log_forces, log_excess, what.family)]
+    return rows[0], rows[1], rows[2]

@@ -1,0 +1,232 @@
+"""Tuning from beginning to end: tracks, descent, search, calibration, a model with its card. It can be stopped anywhere."""
+
+from __future__ import annotations
+
+import io
+import math
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import torch
+
+from ..bench.runs import Systems
+from ..config import Config
+from ..criteria.adapter import ModelAdapter
+from ..errors import CheckpointError, ConfigError
+from ..features import asked_features
+from ..io.checkpoints import Checkpoint, save_checkpoint
+from ..io.files import write_atomically
+from ..io.suites import make_suite
+from ..model import FullyConnectedNN
+from ..simulate.compiled import Watch
+from ..simulate.threads import available_cores
+from .calibrate import calibrate
+from .descent import Descending
+from .exams import Exam, exam, sit
+from .genes import config_for, keep_inputs_in, step_of, untrained
+from .objective import Score, scores
+from .plan import CALIBRATED, EVERY, SEARCHED, TRACKS, TunePlan
+from .search import Generation, search
+from .tracks import Tracks, make_tracks
+
+MODEL, STATE = "model_epoch_0001.pt", "tuning.pt"
+MARGIN = 0.05  # of the range of an input seen in training, beyond it
+LARGEST = 3.0  # times the tolerance: errors beyond that count as that
+
+
+class News(NamedTuple):
+    """What is going on: for progress bars and tables."""
+
+    stage: str  # tracks, descent, search, calibration, validation
+    done: int
+    total: int
+    scores: list[Score] | None = None  # of a look at `validation`
+
+
+Tell = Callable[[News], None]
+
+
+@dataclass
+class Tuning:
+    """Where a tuning stands: what is kept in its folder after every look."""
+
+    fingerprint: dict[str, Any]
+    descent: dict[str, Any] = field(default_factory=dict)
+    generations: list[list[float]] = field(default_factory=list)
+    looks: list[dict[str, Any]] = field(default_factory=list)
+    best: dict[str, Any] = field(default_factory=dict)  # of the looks during the descent: its network, its mean ln cost
+    seconds: float = 0.0
+
+    def save(self, folder: Path) -> None:
+        """Into the folder of the run."""
+        buffer = io.BytesIO()
+        torch.save(vars(self), buffer)
+        write_atomically(folder / STATE, buffer.getvalue())
+
+    @classmethod
+    def begin(cls, plan: TunePlan, folder: Path) -> Tuning:
+        """What the folder knows of this very plan, or a new one."""
+        if not (folder / STATE).exists():
+            return cls(plan.fingerprint())
+        try:
+            known = cls(**torch.load(folder / STATE, weights_only=True))
+        except Exception as error:  # whatever a damaged file brings up
+            raise CheckpointError(
+                f"{folder / STATE} cannot be read ({type(error).__name__}); remove it to begin anew."
+            ) from None
+        if known.fingerprint != plan.fingerprint():
+            changed = [k for k, v in plan.fingerprint().items() if known.fingerprint.get(k) != v]
+            raise ConfigError(
+                f"{folder} holds a tuning with another {', '.join(changed)}: give the same settings to go on with it, or "
+                "another --save-name."
+            )
+        return known
+
+
+def tune(
+    plan: TunePlan,
+    folder: Path,
+    start: Checkpoint | None = None,
+    command: str = "",
+    watch: Watch | None = None,
+    tell: Tell = print,
+) -> Path:
+    """Tune, and write the model into `folder`; what a stopped tuning left there is gone on with. The path of the model."""
+    plan.checked()
+    tuning = Tuning.begin(plan, folder)
+    began = time.perf_counter() - tuning.seconds
+    work = Work(plan, tuning, folder, watch, tell, began)
+    model = work.descend(start)
+    model = work.search(model)
+    step = step_of(model, work.config)
+    if plan.calibration:
+        calm = work.exam("train", CALIBRATED, plan.calibration)
+        step.adapter.calibration = calibrate(step, calm, work.threads, watch, lambda k, n: tell(News("calibration", k, n)))
+    final = work.look(model, "calibrated", step.adapter)
+    card = {
+        "calibration": [list(pair) for pair in step.adapter.calibration],
+        "plan": plan.fingerprint(),
+        "command": command,
+        "hours": round((time.perf_counter() - began) / 3600.0, 3),
+        "validation": final,
+    }
+    path = save_checkpoint(folder / MODEL, model, config=work.config, epoch=1, card=card)
+    (folder / STATE).unlink(missing_ok=True)
+    return path
+
+
+class Work:
+    """The stages, on one set of problems."""
+
+    def __init__(self, plan: TunePlan, tuning: Tuning, folder: Path, watch: Watch | None, tell: Tell, began: float) -> None:
+        self.plan, self.tuning, self.folder, self.watch, self.tell, self.began = plan, tuning, folder, watch, tell, began
+        self.threads = plan.threads or available_cores()
+        self.config: Config = config_for(plan.integrator, plan.layers, plan.dt_ceiling, plan.seed)
+        self._validation: Exam | None = None
+
+    def exam(self, split: str, first: int, count: int) -> Exam:
+        """Problems that serve no other purpose."""
+        p = self.plan
+        return exam(p.integrator, p.order, p.asked, split, count, (*p.families,), p.own, first=first, threads=self.threads)
+
+    def descend(self, start: Checkpoint | None) -> FullyConnectedNN:
+        """The gradient way."""
+        plan, tuning = self.plan, self.tuning
+        model = untrained(self.config)
+        if start is not None:
+            model.load_state_dict(start.model_state)
+        model.train()
+        descent = tuning.descent
+        if descent.get("done", 0) < plan.descent.iterations:
+            tracks = self.tracks()
+            keep_inputs_in(model, *input_ranges(tracks, plan))
+            going = Descending(model, ModelAdapter(self.config), tracks, plan.asked, plan.descent, plan.seed)
+            if descent:
+                going.go_on_from(descent)
+            while going.done < plan.descent.iterations:
+                more = min(EVERY, plan.descent.iterations - going.done)
+                going.advance(more, lambda done: self.tell(News("descent", done, plan.descent.iterations)))
+                tuning.descent = going.state()
+                self.keep_best(model, self.look(model, f"descent {going.done}"))
+            tuning.descent = {"done": going.done}
+            self.save()
+        if tuning.best:
+            model.load_state_dict(tuning.best["model"])
+        return model.eval()
+
+    def keep_best(self, model: FullyConnectedNN, rows: list[dict[str, Any]]) -> None:
+        """The network that does best on `validation` is the one to go on with: the last one may know its tracks by heart."""
+        value = sum(math.log(Score(**row).cost(self.plan.order)) for row in rows) / len(rows)
+        if not self.tuning.best or value < self.tuning.best["value"]:
+            state = {name: x.clone() for name, x in model.state_dict().items()}
+            self.tuning.best = {"value": value, "model": state}
+        self.save()
+
+    def tracks(self) -> Tracks:
+        """To descend on."""
+        plan = self.plan
+        suite = make_suite(plan.learned_from, "train", plan.problems, 3, plan.own, TRACKS)
+        return make_tracks(
+            Systems.of(suite),
+            suite.family_of,
+            plan.integrator,
+            plan.measured_at,
+            self.watch,
+            self.threads,
+            lambda k, n: self.tell(News("tracks", k, n)),
+        )
+
+    def search(self, model: FullyConnectedNN) -> FullyConnectedNN:
+        """The policy search."""
+        how = self.plan.search
+        if not how.generations:
+            return model
+
+        def note(generation: Generation, mean: FullyConnectedNN) -> None:
+            self.tuning.generations.append(generation.values)
+            self.tell(News("search", generation.number + 1, how.generations))
+            if (generation.number + 1) % 10 == 0:
+                self.look(mean, f"search {generation.number + 1}")
+
+        what = self.exam("train", SEARCHED, 4 * how.draw)
+        known = list(self.tuning.generations)
+        return search(model, self.config, what, how, self.plan.seed, known, self.threads, self.watch, note)
+
+    def look(self, model: FullyConnectedNN, when: str, adapter: ModelAdapter | None = None) -> list[dict[str, Any]]:
+        """How the network does on `validation`, told and saved."""
+        if self._validation is None:
+            self._validation = self.exam("validation", 0, self.plan.validation)
+        step = step_of(model, self.config)
+        if adapter is not None:
+            step.adapter = adapter
+        model.eval()
+        found = scores(self._validation, sit(step, self._validation, self.watch, self.threads))
+        model.train()
+        rows = [score._asdict() for score in found]
+        self.tuning.looks.append({"when": when, "scores": rows})
+        self.save()
+        self.tell(News(when, len(self.tuning.looks), 0, found))
+        return rows
+
+    def save(self) -> None:
+        """What has been done so far."""
+        self.tuning.seconds = time.perf_counter() - self.began
+        self.tuning.save(self.folder)
+
+
+def input_ranges(tracks: Tracks, plan: TunePlan) -> tuple[torch.Tensor, torch.Tensor]:
+    """(lowest, highest) of every input in training, a little beyond."""
+    low, high = tracks.features.amin(0), tracks.features.amax(0)
+    margin = MARGIN * (high - low) + 1e-6
+    ends = [asked_features(torch.tensor([s]), torch.tensor([t]), plan.order)[0] for s, t in _corners(plan)]
+    asked_low, asked_high = torch.stack(ends).amin(0), torch.stack(ends).amax(0)
+    return torch.cat([low - margin, asked_low]), torch.cat([high + margin, asked_high])
+
+
+def _corners(plan: TunePlan) -> list[tuple[float, float]]:
+    """(error over tolerance, tolerance) at the ends; the tolerance half a decade further."""
+    least, most = min(plan.asked) / math.sqrt(10.0), max(plan.asked) * math.sqrt(10.0)
+    return [(-LARGEST, least), (LARGEST, most)]
