@@ -227,6 +227,7 @@ def test_networks_choose_the_same_steps_in_both_engines(row):
 def test_a_tuned_network_sees_the_same_error_in_both_engines(wrapper, field, tol):
     """It is shown 10 (E - E0) / |E0| / tol, in which rounding, 1e-15 |U|, counts so many times more; Huayno divides by 2e-3."""
     start = bodies(3, field=tidal(M=2.0, R0=6.0, period=2.0, phase=0.4) if field == "circling" else None)
+    start = start.select(torch.tensor([0, 2, 3, 4]))  # system 1 is a moving star: its bonds are 1e-6 of the energy that rounds
     step = one_network(start, features=("invariant", 0)).at_tolerance(tol)
     step.adapter.calibration = [(1e-2, 0.5), (1e-6, 0.1)]
     step.model.lowest.copy_(step.adapter.observe(start).features.amin(0) - 0.02)

@@ -16,7 +16,7 @@ from ..features import Scales, asked_features, describe, feature_count, invarian
 from ..history import HistoryBuffer
 from ..integrators import COMPOSITIONS
 from ..model import FullyConnectedNN
-from ..physics.invariants import kept_energy, signed_error
+from ..physics.invariants import kept_energy
 from ..physics.particle import ParticleTorch
 from ..physics.timescales import PairSums, budget_time, pair_rates, pair_sums, smooth_minimum_time
 from .classical import BUDGET_CONSTANTS
@@ -167,7 +167,7 @@ class ModelAdapter:
         self, particle: ParticleTorch, energy: Tensor | None = None, asked: Tensor | None = None
     ) -> Observation:
         sums, tol = pair_sums(particle), self.told(self.tolerance_of(particle) if asked is None else asked)
-        spent = torch.zeros_like(tol) if energy is None else signed_error(energy, kept_energy(particle)) / tol
+        spent = torch.zeros_like(tol) if energy is None else (kept_energy(particle) - energy) / (sums.energy * tol)
         return self.observe_sums(sums, invariant_features(sums), tol, spent)
 
     def observe_sums(self, sums: PairSums, features: Tensor, tol: Tensor, spent: Tensor) -> Observation:

@@ -11,12 +11,7 @@ from .particle import ParticleTorch
 
 def relative_error(E0: Tensor, E1: Tensor) -> Tensor:
     """|E1 - E0| / |E0| per system; a zero |E0| counts as the smallest normal number, so that only equality passes."""
-    return signed_error(E0, E1).abs()
-
-
-def signed_error(E0: Tensor, E1: Tensor) -> Tensor:
-    """(E1 - E0) / |E0| per system, in the same way."""
-    return (E1 - E0) / E0.abs().clamp_min(torch.finfo(E0.dtype).tiny)
+    return (E1 - E0).abs() / E0.abs().clamp_min(torch.finfo(E0.dtype).tiny)
 
 
 def kept_energy(p: ParticleTorch) -> Tensor:

@@ -225,7 +225,7 @@ def _result_of_reference(run: ReferenceRun, method: Method, wall_time: float) ->
 def _run_tolerance(criterion: AbstractStepCriterion, start: ParticleTorch) -> torch.Tensor | None:
     """(B,) what the energy error of each system is to stay below, if the criterion knows of a tolerance."""
     tol = criterion.run_tolerance
-    return None if tol is None else torch.as_tensor(tol).to(start.time).expand(len(start))
+    return None if tol is None else torch.as_tensor(tol, dtype=torch.float64).to(start.time).expand(len(start))
 
 
 def method_text(method: Method) -> str:

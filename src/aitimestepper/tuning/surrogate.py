@@ -17,8 +17,8 @@ from ..integrators import COMPOSITIONS
 from ..model import FullyConnectedNN
 from .tracks import Tracks
 
-# of ln Q in a step, and of that from step to step, over the order (higher orders take longer steps): more is not time-symmetric
-CHANGE, BEND = 0.45, 0.01
+# of ln Q in a step, and of that from step to step: more is not time-symmetric, and costs
+CHANGE, BEND = 0.45, 0.02
 TINY = 1e-9
 
 
@@ -27,7 +27,7 @@ class Guess(NamedTuple):
 
     log_forces: Tensor
     log_excess: Tensor
-    roughness: Tensor  # mean square of what ln Q changes in a step beyond `CHANGE`, and that beyond `BEND` times the order
+    roughness: Tensor  # mean square of what ln Q changes in a step beyond `CHANGE`, and that beyond `BEND`
     spent: Tensor
 
 
@@ -52,7 +52,7 @@ def guess(model: FullyConnectedNN, adapter: ModelAdapter, tracks: Tracks, tol: f
     largest = torch.zeros_like(steps).scatter_reduce(0, tracks.track, error.abs(), "amax", include_self=False)
     change = (log_Q[1:] - log_Q[:-1])[inside] * Q / span  # in a step, if it goes on as between these two points
     bend = torch.nn.functional.pad(torch.where(of[1:] == of[:-1], change[1:] - change[:-1], 0.0) * Q[1:] / span[1:], (1, 0))
-    beyond = (change.abs() - CHANGE).clamp_min(0.0) ** 2 + (bend.abs() - BEND * method.order).clamp(0.0, 1.0) ** 2
+    beyond = (change.abs() - CHANGE).clamp_min(0.0) ** 2 + (bend.abs() - BEND).clamp(0.0, 1.0) ** 2
     rough = torch.zeros_like(steps).index_add(0, of, beyond * span / Q) / steps
     log_forces = torch.log(steps) + math.log(len(method.fractions))
     return Guess(log_forces, torch.log(largest + TINY), rough, error.detach())

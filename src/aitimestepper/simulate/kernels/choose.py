@@ -35,7 +35,7 @@ from .plan import (
 from .radau import radau_step
 from .radau_dt import radau_first_dt
 from .rules import Seen, classical_step
-from .world import forces, kinetic_energy, relative
+from .world import forces, kinetic_energy
 
 HUAYNO_PROBE = 1e-3  # criteria.reversible.DIFFERENCE: the cache knows of edits in this folder only
 
@@ -47,8 +47,8 @@ def natural(
     """The criterion's step at a state, before anything that wraps it. `work`: that a moving field has done up to there."""
     seen = Seen(potential, kinetic, potential + kinetic, sums[0], sums[1], sums[2], sums[3])
     if plan.which[KIND] == LEARNED:
-        error = relative(own.real, seen.energy - work)
-        return learned_step(w, block, net, own.rule, seen, error, own.window, last)
+        change = seen.energy - work - own.real[at.ENERGY_START]
+        return learned_step(w, block, net, own.rule, seen, change, own.window, last)
     return Said(classical_step(w, block, plan.which[KIND], own.rule, seen), -np.inf, False, False)
 
 

@@ -131,11 +131,11 @@ def network(net: Any) -> Any:
 
 
 @strict
-def learned_step(w: Any, block: Any, net: Any, rule: Any, seen: Any, error: Any, memory: Any, last: Any) -> Any:
-    """The step that the network chooses at the state in `block`, where the energy is off by `error`."""
+def learned_step(w: Any, block: Any, net: Any, rule: Any, seen: Any, change: Any, memory: Any, last: Any) -> Any:
+    """The step that the network chooses at the state in `block`; `change`: of the energy since the start."""
     unit, factor = net.numbers[TIME_UNIT], rule[VALUE]
     if net.shape[FEATURES] == INVARIANT:
-        unit, ceiling = observe_invariants(w, block, net, rule, seen, error)
+        unit, ceiling = observe_invariants(w, block, net, rule, seen, change)
         log_dt, log10_error, outside = network(net)
         dt = (exp(log_dt) + net.numbers[MIN_DT]) * unit
         share = dt / ceiling

@@ -198,8 +198,8 @@ def _pulling(w: Any, block: Any) -> Any:
 
 
 @strict
-def observe_invariants(w: Any, block: Any, net: Any, rule: Any, seen: Any, error: Any) -> Any:
-    """Dimensionless features into net.room; (unit of the step, ceiling). `error`: that of the energy, so far."""
+def observe_invariants(w: Any, block: Any, net: Any, rule: Any, seen: Any, change: Any) -> Any:
+    """Dimensionless features into net.room; (unit of the step, ceiling). `change`: of the energy since the start."""
     sum4 = seen.sum4
     F = np.sqrt(np.sqrt(seen.sum8))
     W, radial, flyby, shrink = _tight_pairs(w, block, F)
@@ -226,7 +226,7 @@ def observe_invariants(w: Any, block: Any, net: Any, rule: Any, seen: Any, error
     room[6] = parameter / (1.0 + np.sqrt(e2)) + NEAREST
     room[7] = 1.0 + e2
     room[8] = max(_pulling(w, block) * tau4_2 / E, 1e-20)
-    spent = 10.0 * error / tol
+    spent = 10.0 * change / (E * tol)
     room[9] = 1.0 + spent * spent
     room[10], room[11] = tol, rule[ORDER]
     for k in range(U0, np.uint64(LOGARITHMS)):
@@ -236,7 +236,7 @@ def observe_invariants(w: Any, block: Any, net: Any, rule: Any, seen: Any, error
     room[4] *= -0.125
     room[3] *= -0.25
     room[2] = along
-    room[10] *= np.copysign(0.5, error)
+    room[10] *= np.copysign(0.5, change)
     unit = budget_time(seen, E, tol, rule[ORDER], rule[BUDGET_C], FREE)
     fly4 = flyby / ((1.0 - TIGHT) * (1.0 - TIGHT))
     rate, change = np.sqrt(np.sqrt(sum4 + fly4)) / net.numbers[CEILING], g / MOST_CHANGE

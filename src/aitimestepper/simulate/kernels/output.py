@@ -46,7 +46,7 @@ def _row_between(trial: Any, old: Any, third: Any, own: Any, plan: Any, rows: An
         done = step(trial, old, third, third, own, plan, passed, True)
         r[at.TIME], r[at.POTENTIAL] = now, here
         energy = done.potential + kinetic_energy(trial, third) - (r[at.WORK_BEFORE] + done.work)
-    _write_row(trial, third, rows, row, N, due, energy, abs(relative(r, energy)), own)
+    _write_row(trial, third, rows, row, N, due, energy, relative(r, energy), own)
 
 
 @strict

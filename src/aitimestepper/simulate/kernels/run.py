@@ -193,7 +193,7 @@ def _accept(w: Any, new: Any, own: Any, plan: Any, net: Any, made: Attempt, said
         r[at.TIME] = t + term
         r[at.TIME_REST] = (r[at.TIME] - t) - term
     r[at.WORK] += made.done.work
-    r[at.ENERGY], r[at.ERROR] = made.energy, abs(relative(r, made.energy))
+    r[at.ENERGY], r[at.ERROR] = made.energy, relative(r, made.energy)
     _see(r, made.done.potential, made.kinetic, made.done.pulled)
     c[at.STEPS] += 1
     r[at.MAX_ERROR] = max(r[at.MAX_ERROR], r[at.ERROR])

@@ -130,8 +130,8 @@ def field_power(w: Any, block: Any, t: Any) -> Any:
 
 @inlined
 def relative(r: Any, energy: Any) -> Any:
-    """(E - E(0)) / |E(0)|."""
-    return (energy - r[ENERGY_START]) / max(abs(r[ENERGY_START]), TINY)
+    """|E - E(0)| / |E(0)|."""
+    return abs(energy - r[ENERGY_START]) / max(abs(r[ENERGY_START]), TINY)
 
 
 @strict
