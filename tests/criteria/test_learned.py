@@ -354,13 +354,13 @@ def test_test_particles_round_a_star_follow_their_orbits():
 
 
 def test_no_step_is_longer_than_tau_takes_to_change(two_body):
-    """On a line into each other ln tau_4 changes at 1.5 v / r; the ceiling leaves it 0.35 in a step, less than ln 1.5."""
+    """On a line into each other ln tau_4 changes at 1.5 v / r; the ceiling leaves it 0.6 in a step, less than ln 2."""
     for anomaly in (0.1, 0.5, 1.5):
         p = two_body(e=0.9999, anomaly=anomaly)
         sums = pair_sums(p)
         dt = invariant(SaysExactly(1e9, 0.0), 1e-2).step_size(p, None)
         assert (dt * sums.growth.abs()).item() == pytest.approx(MOST_CHANGE, rel=1e-3)
-        assert math.log(1.5) > MOST_CHANGE
+        assert math.log(LearnedStep.load("default", 1e-3).mirror[0]) > MOST_CHANGE
 
 
 def test_the_calibration_is_what_the_network_is_told(two_body):
