@@ -78,7 +78,7 @@ def main() -> None:
     parser.add_argument("--json", type=Path)
     given = parser.parse_args()
     torch.set_num_threads(1)
-    console = Console()
+    console = Console(width=150)
     suite = make_suite(STANDARD, given.split, given.count)
     theirs = ias15(suite, console)
     radau = []

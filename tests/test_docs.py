@@ -1,4 +1,4 @@
-"""docs/bench.md says what is in the files of docs/bench/, and its example runs."""
+"""docs/bench.md and docs/learned.md say what is in their files, and the example runs."""
 
 from __future__ import annotations
 
@@ -24,6 +24,28 @@ BLOCKS = re.findall(r"```(\w*)\n(.*?)```", PAGE, flags=re.S)
 def test_the_tables_are_current():
     tables = subprocess.run([sys.executable, ROOT / "docs/bench_tables.py"], capture_output=True, text=True, check=True).stdout
     assert tables.strip() in PAGE, "run: python docs/bench_tables.py --write"
+
+
+def test_the_tables_of_the_learned_step_are_current():
+    page = (ROOT / "docs/learned.md").read_text(encoding="utf-8")
+    made = subprocess.run([sys.executable, ROOT / "docs/learned_tables.py"], capture_output=True, text=True, check=True).stdout
+    assert made.strip() in page, "run: python docs/learned_tables.py --write"
+    for name in re.findall(r"`python (\S+?\.py)", page):
+        assert (ROOT / name).is_file(), name
+    assert "TODO" not in page
+    assert "_RESULT" not in page
+
+
+def test_the_learned_step_was_measured_on_the_problems_of_the_classical_ones():
+    learned, classical = (Results.load(ROOT / f"docs/{folder}/steps.json.gz") for folder in ("learned", "bench"))
+    assert learned.settings["measured_on"] == classical.settings["measured_on"]
+    assert learned.cases == classical.cases
+    asked = [r for r in learned.records if r.mode == "asked" and r.family == "all"]
+    promised = {"leapfrog": 1e-5, "order4": 1e-6, "order6": 1e-8, "order8": 1e-8}
+    assert {r.integrator for r in asked} == set(promised)
+    for r in asked:
+        if r.tolerance >= 0.99 * promised[r.integrator]:
+            assert r.compliance >= 0.9, (r.integrator, r.tolerance)
 
 
 def test_there_is_a_file_for_each_study():

@@ -44,6 +44,7 @@ def draw_steps(panels: Sequence[Panel], path: Path) -> None:
         clean_axes(bottom, xlabel="time" if panel.t_unit == 1.0 else "time / period", ylabel="|energy error| / tol")
         for k, (label, track) in enumerate(tracks.items()):
             shown = track.time >= panel.begin
+            shown[-1] = False  # it lands on the end time: as short as it must be
             t, colour = track.time[shown] / panel.t_unit, ACCENT if label == "learned" else PALETTE[k]
             width, order = (2.0, 5) if label == "learned" else (1.2, 3)
             top.plot(t, track.dt[shown], color=colour, linewidth=width, zorder=order, label=label)
