@@ -1,4 +1,4 @@
-"""Which is better per hour: gradients through guesses of runs, or CMA-ES on whole runs? Both from EnergyBudget, in the same time.
+"""Which is better per hour: gradients through guesses of runs, or CMA-ES on whole runs? From EnergyBudget, in the same time.
 
     python diagnostics/descent_or_search.py [--seconds 180] [--json FILE]
 

@@ -106,13 +106,18 @@ class FullyConnectedNN(nn.Module):
             state_dict.setdefault(prefix + name, getattr(self, name))
         super()._load_from_state_dict(state_dict, prefix, *rest)
 
-    def forward(self, features: Tensor) -> Tensor:
-        """(B, F) -> (B, 2): dt > 0 and log10 of the relative energy error expected."""
+    def last_hidden(self, features: Tensor) -> Tensor:
+        """(B, F) -> (B, width of the last layer), from which both heads read."""
         x = torch.asinh(torch.minimum(torch.maximum(features, self.lowest), self.highest))
         if self.frequencies.shape[1]:
             phase = x @ self.frequencies
             x = torch.cat([x, torch.sin(phase), torch.cos(phase)], dim=-1)
-        h = self.hidden(x)
+        hidden: Tensor = self.hidden(x)
+        return hidden
+
+    def forward(self, features: Tensor) -> Tensor:
+        """(B, F) -> (B, 2): dt > 0 and log10 of the relative energy error expected."""
+        h = self.last_hidden(features)
         log_dt = LOG_RANGE * torch.tanh(LOG_GAIN * self.log_dt(h) / LOG_RANGE)
         return torch.cat([torch.exp(log_dt), self.log_error(h.detach())], dim=-1)
 

@@ -45,6 +45,34 @@ def test_tolerances_are_kept_on_problems_never_seen(integrator):
         assert (done.max_energy_error / tol).median().item() > 0.1
 
 
+def test_hermite_keeps_its_tolerance_too():
+    """It has the network of the composition of its order, whose steps cost five times as much."""
+    start, ends = make_suite(split="validation", count=4, first=6000).batch()
+    done = simulate(start, t_end=ends, tol=1e-3, integrator="hermite4")
+    assert done.criterion == "symmetrized(learned)"
+    assert done.kept.double().mean().item() >= 0.9
+    assert done.tol.tolist() == [1e-3] * 20
+
+
+@EVERY
+def test_the_error_expected_of_a_step_is_about_what_it_makes(integrator):
+    """The largest along an orbit, to a factor of thirty: the deviation of its logarithm is in the card."""
+    changes, before = [], [0.0]
+
+    def note(state, after, error, running):
+        energy = after.total_energy().item()
+        changes.append(abs(energy - before[0]) / abs(energy))
+        before[0] = energy
+
+    b = kepler(e=0.5, q=0.3)
+    start = ParticleTorch.from_tensors(b.mass, b.position, b.velocity)
+    before[0] = start.total_energy().item()
+    done = simulate(start, t_end=13.0, tol=1e-5, integrator=integrator, observer=note)
+    ratio = done.reports["expected_step_error"].item() / max(changes)
+    assert 1 / 30 < ratio < 30
+    assert 0.1 < shipped(integrator).card["error_estimate_deviation"] < 1.0
+
+
 def test_they_do_not_depend_on_units_or_the_observer():
     """Powers of two: to the last bit. Turned, moved and boosted: the same number of steps, to one in a hundred."""
     b = kepler(e=0.7, q=0.2)

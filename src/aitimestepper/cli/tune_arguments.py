@@ -53,11 +53,11 @@ def add_tune(commands: Any) -> None:
     network.add_argument("--layers", nargs="+", type=int, metavar="N", help="widths of its hidden layers (default: 16)")
     network.add_argument("--start", metavar="MODEL", help="begin with this model: a run, a checkpoint, or default")
     how = parser.add_argument_group("how long")
-    how.add_argument("--problems", type=int, metavar="N", help="reference trajectories of each family (default: 40)")
-    how.add_argument("--iterations", type=int, metavar="N", help="of learning from them (default: 2000)")
+    how.add_argument("--problems", type=int, metavar="N", help="reference trajectories of each family (default: 60)")
+    how.add_argument("--iterations", type=int, metavar="N", help="of learning from them (default: 2100)")
     how.add_argument("--generations", type=int, metavar="N", help="of searching on whole runs (default: 0)")
     how.add_argument(
-        "--calibration", type=int, metavar="N", help="problems of each family to calibrate on; 0: none (default: 40)"
+        "--calibration", type=int, metavar="N", help="problems of each family to calibrate on; 0: none (default: 64)"
     )
     how.add_argument("--seed", type=int, metavar="N", help="of all that is drawn (default: 1)")
     how.add_argument("--threads", type=int, metavar="N", help="runs side by side (default: all cores)")

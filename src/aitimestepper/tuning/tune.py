@@ -25,6 +25,7 @@ from ..simulate.compiled import Watch
 from ..simulate.threads import available_cores
 from .calibrate import calibrate
 from .descent import Descending
+from .estimate import fit_error_estimate
 from .exams import Exam, exam, sit
 from .genes import config_for, keep_inputs_in, step_of, untrained
 from .objective import Score, scores
@@ -101,6 +102,7 @@ def tune(
     work = Work(plan, tuning, folder, watch, tell, began)
     model = work.descend(start)
     model = work.search(model)
+    deviation = fit_error_estimate(model, ModelAdapter(work.config), work.tracks(), plan.asked)
     step = step_of(model, work.config)
     if plan.calibration:
         calm = work.exam("train", CALIBRATED, plan.calibration)
@@ -112,6 +114,7 @@ def tune(
         "command": command,
         "hours": round((time.perf_counter() - began) / 3600.0, 3),
         "validation": final,
+        "error_estimate_deviation": round(deviation, 2),  # of log10
     }
     path = save_checkpoint(folder / MODEL, model, config=work.config, epoch=1, card=card)
     (folder / STATE).unlink(missing_ok=True)
@@ -126,6 +129,7 @@ class Work:
         self.threads = plan.threads or available_cores()
         self.config: Config = config_for(plan.integrator, plan.layers, plan.dt_ceiling, plan.seed)
         self._validation: Exam | None = None
+        self._tracks: Tracks | None = None
 
     def exam(self, split: str, first: int, count: int) -> Exam:
         """Problems that serve no other purpose."""
@@ -166,10 +170,12 @@ class Work:
         self.save()
 
     def tracks(self) -> Tracks:
-        """To descend on."""
+        """To learn from; made once."""
+        if self._tracks is not None:
+            return self._tracks
         plan = self.plan
         suite = make_suite(plan.learned_from, "train", plan.problems, 3, plan.own, TRACKS)
-        return make_tracks(
+        self._tracks = make_tracks(
             Systems.of(suite),
             suite.family_of,
             plan.integrator,
@@ -178,6 +184,7 @@ class Work:
             self.threads,
             lambda k, n: self.tell(News("tracks", k, n)),
         )
+        return self._tracks
 
     def search(self, model: FullyConnectedNN) -> FullyConnectedNN:
         """The policy search."""
