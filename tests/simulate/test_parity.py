@@ -141,6 +141,8 @@ def network(start: ParticleTorch, row: SimpleNamespace) -> LearnedStep:
     adapter = ModelAdapter(config)
     adapter.measure_scales(start)
     net = FullyConnectedNN(feature_count(feature_type, K), **shape_of(config), seed=len(name_of(row)))
+    if feature_type == "invariant":  # as networks are that learned from single steps; those tuned on runs are compared below
+        net.lowest[SPENT] = net.highest[SPENT] = 0.0
     step = LearnedStep(net, adapter, row.tol)
     with torch.no_grad():
         net.log_dt.weight *= 40.0
@@ -221,11 +223,11 @@ def test_networks_choose_the_same_steps_in_both_engines(row):
     assert "expected_step_error" in ours.reports
 
 
-@pytest.mark.parametrize("wrapper", ["bare", "settled", "huayno", "hmm"])
+@pytest.mark.parametrize("wrapper", ["bare", "settled", "hmm"])
 @pytest.mark.parametrize("field", ["alone", "circling"])
 @pytest.mark.parametrize("tol", [1e-4, 1e-6])
 def test_a_tuned_network_sees_the_same_error_in_both_engines(wrapper, field, tol):
-    """It is shown 10 (E - E0) / |E0| / tol, in which rounding, 1e-15 |U|, counts so many times more; Huayno divides by 2e-3."""
+    """It is shown 10 (E - E0) / |E0| / tol, in which rounding, 1e-15 |U|, counts so many times more."""
     start = bodies(3, field=tidal(M=2.0, R0=6.0, period=2.0, phase=0.4) if field == "circling" else None)
     start = start.select(torch.tensor([0, 2, 3, 4]))  # system 1 is a moving star: its bonds are 1e-6 of the energy that rounds
     step = one_network(start, features=("invariant", 0)).at_tolerance(tol)
@@ -237,7 +239,7 @@ def test_a_tuned_network_sees_the_same_error_in_both_engines(wrapper, field, tol
         step.model.log_dt.bias += math.log(10.0) / LOG_GAIN  # so that there is an error to see
     criterion = WRAPPERS[wrapper](step, "leapfrog", 1e-9, 1.0)
     ours, theirs = (simulate(start, steps=STEPS, criterion=criterion, engine=engine) for engine in ("compiled", "reference"))
-    assert_same_run(start, ours, theirs, 2e-14 / tol * (1000 if wrapper == "huayno" else 1))
+    assert_same_run(start, ours, theirs, 2e-14 / tol)
     step.model.lowest[SPENT] = step.model.highest[SPENT] = 0.0
     blind = simulate(start, steps=STEPS, criterion=criterion)
     assert (blind.dt_max - ours.dt_max).abs().max() > 1e-4 * ours.dt_max.max()

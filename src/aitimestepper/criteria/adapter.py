@@ -137,9 +137,9 @@ class ModelAdapter:
         corrections = np.interp(torch.log(tol).cpu().numpy(), np.log(at), np.log(factor))
         return tol * torch.exp(torch.as_tensor(corrections).to(tol))
 
-    def tolerance_of(self, particle: ParticleTorch) -> Tensor:
+    def tolerance_of(self, particle: ParticleTorch, asked: float | Tensor | None = None) -> Tensor:
         """(B,) what every system is asked for."""
-        tol = torch.as_tensor(self.tol, dtype=torch.float64).to(particle.time)
+        tol = torch.as_tensor(self.tol if asked is None else asked, dtype=torch.float64).to(particle.time)
         if tol.ndim > 1 or tol.numel() not in (1, len(particle)):
             raise ConfigError(f"{tol.numel()} tolerances do not fit {len(particle)} systems; give one, or one for each.")
         return tol.expand(len(particle))

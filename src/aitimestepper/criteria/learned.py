@@ -145,7 +145,7 @@ class LearnedStep(AbstractStepCriterion):
         """An empty history window, if the network looks at one; nothing expected yet."""
         unknown, none = torch.full_like(particle.time, -torch.inf), torch.zeros_like(particle.time)
         energy = kept_energy(particle) if self.adapter.sees_tolerance else none
-        tol = self.adapter.tolerance_of(particle)
+        tol = self.adapter.tolerance_of(particle, self.tol)
         return LearnedMemory(self.adapter.new_history(), tol, energy, unknown, unknown, none, none, none, none)
 
     def predict(self, particle: ParticleTorch, memory: LearnedMemory | None = None) -> Prediction:

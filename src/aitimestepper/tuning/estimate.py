@@ -31,8 +31,9 @@ def fit_error_estimate(model: FullyConnectedNN, adapter: ModelAdapter, tracks: T
             log_Q = torch.log(adapter.predict(model, seen).dt)
             error = tracks.rate_at(log_Q).abs() * torch.exp((order + 1) * log_Q)
             hidden = model.last_hidden(seen.features)
-            rows.append(torch.cat([hidden, torch.ones_like(hidden[:, :1])], dim=1)[::EVERY])
-            targets.append(torch.log10(error.clamp_min(LEAST))[::EVERY])
+            hidden = hidden[::EVERY]
+            rows.append(torch.cat([hidden, torch.ones_like(hidden[:, :1])], dim=1))
+            targets.append(torch.log10(error[::EVERY].clamp_min(LEAST)))
         inputs, target = torch.cat(rows), torch.cat(targets)
         solved = torch.linalg.lstsq(inputs, target.unsqueeze(1), driver="gelsd").solution.squeeze(1)
         model.log_error.weight.copy_(solved[:-1].unsqueeze(0))
