@@ -3,30 +3,23 @@
 from __future__ import annotations
 
 import json
-import math
 import statistics
 import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
 
-import torch
-
 from aitimestepper import (
     AbstractStepCriterion,
-    Config,
     Constant,
     EnergyBudget,
     LearnedStep,
-    ModelAdapter,
     ParticleTorch,
     simulate,
 )
 from aitimestepper.bench.peers import rebound_of
 from aitimestepper.bench.timing import Effort, Job, rotate
-from aitimestepper.io.checkpoints import build_network
 from aitimestepper.io.initial import random
-from aitimestepper.model import LOG_GAIN
 from measure import Row
 from peers import particle_of, system
 
@@ -67,22 +60,12 @@ def constant_steps(effort: Effort) -> Iterator[Row]:
         yield Row("constant step", f"N = {n}: REBOUND's time / ours", times.ratio("REBOUND", "ours"), "x", target, True, note)
 
 
-def small_network() -> LearnedStep:
-    """The network of 6 units, untrained: with the last weights at zero and the right bias it is EnergyBudget."""
-    config = Config(feature_type="invariant", layers=(6,), seed=1)
-    model = build_network(config)
-    with torch.no_grad():
-        model.log_dt.weight *= 1e-3
-        model.log_dt.bias.fill_(math.log(0.44) / LOG_GAIN)
-    return LearnedStep(model, ModelAdapter(config), tol=1e-3)
-
-
 def learned_steps(effort: Effort) -> Iterator[Row]:
-    """The learned step against our own constant step; EnergyBudget shows what the sums over pairs alone cost."""
+    """The package's learned step against our own constant step; EnergyBudget shows what the sums over pairs alone cost."""
     for n, target in LEARNED_TARGETS.items():
         particle = particle_of(system(n))
         jobs = {"constant": ours(particle, Constant(DT)), "budget": ours(particle, EnergyBudget(1e-3))}
-        times = rotate({**jobs, "learned": ours(particle, small_network())}, effort)
+        times = rotate({**jobs, "learned": ours(particle, LearnedStep.load("default", 1e-3, integrator="leapfrog"))}, effort)
         spent = ", ".join(f"{name} {1e9 * times.median(name):.4g}" for name in times.rounds)
         note = f"ns a step: {spent}"
         yield Row("learned step", f"N = {n}: learned / constant", times.ratio("learned", "constant"), "x", target, False, note)
