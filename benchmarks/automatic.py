@@ -22,6 +22,7 @@ from rich.console import Console
 from rich.table import Table
 
 from aitimestepper import PRS23, LastTerm, simulate
+from aitimestepper.bench.calibration import geometric_mean
 from aitimestepper.bench.peers import PEERS, prepare
 from aitimestepper.bench.runs import share_error
 from aitimestepper.io.families import STANDARD
@@ -32,11 +33,6 @@ EPSILONS = tuple(10.0**-k for k in range(10))
 MOST = 1_000_000  # forces of a run
 
 
-def geometric(values: np.ndarray) -> float:
-    """Mean."""
-    return float(np.exp(np.log(values).mean()))
-
-
 def ias15(suite: Suite, told: Console) -> list[dict[str, Any]]:
     """All problems with every epsilon: forces, errors, seconds."""
     rows = []
@@ -44,7 +40,7 @@ def ias15(suite: Suite, told: Console) -> list[dict[str, Any]]:
         runs = [prepare(PEERS["rebound:ias15:prs23"], case, epsilon).watch(MOST) for case in suite.cases]
         error, forces = (np.array([getattr(r, k) for r in runs], float) for k in ("error", "forces"))
         seconds = sum(r.seconds or 0.0 for r in runs)
-        rows.append({"epsilon": epsilon, "error": error, "forces": geometric(forces), "seconds": seconds})
+        rows.append({"epsilon": epsilon, "error": error, "forces": geometric_mean(forces), "seconds": seconds})
         told.print(f"IAS15 epsilon {epsilon:g}: {rows[-1]['forces']:.0f} forces, 90 % below {share_error(error, SHARE):.1e}")
     return rows
 
@@ -58,7 +54,7 @@ def ours(suite: Suite, **how: Any) -> dict[str, Any]:
     error = np.where([s == "ok" for s in done.status], done.max_energy_error.numpy(), math.inf)
     return {
         "error": error,
-        "forces": geometric(done.force_evaluations.numpy()),
+        "forces": geometric_mean(done.force_evaluations.numpy()),
         "seconds": seconds,
         "integrator": done.integrator,
     }

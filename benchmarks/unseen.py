@@ -19,6 +19,7 @@ import torch
 from rich.console import Console
 from rich.table import Table
 
+from aitimestepper.bench.calibration import geometric_mean
 from aitimestepper.bench.contenders import Contender, rule_named
 from aitimestepper.bench.records import Results
 from aitimestepper.bench.runs import Systems, measure
@@ -65,11 +66,11 @@ def main() -> None:
                 done = measure(systems, mine, mine.dial(tol), MOST)
                 row: dict[str, Any] = {"problem": name, "integrator": integrator, "tol": tol}
                 row |= {"kept": float((done.error <= tol).mean()), "median": float(np.median(done.error) / tol)}
-                row |= {"forces": float(np.exp(np.log(done.forces).mean()))}
+                row |= {"forces": geometric_mean(done.forces)}
                 others = []
                 for contender, dial in constants(results, integrator, tol):
                     other = measure(systems, contender, dial, MOST)
-                    forces = float(np.exp(np.log(other.forces).mean()))
+                    forces = geometric_mean(other.forces)
                     others.append((forces, contender.label, float((other.error <= tol).mean())))
                 # the cheapest of those that keep the tolerance as often, or as often as any does
                 enough = min(row["kept"], max(kept for _, _, kept in others))
@@ -83,7 +84,7 @@ def main() -> None:
     console.print(table)
     for integrator in ASKED:
         own = [r for r in rows if r["integrator"] == integrator]
-        ratio = np.exp(np.mean([np.log(r["ratio"]) for r in own if r["ratio"]]))
+        ratio = geometric_mean(np.array([r["ratio"] for r in own if r["ratio"]]))
         console.print(f"{integrator}: kept {np.mean([r['kept'] for r in own]):.0%}, forces over the best classical {ratio:.2f}")
     if given.json is not None:
         given.json.write_text(json.dumps({"rows": rows}, indent=1) + "\n")

@@ -32,7 +32,7 @@ from aitimestepper.tuning import descent, surrogate
 from aitimestepper.tuning.descent import Descending, Descent
 from aitimestepper.tuning.exams import Exam, sit
 from aitimestepper.tuning.genes import keep_inputs_in, step_of, untrained
-from aitimestepper.tuning.objective import scores
+from aitimestepper.tuning.objective import mean_log_cost, scores
 from aitimestepper.tuning.plan import TunePlan
 from aitimestepper.tuning.tracks import Tracks
 from aitimestepper.tuning.tune import Tuning, Work, input_ranges
@@ -78,7 +78,7 @@ def judged(work: Work, model: FullyConnectedNN, exam: Exam, wrap: Wrap = Symmetr
     return {
         "cost": {f"{s.tol:g}": s.cost(exam.order) for s in found},
         "kept": {f"{s.tol:g}": [s.compliance, s.worst_compliance] for s in found},
-        "log_cost": sum(math.log(s.cost(exam.order)) for s in found) / len(found),
+        "log_cost": mean_log_cost(found, exam.order),
         "forces_an_orbit": run.force_evaluations.item() / 1000,
         "max": run.max_energy_error.item(),
         "final": run.final_energy_error.item(),

@@ -22,7 +22,7 @@ from aitimestepper.model import FullyConnectedNN
 from aitimestepper.tuning.descent import Descending, Descent
 from aitimestepper.tuning.exams import sit
 from aitimestepper.tuning.genes import keep_inputs_in, step_of, untrained
-from aitimestepper.tuning.objective import scores
+from aitimestepper.tuning.objective import mean_log_cost, scores
 from aitimestepper.tuning.plan import SEARCHED, TunePlan
 from aitimestepper.tuning.search import Generation, Search, search
 from aitimestepper.tuning.tune import Tuning, Work, input_ranges
@@ -49,8 +49,8 @@ def main() -> None:
     found: dict[str, Any] = {"seconds": given.seconds}
 
     def judge(name: str, done: int, model: FullyConnectedNN) -> None:
-        rows = scores(validation, sit(step_of(model.eval(), work.config), validation))
-        cost = math.exp(sum(math.log(s.cost(2)) for s in rows) / len(rows))
+        rows = scores(validation, sit(step_of(model, work.config), validation))
+        cost = math.exp(mean_log_cost(rows, validation.order))
         found[name] = {"done": done, "cost": cost}
         Console().print(f"{name}: {done} in {given.seconds:.0f} s, cost {cost:.0f}")
 

@@ -28,8 +28,8 @@ from aitimestepper.io.suites import make_suite
 from aitimestepper.model import FullyConnectedNN
 from aitimestepper.tuning.descent import ROUGH
 from aitimestepper.tuning.genes import searched, untrained
-from aitimestepper.tuning.objective import SLACK
-from aitimestepper.tuning.surrogate import Guess, guess
+from aitimestepper.tuning.objective import log_cost
+from aitimestepper.tuning.surrogate import Guess, guess, settled_guess
 from aitimestepper.tuning.tracks import Tracks, make_tracks
 
 LR, MEMORY, SETTLE = 1e-2, 0.7, 30
@@ -40,26 +40,15 @@ def cost(found: Guess, order: int) -> float:
     return math.exp((found.log_forces + found.log_excess / order).item())
 
 
-def settled(model: FullyConnectedNN, adapter: ModelAdapter, track: Tracks, tol: float) -> tuple[Guess, torch.Tensor]:
-    """The guess, and the error so far at each point, that go together."""
-    spent = torch.zeros_like(track.time)
-    with torch.no_grad():
-        for _ in range(SETTLE):
-            found = guess(model, adapter, track, tol, spent)
-            spent = 0.5 * spent + 0.5 * found.spent
-    return found, spent
-
-
 def own_cost(model: FullyConnectedNN, adapter: ModelAdapter, track: Tracks, tol: float, order: int, iterations: int) -> float:
     """After learning from this track alone; the best of the last quarter."""
     model = copy.deepcopy(model)
-    _, spent = settled(model, adapter, track, tol)
+    _, spent = settled_guess(model, adapter, track, tol, SETTLE)
     optimizer, best = torch.optim.Adam(searched(model), lr=LR), math.inf
     for k in range(iterations):
         found = guess(model, adapter, track, tol, spent)
         spent = MEMORY * spent + (1 - MEMORY) * found.spent
-        excess = found.log_excess + SLACK * found.log_excess.abs()
-        loss = (found.log_forces + excess / order + ROUGH * found.roughness).sum()
+        loss = log_cost(found.log_forces, found.log_excess, track.family, order) + ROUGH * found.roughness.mean()
         optimizer.zero_grad()
         loss.backward()
         optimizer.step()
@@ -89,8 +78,8 @@ def main() -> None:
         logs = []
         for i in torch.nonzero(tracks.family == k).flatten().tolist():
             track, _ = tracks.rows(torch.tensor([i]))
-            mine = cost(settled(model, adapter, track, given.tol)[0], order)
-            hindsight = cost(settled(untrained(checkpoint.config), adapter, track, given.tol)[0], order)
+            mine = cost(settled_guess(model, adapter, track, given.tol, SETTLE)[0], order)
+            hindsight = cost(settled_guess(untrained(checkpoint.config), adapter, track, given.tol, SETTLE)[0], order)
             own = own_cost(model, adapter, track, given.tol, order, given.iterations)
             logs.append([math.log(x) for x in (mine, own, hindsight)])
         means = [math.exp(sum(column) / len(logs)) for column in zip(*logs, strict=True)]

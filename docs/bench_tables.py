@@ -10,7 +10,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
-from pages import print_or_write
+from pages import print_or_write, table
 
 from aitimestepper.bench.records import Record, Results
 from aitimestepper.cli.bench_tables import complying, label, short, worst_families
@@ -52,7 +52,7 @@ def _rules(own: Sequence[Record], tolerances: Sequence[float], worst: dict[tuple
         if any((name, "asked", tol) in cells for tol in tolerances):
             asked = [_measured(cells.get((name, "asked", tol)), worst) for tol in tolerances]
             rows.append([f"{name}: as asked", *asked])
-    return _table(["rule", *(f"{t:.0e}" for t in tolerances)], rows)
+    return table(["rule", *(f"{t:.0e}" for t in tolerances)], rows)
 
 
 def _measured(record: Record | None, worst: dict[tuple[Any, ...], float]) -> str:
@@ -75,7 +75,7 @@ def _winners(records: Sequence[Record]) -> str:
             limit = min(known, key=lambda r: r.forces or 0, default=None)
             words = [*(_winner(fitted, by) for by in FEWEST), "–" if limit is None else f"{label(limit)} {short(limit.forces)}"]
             rows.append([integrator, f"{tol:.0e}", *words])
-    return _table(["integrator", "tolerance", *(f"fewest {words}" for words in FEWEST.values()), "hindsight"], rows)
+    return table(["integrator", "tolerance", *(f"fewest {words}" for words in FEWEST.values()), "hindsight"], rows)
 
 
 def _winner(fitted: Sequence[Record], by: str) -> str:
@@ -118,7 +118,7 @@ def longrun_tables(results: Results) -> Iterator[str]:
         rows.append(
             [f"{one[0]}, {one[1]}", *(f"{_e(r.error_quantiles.get('1'))} / {_e(r.more['final_error'])}" for r in found)]
         )
-    yield _table(["rule", *problems], rows)
+    yield table(["rule", *problems], rows)
     yield "Drift of the energy error a period, and bits of 53 lost by running back, at e = 0.9:"
     rows = []
     for one in who:
@@ -126,7 +126,7 @@ def longrun_tables(results: Results) -> Iterator[str]:
         rows.append(
             [f"{one[0]}, {one[1]}", f"{_e(more['drift_per_orbit'])} ± {_e(more['drift_error'])}", _e(more["bits_lost"], ".0f")]
         )
-    yield _table(["rule", "drift", "bits lost"], rows)
+    yield table(["rule", "drift", "bits lost"], rows)
 
 
 def rl_tables(results: Results) -> Iterator[str]:
@@ -138,10 +138,10 @@ def rl_tables(results: Results) -> Iterator[str]:
     rows += [_rl_row(r, r.criterion) for r in results.records if r.mode == "published"]
     yield (
         "Hermite 4 begun anew every 0.1 years, with constant parameters, in brackets what was measured before (another code, "
-        "without compensated sums); below them the policies, quoted from there:\n\n" + _table(head, rows)
+        "without compensated sums); below them the policies, quoted from there:\n\n" + table(head, rows)
     )
     own = sorted((r for r in results.records if r.mode == "matched"), key=lambda r: r.more["final_quantiles"]["0.9"] or 1e9)
-    yield "Every rule at the same median number of force evaluations:\n\n" + _table(head, [_rl_row(r, label(r)) for r in own])
+    yield "Every rule at the same median number of force evaluations:\n\n" + table(head, [_rl_row(r, label(r)) for r in own])
 
 
 def _rl_row(record: Record, name: str) -> list[str]:
@@ -156,14 +156,9 @@ def curves_tables(results: Results) -> Iterator[str]:
     """Who is cheapest at an error; the pictures."""
     words = "Who reaches an energy error with the fewest forces, and in the least time:"
     yield f"### Work and precision\n\n`{results.command}`. {words}"
-    yield _table(["problem", "error", "fewest forces", "least time", "fastest other code"], list(cheapest_rows(results)))
+    yield table(["problem", "error", "fewest forces", "least time", "fastest other code"], list(cheapest_rows(results)))
     for picture in sorted((HERE / "bench" / "curves").glob("*best*.svg")):
         yield f"![{picture.stem}](bench/curves/{picture.name})"
-
-
-def _table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
-    lines = ["| " + " | ".join(head) + " |", "|---" * len(head) + "|"]
-    return "\n".join([*lines, *("| " + " | ".join(row) + " |" for row in rows)])
 
 
 def _e(value: float | None, form: str = ".1e") -> str:

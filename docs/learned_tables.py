@@ -12,7 +12,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from pages import print_or_write
+from pages import print_or_write, table
 
 from aitimestepper.bench.records import Record, Results
 from aitimestepper.cli.bench_tables import label, short, worst_families
@@ -20,12 +20,6 @@ from aitimestepper.cli.bench_tables import label, short, worst_families
 HERE = Path(__file__).resolve().parent
 PAGE, FILES, BENCH = HERE / "learned.md", HERE / "learned", HERE / "bench"
 BEGIN, END = "<!-- results: made by docs/learned_tables.py -->", "<!-- end of results -->"
-
-
-def table(head: list[str], rows: list[list[str]]) -> str:
-    """In Markdown."""
-    lines = ["| " + " | ".join(head) + " |", "|" + "---|" * len(head)]
-    return "\n".join([*lines, *("| " + " | ".join(row) + " |" for row in rows)])
 
 
 def loaded(name: str) -> Any:

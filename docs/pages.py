@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 
@@ -16,3 +16,9 @@ def print_or_write(page: Path, begin: str, end: str, make: Callable[[], str]) ->
     before, _, rest = text.partition(begin)
     _, _, after = rest.partition(end)
     page.write_text(f"{before}{begin}\n{make()}\n{end}{after}", encoding="utf-8")
+
+
+def table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
+    """Rows of cells."""
+    lines = ["| " + " | ".join(head) + " |", "|---" * len(head) + "|"]
+    return "\n".join([*lines, *("| " + " | ".join(row) + " |" for row in rows)])

@@ -47,7 +47,7 @@ def test_upper_is_between_the_ranks():
 
 
 def test_scores_say_how_many_comply():
-    what = Exam("leapfrog", 2, (1e-3,), None, np.array([0, 0, 1, 1]), ("a", "b"), ((1, 1),))
+    what = Exam("leapfrog", (1e-3,), None, np.array([0, 0, 1, 1]), ("a", "b"), ((1, 1),))
     marks = Marks(np.log([[100.0, 100.0, 400.0, 400.0]]), np.array([[-1.0, 0.5, -1.0, -2.0]]))
     (found,) = scores(what, marks)
     assert (found.forces, found.compliance, found.worst_compliance) == (pytest.approx(200.0), 0.75, 0.5)
@@ -57,7 +57,7 @@ def test_scores_say_how_many_comply():
 
 @pytest.fixture(scope="module")
 def small() -> Exam:
-    return exam("leapfrog", 2, (1e-2, 1e-3), "train", 4, ("kepler", "planets"))
+    return exam("leapfrog", (1e-2, 1e-3), "train", 4, ("kepler", "planets"))
 
 
 def test_longer_steps_cost_less_and_err_more(small):

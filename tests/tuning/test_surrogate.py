@@ -17,8 +17,10 @@ from aitimestepper.io.suites import Case, Suite, make_suite
 from aitimestepper.physics.gravity import dot
 from aitimestepper.physics.particle import ParticleTorch
 from aitimestepper.tuning.genes import config_for, keep_inputs_in, searched, step_of, untrained
-from aitimestepper.tuning.surrogate import guess
+from aitimestepper.tuning.surrogate import guess, settled_guess
 from aitimestepper.tuning.tracks import Tracks, error_rate, make_tracks
+
+ROUNDS = 40  # until the guess does not change any more
 
 
 def orbits(*eccentricities: float, turns: float = 2.0) -> Systems:
@@ -28,16 +30,6 @@ def orbits(*eccentricities: float, turns: float = 2.0) -> Systems:
 @pytest.fixture(scope="module")
 def tracks() -> Tracks:
     return make_tracks(orbits(0.2, 0.6, 0.9), np.array([0, 0, 1]), "leapfrog", (1e-2, 1e-4, 1e-6))
-
-
-def settled_guess(model, adapter, tracks, tol):
-    """The error so far comes from the guess before: until it does not change any more."""
-    spent = torch.zeros_like(tracks.time)
-    with torch.no_grad():
-        for _ in range(40):
-            found = guess(model, adapter, tracks, tol, spent)
-            spent = 0.5 * spent + 0.5 * found.spent
-    return found
 
 
 def error_hamiltonian(p: ParticleTorch) -> torch.Tensor:
@@ -74,7 +66,7 @@ def test_guesses_are_what_runs_come_to(tracks):
     config = config_for("leapfrog", dt_ceiling=100.0)
     model, systems = untrained(config), orbits(0.2, 0.6, 0.9)
     for tol in (1e-3, 1e-5, 1e-6):
-        found = settled_guess(model, ModelAdapter(config), tracks, tol)
+        found = settled_guess(model, ModelAdapter(config), tracks, tol, ROUNDS)[0]
         criterion = Symmetrized(step_of(model, config).at_tolerance(tol))
         done = simulate(systems.start, t_end=systems.ends, criterion=criterion)
         assert found.log_forces.exp().tolist() == pytest.approx(done.force_evaluations.double().tolist(), rel=0.02)
@@ -93,11 +85,11 @@ def test_guesses_follow_a_network_that_brakes_when_the_error_grows(tracks):
             braking.hidden[0].bias[unit] = -1.0
             braking.log_dt.weight[0, unit] = -0.2
     for tol in (1e-4, 1e-5):
-        found = settled_guess(braking, ModelAdapter(config), tracks, tol)
+        found = settled_guess(braking, ModelAdapter(config), tracks, tol, ROUNDS)[0]
         done = simulate(systems.start, t_end=systems.ends, criterion=Symmetrized(step_of(braking, config).at_tolerance(tol)))
         assert found.log_forces.exp().tolist() == pytest.approx(done.force_evaluations.double().tolist(), rel=0.05)
         assert (found.log_excess.exp() * tol).tolist() == pytest.approx(done.max_energy_error.tolist(), rel=0.2)
-        blind = settled_guess(untrained(config), ModelAdapter(config), tracks, tol)
+        blind = settled_guess(untrained(config), ModelAdapter(config), tracks, tol, ROUNDS)[0]
         assert (found.log_excess - found.log_forces < blind.log_excess + 5).all()
 
 

@@ -45,7 +45,7 @@ def tuned(tmp_path_factory):
 
 def test_it_gets_cheaper_than_energy_budget(tuned):
     _, card, news = tuned
-    validation = exam("leapfrog", 2, (1e-2, 1e-3), "validation", 6, ("kepler", "planets"))
+    validation = exam("leapfrog", (1e-2, 1e-3), "validation", 6, ("kepler", "planets"))
     from aitimestepper.tuning.exams import sit
     from aitimestepper.tuning.objective import scores
 
@@ -105,7 +105,7 @@ def test_a_tuning_that_was_stopped_goes_on_to_the_same_bits(tuned, tmp_path, mon
 
 def test_policy_search_improves_whole_runs_and_can_be_replayed():
     pytest.importorskip("cma")
-    what = exam("leapfrog", 2, (1e-2,), "train", 6, ("kepler",), first=100)
+    what = exam("leapfrog", (1e-2,), "train", 6, ("kepler",), first=100)
     config = config_for("leapfrog", (4,))
     how, model = Search(generations=6, population=6, sigma=0.1, draw=6), untrained(config)
     seen = []
@@ -120,7 +120,7 @@ def test_policy_search_improves_whole_runs_and_can_be_replayed():
 
 
 def test_every_generation_has_other_problems():
-    what = exam("leapfrog", 2, (1e-1,), "train", 12, ("kepler", "planets"))
+    what = exam("leapfrog", (1e-1,), "train", 12, ("kepler", "planets"))
     drawn = [draw(what, 4, 1, number) for number in range(5)]
     assert all((what.family[d] == k).sum() == 4 for d in drawn for k in (0, 1))
     assert len({tuple(d) for d in drawn}) == 5
@@ -129,7 +129,7 @@ def test_every_generation_has_other_problems():
 
 def test_a_network_that_is_too_bold_is_told_less():
     """Steps four times too long at order 2: errors 16 times too large, so it is told about a sixteenth of the tolerance."""
-    what = exam("leapfrog", 2, (1e-3,), "train", 10, ("kepler",))
+    what = exam("leapfrog", (1e-3,), "train", 10, ("kepler",))
     config = config_for("leapfrog", (4,))
     timid, bold = untrained(config), untrained(config)
     with torch.no_grad():

@@ -131,6 +131,7 @@ def learned_rule(step: LearnedStep, name: str = "learned") -> Rule:
 def shipped_rule() -> Rule:
     """The networks of the package, that for the integrator of the run."""
 
+    @functools.cache
     def of(method: str) -> LearnedStep:
         return LearnedStep.load(DEFAULT, integrator=like_composition(method))
 

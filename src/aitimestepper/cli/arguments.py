@@ -14,7 +14,7 @@ from typing import Any, NoReturn
 from .._version import __version__
 from ..config import Config, field_sections, field_types, load_toml
 from ..errors import ConfigError, UserError, nearest_name_hint
-from .bench_arguments import add_bench
+from .bench_arguments import add_bench, command_parser
 from .tune_arguments import add_tune
 
 # the sections of settings that a command takes as flags; a TOML file may hold more
@@ -156,15 +156,7 @@ def build_parser() -> argparse.ArgumentParser:
 
 
 def _add_inspect(commands: Any) -> None:
-    words = "say what a simulation or a checkpoint holds"
-    parser = commands.add_parser(
-        "inspect",
-        help=words,
-        description=f"{words[0].upper()}{words[1:]}.",
-        epilog=EPILOG["inspect"],
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-        allow_abbrev=False,
-    )
+    parser = command_parser(commands, "inspect", "say what a simulation or a checkpoint holds", EPILOG["inspect"])
     parser.add_argument("file", metavar="FILE", help="a simulation (.h5), a checkpoint (.pt), or the folder of a training run")
     parser.add_argument("--json", action="store_true", help="print one JSON object and nothing else on standard output")
 

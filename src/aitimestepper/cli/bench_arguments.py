@@ -56,24 +56,25 @@ errors: with hundreds of comparisons some are two by chance.""",
 def add_bench(commands: Any) -> None:
     """`bench` and its studies."""
     words = "measure which step is best"
-    parser = _parser(commands, "bench", words, EPILOG[""])
+    parser = command_parser(commands, "bench", words, EPILOG[""])
     studies = parser.add_subparsers(dest="study", required=True, metavar="{" + ",".join(WORDS) + "}")
     for study in ("steps", "curves", "rl", "longrun"):
-        _add_study(_parser(studies, study, WORDS[study], EPILOG[study]), study)
-    suite = _parser(studies, "suite", WORDS["suite"], EPILOG["suite"])
+        _add_study(command_parser(studies, study, WORDS[study], EPILOG[study]), study)
+    suite = command_parser(studies, "suite", WORDS["suite"], EPILOG["suite"])
     suite.add_argument("file", nargs="?", metavar="FILE.h5", help="say what is in this file")
     _add_problems(suite)
     suite.add_argument("--count", type=int, default=24, metavar="N", help="problems of each family (default: 24)")
     suite.add_argument("--write", metavar="FILE.h5", help="write the problems to this file")
     suite.add_argument("--overwrite", action="store_true", help="replace the file if there is one")
-    compare = _parser(studies, "compare", WORDS["compare"], EPILOG["compare"])
+    compare = command_parser(studies, "compare", WORDS["compare"], EPILOG["compare"])
     compare.add_argument("before", metavar="BEFORE.json")
     compare.add_argument("after", metavar="AFTER.json")
     compare.add_argument("--all", action="store_true", help="also what stayed the same")
     compare.add_argument("--strict", action="store_true", help="exit with code 1 if something got worse")
 
 
-def _parser(commands: Any, name: str, words: str, epilog: str) -> Any:
+def command_parser(commands: Any, name: str, words: str, epilog: str) -> Any:
+    """A command whose flags are no settings."""
     return commands.add_parser(
         name,
         help=words,

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import argparse
 from typing import Any
 
 from ..integrators import COMPOSITIONS
 from ..io.families import FAMILIES, STANDARD
+from .bench_arguments import command_parser
 
 WORDS = "train a learned step on whole runs, for an integrator and tolerances, or for your own problems"
 EPILOG = """\
@@ -25,14 +25,7 @@ The same command goes on where it was stopped. my.py holds functions (rng, dim) 
 
 def add_tune(commands: Any) -> None:
     """`tune`."""
-    parser = commands.add_parser(
-        "tune",
-        help=WORDS,
-        description=f"{WORDS[0].upper()}{WORDS[1:]}.",
-        epilog=EPILOG,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-        allow_abbrev=False,
-    )
+    parser = command_parser(commands, "tune", WORDS, EPILOG)
     what = parser.add_argument_group("what for")
     what.add_argument(
         "--integrator",
@@ -52,7 +45,10 @@ def add_tune(commands: Any) -> None:
     network = parser.add_argument_group("the network")
     network.add_argument("--layers", nargs="+", type=int, metavar="N", help="widths of its hidden layers (default: 16)")
     network.add_argument("--start", metavar="MODEL", help="begin with this model: a run, a checkpoint, or default")
-    how = parser.add_argument_group("how long")
+    _add_manner(parser.add_argument_group("how long"), parser.add_argument_group("run"))
+
+
+def _add_manner(how: Any, run: Any) -> None:
     how.add_argument("--problems", type=int, metavar="N", help="reference trajectories of each family (default: 60)")
     how.add_argument("--iterations", type=int, metavar="N", help="of learning from them (default: 2100)")
     how.add_argument("--generations", type=int, metavar="N", help="of searching on whole runs (default: 0)")
@@ -61,7 +57,6 @@ def add_tune(commands: Any) -> None:
     )
     how.add_argument("--seed", type=int, metavar="N", help="of all that is drawn (default: 1)")
     how.add_argument("--threads", type=int, metavar="N", help="runs side by side (default: all cores)")
-    run = parser.add_argument_group("run")
     run.add_argument("--save-name", metavar="NAME", help="the model goes to OUT_DIR/NAME (default: tune-INTEGRATOR)")
     run.add_argument("--out-dir", metavar="DIR", default="runs", help="(default: runs)")
     run.add_argument("--overwrite", action="store_true", help="replace the model if there is one, and begin anew")

@@ -86,13 +86,11 @@ class LearnedStep(AbstractStepCriterion):
         if adapter.sees_tolerance:  # it sees the error so far, which is rough
             self.mirror = MIRROR
         self.tol: float | Tensor = adapter.tol
-        self.factor: float | Tensor = 1.0
         if tol is not None:
             self._ask_for(tol)
 
     def _ask_for(self, tol: float | Tensor) -> None:
-        self.tol, self.factor = tol, self.factor_for(tol)
-        self.run_tolerance = tol if self.adapter.calibration else None
+        self.tol, self.run_tolerance = tol, tol if self.adapter.calibration else None
         if self.adapter.sees_tolerance:  # a copy: others may hold the adapter too
             self.adapter = copy.copy(self.adapter)
             self.adapter.tol = tol
@@ -107,6 +105,11 @@ class LearnedStep(AbstractStepCriterion):
     def exponent(self) -> float:
         """By which power of `tol` dt changes: one step of an order-p method errs like dt^(p+1), the unit is that of a run."""
         return 1.0 / (COMPOSITIONS[self.integrator].order + (0 if self.adapter.sees_tolerance else 1))
+
+    @property
+    def factor(self) -> Any:
+        """What dt is multiplied by."""
+        return self.factor_for(self.tol)
 
     def factor_for(self, tol: Any) -> Any:
         """What dt is multiplied by for `tol` (a number or (B,)): 1 if the network is told the tolerance."""

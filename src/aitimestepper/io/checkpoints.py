@@ -117,11 +117,15 @@ def save_checkpoint(
         "totals": dict(totals or {}),
         "card": dict(card or {}),
     }
+    return save_plain(path, content)
+
+
+def save_plain(path: str | Path, content: dict[str, Any]) -> Path:
+    """Write tensors and plain builtins, whole or not at all."""
     buffer = io.BytesIO()
     torch.save(content, buffer)
-    path = Path(path)
-    write_atomically(path, buffer.getvalue())
-    return path
+    write_atomically(Path(path), buffer.getvalue())
+    return Path(path)
 
 
 def load_checkpoint(path: str | Path) -> Checkpoint:

@@ -66,7 +66,7 @@ def bond_share(p: ParticleTorch, fall: Tensor, energy: Tensor) -> Tensor:
     return torch.where(bound > 0, bound / over_pairs(weight) / energy.abs(), 0.0)
 
 
-def budget_time(tau_4: Tensor, chi: Tensor, tol: Tensor, order: int, c: float | Tensor = 1.0, most: float = 0.5) -> Tensor:
+def budget_time(tau_4: Tensor, chi: Tensor, tol: Tensor, order: int, c: float = 1.0, most: float = 0.5) -> Tensor:
     """(B,) c (tol / chi)^(1/order) tau_4: the step after which a method of that order errs by about `tol`, relative."""
     share = c * root((tol / chi).clamp_max(1e20), order)
     # a bond without energy (test particles: chi = 0) would allow any step; 12 a revolution still follow its orbit

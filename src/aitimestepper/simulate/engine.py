@@ -28,11 +28,11 @@ DEFAULT_MAX_STEPS = 10_000_000
 GUARD_SHARE = 0.1  # of the tolerance: how far a guarded step may change the energy
 DEFAULT_ROWS = 1000
 RADAU_EPSILON = 1e-9  # of the last term of its polynomial: the error is that of rounding
-# Hermite takes one force a step where the composition of its order takes five: told a 300th, 98 to 100 % of 40 problems of
-# `validation` keep 1e-3, 1e-5 and 1e-7
+# Hermite takes one force a step where the composition of its order takes five: what it is told of a tolerance, so that nine in
+# ten runs keep it (tests/tuning/test_shipped.py)
 HERMITE = 300.0
 # Below 2e-8 it is cheaper than any composition: with epsilon = 1e-6 it takes 9300 forces on `validation` and keeps 1.6e-11 for
-# 95 % of the worst family, the learned order 6 takes 10,400 for 1e-8 (benchmarks/automatic.py --split validation)
+# 95 % of the worst family, the learned order 8 takes 10,900 for 1e-8 (its card; benchmarks/automatic.py --split validation)
 RADAU_BELOW, RADAU_LOOSE, RADAU_LOOSE_KEEPS = 2e-8, 1e-6, 5e-11
 
 

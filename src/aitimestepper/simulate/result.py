@@ -74,17 +74,18 @@ class SimulationResult:
 
     def summary(self) -> dict[str, Any]:
         """Plain numbers for JSON: of the system, or, for a batch, of each one under `systems`."""
-        rows = [self._row(i) for i in range(len(self.status))]
+        kept = self.kept
+        rows = [self._row(i, kept) for i in range(len(self.status))]
         shared: dict[str, Any] = {"criterion": self.criterion, "integrator": self.integrator, "engine": self.engine}
         shared["wall_time"] = self.wall_time
         if self.output is not None:
             shared["output"] = str(self.output)
         return {**rows[0], **shared} if len(rows) == 1 else {**shared, "systems": rows}
 
-    def _row(self, i: int) -> dict[str, Any]:
+    def _row(self, i: int, kept: Tensor | None) -> dict[str, Any]:
         row: dict[str, Any] = {"status": self.status[i], "time": self.final.time[i].item()}
-        if self.tol is not None and self.kept is not None:
-            row |= {"tol": self.tol[i].item(), "kept": bool(self.kept[i])}
+        if self.tol is not None and kept is not None:
+            row |= {"tol": self.tol[i].item(), "kept": bool(kept[i])}
         for name in NUMBERS:
             values = getattr(self, name)
             row[name] = None if values is None else values[i].item()

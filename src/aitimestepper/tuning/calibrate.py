@@ -7,10 +7,9 @@ from collections.abc import Callable
 
 import numpy as np
 
-from ..bench.contenders import learned_rule
 from ..criteria.learned import LearnedStep
 from ..simulate.compiled import Watch
-from .exams import Exam, sit_as
+from .exams import Exam, sit
 
 SHARE = 0.95  # of every family: nine in ten are promised of problems that are not known yet
 ROUNDS = 6
@@ -47,9 +46,5 @@ def calibrate(
 
 def _told(step: LearnedStep, what: Exam, log_factor: float, threads: int, watch: Watch | None) -> float:
     """Ln of the error over the tolerance that `SHARE` of the worst family stay below, if the network is told so much else."""
-    factor = math.exp(log_factor)
-    rule = learned_rule(step)
-    shifted = rule._replace(make=lambda tol, *rest: rule.make(tol * factor, *rest))
-    excess = sit_as(shifted, what, watch, threads).log_excess[0]
-    families = [excess[what.family == k] for k in range(len(what.families))]
-    return max(float(np.quantile(own, SHARE)) for own in families if not np.isnan(own).any())
+    excess = sit(step, what, watch, threads, told=math.exp(log_factor)).log_excess[0]
+    return max(float(np.quantile(excess[what.family == k], SHARE)) for k in range(len(what.families)))

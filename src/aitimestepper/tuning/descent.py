@@ -1,4 +1,4 @@
-"""The gradient way: AdamW on guesses of runs. An iteration costs about as much as one candidate's exam, and learns more."""
+"""The gradient way: AdamW on guesses of runs. Beside policy search: diagnostics/descent_or_search.py."""
 
 from __future__ import annotations
 
@@ -16,8 +16,7 @@ from .surrogate import guess
 from .tracks import Tracks
 
 ROUGH = 20.0  # weight of what is not time-symmetric
-# ln of the factor by which the network is shown another error than the guess: real errors are not quite as guessed, and a
-# network that was never shown any other brakes too late (validation after 1000 iterations: see docs/learned.md)
+# ln of the factor by which the network is shown another error than the guess, since real errors are not quite as guessed
 NOISE = 0.35
 CLIP = 1.0  # largest norm of a gradient
 MEMORY = 0.5  # how much the last guess of what is spent counts beside this one

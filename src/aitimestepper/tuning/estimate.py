@@ -10,7 +10,7 @@ import torch
 from ..criteria.adapter import ModelAdapter
 from ..integrators import COMPOSITIONS
 from ..model import FullyConnectedNN
-from .surrogate import guess
+from .surrogate import settled_guess
 from .tracks import Tracks
 
 EVERY = 7  # points: neighbours say the same
@@ -24,14 +24,11 @@ def fit_error_estimate(model: FullyConnectedNN, adapter: ModelAdapter, tracks: T
     rows, targets = [], []
     with torch.no_grad():
         for tol in tolerances:
-            spent = torch.zeros_like(tracks.time)
-            for _ in range(ROUNDS):
-                spent = 0.5 * spent + 0.5 * guess(model, adapter, tracks, tol, spent).spent
+            _, spent = settled_guess(model, adapter, tracks, tol, ROUNDS)
             seen = adapter.observe_sums(tracks.sums, tracks.features, torch.full_like(spent, tol), spent)
             log_Q = torch.log(adapter.predict(model, seen).dt)
             error = tracks.rate_at(log_Q).abs() * torch.exp((order + 1) * log_Q)
-            hidden = model.last_hidden(seen.features)
-            hidden = hidden[::EVERY]
+            hidden = model.last_hidden(seen.features[::EVERY])
             rows.append(torch.cat([hidden, torch.ones_like(hidden[:, :1])], dim=1))
             targets.append(torch.log10(error[::EVERY].clamp_min(LEAST)))
         inputs, target = torch.cat(rows), torch.cat(targets)

@@ -57,28 +57,23 @@ def log_cost(log_forces: Tensor, log_excess: Tensor, family: Tensor, order: int)
 
 def scores(what: Exam, marks: Marks) -> list[Score]:
     """One a tolerance."""
-    found = []
+    found, family = [], torch.from_numpy(what.family)
     for tol, log_forces, log_excess in zip(what.tolerances, marks.log_forces, marks.log_excess, strict=True):
-        asked = ~np.isnan(log_forces)
-        kept, family = log_excess[asked] <= 0, what.family[asked]
-        forces, excess = forces_and_excess(*_asked(what, log_forces, log_excess))
-        worst = min(float(kept[family == k].mean()) for k in np.unique(family))
-        median = float(np.exp(np.median(log_excess[asked])))
+        kept = log_excess <= 0
+        forces, excess = forces_and_excess(torch.from_numpy(log_forces), torch.from_numpy(log_excess), family)
+        worst = min(float(kept[what.family == k].mean()) for k in np.unique(what.family))
+        median = float(np.exp(np.median(log_excess)))
         found.append(Score(tol, math.exp(forces), float(excess), float(kept.mean()), worst, median))
     return found
 
 
-def objective(parts: Sequence[tuple[Exam, Marks]]) -> float:
-    """Mean `log_cost` over all tolerances of all exams."""
-    values = []
-    for what, marks in parts:
-        for log_forces, log_excess in zip(marks.log_forces, marks.log_excess, strict=True):
-            values.append(float(log_cost(*_asked(what, log_forces, log_excess), what.order)))
-    return float(np.mean(values))
+def mean_log_cost(found: Sequence[Score], order: int) -> float:
+    """Over the tolerances."""
+    return sum(math.log(score.cost(order)) for score in found) / len(found)
 
 
-def _asked(what: Exam, log_forces: np.ndarray, log_excess: np.ndarray) -> tuple[Tensor, Tensor, Tensor]:
-    """Forces, excess and family of the problems that were asked at a tolerance."""
-    asked = torch.from_numpy(~np.isnan(log_forces))
-    rows = [torch.from_numpy(x)[asked] for x in (log_forces, log_excess, what.family)]
-    return rows[0], rows[1], rows[2]
+def objective(what: Exam, marks: Marks) -> float:
+    """Mean `log_cost` over all tolerances of an exam."""
+    family = torch.from_numpy(what.family)
+    rows = zip(torch.from_numpy(marks.log_forces), torch.from_numpy(marks.log_excess), strict=True)
+    return float(np.mean([float(log_cost(forces, excess, family, what.order)) for forces, excess in rows]))

@@ -32,7 +32,6 @@ class Generation(NamedTuple):
 
     number: int
     values: list[float]
-    sigma: float
 
 
 def search(
@@ -66,12 +65,12 @@ def search(
 
                 def judge(genes: np.ndarray, problems: Exam = drawn) -> float:
                     step = step_of(with_genes(copy.deepcopy(model), genes), config)
-                    return objective([(problems, sit(step, problems, watch))])
+                    return objective(problems, sit(step, problems, watch))
 
                 values = list(pool.map(judge, candidates))
             strategy.tell(candidates, values)
             if number >= len(known):
-                tell(Generation(number, values, float(strategy.sigma)), mean())
+                tell(Generation(number, values), mean())
     return mean()
 
 

@@ -56,3 +56,15 @@ def guess(model: FullyConnectedNN, adapter: ModelAdapter, tracks: Tracks, tol: f
     rough = torch.zeros_like(steps).index_add(0, of, beyond * span / Q) / steps
     log_forces = torch.log(steps) + math.log(len(method.fractions))
     return Guess(log_forces, torch.log(largest + TINY), rough, error.detach())
+
+
+def settled_guess(
+    model: FullyConnectedNN, adapter: ModelAdapter, tracks: Tracks, tol: float, rounds: int
+) -> tuple[Guess, Tensor]:
+    """(the guess, the error so far over the tolerance at every point), which go together better with every round."""
+    spent = torch.zeros_like(tracks.time)
+    with torch.no_grad():
+        for _ in range(rounds):
+            found = guess(model, adapter, tracks, tol, spent)
+            spent = 0.5 * spent + 0.5 * found.spent
+    return found, spent

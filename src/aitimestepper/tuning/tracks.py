@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import NamedTuple
 
@@ -25,7 +25,6 @@ from ..simulate.reference import MAX_STEPS, OK
 
 REFERENCE, REFERENCE_TOL = "order4", 1e-6
 POINTS = 5000  # of a track, at most: of longer runs it is the beginning
-CHUNK = 20_000  # states at once
 LONGEST = 0.6  # free-fall times: of the steps that errors are measured with
 
 
@@ -130,23 +129,16 @@ def _follow(system: Systems, integrator: str, tolerances: Sequence[float], watch
     )
     energy = float(abs(start.total_energy()))
     with torch.no_grad():
-        parts = [_look(states.select(at), integrator, tolerances) for at in _chunks(S)]
-    sums = PairSums(*(torch.cat(x) for x in zip(*(s for s, _, _ in parts), strict=True)))
-    h, rate = (torch.cat(x, dim=1) for x in ([h for _, h, _ in parts], [rate for _, _, rate in parts]))
-    return _Track(states.time, sums, invariant_features(sums), h, rate / energy)
+        sums = pair_sums(states)
+        steps = [_budget_step(sums, integrator, tol) for tol in tolerances]
+        rates = [error_rate(states, h, integrator) for h in steps]
+    return _Track(states.time, sums, invariant_features(sums), torch.stack(steps), torch.stack(rates) / energy)
 
 
-def _chunks(S: int) -> Iterator[Tensor]:
-    for first in range(0, S, CHUNK):
-        yield torch.arange(first, min(first + CHUNK, S))
-
-
-def _look(p: ParticleTorch, integrator: str, tolerances: Sequence[float]) -> tuple[PairSums, Tensor, Tensor]:
-    """(sums over pairs, (K, B) steps, (K, B) what errors they make): steps as EnergyBudget would take for each tolerance."""
-    sums, order = pair_sums(p), COMPOSITIONS[integrator].order
-    c = BUDGET_CONSTANTS[order]
-    steps = [budget_time(sums.tau_4, sums.chi, torch.full_like(sums.chi, tol), order, c, LONGEST) for tol in tolerances]
-    return sums, torch.stack(steps), torch.stack([error_rate(p, h, integrator) for h in steps])
+def _budget_step(sums: PairSums, integrator: str, tol: float) -> Tensor:
+    """(B,) as long as EnergyBudget would take it."""
+    order = COMPOSITIONS[integrator].order
+    return budget_time(sums.tau_4, sums.chi, torch.full_like(sums.chi, tol), order, BUDGET_CONSTANTS[order], LONGEST)
 
 
 def error_rate(p: ParticleTorch, h: Tensor, integrator: str) -> Tensor:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import io
 import math
 import time
 from collections.abc import Callable
@@ -15,10 +14,10 @@ import torch
 from ..bench.runs import Systems
 from ..config import Config
 from ..criteria.adapter import ModelAdapter
+from ..criteria.learned import LearnedStep
 from ..errors import CheckpointError, ConfigError
 from ..features import asked_features
-from ..io.checkpoints import Checkpoint, save_checkpoint
-from ..io.files import write_atomically
+from ..io.checkpoints import Checkpoint, save_checkpoint, save_plain
 from ..io.suites import make_suite
 from ..model import FullyConnectedNN
 from ..simulate.compiled import Watch
@@ -28,7 +27,7 @@ from .descent import Descending
 from .estimate import fit_error_estimate
 from .exams import Exam, exam, sit
 from .genes import config_for, keep_inputs_in, step_of, untrained
-from .objective import Score, scores
+from .objective import Score, mean_log_cost, scores
 from .plan import CALIBRATED, EVERY, SEARCHED, TRACKS, TunePlan
 from .search import Generation, search
 from .tracks import Tracks, make_tracks
@@ -63,9 +62,7 @@ class Tuning:
 
     def save(self, folder: Path) -> None:
         """Into the folder of the run."""
-        buffer = io.BytesIO()
-        torch.save(vars(self), buffer)
-        write_atomically(folder / STATE, buffer.getvalue())
+        save_plain(folder / STATE, vars(self))
 
     @classmethod
     def begin(cls, plan: TunePlan, folder: Path) -> Tuning:
@@ -93,7 +90,7 @@ def tune(
     start: Checkpoint | None = None,
     command: str = "",
     watch: Watch | None = None,
-    tell: Tell = print,
+    tell: Tell = lambda news: None,
 ) -> Path:
     """Tune, and write the model into `folder`; what a stopped tuning left there is gone on with. The path of the model."""
     plan.checked()
@@ -107,7 +104,7 @@ def tune(
     if plan.calibration:
         calm = work.exam("train", CALIBRATED, plan.calibration)
         step.adapter.calibration = calibrate(step, calm, work.threads, watch, lambda k, n: tell(News("calibration", k, n)))
-    final = work.look(model, "calibrated", step.adapter)
+    final = [score._asdict() for score in work.look(step, "calibrated")]
     card = {
         "calibration": [list(pair) for pair in step.adapter.calibration],
         "plan": plan.fingerprint(),
@@ -134,7 +131,7 @@ class Work:
     def exam(self, split: str, first: int, count: int) -> Exam:
         """Problems that serve no other purpose."""
         p = self.plan
-        return exam(p.integrator, p.order, p.asked, split, count, (*p.families,), p.own, first=first, threads=self.threads)
+        return exam(p.integrator, p.asked, split, count, p.families, p.own, first, self.threads)
 
     def descend(self, start: Checkpoint | None) -> FullyConnectedNN:
         """The gradient way."""
@@ -142,28 +139,27 @@ class Work:
         model = untrained(self.config)
         if start is not None:
             model.load_state_dict(start.model_state)
-        model.train()
         descent = tuning.descent
+        if start is None or plan.descent.iterations:  # a model that learns nothing new keeps its own
+            keep_inputs_in(model, *input_ranges(self.tracks(), plan))
         if descent.get("done", 0) < plan.descent.iterations:
-            tracks = self.tracks()
-            keep_inputs_in(model, *input_ranges(tracks, plan))
-            going = Descending(model, ModelAdapter(self.config), tracks, plan.asked, plan.descent, plan.seed)
+            going = Descending(model, ModelAdapter(self.config), self.tracks(), plan.asked, plan.descent, plan.seed)
             if descent:
                 going.go_on_from(descent)
             while going.done < plan.descent.iterations:
                 more = min(EVERY, plan.descent.iterations - going.done)
                 going.advance(more, lambda done: self.tell(News("descent", done, plan.descent.iterations)))
                 tuning.descent = going.state()
-                self.keep_best(model, self.look(model, f"descent {going.done}"))
+                self.keep_best(model, self.look(step_of(model, self.config), f"descent {going.done}"))
             tuning.descent = {"done": going.done}
             self.save()
         if tuning.best:
             model.load_state_dict(tuning.best["model"])
-        return model.eval()
+        return model
 
-    def keep_best(self, model: FullyConnectedNN, rows: list[dict[str, Any]]) -> None:
+    def keep_best(self, model: FullyConnectedNN, found: list[Score]) -> None:
         """The network that does best on `validation` is the one to go on with: the last one may know its tracks by heart."""
-        value = sum(math.log(Score(**row).cost(self.plan.order)) for row in rows) / len(rows)
+        value = mean_log_cost(found, self.plan.order)
         if not self.tuning.best or value < self.tuning.best["value"]:
             state = {name: x.clone() for name, x in model.state_dict().items()}
             self.tuning.best = {"value": value, "model": state}
@@ -196,27 +192,21 @@ class Work:
             self.tuning.generations.append(generation.values)
             self.tell(News("search", generation.number + 1, how.generations))
             if (generation.number + 1) % 10 == 0:
-                self.look(mean, f"search {generation.number + 1}")
+                self.look(step_of(mean, self.config), f"search {generation.number + 1}")
 
         what = self.exam("train", SEARCHED, 4 * how.draw)
         known = list(self.tuning.generations)
         return search(model, self.config, what, how, self.plan.seed, known, self.threads, self.watch, note)
 
-    def look(self, model: FullyConnectedNN, when: str, adapter: ModelAdapter | None = None) -> list[dict[str, Any]]:
+    def look(self, step: LearnedStep, when: str) -> list[Score]:
         """How the network does on `validation`, told and saved."""
         if self._validation is None:
             self._validation = self.exam("validation", 0, self.plan.validation)
-        step = step_of(model, self.config)
-        if adapter is not None:
-            step.adapter = adapter
-        model.eval()
         found = scores(self._validation, sit(step, self._validation, self.watch, self.threads))
-        model.train()
-        rows = [score._asdict() for score in found]
-        self.tuning.looks.append({"when": when, "scores": rows})
+        self.tuning.looks.append({"when": when, "scores": [score._asdict() for score in found]})
         self.save()
         self.tell(News(when, len(self.tuning.looks), 0, found))
-        return rows
+        return found
 
     def save(self) -> None:
         """What has been done so far."""

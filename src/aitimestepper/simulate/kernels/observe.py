@@ -239,8 +239,8 @@ def observe_invariants(w: Any, block: Any, net: Any, rule: Any, seen: Any, chang
     room[10] *= np.copysign(0.5, change)
     unit = budget_time(seen, E, tol, rule[ORDER], rule[BUDGET_C], FREE)
     fly4 = flyby / ((1.0 - TIGHT) * (1.0 - TIGHT))
-    rate, change = np.sqrt(np.sqrt(sum4 + fly4)) / net.numbers[CEILING], g / MOST_CHANGE
-    return unit, 1.0 / np.sqrt(rate * rate + change * change)
+    rate, growth = np.sqrt(np.sqrt(sum4 + fly4)) / net.numbers[CEILING], g / MOST_CHANGE
+    return unit, 1.0 / np.sqrt(rate * rate + growth * growth)
 
 
 @strict

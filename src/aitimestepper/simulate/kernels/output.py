@@ -8,11 +8,17 @@ import numpy as np
 
 from . import layout as at
 from .choose import step
-from .jit import strict
+from .jit import inlined, strict
 from .layout import POSITION, U0, U1, U2, U3, VELOCITY
 from .plan import EVERY_STEPS, METHOD, OUTPUT, OUTPUT_EVERY, RADAU, ROW_BODIES, ROW_STEPS
 from .radau import radau_interpolate
-from .world import forces, kinetic_energy, relative
+from .world import forces, kinetic_energy
+
+
+@inlined
+def relative(r: Any, energy: Any) -> Any:
+    """|E - E(0)| / |E(0)|."""
+    return abs(energy - r[at.ENERGY_START]) / max(abs(r[at.ENERGY_START]), at.TINY)
 
 
 @strict

@@ -18,7 +18,7 @@ from .methods import jerk_and_pull
 from .nearest import follow_nearest, note_pair, partner
 from .network import Said
 from .observe import remember
-from .output import write_rows
+from .output import relative, write_rows
 from .plan import (
     CONSTANT,
     EPSILON,
@@ -44,7 +44,7 @@ from .plan import (
 )
 from .radau import UNSETTLED, radau_accept
 from .radau_dt import GLOBAL_RULE, MOST_UNSETTLED, PRS23_RULE, radau_next_dt
-from .world import World, forces, kinetic_energy, relative
+from .world import World, forces, kinetic_energy
 
 FIRST_BLOCK = np.uint64(HEAD)
 MOST_TRIES = 60

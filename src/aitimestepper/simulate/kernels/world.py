@@ -11,7 +11,6 @@ from .jit import inlined, loose, strict
 from .layout import (
     ACCELERATION,
     CIRCULAR,
-    ENERGY_START,
     FIELD_GM,
     FIELD_KIND,
     FIELD_OMEGA,
@@ -26,7 +25,6 @@ from .layout import (
     NO_FIELD,
     POSITION,
     ROOM,
-    TINY,
     U2,
     U3,
     VELOCITY,
@@ -126,12 +124,6 @@ def field_power(w: Any, block: Any, t: Any) -> Any:
         # dPhi/dR = a + GM (x - 3 (x.R) R / R^2) / R^3
         power += s[m + i] * ((ax + pull3 * (x - u3 * X)) * VX + (ay + pull3 * (y - u3 * Y)) * VY)
     return power
-
-
-@inlined
-def relative(r: Any, energy: Any) -> Any:
-    """|E - E(0)| / |E(0)|."""
-    return abs(energy - r[ENERGY_START]) / max(abs(r[ENERGY_START]), TINY)
 
 
 @strict
