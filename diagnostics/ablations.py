@@ -30,12 +30,12 @@ from aitimestepper.io.problems import make_problem
 from aitimestepper.model import FullyConnectedNN
 from aitimestepper.tuning import descent, surrogate
 from aitimestepper.tuning.descent import Descending, Descent
-from aitimestepper.tuning.exams import Exam, sit
+from aitimestepper.tuning.exams import LONG, Exam, sit
 from aitimestepper.tuning.genes import keep_inputs_in, step_of, untrained
 from aitimestepper.tuning.objective import mean_log_cost, scores
 from aitimestepper.tuning.plan import TunePlan
 from aitimestepper.tuning.tracks import Tracks
-from aitimestepper.tuning.tune import Tuning, Work, input_ranges
+from aitimestepper.tuning.tune import Work, input_ranges
 
 ORBITS = 2 * math.pi * 1000
 SHOWN = 1e-3  # the tolerance of the long run
@@ -102,6 +102,10 @@ def studies(work: Work, tracks: Tracks, exam: Exam) -> dict[str, Callable[[], di
         finally:
             setattr(module, name, before)
 
+    def without_long_runs() -> dict[str, Any]:
+        short = torch.nonzero(tracks.family != work.plan.learned_from.index(LONG)).flatten()
+        return judged(work, tuned(work, tracks.rows(short)[0], []), exam)
+
     def with_layers(*layers: int) -> dict[str, Any]:
         other = copy.copy(work)
         other.plan = replace(work.plan, layers=layers)
@@ -116,6 +120,7 @@ def studies(work: Work, tracks: Tracks, exam: Exam) -> dict[str, Callable[[], di
         "no penalty on rough steps": lambda: with_setting(descent, "ROUGH", 0.0),
         "change of a step bounded, its bend not": lambda: with_setting(surrogate, "BEND", math.inf),
         "shown the error as guessed": lambda: with_setting(descent, "NOISE", 0.0),
+        "no long runs to learn from": without_long_runs,
         "begun with the two phases": lambda: judged(work, tuned(work, tracks, [], two_phases(work)), exam),
         "the two phases alone": lambda: judged(work, two_phases(work), exam),
         "4 units": lambda: with_layers(4),
@@ -142,7 +147,7 @@ def main() -> None:
     tolerances = (1e-2, 1e-3, 1e-4) if given.integrator == "leapfrog" else (1e-4, 1e-6, 1e-8)
     how = Descent(iterations=given.iterations)
     plan = TunePlan(given.integrator, tolerances, problems=given.problems, descent=how, threads=given.threads)
-    work = Work(plan, Tuning(plan.fingerprint()), Path(), None, lambda news: None, 0.0)
+    work = Work(plan)
     tracks, exam = work.tracks(), work.exam("validation", 0, plan.validation)
     console, rows = Console(width=180), {}
     for name, study in studies(work, tracks, exam).items():

@@ -25,7 +25,7 @@ from aitimestepper.tuning.genes import keep_inputs_in, step_of, untrained
 from aitimestepper.tuning.objective import mean_log_cost, scores
 from aitimestepper.tuning.plan import SEARCHED, TunePlan
 from aitimestepper.tuning.search import Generation, Search, search
-from aitimestepper.tuning.tune import Tuning, Work, input_ranges
+from aitimestepper.tuning.tune import Work, input_ranges
 
 BATCH = 25  # iterations between looks at the clock
 SIGMA = 0.15  # of CMA-ES from scratch
@@ -44,7 +44,7 @@ def main() -> None:
     given = parser.parse_args()
     torch.set_num_threads(1)
     plan = TunePlan("leapfrog", (1e-2, 1e-3, 1e-4), problems=24, threads=1)
-    work = Work(plan, Tuning(plan.fingerprint()), Path(), None, lambda news: None, 0.0)
+    work = Work(plan)
     validation = work.exam("validation", 0, plan.validation)
     found: dict[str, Any] = {"seconds": given.seconds}
 

@@ -168,9 +168,23 @@ def long_runs() -> Iterator[str]:
     )
 
 
+def thousand_orbits() -> Iterator[str]:
+    """A tolerance, for a thousand orbits."""
+    rows = loaded("thousand_orbits.json")["rows"]
+    yield (
+        "### A thousand orbits, asked for a tolerance\n\n`python diagnostics/thousand_orbits.py`: largest error over what was "
+        "asked, that at the end, forces an orbit. Calibrated are runs of ten orbits to a few hundred."
+    )
+    cells = [[f"{r['largest']:.2g}, {r['final']:.0e}, {r['forces']:.0f}" for r in row["orbits"]] for row in rows]
+    head = ["asked", "integrator chosen", *(f"e = {r['e']:g}" for r in rows[0]["orbits"])]
+    yield table(head, [[f"{r['tol']:.0e}", r["integrator"], *c] for r, c in zip(rows, cells, strict=True)])
+
+
 def page() -> str:
     """All tables."""
-    parts = [part for make in (promises, automatic, long_runs, unseen, places, limits, ablations) for part in make()]
+    parts = [
+        part for make in (promises, automatic, long_runs, thousand_orbits, unseen, places, limits, ablations) for part in make()
+    ]
     return "\n\n".join(parts)
 
 

@@ -174,6 +174,20 @@ def test_fourier_features_are_sines_and_cosines_of_random_frequencies():
     assert torch.equal(seen[0], torch.cat([torch.asinh(x), torch.sin(phase), torch.cos(phase)], -1))
 
 
+def test_soft_inputs_are_nearly_those_of_asinh():
+    """Between -20 and 5, where the logarithms of the invariant features are; odd, and growing everywhere."""
+    seen, x = [], torch.linspace(-20.0, 5.0, 2001).double().unsqueeze(1)
+    for soft in (False, True):
+        net = FullyConnectedNN(1, (3,), soft=soft, seed=1)
+        net.hidden.register_forward_pre_hook(lambda _, args: seen.append(args[0]))
+        for sign in (1.0, -1.0):
+            net(sign * x)
+    asinh, _, soft, mirrored = seen
+    assert ((soft - asinh).abs() <= 0.1 * asinh.abs()).all()
+    assert torch.equal(mirrored, -soft)
+    assert (soft[1:] > soft[:-1]).all()
+
+
 def test_an_unknown_activation_is_told_the_nearest():
     with pytest.raises(ConfigError, match="activation = 'tanhh': did you mean 'tanh'"):
         FullyConnectedNN(11, activation="tanhh")

@@ -53,13 +53,11 @@ TRANSITION = (
     ("dt", TIME),
 )
 INVARIANT = (
+    ("radial part of the motion of the tightest pairs", NUMBER),
     ("ln chi, the tightest pairs' potential energy over the total energy", NUMBER),
     ("ln(1 + flyby rate over free-fall rate of the tightest pairs)", NUMBER),
-    ("radial part of their motion", NUMBER),
     ("ln(tau_2/tau_4): how many pairs matter", NUMBER),
     ("ln(tau_8/tau_4)", NUMBER),
-    ("ln |potential energy over total energy|", NUMBER),
-    ("ln(1 + kinetic energy over |potential energy|)", NUMBER),
     ("ln(0.001 + pericentre distance over distance) of the tightest pairs, as if each were alone", NUMBER),
     ("ln(1 + eccentricity^2) of their orbits", NUMBER),
     ("ln(sum m a^2 tau_4^2 over the total energy)", NUMBER),
@@ -68,7 +66,7 @@ INVARIANT = (
     ("ln order of the method", NUMBER),
 )
 NEAREST = 1e-3  # distances: pericentres that are nearer count as so near
-SPENT = 10  # which of them says how much of the tolerance is used up
+SPENT = 8  # which of them says how much of the tolerance is used up
 
 
 @dataclass(frozen=True)
@@ -133,7 +131,7 @@ def _norms(x: Tensor) -> Tensor:
 def describe(p: ParticleTorch, kind: str) -> Tensor:
     """(B, 11) for `basic`, (B, 23) for `rich`: in the units of the particle, about its centre of mass.
 
-    (B, 10) for `invariant`: all but what is asked for, which is no part of the state.
+    (B, 8) for `invariant`: all but what is asked for, which is no part of the state.
     """
     if kind == "invariant":
         return invariant_features(pair_sums(p))
@@ -171,19 +169,17 @@ def describe(p: ParticleTorch, kind: str) -> Tensor:
 
 
 def invariant_features(sums: PairSums) -> Tensor:
-    """(B, 10) numbers without units that do not depend on the observer and are even in the velocities.
+    """(B, 8) numbers without units that do not depend on the observer and are even in the velocities.
 
     What could vanish is kept above 1e-20: test particles have no bond energy at all, and pull on nothing.
     """
     pericentre, eccentricity2 = _orbit(sums.fly_over_fall, sums.radial)
     columns = [
+        sums.radial,
         torch.log(sums.chi.clamp_min(NEGLIGIBLE)),
         torch.log1p(sums.fly_over_fall),
-        sums.radial,
         torch.log(sums.tau_2 / sums.tau_4),
         torch.log(sums.tau_8 / sums.tau_4),
-        torch.log(sums.potential / sums.energy),
-        torch.log1p(sums.kinetic / sums.potential),
         torch.log(pericentre + NEAREST),
         torch.log1p(eccentricity2),
         torch.log((sums.pulling * sums.tau_4 * sums.tau_4 / sums.energy).clamp_min(NEGLIGIBLE)),
@@ -232,6 +228,6 @@ def slot_table(feature_type: str, history_len: int) -> tuple[tuple[str, tuple[in
 
 
 def feature_count(feature_type: str, history_len: int) -> int:
-    """Length of the whole vector: (K+1) F for `basic` and `rich`, 10 K for `delta_mag` with history, 13 for `invariant`."""
+    """Length of the whole vector: (K+1) F for `basic` and `rich`, 10 K for `delta_mag` with history, 11 for `invariant`."""
     slots = history_len if feature_type == "delta_mag" and history_len else history_len + 1
     return slots * len(slot_table(feature_type, history_len))

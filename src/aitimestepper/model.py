@@ -22,6 +22,8 @@ _ACTIVATIONS: dict[str, type[nn.Module]] = {
 LOG_RANGE = 30.0  # |ln dt| stays below this: 1e-13 ... 1e13 time units, so that exp neither overflows nor vanishes
 # ln dt = LOG_GAIN x output: at the default learning rate one AdamW step then changes dt by about 1 %, not by 0.3 %
 LOG_GAIN = 4.0
+LARGEST = 1e12
+KNEE = 4.0  # where `soft` inputs begin to bend
 INITIAL_LOG10_ERROR = -6.0
 INITIAL_LOG_DT = math.log(1e-2)  # an untrained network starts near a hundredth of the time unit
 
@@ -51,10 +53,12 @@ class FullyConnectedNN(nn.Module):
     """Hidden layers of any width and depth between a squashed input and two heads.
 
     Inputs pass asinh first: features span decades (acceleration over an e = 0.99 orbit: 0.25 to 1e4), and tanh units
-    fed with 1e4 learn nothing. dt = exp(.), so that a gradient step is a factor, whatever the scale of dt. The error
-    estimate reads the last hidden layer without a gradient into it: learning to estimate never disturbs dt. Inputs outside
-    `lowest` ... `highest` (no limits, unless set) count as the nearest value inside: beyond its experience a network guesses.
-    Where both are the same, the network does not look at the input.
+    fed with 1e4 learn nothing. Those that are logarithms already, between -20 and 5, are `soft`: x / (1 + |x|/4) is within
+    10 % of asinh there and takes hardly any time; left as they are, the same tuning ended with 15 % more forces.
+    dt = exp(.), so that a gradient step is a factor, whatever the scale of dt. The error estimate reads the last hidden
+    layer without a gradient into it: learning to estimate never disturbs dt. Inputs outside `lowest` ... `highest` (no
+    limits, unless set) count as the nearest value inside: beyond its experience a network guesses. Where both are the same,
+    the network does not look at the input.
     """
 
     frequencies: Tensor
@@ -69,6 +73,7 @@ class FullyConnectedNN(nn.Module):
         dropout: float = 0.0,
         fourier_features: int = 0,
         fourier_scale: float = 1.0,
+        soft: bool = False,
         seed: int | None = None,
         dtype: torch.dtype = torch.float64,
     ) -> None:
@@ -80,7 +85,7 @@ class FullyConnectedNN(nn.Module):
             generator.seed()
         else:
             generator.manual_seed(seed)
-        self.input_dim = input_dim
+        self.input_dim, self.soft = input_dim, soft
         frequencies = fourier_scale * torch.randn(input_dim, fourier_features, generator=generator, dtype=torch.float64)
         self.register_buffer("frequencies", frequencies.to(dtype))
         self.register_buffer("lowest", torch.full((input_dim,), -math.inf, dtype=dtype))
@@ -108,7 +113,8 @@ class FullyConnectedNN(nn.Module):
 
     def last_hidden(self, features: Tensor) -> Tensor:
         """(B, F) -> (B, width of the last layer), from which both heads read."""
-        x = torch.asinh(torch.minimum(torch.maximum(features, self.lowest), self.highest))
+        x = torch.minimum(torch.maximum(features, self.lowest), self.highest)
+        x = x / (1.0 + x.abs() / KNEE) if self.soft else torch.asinh(x)
         if self.frequencies.shape[1]:
             phase = x @ self.frequencies
             x = torch.cat([x, torch.sin(phase), torch.cos(phase)], dim=-1)
@@ -118,7 +124,8 @@ class FullyConnectedNN(nn.Module):
     def forward(self, features: Tensor) -> Tensor:
         """(B, F) -> (B, 2): dt > 0 and log10 of the relative energy error expected."""
         h = self.last_hidden(features)
-        log_dt = LOG_RANGE * torch.tanh(LOG_GAIN * self.log_dt(h) / LOG_RANGE)
+        wanted = (LOG_GAIN * self.log_dt(h)).clamp(-LARGEST, LARGEST)  # its square is finite in float32 too
+        log_dt = wanted / torch.sqrt(1.0 + (wanted / LOG_RANGE) ** 2)
         return torch.cat([torch.exp(log_dt), self.log_error(h.detach())], dim=-1)
 
 

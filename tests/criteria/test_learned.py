@@ -414,9 +414,9 @@ def test_a_tolerance_is_told_to_the_network_and_counts_once(two_body, integrator
     plain = invariant(Says(0.3), integrator=integrator)
     finer = LearnedStep(plain.model, plain.adapter, tol=2e-8)
     seen = [c.adapter.observe(p).features[0] for c in (plain, finer)]
-    assert torch.equal(seen[0][:11], seen[1][:11])
-    assert seen[0][12].item() == pytest.approx(math.log(order))
-    assert [x[11].item() for x in seen] == pytest.approx([math.log(2e-4), math.log(2e-8)], rel=1e-15)
+    assert torch.equal(seen[0][: SPENT + 1], seen[1][: SPENT + 1])
+    assert seen[0][SPENT + 2].item() == pytest.approx(math.log(order))
+    assert [x[SPENT + 1].item() for x in seen] == pytest.approx([math.log(2e-4), math.log(2e-8)], rel=1e-15)
     assert finer.factor == 1.0
     units = [c.adapter.observe(p).unit.item() for c in (plain, finer)]
     assert units[1] / units[0] == pytest.approx(1e-4 ** (1 / order), rel=1e-12)

@@ -140,7 +140,8 @@ def network(start: ParticleTorch, row: SimpleNamespace) -> LearnedStep:
     config = Config(**given, **shape, seed=5, device="cpu", G=start.G, fourier_scale=0.3)
     adapter = ModelAdapter(config)
     adapter.measure_scales(start)
-    net = FullyConnectedNN(feature_count(feature_type, K), **shape_of(config), seed=len(name_of(row)))
+    soft = feature_type == "invariant"
+    net = FullyConnectedNN(feature_count(feature_type, K), **shape_of(config), soft=soft, seed=len(name_of(row)))
     if feature_type == "invariant":  # as networks are that learned from single steps; those tuned on runs are compared below
         net.lowest[SPENT] = net.highest[SPENT] = 0.0
     step = LearnedStep(net, adapter, row.tol)

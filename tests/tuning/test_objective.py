@@ -81,6 +81,6 @@ def test_genes_are_the_whole_network_but_the_error_estimate():
     config = config_for("order6", (5, 3))
     model = untrained(config)
     genes = np.arange(len(genes_of(model)), dtype=float)
-    assert len(genes) == 13 * 5 + 5 + 5 * 3 + 3 + 3 + 1
+    assert len(genes) == 11 * 5 + 5 + 5 * 3 + 3 + 3 + 1
     assert np.array_equal(genes_of(with_genes(model, genes)), genes)
     assert not model.log_error.weight.any()

@@ -129,7 +129,7 @@ def test_beyond_its_experience_it_says_so():
 
 def test_a_thousand_orbits_keep_their_energy():
     """e = 0.5 and 0.9, about 500 leapfrog forces an orbit: what the best time-symmetric classical rules lose (science.md)."""
-    for e, tol, most in ((0.5, 7e-5, 7.6e-5), (0.9, 1.3e-3, 1.5e-3)):
+    for e, tol, most in ((0.5, 1e-4, 7.6e-5), (0.9, 2e-3, 1.5e-3)):
         done = simulate(kepler(e=e, q=1e-3), t_end=2000 * math.pi, tol=tol, integrator="leapfrog")
         assert 400 < done.force_evaluations.item() / 1000 < 620
         assert done.max_energy_error.item() < most

@@ -171,7 +171,7 @@ class ModelAdapter:
         return self.observe_sums(sums, invariant_features(sums), tol, spent)
 
     def observe_sums(self, sums: PairSums, features: Tensor, tol: Tensor, spent: Tensor) -> Observation:
-        """From the sums over pairs and their (B, 10) features, the tolerance, and the energy error over it, each (B,).
+        """From the sums over pairs and their (B, 8) features, the tolerance, and the energy error over it, each (B,).
 
         The unit is the step of `EnergyBudget`: a network that always says 1 is that criterion. The ceiling also bounds the
         change of tau_4 in a step: one much longer than the time in which it should change cannot be time-symmetric.

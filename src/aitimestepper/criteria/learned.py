@@ -47,7 +47,8 @@ class LearnedMemory:
         return LearnedMemory(history, **numbers)
 
 
-# The cheapest composition above a tolerance, by the force evaluations of the models as asked, on `validation` (their cards)
+# The cheapest composition above a tolerance, by the force evaluations of the models as asked, on `validation` (their cards);
+# at 1e-6 order 8 would take 4 % less than order 6, but keeps less of it over a thousand orbits
 CHEAPEST = ((3.5e-3, "leapfrog"), (9e-5, "order4"), (5e-7, "order6"), (0.0, "order8"))
 
 

@@ -65,6 +65,7 @@ def build_network(config: Config) -> FullyConnectedNN:
         dropout=config.dropout,
         fourier_features=config.fourier_features,
         fourier_scale=config.fourier_scale,
+        soft=config.feature_type == "invariant",
         seed=config.seed,
         dtype=torch.float64 if config.dtype == "float64" else torch.float32,
     )

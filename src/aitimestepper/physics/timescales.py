@@ -89,9 +89,7 @@ class PairSums(NamedTuple):
     growth: Tensor  # 3/2 sum w (r.v) / r^2 / sum w: about d ln tau_4 / dt; the only one that is odd in the velocities
     shortest: Tensor  # (sum fall^2 + (32/31)^2 sum w fly^2)^(-1/4): the dynamical time of the tight pairs
     pulling: Tensor  # sum m |a|^2, an outer field included
-    kinetic: Tensor  # about the centre of mass, unless there is an outer field
-    potential: Tensor  # |U|, at least 1e-20 of the kinetic energy
-    energy: Tensor  # |K + U|, at least 1e-20 of |U|
+    energy: Tensor  # |K + U|, K about the centre of mass unless there is an outer field; at least 1e-20 of both
 
 
 def pair_sums(p: ParticleTorch) -> PairSums:
@@ -112,7 +110,7 @@ def pair_sums(p: ParticleTorch) -> PairSums:
     weight = torch.where(weight > 0, weight, 1.0)  # more than a million pairs, all alike: none is tight
     wv2 = total(w * v * v)
     radial, growth = _motion_along(p, real)
-    kinetic, potential, energy = _energies(p)
+    energy = _energy(p)
     return PairSums(
         chi=bond_share(p, fall, energy),
         tau_2=smooth_minimum_time(fall, 2),
@@ -123,8 +121,6 @@ def pair_sums(p: ParticleTorch) -> PairSums:
         growth=1.5 * total(w * growth) / weight,
         shortest=1.0 / (root(total(f2) + wv2 / (1.0 - TIGHT) ** 2, 4) * torch.sqrt(fastest)),
         pulling=tree_sum(p.mass * dot(p.get_acceleration(), p.get_acceleration()), 1),
-        kinetic=kinetic,
-        potential=potential,
         energy=energy,
     )
 
@@ -138,8 +134,8 @@ def _motion_along(p: ParticleTorch, real: Tensor) -> tuple[Tensor, Tensor]:
     return torch.where(moving, rv * rv / (r2 * torch.where(moving, v2, 1.0)), 0.0), rv / r2
 
 
-def _energies(p: ParticleTorch) -> tuple[Tensor, Tensor, Tensor]:
-    """(kinetic energy, |potential|, |total|), each (B,), with the lower limits that keep their ratios finite.
+def _energy(p: ParticleTorch) -> Tensor:
+    """(B,) |K + U|, large enough to divide by.
 
     Isolated systems have no place and no speed: theirs is about the centre of mass. With an outer field it is as it is.
     """
@@ -153,5 +149,4 @@ def _energies(p: ParticleTorch) -> tuple[Tensor, Tensor, Tensor]:
     else:
         kinetic = p.kinetic_energy()
     depth = torch.maximum(potential.abs(), NEGLIGIBLE * kinetic).clamp_min(tiny)
-    energy = torch.maximum((kinetic + potential).abs(), NEGLIGIBLE * depth).clamp_min(tiny)
-    return kinetic, depth, energy
+    return torch.maximum((kinetic + potential).abs(), NEGLIGIBLE * depth).clamp_min(tiny)

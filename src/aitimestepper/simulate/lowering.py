@@ -114,13 +114,14 @@ def lower(criterion: AbstractStepCriterion, method: Method, start: ParticleTorch
 
 
 def _rule(criterion: AbstractStepCriterion, start: ParticleTorch) -> np.ndarray:
-    """(B, 3): eta, tol or dt of every system; the order of the method, and c, where the criterion has them."""
+    """(B, 5): eta, tol or dt of every system; the order of the method, and c, where the criterion has them."""
     rule = np.zeros((len(start), kernel.RULE_NUMBERS))
     if isinstance(criterion, LearnedStep):
         order = COMPOSITIONS[criterion.integrator].order
         value = torch.as_tensor(criterion.tol if criterion.adapter.sees_tolerance else criterion.factor, dtype=torch.float64)
         rule[:, kernel.VALUE] = (criterion.adapter.told(value) if criterion.adapter.sees_tolerance else value).numpy()
         rule[:, kernel.ORDER], rule[:, kernel.BUDGET_C] = order, BUDGET_CONSTANTS[order]
+        rule[:, kernel.LOG_VALUE], rule[:, kernel.LOG_ORDER] = np.log(rule[:, [kernel.VALUE, kernel.ORDER]]).T
         return rule
     rule[:, kernel.VALUE] = criterion.init(start).numpy()
     if isinstance(criterion, PRS23):  # what the Gauss-Radau method makes of it: eta = (5040 epsilon)^(1/7)
@@ -170,7 +171,8 @@ def _lower_learned(step: LearnedStep, start: ParticleTorch) -> _Net | None:
     room = max(model.input_dim + 2 * fourier + 2 * max([*widths, 1]), 16)
     shape = np.zeros(kernel.WIDTHS + len(widths), dtype=np.int64)
     shape[kernel.FEATURES], shape[kernel.HISTORY], shape[kernel.SLOT] = kind, K, len(table)
-    shape[kernel.INPUTS], shape[kernel.FOURIER], shape[kernel.LAYERS] = model.input_dim, fourier, len(layers)
+    shape[kernel.INPUTS], shape[kernel.SOFT], shape[kernel.FOURIER] = model.input_dim, model.soft, fourier
+    shape[kernel.LAYERS] = len(layers)
     shape[kernel.ACTIVATION], shape[kernel.AXES], shape[kernel.ROOM_SIZE] = activation, start.position.shape[-1], room
     shape[kernel.WIDTHS :] = widths
     unit = 1.0 if step.adapter.scales is None else step.adapter.scales.T0

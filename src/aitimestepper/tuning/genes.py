@@ -15,7 +15,7 @@ from ..io.checkpoints import build_network
 from ..model import FullyConnectedNN
 
 
-def config_for(integrator: str, layers: Sequence[int] = (8,), dt_ceiling: float = 0.7, seed: int = 1) -> Config:
+def config_for(integrator: str, layers: Sequence[int] = (16,), dt_ceiling: float = 0.7, seed: int = 1) -> Config:
     """The settings of a network that is tuned for an integrator."""
     values = {"feature_type": "invariant", "integrator": integrator, "layers": tuple(layers), "device": "cpu"}
     return Config.from_dict({**values, "dt_ceiling": dt_ceiling, "seed": seed})

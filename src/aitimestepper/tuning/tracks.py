@@ -33,7 +33,7 @@ class Tracks(NamedTuple):
 
     time: Tensor
     sums: PairSums
-    features: Tensor  # (S, 10)
+    features: Tensor  # (S, 8)
     step: Tensor  # (K, S) steps, from long to short, that errors were measured with
     rate: Tensor  # (K, S) the energy error over |E| that these make in unit time, over h^p: for small h, all the same
     track: Tensor  # the number of each point's track

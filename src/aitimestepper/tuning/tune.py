@@ -121,8 +121,17 @@ def tune(
 class Work:
     """The stages, on one set of problems."""
 
-    def __init__(self, plan: TunePlan, tuning: Tuning, folder: Path, watch: Watch | None, tell: Tell, began: float) -> None:
-        self.plan, self.tuning, self.folder, self.watch, self.tell, self.began = plan, tuning, folder, watch, tell, began
+    def __init__(
+        self,
+        plan: TunePlan,
+        tuning: Tuning | None = None,
+        folder: Path = Path(),
+        watch: Watch | None = None,
+        tell: Tell = lambda news: None,
+        began: float = 0.0,
+    ) -> None:
+        self.plan, self.tuning, self.folder = plan, tuning or Tuning(plan.fingerprint()), folder
+        self.watch, self.tell, self.began = watch, tell, began
         self.threads = plan.threads or available_cores()
         self.config: Config = config_for(plan.integrator, plan.layers, plan.dt_ceiling, plan.seed)
         self._validation: Exam | None = None

@@ -1,14 +1,15 @@
 """exp, log and tanh made of + - * / and bits, so that loops over units and features are vectorized; good to 2e-16.
 
 Without Intel's vector library, which the wheels of numba do not bring, a call of libm for each value is half the cost of a
-small network.
+small network. Few values are in work at once, and each is waited for: so polynomials are made of short parts side by side, with
+products and sums as one instruction (the usual row of them, one after the other, took 1.7 times as long for 16 tanh).
 """
 
 from __future__ import annotations
 
 import numpy as np
 
-from .jit import inlined
+from .jit import woven
 
 _ROUND = 6755399441055744.0  # 1.5 * 2^52: added to a number, it leaves the nearest whole one in the lowest bits
 _LN2_HIGH, _LN2_LOW = 6.93147180369123816490e-01, 1.90821492927058770002e-10
@@ -16,38 +17,30 @@ _LOG2E = 1.4426950408889634
 _ONE, _ROOT_HALF = np.int64(0x3FF0000000000000), np.int64(0x3FE6A09E667F3BCD)
 
 
-@inlined
+@woven
 def exp(x: float) -> float:
     """e^x; beyond +-700 that of +-700."""
     x = min(max(x, -700.0), 700.0)
     shifted = x * _LOG2E + _ROUND
     k = shifted - _ROUND
     r = (x - k * _LN2_HIGH) - k * _LN2_LOW
-    p = 1.0 / 6227020800.0
-    p = p * r + 1.0 / 479001600.0
-    p = p * r + 1.0 / 39916800.0
-    p = p * r + 1.0 / 3628800.0
-    p = p * r + 1.0 / 362880.0
-    p = p * r + 1.0 / 40320.0
-    p = p * r + 1.0 / 5040.0
-    p = p * r + 1.0 / 720.0
-    p = p * r + 1.0 / 120.0
-    p = p * r + 1.0 / 24.0
-    p = p * r + 1.0 / 6.0
-    p = p * r + 0.5
-    p = p * r + 1.0
-    p = p * r + 1.0
+    r2 = r * r
+    r4 = r2 * r2
+    low = (1.0 / 2.0 + r * (1.0 / 6.0)) + r2 * (1.0 / 24.0 + r * (1.0 / 120.0))
+    middle = (1.0 / 720.0 + r * (1.0 / 5040.0)) + r2 * (1.0 / 40320.0 + r * (1.0 / 362880.0))
+    high = (1.0 / 3628800.0 + r * (1.0 / 39916800.0)) + r2 * (1.0 / 479001600.0 + r * (1.0 / 6227020800.0))
+    p = 1.0 + (r + r2 * (low + r4 * (middle + r4 * high)))
     scale = np.int64((np.float64(shifted).view(np.int64) << np.int64(52)) + _ONE).view(np.float64)
     return p * scale
 
 
-@inlined
+@woven
 def tanh(x: float) -> float:
     """Hyperbolic tangent."""
     return 1.0 - 2.0 / (exp(2.0 * x) + 1.0)
 
 
-@inlined
+@woven
 def log(x: float) -> float:
     """Ln x of a positive normal number."""
     bits = np.float64(x).view(np.int64)
@@ -55,22 +48,16 @@ def log(x: float) -> float:
     m = np.int64(bits - (exponent << np.int64(52))).view(np.float64)  # in [sqrt(1/2), sqrt 2)
     f = (m - 1.0) / (m + 1.0)
     g = f * f
-    p = 1.0 / 23.0
-    p = p * g + 1.0 / 21.0
-    p = p * g + 1.0 / 19.0
-    p = p * g + 1.0 / 17.0
-    p = p * g + 1.0 / 15.0
-    p = p * g + 1.0 / 13.0
-    p = p * g + 1.0 / 11.0
-    p = p * g + 1.0 / 9.0
-    p = p * g + 1.0 / 7.0
-    p = p * g + 1.0 / 5.0
-    p = p * g + 1.0 / 3.0
+    g2 = g * g
+    g4 = g2 * g2
+    low = (1.0 / 3.0 + g * (1.0 / 5.0)) + g2 * (1.0 / 7.0 + g * (1.0 / 9.0))
+    middle = (1.0 / 11.0 + g * (1.0 / 13.0)) + g2 * (1.0 / 15.0 + g * (1.0 / 17.0))
+    p = low + g4 * (middle + g4 * (1.0 / 19.0 + g * (1.0 / 21.0)))
     k = np.float64(exponent)
     return k * _LN2_HIGH + ((k * _LN2_LOW + 2.0 * f * g * p) + 2.0 * f)
 
 
-@inlined
+@woven
 def asinh(x: float) -> float:
     """Inverse hyperbolic sine, |x| < 1e150; the absolute error is that of log."""
     size = abs(x)

@@ -1,4 +1,4 @@
-"""How kernels are compiled: five decorators, and a cache on disk that works wherever the package lies.
+"""How kernels are compiled: six decorators, and a cache on disk that works wherever the package lies.
 
 Only entry points are cached; what they call is compiled into them. numba checks the file of the function it caches, not
 the files of what that calls, so the stamp of an entry point is the newest of all kernel files here.
@@ -71,6 +71,11 @@ def strict(function: Callable[..., Any]) -> Any:
 def inlined(function: Callable[..., Any]) -> Any:
     """Strict, and always part of its caller: for what every step does, where a call is a tenth of a step of two bodies."""
     return numba.njit(forceinline=True, **_INNER)(function)
+
+
+def woven(function: Callable[..., Any]) -> Any:
+    """Inlined, and a product and a sum may be one instruction."""
+    return numba.njit(forceinline=True, fastmath={"contract"}, **_INNER)(function)
 
 
 def parallel(function: Callable[..., Any]) -> Any:

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from .elementary import log
-from .jit import loose, strict
+from .jit import inlined, loose, strict
 from .layout import (
     ACCELERATION,
     FIELD_KIND,
@@ -21,7 +21,7 @@ from .layout import (
     U3,
     VELOCITY,
 )
-from .plan import AXES, BUDGET_C, CEILING, FEATURES, HISTORY, ORDER, RICH, SCALES, SLOT, TRANSITION, VALUE
+from .plan import AXES, BUDGET_C, CEILING, FEATURES, HISTORY, LOG_ORDER, LOG_VALUE, ORDER, RICH, SCALES, SLOT, TRANSITION, VALUE
 from .rules import budget_time
 from .world import gm_at, mass_at
 
@@ -30,7 +30,10 @@ TIGHT = 1.0 / 32.0
 MOST_CHANGE = 0.6
 FREE = 1e10
 NEAREST = 1e-3  # features.NEAREST
-LOGARITHMS = 12  # invariant features that are one; they stand first while they are made
+FIRST_LOG, AFTER_LOGS = (
+    np.uint64(1),
+    np.uint64(9),
+)  # among the invariant features eight are logarithms, side by side: whole vectors
 
 
 @loose
@@ -197,7 +200,7 @@ def _pulling(w: Any, block: Any) -> Any:
     return total
 
 
-@strict
+@inlined
 def observe_invariants(w: Any, block: Any, net: Any, rule: Any, seen: Any, change: Any) -> Any:
     """Dimensionless features into net.room; (unit of the step, ceiling). `change`: of the energy since the start."""
     sum4 = seen.sum4
@@ -208,35 +211,28 @@ def observe_invariants(w: Any, block: Any, net: Any, rule: Any, seen: Any, chang
     K = _inner_kinetic(w, block, seen.kinetic)
     U = max(max(abs(seen.potential), 1e-20 * K), TINY)
     E = max(max(abs(K + seen.potential), 1e-20 * U), TINY)
-    tau4_2 = 1.0 / np.sqrt(sum4)
     g = 1.5 * shrink / W
-    chi = seen.bond / sum4 / E
     tol = rule[VALUE]
     x, along = np.sqrt(flyby / W) / F, radial / W  # r v^2 / G M, and how much of v points along r
-    room = net.room
-    # the arguments of the logarithms first, so that one loop takes them all
-    room[0] = max(chi, 1e-20)
-    room[1] = 1.0 + x
-    room[2] = seen.sum2 * seen.sum2 / sum4
-    room[3] = seen.sum8 / (sum4 * sum4)
-    room[4] = U / E
-    room[5] = 1.0 + K / U
     parameter = x * (1.0 - along)
     e2 = max(1.0 + (x - 2.0) * parameter, 0.0)
-    room[6] = parameter / (1.0 + np.sqrt(e2)) + NEAREST
-    room[7] = 1.0 + e2
-    room[8] = max(_pulling(w, block) * tau4_2 / E, 1e-20)
     spent = 10.0 * change / (E * tol)
-    room[9] = 1.0 + spent * spent
-    room[10], room[11] = tol, rule[ORDER]
-    for k in range(U0, np.uint64(LOGARITHMS)):
+    room = net.room
+    room[0] = along
+    room[1] = max(seen.bond / sum4 / E, 1e-20)
+    room[2] = 1.0 + x
+    room[3] = seen.sum2 * seen.sum2 / sum4
+    room[4] = seen.sum8 / (sum4 * sum4)
+    room[5] = parameter / (1.0 + np.sqrt(e2)) + NEAREST
+    room[6] = 1.0 + e2
+    room[7] = max(_pulling(w, block) / (np.sqrt(sum4) * E), 1e-20)
+    room[8] = 1.0 + spent * spent
+    for k in range(FIRST_LOG, AFTER_LOGS):
         room[k] = log(room[k])
-    for k in range(U0, np.uint64(LOGARITHMS - 2)):  # room for the one that is no logarithm
-        room[np.uint64(LOGARITHMS) - k] = room[np.uint64(LOGARITHMS - 1) - k]
-    room[4] *= -0.125
     room[3] *= -0.25
-    room[2] = along
-    room[10] *= np.copysign(0.5, change)
+    room[4] *= -0.125
+    room[8] *= np.copysign(0.5, change)
+    room[9], room[10] = rule[LOG_VALUE], rule[LOG_ORDER]
     unit = budget_time(seen, E, tol, rule[ORDER], rule[BUDGET_C], FREE)
     fly4 = flyby / ((1.0 - TIGHT) * (1.0 - TIGHT))
     rate, growth = np.sqrt(np.sqrt(sum4 + fly4)) / net.numbers[CEILING], g / MOST_CHANGE

@@ -17,12 +17,12 @@ GUARD, OUTPUT_EVERY, FRACTIONS = range(3)
 WRAP_NUMBERS = FRACTIONS + 17
 # a row of output: time, dt, energy, error, steps, then positions and velocities, axis after axis
 ROW_TIME, ROW_DT, ROW_ENERGY, ROW_ERROR, ROW_STEPS, ROW_BODIES = range(6)
-# a criterion's numbers, one row a system: eta or tol or dt; order of the method; c
-VALUE, ORDER, BUDGET_C = range(3)
+# a criterion's numbers, one row a system: eta or tol or dt; order of the method; c; for learned steps ln of the first two
+VALUE, ORDER, BUDGET_C, LOG_VALUE, LOG_ORDER = range(5)
 EPSILON = ORDER  # of the rules that the Gauss-Radau method has for itself
-RULE_NUMBERS = 3
+RULE_NUMBERS = 5
 # net.shape[...]: then the widths of the layers
-FEATURES, HISTORY, SLOT, INPUTS, FOURIER, LAYERS, ACTIVATION, AXES, ROOM_SIZE, WIDTHS = range(10)
+FEATURES, HISTORY, SLOT, INPUTS, SOFT, FOURIER, LAYERS, ACTIVATION, AXES, ROOM_SIZE, WIDTHS = range(11)
 BASIC, RICH, TRANSITION, INVARIANT = range(4)
 TANH, RELU, GELU, SILU, ELU, SIGMOID = range(6)
 # net.numbers[...]: then the scales of a slot, the limits of the inputs, and the weights
