@@ -77,7 +77,7 @@ def main() -> None:
         costs[name] = dict(zip(COMPOSITIONS, (math.exp(cost) for cost in found), strict=True))
         first = rows["one each, 16 units"]
         table.add_row(name, *(f"{math.exp(a):.0f}, {math.exp(a - b):.2f}" for a, b in zip(found, first, strict=True)))
-    Console().print(table)
+    Console(width=140).print(table)
     if given.json is not None:
         given.json.write_text(json.dumps({"iterations": given.iterations, "cost": costs}, indent=1) + "\n")
 

@@ -39,15 +39,15 @@ def started(bodies: initial.Bodies, **more: Any) -> ParticleTorch:
 
 
 def learned(start: ParticleTorch, feature_type: str, history_len: int = 0) -> LearnedStep:
-    """A network that has not learned, with steps near 0.015 that follow its inputs."""
+    """A network that has not learned, with steps near 0.017 that follow its inputs."""
     adapter = ModelAdapter(Config(feature_type=feature_type, history_len=history_len, seed=1, device="cpu"))
     adapter.measure_scales(start)
-    net = FullyConnectedNN(feature_count(feature_type, history_len), (8, 8), seed=1)
+    net = FullyConnectedNN(feature_count(feature_type, history_len), (8, 8), soft=feature_type == "invariant", seed=1)
     step = LearnedStep(net, adapter)
     with torch.no_grad():
         net.log_dt.weight *= 20.0
         for _ in range(3):
-            net.log_dt.bias.add_(torch.log(0.015 / step.step_size(start, step.init(start)).median()) / LOG_GAIN)
+            net.log_dt.bias.add_(torch.log(0.017 / step.step_size(start, step.init(start)).median()) / LOG_GAIN)
     return step
 
 

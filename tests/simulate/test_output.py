@@ -50,7 +50,7 @@ def recorded(path: Path, name: str, **more):
 def test_output_changes_no_bit_of_the_run(name, tmp_path, same_result):
     plain = simulate(**PLANS[name])
     assert plain.status == ("ok",) * len(plain.status)
-    assert 90 < plain.steps.max() < 260
+    assert 90 < plain.steps.max() < 230
     for k, more in enumerate(({"output_every": 0.0173}, {"output_steps": 3}, {})):
         with_output = simulate(**PLANS[name], output=tmp_path / f"{k}.h5", **more)
         assert same_result(with_output, plain)

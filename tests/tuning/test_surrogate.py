@@ -95,7 +95,6 @@ def test_guesses_follow_a_network_that_brakes_when_the_error_grows(tracks):
 
 
 def test_the_gradient_is_the_slope_of_the_guess(tracks):
-    """To a few percent: how much the ceiling takes off a step is left out of it (ModelAdapter.predict)."""
     """To 1 %: where the ceiling cuts a step, the gradient is that of the step wanted, which keeps it alive."""
     config = config_for("leapfrog", layers=(4,))
     model, adapter = untrained(config), ModelAdapter(config)
@@ -104,7 +103,7 @@ def test_the_gradient_is_the_slope_of_the_guess(tracks):
     spent = torch.zeros_like(tracks.time)
 
     def loss():
-        found = guess(model, adapter, tracks, 1e-3, spent)
+        found = guess(model, adapter, tracks, 1e-4, spent)
         return found.log_forces.sum() + 0.5 * found.log_excess.sum()
 
     loss().backward()
@@ -116,7 +115,7 @@ def test_the_gradient_is_the_slope_of_the_guess(tracks):
                 weight[unit, feature] += h
                 slopes.append(loss().item())
                 weight[unit, feature] -= h
-        assert weight.grad[unit, feature].item() == pytest.approx((slopes[0] - slopes[1]) / 2e-6, rel=3e-2, abs=1e-7)
+        assert weight.grad[unit, feature].item() == pytest.approx((slopes[0] - slopes[1]) / 2e-6, rel=1e-2, abs=1e-7)
 
 
 def test_rows_are_the_tracks_that_were_chosen(tracks):

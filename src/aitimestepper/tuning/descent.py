@@ -15,7 +15,7 @@ from .objective import log_cost
 from .surrogate import guess
 from .tracks import Tracks
 
-ROUGH = 16.0  # weight of what is not time-symmetric; ten times as much took 11 % more forces at order 6, 27 % at order 8
+ROUGH = 16.0  # weight of what is not time-symmetric; 7 times as much took 11 % more forces at order 6, 13 times 27 % at order 8
 # ln of the factor by which the network is shown another error than the guess, since real errors are not quite as guessed
 NOISE = 0.35
 CLIP = 1.0  # largest norm of a gradient

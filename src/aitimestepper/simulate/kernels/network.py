@@ -114,6 +114,27 @@ def _keep_inside(room: Any, limits: Any, at: Any, inputs: Any) -> bool:
 
 
 @inlined
+def _squash(room: Any, inputs: Any, soft: Any) -> None:
+    """Inputs of many decades to few."""
+    if soft != 0:
+        for i in range(U0, inputs):
+            room[i] /= 1.0 + abs(room[i]) / KNEE
+    else:
+        for i in range(U0, inputs):
+            room[i] = asinh(room[i])
+
+
+@strict
+def _waves(room: Any, inputs: Any, fourier: Any, frequencies: Any, at: Any) -> None:
+    """Sines and cosines of phases of the inputs, behind them."""
+    for f in range(U0, fourier):
+        phase = 0.0
+        for i in range(U0, inputs):
+            phase += room[i] * frequencies[at + i * fourier + f]
+        room[inputs + f], room[inputs + fourier + f] = np.sin(phase), np.cos(phase)
+
+
+@inlined
 def network(net: Any) -> Any:
     """(ln dt in the unit of the network, log10 of the error it expects, outside) for the features in net.room."""
     inputs, room, weights = np.uint64(net.shape[INPUTS]), net.room, net.numbers
@@ -121,19 +142,10 @@ def network(net: Any) -> Any:
     at = np.uint64(SCALES) + np.uint64(net.shape[SLOT])
     inside = _keep_inside(room, weights, at, inputs)
     at += U2 * inputs
-    if net.shape[SOFT] != 0:
-        for i in range(U0, inputs):
-            room[i] /= 1.0 + abs(room[i]) / KNEE
-    else:
-        for i in range(U0, inputs):
-            room[i] = asinh(room[i])
+    _squash(room, inputs, net.shape[SOFT])
     fourier = np.uint64(net.shape[FOURIER])
     if fourier > U0:
-        for f in range(U0, fourier):
-            phase = 0.0
-            for i in range(U0, inputs):
-                phase += room[i] * weights[at + i * fourier + f]
-            room[inputs + f], room[inputs + fourier + f] = np.sin(phase), np.cos(phase)
+        _waves(room, inputs, fourier, weights, at)
         at += inputs * fourier
     width = inputs + U2 * fourier
     source = U0
