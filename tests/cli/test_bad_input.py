@@ -145,3 +145,5 @@ def test_a_simulation_that_breaks_off_says_so(command):
     done = command("simulate", "--criterion", "freefall:eta=0.02", "--t-end", "10", "--max-steps", "5", "--json")
     assert done.returncode == 1
     assert '"status": "max_steps"' in done.stdout
+    remedy = "the run used up its steps: allow more of them (max_steps), or ask for a looser tol."
+    assert done.stderr == f"aitimestepper: warning: {remedy}\n"

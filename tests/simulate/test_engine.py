@@ -385,9 +385,23 @@ def test_beyond_what_the_networks_know_the_default_says_so(two_body):
     assert finest.integrator == "radau15"
     assert finest.max_energy_error.item() < 1e-11
     assert simulate(p, steps=3, criterion=FreeFall(0.01)).tol is None
+    assert finest.advice == ()
     missed = simulate(p, t_end=20.0, criterion=EnergyBudget(1e-3, c=20.0))
     assert missed.kept.tolist() == [False]
     assert missed.summary()["kept"] is False
+
+
+def test_advice_that_is_followed_helps(two_body):
+    """A tolerance that was missed is kept with the one advised; a run that broke off is told why, each system by its number."""
+    p = two_body(e=0.5)
+    missed = simulate(p, t_end=20.0, criterion=EnergyBudget(1e-3, c=8.0))
+    (sentence,) = missed.advice
+    assert f"energy error of {missed.max_energy_error.item():.1e}, above the 1.0e-03 asked for" in sentence
+    advised = float(sentence.split()[-1].rstrip("."))
+    assert simulate(p, t_end=20.0, criterion=EnergyBudget(advised, c=8.0)).max_energy_error.item() < 1e-3
+    batch = ParticleTorch.stack([p, p])
+    broken = simulate(batch, t_end=torch.tensor([20.0, 1e-3]), criterion=FreeFall(0.01), max_steps=10)
+    assert broken.advice == ("system 0 used up its steps: allow more of them (max_steps), or ask for a looser tol.",)
 
 
 # ---- outer fields -------------------------------------------------------------------------------------------------------

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -19,6 +20,7 @@ from ..specs import describe
 from . import simulation, training
 from .arguments import Request
 
+ADVISED = 5  # systems of a batch, at most, that are spoken of one by one
 EXIT_NOT_OK = 1  # the simulation ran, but some system did not reach its end
 
 
@@ -122,6 +124,11 @@ def run_command(request: Request) -> int:
 def _report_simulation(result: SimulationResult, config: Config | None = None, more: dict[str, Any] | None = None) -> int:
     extra = {"movie": config.movie} if config is not None and config.movie else {}
     _print_json({**(more or {}), **result.summary(), **extra})
+    advice = result.advice
+    for sentence in advice[:ADVISED]:
+        print(f"aitimestepper: warning: {sentence}", file=sys.stderr)
+    if len(advice) > ADVISED:
+        print(f"aitimestepper: warning: {len(advice) - ADVISED} systems more; see the summary.", file=sys.stderr)
     return 0 if all(s == OK for s in result.status) else EXIT_NOT_OK
 
 

@@ -12,7 +12,14 @@ from torch import Tensor
 
 from ..physics.invariants import angular_momentum, angular_momentum_scale, momentum, momentum_scale
 from ..physics.particle import ParticleTorch
-from .reference import OK
+from .reference import MAX_STEPS, NON_FINITE, OK, STUCK
+
+REMEDIES = {
+    MAX_STEPS: "used up its steps: allow more of them (max_steps), or ask for a looser tol",
+    NON_FINITE: "went to infinity or NaN, and stopped before it: give a softening, or a tighter tol",
+    STUCK: "needed a step below the round-off of its time: give a softening, or a looser guard if there is one",
+}
+CAUTION = 0.7  # of what would just have done, when a tighter tolerance is advised
 
 
 class ClosestApproach(NamedTuple):
@@ -71,6 +78,20 @@ class SimulationResult:
             return None
         ended = torch.tensor([status == OK for status in self.status], device=self.tol.device)
         return ended & (self.max_energy_error <= self.tol)
+
+    @property
+    def advice(self) -> tuple[str, ...]:
+        """A sentence for each system that broke off, or did not keep its tolerance: what happened, and what to do."""
+        found, many, kept = [], len(self.status) > 1, self.kept
+        for i, status in enumerate(self.status):
+            who = f"system {i}" if many else "the run"
+            if status != OK:
+                found.append(f"{who} {REMEDIES[status]}.")
+            elif kept is not None and self.tol is not None and not kept[i]:
+                asked, reached = self.tol[i].item(), self.max_energy_error[i].item()
+                tighter = f"ask for {CAUTION * asked * asked / reached:.0e}"
+                found.append(f"{who} came to an energy error of {reached:.1e}, above the {asked:.1e} asked for: {tighter}.")
+        return tuple(found)
 
     def summary(self) -> dict[str, Any]:
         """Plain numbers for JSON: of the system, or, for a batch, of each one under `systems`."""
