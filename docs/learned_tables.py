@@ -121,16 +121,44 @@ def ablations() -> Iterator[str]:
     yield table(["network", "cost, ratio", *tolerances, *run], rows)
 
 
+def loose() -> Iterator[str]:
+    """Tolerances to learn from."""
+    about = loaded("loose_tolerances.json")
+    yield (
+        f"### What to learn from\n\n`python diagnostics/loose_tolerances.py`: {about['iterations']} iterations; forces at "
+        "which the error is the tolerance, on `validation`."
+    )
+    costs = [(name, tol, *pair) for name, rows in about["cost"].items() for tol, pair in rows.items()]
+    rows = [[name, tol, f"{every:.0f}", f"{tight:.0f}", f"{tight / every:.2f}"] for name, tol, every, tight in costs]
+    yield table(["integrator", "asked", "learned from all tolerances", "from the tight ones", "ratio"], rows)
+
+
+def settling() -> Iterator[str]:
+    """When mirrored steps are given up."""
+    about = loaded("settle.json")
+    yield (
+        "### When a mirrored step is given up\n\n`python diagnostics/settle.py`: off by so much from the extrapolated one. "
+        "Forces at which the error is the tolerance, on `validation`, over those with "
+        f"{about['package']:g}; largest error over what was asked in a thousand orbits of e = 0.9, 0.99."
+    )
+    rows = [[name, *(f"{r:.2f}; {a:.2g}, {b:.2g}" for r, a, b in row.values())] for name, row in about["rows"].items()]
+    yield table(["given up at", *(f"{name}, {tol:g}" for name, tol in about["asked"].items())], rows)
+
+
 def limits() -> Iterator[str]:
-    """Networks that know one problem only."""
+    """Steps that know one problem only."""
     about = loaded("limit_of_state.json")
     yield (
-        f"### What limits it\n\n`python diagnostics/limit_of_state.py`: {about['integrator']}, tolerance {about['tol']:g}, "
-        "forces at which the error is the tolerance, by guesses on tracks of `validation`."
+        "### What limits it\n\n`python diagnostics/limit_of_state.py`: forces at which the error is the tolerance, by guesses "
+        "on tracks of `validation`; in brackets: the package's over these."
     )
-    rows = [[f, *(f"{x:.0f}" for x in v), f"{v[0] / v[1]:.2f}"] for f, v in about["rows"].items()]
-    head = ["family", "the package's network", "after learning from that problem alone", "EnergyBudget, best constant for it"]
-    yield table([*head, "package / own"], rows)
+    rows = [
+        [name, f"{about['asked'][name]:g}", family, f"{mine:.0f}", *(f"{x:.0f} ({mine / x:.2f})" for x in others)]
+        for name, families in about["rows"].items()
+        for family, (mine, *others) in families.items()
+    ]
+    head = ["integrator", "asked", "family", "the package's network", "after learning from that problem alone"]
+    yield table([*head, "any steps as smooth, the run being known", "EnergyBudget, best constant for it"], rows)
 
 
 def places() -> Iterator[str]:
@@ -183,7 +211,9 @@ def thousand_orbits() -> Iterator[str]:
 def page() -> str:
     """All tables."""
     parts = [
-        part for make in (promises, automatic, long_runs, thousand_orbits, unseen, places, limits, ablations) for part in make()
+        part
+        for make in (promises, automatic, long_runs, thousand_orbits, unseen, places, settling, ablations)
+        for part in make()
     ]
     return "\n\n".join(parts)
 

@@ -31,17 +31,20 @@ the place of a body: see docs/learned.md for both.
 def card(integrator: str, checkpoint: Checkpoint) -> str:
     """Of one model."""
     c: dict[str, Any] = checkpoint.card
-    plan = c["plan"]
+    first = c["start"] or c  # what made the network, and what calibrated it, if that was something else
+    plan = first["plan"]
+    hours = c["hours"] + c["start"].get("hours", 0.0)
     parameters = sum(x.numel() for name, x in checkpoint.model_state.items() if name.startswith(("hidden", "log_dt")))
     told = dict(c["calibration"])
     lines = [
         f"## {integrator}",
         "",
-        f"`{c['command']}`",
+        "\n".join(f"`{command}`" for command in dict.fromkeys((first["command"], c["command"]))),
         "",
-        f"{parameters} parameters, layers {' '.join(map(str, plan['layers']))}, seed {plan['seed']}, {c['hours']:.2f} hours on "
+        f"{parameters} parameters, layers {' '.join(map(str, plan['layers']))}, seed {plan['seed']}, {hours:.2f} hours on "
         f"one core. Trained on {plan['problems']} problems each of {', '.join(plan['families'])}, "
-        f"{plan['descent']['iterations']} iterations; calibrated on {plan['calibration']} others of each family.",
+        f"{plan['descent']['iterations']} iterations at {', '.join(f'{tol:g}' for tol in plan['learned'])}; calibrated on "
+        f"{plan['calibration']} others of each family.",
         "",
         "| asked for | told | `validation`: kept (worst family) | median error / asked | force evaluations |",
         "|---|---|---|---|---|",

@@ -45,6 +45,20 @@ def test_tolerances_are_kept_on_problems_never_seen(integrator):
         assert (done.max_energy_error / tol).median().item() > 0.1
 
 
+@EVERY
+def test_every_tolerance_that_it_is_calibrated_for_is_one_that_it_knows(integrator):
+    """Also where it was not learned from, and where the network is told quite another one; far beyond, it says so."""
+    b = kepler(e=0.5, q=0.3)
+    start = ParticleTorch.from_tensors(b.mass, b.position, b.velocity)
+    for tol in TOLERANCES[integrator]:
+        done = simulate(start, t_end=20.0, tol=tol, integrator=integrator)
+        assert done.reports["steps_outside_training"].item() == 0
+        assert done.kept.item()
+    beyond = Symmetrized(LearnedStep.load("default", 1e-3 * min(TOLERANCES[integrator]), integrator=integrator))
+    done = simulate(start, steps=10, criterion=beyond, integrator=integrator)
+    assert done.reports["steps_outside_training"].item() == 10
+
+
 def test_hermite_keeps_its_tolerance_too():
     """It has the network of the composition of its order, whose steps cost five times as much."""
     start, ends = make_suite(split="validation", count=4, first=6000).batch()

@@ -19,7 +19,7 @@ from aitimestepper.tuning.descent import Descent
 from aitimestepper.tuning.exams import exam
 from aitimestepper.tuning.genes import config_for, step_of, untrained
 from aitimestepper.tuning.objective import Score
-from aitimestepper.tuning.plan import TunePlan
+from aitimestepper.tuning.plan import TOLERANCES, TunePlan
 from aitimestepper.tuning.search import Search, draw, search
 from aitimestepper.tuning.tune import MODEL, STATE, tune
 
@@ -68,6 +68,15 @@ def test_the_model_needs_nothing_else(tuned):
     assert done.max_energy_error.item() < 3e-3
     assert not (path.parent / STATE).exists()
     assert card["plan"] == PLAN.fingerprint()
+
+
+def test_tolerances_at_which_an_order_is_wasted_are_calibrated_but_not_learned_from():
+    for integrator, asked in TOLERANCES.items():
+        plan = TunePlan(integrator)
+        assert plan.asked == asked
+        assert plan.learned == asked[len(asked) - len(plan.learned) :]  # the tightest
+    assert TunePlan("order8").learned == (1e-6, 1e-7, 1e-8)
+    assert TunePlan("order8", (1e-3, 1e-2)).learned == (1e-2, 1e-3)  # who says what they want gets that
 
 
 class Stop(Exception):

@@ -53,7 +53,7 @@ def _add_manner(how: Any, run: Any) -> None:
     how.add_argument("--iterations", type=int, metavar="N", help="of learning from them (default: 2100)")
     how.add_argument("--generations", type=int, metavar="N", help="of searching on whole runs (default: 0)")
     how.add_argument(
-        "--calibration", type=int, metavar="N", help="problems of each family to calibrate on; 0: none (default: 64)"
+        "--calibration", type=int, metavar="N", help="problems of each family to calibrate on; 0: none (default: 128)"
     )
     how.add_argument("--seed", type=int, metavar="N", help="of all that is drawn (default: 1)")
     how.add_argument("--threads", type=int, metavar="N", help="runs side by side (default: all cores)")

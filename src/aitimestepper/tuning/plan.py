@@ -19,6 +19,12 @@ TOLERANCES: dict[str, tuple[float, ...]] = {  # where an order is worth asking
     "order6": (1e-2, 1e-3, 1e-4, 1e-5, 1e-6, 1e-7, 1e-8),
     "order8": (1e-2, 1e-3, 1e-4, 1e-5, 1e-6, 1e-7, 1e-8),
 }
+LEARNED: dict[str, tuple[float, ...]] = {  # and where ceilings and smoothness leave it something to learn
+    "leapfrog": (1e-1, 1e-2, 1e-3, 1e-4, 1e-5),
+    "order4": (1e-3, 1e-4, 1e-5, 1e-6),
+    "order6": (1e-4, 1e-5, 1e-6, 1e-7, 1e-8),
+    "order8": (1e-6, 1e-7, 1e-8),
+}
 EVERY = 350  # iterations of the descent between looks at `validation`
 # first problems of `train` for each purpose: tracks, policy search, calibration
 TRACKS, SEARCHED, CALIBRATED = 0, 10_000, 20_000
@@ -36,7 +42,7 @@ class TunePlan:
     dt_ceiling: float = 0.7
     problems: int = 60  # tracks of each family
     validation: int = 24  # problems of each family to look at
-    calibration: int = 64  # and to calibrate on; 0: none
+    calibration: int = 128  # and to calibrate on; 0: none
     descent: Descent = field(default_factory=Descent)
     search: Search = field(default_factory=Search)
     seed: int = 1
@@ -76,6 +82,11 @@ class TunePlan:
         return tuple(sorted(self.tolerances or TOLERANCES[self.integrator], reverse=True))
 
     @property
+    def learned(self) -> tuple[float, ...]:
+        """Those of the tolerances that are learned from; the network is calibrated for all."""
+        return tuple(sorted(self.tolerances or LEARNED[self.integrator], reverse=True))
+
+    @property
     def order(self) -> int:
         """Of the integrator."""
         return COMPOSITIONS[self.integrator].order
@@ -96,6 +107,7 @@ class TunePlan:
         return {
             "integrator": self.integrator,
             "tolerances": list(self.asked),
+            "learned": list(self.learned),
             "families": list(self.learned_from),
             "layers": list(self.layers),
             "dt_ceiling": self.dt_ceiling,

@@ -33,10 +33,18 @@ class Guess(NamedTuple):
 
 def guess(model: FullyConnectedNN, adapter: ModelAdapter, tracks: Tracks, tol: float, spent: Tensor) -> Guess:
     """What runs at `tol` would come to; `spent` (S,): of the tolerance at every point, as far as known from the last guess."""
-    method = COMPOSITIONS[adapter.config.integrator]
-    tols = torch.full_like(tracks.time, tol)
-    seen = adapter.observe_sums(tracks.sums, tracks.features, tols, spent)
-    log_Q = torch.log(adapter.predict(model, seen).dt)
+    return guess_of_steps(log_steps(model, adapter, tracks, tol, spent), tracks, tol, adapter.config.integrator)
+
+
+def log_steps(model: FullyConnectedNN, adapter: ModelAdapter, tracks: Tracks, tol: float, spent: Tensor) -> Tensor:
+    """(S,) ln of the step that the network chooses at every point."""
+    seen = adapter.observe_sums(tracks.sums, tracks.features, torch.full_like(tracks.time, tol), spent)
+    return torch.log(adapter.predict(model, seen).dt)
+
+
+def guess_of_steps(log_Q: Tensor, tracks: Tracks, tol: float, integrator: str) -> Guess:
+    """The same for any steps exp(log_Q) (S,), wherever they come from."""
+    method = COMPOSITIONS[integrator]
     inside = tracks.track[1:] == tracks.track[:-1]  # intervals between two points of one track
     of = tracks.track[1:][inside]
     span = (tracks.time[1:] - tracks.time[:-1])[inside]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -22,7 +22,7 @@ from ..io.suites import make_suite
 from ..model import FullyConnectedNN
 from ..simulate.compiled import Watch
 from ..simulate.threads import available_cores
-from .calibrate import calibrate
+from .calibrate import FARTHEST, calibrate
 from .descent import Descending
 from .estimate import fit_error_estimate
 from .exams import Exam, exam, sit
@@ -102,13 +102,14 @@ def tune(
     deviation = fit_error_estimate(model, ModelAdapter(work.config), work.tracks(), plan.asked)
     step = step_of(model, work.config)
     if plan.calibration:
-        calm = work.exam("train", CALIBRATED, plan.calibration)
+        calm = work.exam("train", CALIBRATED, plan.calibration, plan.learned_from)
         step.adapter.calibration = calibrate(step, calm, work.threads, watch, lambda k, n: tell(News("calibration", k, n)))
     final = [score._asdict() for score in work.look(step, "calibrated")]
     card = {
         "calibration": [list(pair) for pair in step.adapter.calibration],
         "plan": plan.fingerprint(),
         "command": command,
+        "start": {} if start is None else start.card,  # what made the network that this one began as
         "hours": round((time.perf_counter() - began) / 3600.0, 3),
         "validation": final,
         "error_estimate_deviation": round(deviation, 2),  # of log10
@@ -137,10 +138,10 @@ class Work:
         self._validation: Exam | None = None
         self._tracks: Tracks | None = None
 
-    def exam(self, split: str, first: int, count: int) -> Exam:
+    def exam(self, split: str, first: int, count: int, families: Sequence[str] = ()) -> Exam:
         """Problems that serve no other purpose."""
         p = self.plan
-        return exam(p.integrator, p.asked, split, count, p.families, p.own, first, self.threads)
+        return exam(p.integrator, p.asked, split, count, families or p.families, p.own, first, self.threads)
 
     def descend(self, start: Checkpoint | None) -> FullyConnectedNN:
         """The gradient way."""
@@ -152,7 +153,7 @@ class Work:
         if start is None or plan.descent.iterations:  # a model that learns nothing new keeps its own
             keep_inputs_in(model, *input_ranges(self.tracks(), plan))
         if descent.get("done", 0) < plan.descent.iterations:
-            going = Descending(model, ModelAdapter(self.config), self.tracks(), plan.asked, plan.descent, plan.seed)
+            going = Descending(model, ModelAdapter(self.config), self.tracks(), plan.learned, plan.descent, plan.seed)
             if descent:
                 going.go_on_from(descent)
             while going.done < plan.descent.iterations:
@@ -168,7 +169,7 @@ class Work:
 
     def keep_best(self, model: FullyConnectedNN, found: list[Score]) -> None:
         """The network that does best on `validation` is the one to go on with: the last one may know its tracks by heart."""
-        value = mean_log_cost(found, self.plan.order)
+        value = mean_log_cost([score for score in found if score.tol in self.plan.learned], self.plan.order)
         if not self.tuning.best or value < self.tuning.best["value"]:
             state = {name: x.clone() for name, x in model.state_dict().items()}
             self.tuning.best = {"value": value, "model": state}
@@ -233,6 +234,6 @@ def input_ranges(tracks: Tracks, plan: TunePlan) -> tuple[torch.Tensor, torch.Te
 
 
 def _corners(plan: TunePlan) -> list[tuple[float, float]]:
-    """(error over tolerance, tolerance) at the ends; the tolerance half a decade further."""
-    least, most = min(plan.asked) / math.sqrt(10.0), max(plan.asked) * math.sqrt(10.0)
-    return [(-LARGEST, least), (LARGEST, most)]
+    """(error over tolerance, tolerance) at the ends: of all that calibration may tell a network."""
+    room = (1.0 + MARGIN) * math.exp(FARTHEST)
+    return [(-LARGEST, min(plan.asked) / room), (LARGEST, max(plan.asked) * room)]

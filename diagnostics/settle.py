@@ -1,0 +1,68 @@
+"""When should mirrored steps of a learned step be given up? Each integrator where `simulate` takes it, for several ratios.
+
+    python diagnostics/settle.py [--settle 1.01 1.015 1.1] [--json FILE]
+
+Forces of a run in which the error is the tolerance, on `validation` (as in loose_tolerances.py), over those with the ratio of
+the package; largest error over what was asked in a thousand Kepler orbits (m2/m1 = 1e-3).
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import math
+from pathlib import Path
+
+import torch
+from rich.console import Console
+from rich.table import Table
+
+from aitimestepper import LearnedStep, Symmetrized, simulate
+from aitimestepper.criteria.learned import MIRROR
+from aitimestepper.integrators import COMPOSITIONS
+from aitimestepper.io.initial import kepler
+from aitimestepper.io.suites import make_suite
+
+ASKED = {"leapfrog": 1e-2, "order4": 1e-3, "order6": 1e-5, "order8": 1e-7}
+ECCENTRICITIES, ORBITS = (0.9, 0.99), 1000
+
+
+def log_forces(integrator: str, tol: float, settle: float) -> float:
+    """Mean over problems, at the tolerance."""
+    start, ends = make_suite(split="validation", count=24).batch()
+    rule = Symmetrized(LearnedStep.load("default", tol, integrator=integrator), settle=settle)
+    done = simulate(start, t_end=ends, criterion=rule, integrator=integrator)
+    excess = torch.log(done.max_energy_error / tol) / COMPOSITIONS[integrator].order
+    return (torch.log(done.force_evaluations.double()) + excess).mean().item()
+
+
+def long_run(integrator: str, tol: float, settle: float, e: float) -> float:
+    """Largest error over what was asked."""
+    rule = Symmetrized(LearnedStep.load("default", tol, integrator=integrator), settle=settle)
+    t_end = 2 * math.pi * ORBITS
+    done = simulate(kepler(e=e, q=1e-3), t_end=t_end, criterion=rule, integrator=integrator, max_steps=50_000_000)
+    return done.max_energy_error.item() / tol
+
+
+def main() -> None:
+    """Measure and print."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--settle", nargs="+", type=float, default=[1.01, MIRROR[1], 1.025, 1.04, 1.1, 1.3])
+    parser.add_argument("--json", type=Path)
+    given = parser.parse_args()
+    table = Table("settle", *(f"{name}: forces, e = 0.9, 0.99" for name in ASKED))
+    own = {name: log_forces(name, tol, MIRROR[1]) for name, tol in ASKED.items()}
+    rows: dict[str, dict[str, list[float]]] = {}
+    for settle in given.settle:
+        rows[f"{settle:g}"] = row = {}
+        for name, tol in ASKED.items():
+            ratio = math.exp(log_forces(name, tol, settle) - own[name])
+            row[name] = [ratio, *(long_run(name, tol, settle, e) for e in ECCENTRICITIES)]
+        table.add_row(f"{settle:g}", *(f"{r:.2f}, {a:.2g}, {b:.2g}" for r, a, b in row.values()))
+    Console(width=140).print(table)
+    if given.json is not None:
+        given.json.write_text(json.dumps({"asked": ASKED, "package": MIRROR[1], "rows": rows}, indent=1) + "\n")
+
+
+if __name__ == "__main__":
+    main()
