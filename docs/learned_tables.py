@@ -212,7 +212,7 @@ def page() -> str:
     """All tables."""
     parts = [
         part
-        for make in (promises, automatic, long_runs, thousand_orbits, unseen, places, limits, settling, ablations)
+        for make in (promises, automatic, long_runs, thousand_orbits, unseen, places, limits, settling, loose, ablations)
         for part in make()
     ]
     return "\n\n".join(parts)
