@@ -12,6 +12,7 @@ import argparse
 import json
 import math
 from pathlib import Path
+from typing import Any
 
 import torch
 from rich.console import Console
@@ -21,26 +22,29 @@ from aitimestepper import LearnedStep, Symmetrized, simulate
 from aitimestepper.criteria.learned import MIRROR
 from aitimestepper.integrators import COMPOSITIONS
 from aitimestepper.io.initial import kepler
-from aitimestepper.io.suites import make_suite
+from aitimestepper.io.suites import Suite, make_suite
 
 ASKED = {"leapfrog": 1e-2, "order4": 1e-3, "order6": 1e-5, "order8": 1e-7}
 ECCENTRICITIES, ORBITS = (0.9, 0.99), 1000
 
 
-def log_forces(integrator: str, tol: float, settle: float) -> float:
-    """Mean over problems, at the tolerance."""
-    start, ends = make_suite(split="validation", count=24).batch()
+def settled_at(integrator: str, tol: float, settle: float) -> dict[str, Any]:
+    """What `simulate` is given besides a problem."""
     rule = Symmetrized(LearnedStep.load("default", tol, integrator=integrator), settle=settle)
-    done = simulate(start, t_end=ends, criterion=rule, integrator=integrator)
+    return {"criterion": rule, "integrator": integrator, "max_steps": 50_000_000}
+
+
+def log_forces(suite: Suite, integrator: str, tol: float, settle: float) -> float:
+    """Mean over problems, at the tolerance."""
+    start, ends = suite.batch()
+    done = simulate(start, t_end=ends, **settled_at(integrator, tol, settle))
     excess = torch.log(done.max_energy_error / tol) / COMPOSITIONS[integrator].order
     return (torch.log(done.force_evaluations.double()) + excess).mean().item()
 
 
 def long_run(integrator: str, tol: float, settle: float, e: float) -> float:
     """Largest error over what was asked."""
-    rule = Symmetrized(LearnedStep.load("default", tol, integrator=integrator), settle=settle)
-    t_end = 2 * math.pi * ORBITS
-    done = simulate(kepler(e=e, q=1e-3), t_end=t_end, criterion=rule, integrator=integrator, max_steps=50_000_000)
+    done = simulate(kepler(e=e, q=1e-3), t_end=2 * math.pi * ORBITS, **settled_at(integrator, tol, settle))
     return done.max_energy_error.item() / tol
 
 
@@ -51,12 +55,13 @@ def main() -> None:
     parser.add_argument("--json", type=Path)
     given = parser.parse_args()
     table = Table("settle", *(f"{name}: forces, e = 0.9, 0.99" for name in ASKED))
-    own = {name: log_forces(name, tol, MIRROR[1]) for name, tol in ASKED.items()}
+    suite = make_suite(split="validation", count=24)
+    own = {name: log_forces(suite, name, tol, MIRROR[1]) for name, tol in ASKED.items()}
     rows: dict[str, dict[str, list[float]]] = {}
     for settle in given.settle:
         rows[f"{settle:g}"] = row = {}
         for name, tol in ASKED.items():
-            ratio = math.exp(log_forces(name, tol, settle) - own[name])
+            ratio = math.exp(log_forces(suite, name, tol, settle) - own[name])
             row[name] = [ratio, *(long_run(name, tol, settle, e) for e in ECCENTRICITIES)]
         table.add_row(f"{settle:g}", *(f"{r:.2f}, {a:.2g}, {b:.2g}" for r, a, b in row.values()))
     Console(width=140).print(table)

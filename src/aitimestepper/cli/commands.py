@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-import sys
+import warnings
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -125,10 +125,9 @@ def _report_simulation(result: SimulationResult, config: Config | None = None, m
     extra = {"movie": config.movie} if config is not None and config.movie else {}
     _print_json({**(more or {}), **result.summary(), **extra})
     advice = result.advice
-    for sentence in advice[:ADVISED]:
-        print(f"aitimestepper: warning: {sentence}", file=sys.stderr)
-    if len(advice) > ADVISED:
-        print(f"aitimestepper: warning: {len(advice) - ADVISED} systems more; see the summary.", file=sys.stderr)
+    more_of_them = (f"{len(advice) - ADVISED} systems more; see the summary.",) if len(advice) > ADVISED else ()
+    for sentence in advice[:ADVISED] + more_of_them:
+        warnings.warn(sentence, UserWarning, stacklevel=2)
     return 0 if all(s == OK for s in result.status) else EXIT_NOT_OK
 
 

@@ -22,7 +22,7 @@ from .base import AbstractStepCriterion, Lowered
 
 DEFAULT, DEFAULT_TOL = "default", 1e-6
 MODELS = Path(__file__).parents[1] / "models"  # those of the package
-# reset, settle: from 1.1 on the steps of orders 6 and 8 alternate, and a thousand orbits end at up to 5 times the tolerance
+# reset, settle: from 1.1 on the steps of orders 6 and 8 alternate, and a thousand orbits end at up to 16 times the tolerance
 # (diagnostics/settle.py)
 MIRROR = (2.0, 1.015)
 BESIDE = 3.0  # a network tuned for a tolerance is good for others that are at most so many times smaller or larger
@@ -49,8 +49,7 @@ class LearnedMemory:
         return LearnedMemory(history, **numbers)
 
 
-# The cheapest composition above a tolerance, by the force evaluations of the models as asked, on `validation` (their cards);
-# at 1e-6 order 8 would take 4 % less than order 6, but keeps less of it over a thousand orbits
+# The cheapest composition above a tolerance, by the force evaluations of the models as asked, on `validation` (their cards)
 CHEAPEST = ((3.5e-3, "leapfrog"), (9e-5, "order4"), (5e-7, "order6"), (0.0, "order8"))
 
 
