@@ -10,6 +10,7 @@ numpy's rules (`error_model`): Python's check for zero does the same.
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -89,18 +90,21 @@ class _Whole(Compiler):
 
     numba's copies are weak symbols: that process takes those that came first, compiled for themselves, while later ones,
     which load the function from disk, have the copies alone. Both are right, but a sum of 13 bodies differed by 5e-17.
+    A private copy may take its arguments in another way and is found by its name all the same, so it needs a name of its
+    own: what was compiled next called it as if it were the original, and crashed.
     """
 
     def define_pipelines(self) -> Any:
         """The usual ones, of a library that makes its copies private before it is optimized."""
         library = self.state.targetctx.codegen().create_library(self.state.func_id.func_qualname)
         library.enable_object_caching()
+        owner = hashlib.sha1(f"{self.state.func_id.unique_name}{self.state.args}".encode()).hexdigest()
         optimize = library._optimize_final_module
 
         def optimize_alone() -> None:
             for copied in library._final_module.functions:
                 if not copied.is_declaration and copied.linkage.name == "linkonce_odr":
-                    copied.linkage = "internal"
+                    copied.linkage, copied.name = "internal", f"{copied.name}.{owner}"
             optimize()
 
         library._optimize_final_module = optimize_alone
