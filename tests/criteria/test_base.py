@@ -130,6 +130,13 @@ def test_what_is_rough_once_stays_rough_unless_it_is_settled(two_body):
     assert settled[13:].tolist() == pytest.approx([1.0] * 17, rel=0.1)
 
 
+def test_steps_that_bend_are_mirrored_too(two_body):
+    """Of ln Q = n^2/20 the mirror, once on its way, is n(n + 1)/20: a parabola is no reason to give it up, however steep."""
+    Q = [[math.exp(n * n / 20)] for n in range(-6, 7)]
+    steps = played(Symmetrized(Script(*Q), reset=3.0, settle=1 + 1e-12), two_body(), 13).flatten()
+    assert torch.log(steps[2:]).tolist() == pytest.approx([n * (n + 1) / 20 for n in range(-4, 7)], abs=1e-12)
+
+
 def test_criteria_know_how_they_are_mirrored(two_body):
     assert (Symmetrized(FreeFall()).reset, Symmetrized(FreeFall()).settle) == (1.5, math.inf)
     inner = Script([0.1])

@@ -138,8 +138,8 @@ class Symmetrized(Wrapper):
 
     Whatever is rough in Q makes every other step too long, for good: a learned step needs 12 % more forces then
     (diagnostics/ablations.py).
-    Where the mirrored step is off by more than `settle` from Q sqrt(Q / the one before), which extrapolates what it should
-    be, that one is taken, and the mirror begins anew from it. Both numbers are the criterion's own unless given.
+    Where the mirrored step is off by more than `settle` from the one that the last three Q let expect, half a step ahead on
+    a parabola, that one is taken, and the mirror begins anew from it. Both numbers are the criterion's own unless given.
     """
 
     name = "symmetrized"
@@ -154,27 +154,30 @@ class Symmetrized(Wrapper):
                 raise ConfigError(f"Symmetrized: {word} = {value} must be above 1.")
 
     def init(self, particle: ParticleTorch) -> Any:
-        """(step taken last (B,), 0: none yet; Q there; the inner memory)."""
-        return torch.zeros_like(particle.time), torch.zeros_like(particle.time), self.inner.init(particle)
+        """(step taken last (B,), 0: none yet; Q there; Q before that; the inner memory)."""
+        none = torch.zeros_like(particle.time)
+        return none, none, none, self.inner.init(particle)
 
     def step_size(self, particle: ParticleTorch, memory: Any) -> Tensor:
         """(B,)."""
-        last, before, inner = memory
+        last, before, earlier, inner = memory
         Q = self.inner.step_size(particle, inner)
         dt = Q * (Q / last)
         if self.settle < float("inf"):
-            due = Q * torch.sqrt(Q / before)
+            bend = torch.where(earlier > 0, Q / before * (earlier / before), 1.0)
+            due = Q * torch.sqrt(Q / before * torch.sqrt(bend))
             dt = torch.where((dt <= self.settle * due) & (dt * self.settle >= due), dt, due)
         return torch.where((dt <= self.reset * Q) & (dt * self.reset >= Q) & (last > 0), dt, Q)
 
     def update(self, particle: ParticleTorch, dt: Tensor, memory: Any) -> Any:
         """Remember the step, and what it would have been."""
-        Q = self.inner.step_size(particle, memory[2]).detach() if self.settle < float("inf") else memory[1]
-        return dt.detach(), Q, self.inner.update(particle, dt, memory[2])
+        _, before, _, inner = memory
+        Q = self.inner.step_size(particle, inner).detach() if self.settle < float("inf") else before
+        return dt.detach(), Q, before, self.inner.update(particle, dt, inner)
 
     def report(self, memory: Any) -> dict[str, Tensor]:
         """The inner one's."""
-        return self.inner.report(memory[2])
+        return self.inner.report(memory[-1])
 
     def lower(self) -> Lowered:
         """Its two ratios, around the inner one."""

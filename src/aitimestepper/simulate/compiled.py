@@ -79,7 +79,7 @@ class Batch:
         system[:, at.T_END], system[:, at.STEP_LIMIT] = t_end.numpy(), step_limit
         real, count = np.zeros((B, at.REALS)), np.zeros((B, at.COUNTS), dtype=np.int64)
         real[:, at.TIME], real[:, at.EXPECTED] = start.time.numpy(), -np.inf
-        memory = np.zeros((B, 2 * max(1, len(program.arrays["wraps"]))))
+        memory = np.zeros((B, kernel.WRAP_MEMORY * max(1, len(program.arrays["wraps"]))))
         window = np.zeros((B, program.numbers["window"]))
         state = {
             "states": _pack(start, program),

@@ -29,6 +29,7 @@ from .plan import (
     STAGES,
     TRIALS,
     WRAP_COUNT,
+    WRAP_MEMORY,
     WRAP_NUMBERS,
     WRAPS,
 )
@@ -150,11 +151,13 @@ def _wrapped(dt: Any, memory: Any, plan: Any) -> Any:
         if plan.which[WRAPS + k] == LIMITED:
             dt = min(max(dt, first), second) if dt == dt else dt
             continue
-        last, before = memory[2 * k], memory[2 * k + 1]
-        memory[2 * k + 1] = dt
+        mine = WRAP_MEMORY * k
+        last, before, earlier = memory[mine], memory[mine + 1], memory[mine + 2]
+        memory[mine + 1], memory[mine + 2] = dt, before
         if last > 0.0:
             mirrored = dt * (dt / last)
-            due = dt * np.sqrt(dt / before)
+            bend = dt / before * (earlier / before) if earlier > 0.0 else 1.0
+            due = dt * np.sqrt(dt / before * np.sqrt(bend))
             if not (mirrored <= second * due and mirrored * second >= due):
                 mirrored = due
             if mirrored <= first * dt and mirrored * first >= dt:

@@ -15,6 +15,7 @@ METHOD, STAGES, KIND, BASE, TRIALS, WITH_SUMS, THREADS, OUTPUT, WRAP_COUNT, WRAP
 # plan.how[...]: then 17 places for the fractions of a composition, then two numbers for each wrapper
 GUARD, OUTPUT_EVERY, FRACTIONS = range(3)
 WRAP_NUMBERS = FRACTIONS + 17
+WRAP_MEMORY = 3  # a wrapper's: the step taken last, what it was mirrored from, and what the one before
 # a row of output: time, dt, energy, error, steps, then positions and velocities, axis after axis
 ROW_TIME, ROW_DT, ROW_ENERGY, ROW_ERROR, ROW_STEPS, ROW_BODIES = range(6)
 # a criterion's numbers, one row a system: eta or tol or dt; order of the method; c; for learned steps ln of the first two

@@ -37,6 +37,7 @@ from .plan import (
     THREADS,
     WITH_SUMS,
     WRAP_COUNT,
+    WRAP_MEMORY,
     WRAPS,
     Net,
     Own,
@@ -180,7 +181,7 @@ def _accept(w: Any, new: Any, own: Any, plan: Any, net: Any, made: Attempt, said
     r, c, t, dt = own.real, own.count, own.real[at.TIME], made.done.dt
     for k in range(plan.which[WRAP_COUNT]):
         if plan.which[WRAPS + k] == SYMMETRIZED:
-            own.memory[2 * k] = dt
+            own.memory[WRAP_MEMORY * k] = dt
     if plan.which[KIND] == LEARNED:
         remember(net, own.window, dt)
     if plan.which[METHOD] == RADAU:
