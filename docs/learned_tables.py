@@ -133,15 +133,34 @@ def loose() -> Iterator[str]:
     yield table(["integrator", "asked", "learned from all tolerances", "from the tight ones", "ratio"], rows)
 
 
+def one_for_all() -> Iterator[str]:
+    """A network that is told the order."""
+    about = loaded("one_for_all.json")
+    yield (
+        f"### One network for all orders?\n\n`python diagnostics/one_for_all.py`: {about['iterations']} iterations for each "
+        "order; forces at which the tolerances are kept, on `validation`, and their ratio to those of a network each."
+    )
+    first, *_ = about["cost"].values()
+    rows = [
+        [name, *(f"{forces:.0f}, {forces / first[order]:.2f}" for order, forces in row.items())]
+        for name, row in about["cost"].items()
+    ]
+    yield table(["networks", *first], rows)
+
+
 def settling() -> Iterator[str]:
     """When mirrored steps are given up."""
     about = loaded("settle.json")
     yield (
         "### When a mirrored step is given up\n\n`python diagnostics/settle.py`: off by so much from the extrapolated one. "
         "Forces at which the error is the tolerance, on `validation`, over those with "
-        f"{about['package']:g}; largest error over what was asked in a thousand orbits of e = 0.9, 0.99."
+        f"{about['package']:g}; largest error over what was asked in a thousand orbits of e = "
+        f"{', '.join(map(str, about['e']))}."
     )
-    rows = [[name, *(f"{r:.2f}; {a:.2g}, {b:.2g}" for r, a, b in row.values())] for name, row in about["rows"].items()]
+    rows = [
+        [name, *(f"{ratio:.2f}; {', '.join(f'{x:.2g}' for x in largest)}" for ratio, *largest in row.values())]
+        for name, row in about["rows"].items()
+    ]
     yield table(["given up at", *(f"{name}, {tol:g}" for name, tol in about["asked"].items())], rows)
 
 
@@ -212,7 +231,19 @@ def page() -> str:
     """All tables."""
     parts = [
         part
-        for make in (promises, automatic, long_runs, thousand_orbits, unseen, places, limits, settling, loose, ablations)
+        for make in (
+            promises,
+            automatic,
+            long_runs,
+            thousand_orbits,
+            unseen,
+            places,
+            limits,
+            settling,
+            loose,
+            one_for_all,
+            ablations,
+        )
         for part in make()
     ]
     return "\n\n".join(parts)

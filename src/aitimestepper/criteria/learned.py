@@ -22,7 +22,7 @@ from .base import AbstractStepCriterion, Lowered
 
 DEFAULT, DEFAULT_TOL = "default", 1e-6
 MODELS = Path(__file__).parents[1] / "models"  # those of the package
-# reset, settle: from 1.1 on the steps of orders 6 and 8 alternate, and a thousand orbits end at up to 16 times the tolerance
+# reset, settle: above 1.01 steps alternate, below 1.004 too few are symmetric; both spoil a thousand orbits
 # (diagnostics/settle.py)
 MIRROR = (2.0, 1.007)
 BESIDE = 3.0  # a network tuned for a tolerance is good for others that are at most so many times smaller or larger
