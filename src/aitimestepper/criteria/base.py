@@ -136,7 +136,7 @@ class Symmetrized(Wrapper):
     energy error of a bound orbit does not drift (Kepler e = 0.9, 1000 orbits: final error down by 1e5). Where the new
     step would differ from Q by more than `reset`, it is Q. Q must be even in the velocities.
 
-    Whatever is rough in Q makes every other step too long, for good: a learned step needs 12 % more forces then
+    Whatever is rough in Q makes every other step too long, for good: a learned step needs 25 % more forces then
     (diagnostics/ablations.py).
     Where the mirrored step is off by more than `settle` from the one that the last three Q let expect, half a step ahead on
     a parabola, that one is taken, and the mirror begins anew from it. Both numbers are the criterion's own unless given.
