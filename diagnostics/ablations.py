@@ -39,6 +39,7 @@ from aitimestepper.tuning.tune import Work, input_ranges
 
 ORBITS = 2 * math.pi * 1000
 SHOWN = 1e-3  # the tolerance of the long run
+IDLE = ("ln chi", "ln(tau_8", "ln(1 + eccentricity", "ln(sum m a")  # inputs that by themselves make no difference
 Wrap = Callable[[LearnedStep], AbstractStepCriterion]
 
 
@@ -130,6 +131,8 @@ def studies(work: Work, tracks: Tracks, exam: Exam) -> dict[str, Callable[[], di
     }
     for k, (name, _) in enumerate(INVARIANT[:-1]):  # the order is the same throughout
         found[f"without: {name}"] = lambda k=k: judged(work, tuned(work, tracks, [k]), exam)
+    idle = [k for k, (name, _) in enumerate(INVARIANT) if name.startswith(IDLE)]
+    found["without four of these: chi, tau_8, eccentricity, pull"] = lambda: judged(work, tuned(work, tracks, idle), exam)
     return found
 
 

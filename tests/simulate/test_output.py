@@ -18,10 +18,10 @@ from stopped_runs import EVERY, T_END, at_turn, plans, short_turns, started
 from aitimestepper import Snapshots, resume
 from aitimestepper.criteria.base import Symmetrized
 from aitimestepper.criteria.classical import Constant, EnergyBudget, FreeFall
-from aitimestepper.errors import ConfigError, UserError
+from aitimestepper.errors import ConfigError, SnapshotError, UserError
 from aitimestepper.io import initial
 from aitimestepper.physics.particle import ParticleTorch
-from aitimestepper.simulate import compiled
+from aitimestepper.simulate import compiled, session
 from aitimestepper.simulate.engine import simulate
 
 PLANS = plans()
@@ -188,6 +188,17 @@ def test_after_a_kill_a_run_goes_on_to_the_same_bits_and_rows(name, turn, killed
         assert s.saved().rows <= len(s) < 33
     assert same_result(resume(path), uninterrupted)
     assert same_rows(path, tmp_path / "whole.h5")
+
+
+def test_a_file_of_a_version_that_remembered_less_is_refused(tmp_path, monkeypatch):
+    """It would be read beyond its end."""
+    path = tmp_path / "stopped.h5"
+    stopped(path, 5, **PLANS["symmetrized"], output_every=EVERY)
+    monkeypatch.setattr(session, "WRAP_MEMORY", session.WRAP_MEMORY + 1)
+    before = path.read_bytes()
+    with pytest.raises(SnapshotError, match=r"another version.*start the run anew"):
+        resume(path)
+    assert path.read_bytes() == before
 
 
 @pytest.mark.parametrize("name", ["symmetrized", "logh", "radau15 own", "batch", "looking back", "limited order8"])

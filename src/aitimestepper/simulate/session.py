@@ -22,7 +22,7 @@ from ..physics.external import Circle, PointMassTidalField
 from ..physics.particle import ParticleTorch
 from .compiled import STATE, Batch, Output, Sink, Watch
 from .kernels import layout as at
-from .kernels.plan import LEARNED, RADAU
+from .kernels.plan import LEARNED, RADAU, WRAP_MEMORY
 from .lowering import Program
 from .reference import MAX_STEPS, NON_FINITE, OK, STUCK
 from .result import ClosestApproach, SimulationResult, momentum_errors
@@ -221,7 +221,8 @@ def _batch_from(saved: Any, threads: int | None) -> Batch:
         output = Output(metadata["output_every"], metadata["output_by_steps"], output_start)
         program = Program(metadata["lowered"], arrays)
         state = {name: saved.state[name].copy() for name in STATE}
-        if state["real"].shape[1] != at.REALS or state["count"].shape[1] != at.COUNTS:
+        wide = {"real": at.REALS, "count": at.COUNTS, "memory": WRAP_MEMORY * max(1, len(arrays["wraps"]))}
+        if any(state[name].shape[1] != width for name, width in wide.items()):
             raise ValueError("it was written by another version")
         if program.numbers["method"] == RADAU:  # where it lies decides how fast it is
             state["radau"] = radau_memory(*start.mask.shape)
