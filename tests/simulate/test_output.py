@@ -21,8 +21,9 @@ from aitimestepper.criteria.classical import Constant, EnergyBudget, FreeFall
 from aitimestepper.errors import ConfigError, SnapshotError, UserError
 from aitimestepper.io import initial
 from aitimestepper.physics.particle import ParticleTorch
-from aitimestepper.simulate import compiled, session
+from aitimestepper.simulate import compiled
 from aitimestepper.simulate.engine import simulate
+from aitimestepper.simulate.kernels import plan
 
 PLANS = plans()
 COLUMNS = ("time", "dt", "energy", "energy_error", "steps", "position", "velocity")
@@ -194,7 +195,7 @@ def test_a_file_of_a_version_that_remembered_less_is_refused(tmp_path, monkeypat
     """It would be read beyond its end."""
     path = tmp_path / "stopped.h5"
     stopped(path, 5, **PLANS["symmetrized"], output_every=EVERY)
-    monkeypatch.setattr(session, "WRAP_MEMORY", session.WRAP_MEMORY + 1)
+    monkeypatch.setattr(plan, "WRAP_MEMORY", plan.WRAP_MEMORY + 1)
     before = path.read_bytes()
     with pytest.raises(SnapshotError, match=r"another version.*start the run anew"):
         resume(path)

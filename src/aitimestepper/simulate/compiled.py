@@ -19,7 +19,6 @@ from .threads import available_cores, interrupts, nothing, one_at_a_time, worker
 
 TURN = 0.1  # seconds of a call: how long Ctrl-C, the progress bar and the output wait
 ROW_MEMORY = 2**22  # bytes of output held in memory
-STATE = ("states", "real", "count", "memory", "window", "radau")  # all that changes during a run
 
 
 class Output(NamedTuple):
@@ -72,23 +71,10 @@ class Batch:
         threads: int | None = None,
     ) -> Batch:
         """A run that has not started."""
-        from .kernels.radau import radau_memory
-
         B, N = start.mask.shape
         system = np.zeros((B, at.SYSTEMS))
         system[:, at.T_END], system[:, at.STEP_LIMIT] = t_end.numpy(), step_limit
-        real, count = np.zeros((B, at.REALS)), np.zeros((B, at.COUNTS), dtype=np.int64)
-        real[:, at.TIME], real[:, at.EXPECTED] = start.time.numpy(), -np.inf
-        memory = np.zeros((B, kernel.WRAP_MEMORY * max(1, len(program.arrays["wraps"]))))
-        window = np.zeros((B, program.numbers["window"]))
-        state = {
-            "states": _pack(start, program),
-            "real": real,
-            "count": count,
-            "memory": memory,
-            "window": window,
-            "radau": radau_memory(B, N) if program.numbers["method"] == kernel.RADAU else np.zeros((B, 1)),
-        }
+        state = first_state(start, program)
         width = kernel.ROW_BODIES + 6 * N
         room = 1 if output is None else max(4, min(1024, ROW_MEMORY // (8 * B * width)))
         if output is not None:
@@ -160,6 +146,23 @@ class Batch:
         time, dt = (torch.from_numpy(self.state["real"][:, k].copy()) for k in (at.TIME, at.DT_LAST))
         moved = {"position": torch.from_numpy(position), "velocity": torch.from_numpy(velocity), "time": time, "dt": dt}
         return replace(self.start, **moved, _forces=None, _work=None)  # type: ignore[arg-type]
+
+
+def first_state(start: ParticleTorch, program: Program) -> dict[str, np.ndarray]:
+    """All that changes during a run, before its first step, in the room that the kernels expect."""
+    from .kernels.radau import radau_memory  # numba is only wanted here
+
+    B, N = start.mask.shape
+    real = np.zeros((B, at.REALS))
+    real[:, at.TIME], real[:, at.EXPECTED] = start.time.numpy(), -np.inf
+    return {
+        "states": _pack(start, program),
+        "real": real,
+        "count": np.zeros((B, at.COUNTS), dtype=np.int64),
+        "memory": np.zeros((B, kernel.WRAP_MEMORY * max(1, len(program.arrays["wraps"])))),
+        "window": np.zeros((B, program.numbers["window"])),
+        "radau": radau_memory(B, N) if program.numbers["method"] == kernel.RADAU else np.zeros((B, 1)),
+    }
 
 
 def _pack(start: ParticleTorch, program: Program) -> np.ndarray:

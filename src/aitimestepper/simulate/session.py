@@ -20,9 +20,9 @@ from ..errors import ConfigError, SnapshotError
 from ..io.snapshots import SnapshotWriter, read_state
 from ..physics.external import Circle, PointMassTidalField
 from ..physics.particle import ParticleTorch
-from .compiled import STATE, Batch, Output, Sink, Watch
+from .compiled import Batch, Output, Sink, Watch, first_state
 from .kernels import layout as at
-from .kernels.plan import LEARNED, RADAU, WRAP_MEMORY
+from .kernels.plan import LEARNED
 from .lowering import Program
 from .reference import MAX_STEPS, NON_FINITE, OK, STUCK
 from .result import ClosestApproach, SimulationResult, momentum_errors
@@ -206,8 +206,6 @@ def _field_text(field: np.ndarray, G: float) -> str:
 
 def _batch_from(saved: Any, threads: int | None) -> Batch:
     """The run as the newest whole state has it."""
-    from .kernels.radau import radau_memory  # numba is only wanted here
-
     try:
         metadata, arrays = saved.metadata, dict(saved.constants)
         system, output_start, field = arrays.pop("system"), arrays.pop("output_start"), arrays["field"]
@@ -220,13 +218,11 @@ def _batch_from(saved: Any, threads: int | None) -> Batch:
         start = ParticleTorch.from_tensors(**saved.initial, G=G, external_field=outer)
         output = Output(metadata["output_every"], metadata["output_by_steps"], output_start)
         program = Program(metadata["lowered"], arrays)
-        state = {name: saved.state[name].copy() for name in STATE}
-        wide = {"real": at.REALS, "count": at.COUNTS, "memory": WRAP_MEMORY * max(1, len(arrays["wraps"]))}
-        if any(state[name].shape[1] != width for name, width in wide.items()):
-            raise ValueError("it was written by another version")
-        if program.numbers["method"] == RADAU:  # where it lies decides how fast it is
-            state["radau"] = radau_memory(*start.mask.shape)
-            state["radau"][:] = saved.state["radau"]
+        state = first_state(start, program)
+        for name, room in state.items():
+            if saved.state[name].shape != room.shape:
+                raise ValueError("it was written by another version")
+            room[:] = saved.state[name]
         cores = available_cores() if threads is None else threads
         return Batch(program, start, system.copy(), state, saved.state["rows"].copy(), output, metadata["guard_share"], cores)
     except (KeyError, ValueError, TypeError) as error:
