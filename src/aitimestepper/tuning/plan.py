@@ -19,12 +19,8 @@ TOLERANCES: dict[str, tuple[float, ...]] = {  # where an order is worth asking
     "order6": (1e-2, 1e-3, 1e-4, 1e-5, 1e-6, 1e-7, 1e-8),
     "order8": (1e-2, 1e-3, 1e-4, 1e-5, 1e-6, 1e-7, 1e-8),
 }
-LEARNED: dict[str, tuple[float, ...]] = {  # and where ceilings and smoothness leave it something to learn
-    "leapfrog": (1e-1, 1e-2, 1e-3, 1e-4, 1e-5),
-    "order4": (1e-3, 1e-4, 1e-5, 1e-6),
-    "order6": (1e-4, 1e-5, 1e-6, 1e-7, 1e-8),
-    "order8": (1e-6, 1e-7, 1e-8),
-}
+# and the loosest of them where ceilings and smoothness leave it something to learn
+LOOSEST_LEARNED = {"leapfrog": 1e-1, "order4": 1e-3, "order6": 1e-4, "order8": 1e-6}
 EVERY = 350  # iterations of the descent between looks at `validation`
 # first problems of `train` for each purpose: tracks, policy search, calibration
 TRACKS, SEARCHED, CALIBRATED = 0, 10_000, 20_000
@@ -84,7 +80,7 @@ class TunePlan:
     @property
     def learned(self) -> tuple[float, ...]:
         """Those of the tolerances that are learned from; the network is calibrated for all."""
-        return tuple(sorted(self.tolerances or LEARNED[self.integrator], reverse=True))
+        return self.asked if self.tolerances else tuple(t for t in self.asked if t <= LOOSEST_LEARNED[self.integrator])
 
     @property
     def order(self) -> int:
