@@ -131,7 +131,7 @@ def studies(work: Work, tracks: Tracks, exam: Exam) -> dict[str, Callable[[], di
     }
     for k, (name, _) in enumerate(INVARIANT[:-1]):  # the order is the same throughout
         found[f"without: {name}"] = lambda k=k: judged(work, tuned(work, tracks, [k]), exam)
-    idle = [k for k, (name, _) in enumerate(INVARIANT) if name.startswith(IDLE)]
+    idle = [next(k for k, (name, _) in enumerate(INVARIANT) if name.startswith(word)) for word in IDLE]
     found["without four of these: chi, tau_8, eccentricity, pull"] = lambda: judged(work, tuned(work, tracks, idle), exam)
     return found
 

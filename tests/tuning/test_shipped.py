@@ -156,7 +156,7 @@ def test_a_thousand_orbits_keep_their_energy():
 @pytest.mark.parametrize("e", [0.3, 0.5, 0.7, 0.9])
 @pytest.mark.parametrize("tol", [1e-2, 1e-3, 1e-4, 1e-5, 1e-6, 1e-7])
 def test_a_tolerance_is_kept_for_a_thousand_orbits(e, tol):
-    """Calibrated are a hundred at most: mirrored steps that are given up too early, or too late, drift to 20 times as much."""
+    """Calibrated are a few hundred: mirrored steps that are given up too early, or too late, drift to 20 times as much."""
     done = simulate(kepler(e=e, q=1e-3), t_end=2000 * math.pi, tol=tol)
     assert done.max_energy_error.item() < tol
 
