@@ -22,11 +22,11 @@ from rich.console import Console
 from rich.table import Table
 
 from aitimestepper import PRS23, LastTerm, simulate
-from aitimestepper.bench.calibration import geometric_mean
 from aitimestepper.bench.peers import PEERS, prepare
-from aitimestepper.bench.runs import share_error
-from aitimestepper.io.families import STANDARD
-from aitimestepper.io.suites import Suite, make_suite
+from aitimestepper.evaluation.calibration import geometric_mean
+from aitimestepper.evaluation.runs import share_error
+from aitimestepper.initial.families import STANDARD
+from aitimestepper.initial.suites import Suite, make_suite
 
 SHARE = 0.9
 EPSILONS = tuple(10.0**-k for k in range(10))

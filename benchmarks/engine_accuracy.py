@@ -10,7 +10,7 @@ from aitimestepper import ParticleTorch, SimulationResult, simulate
 from aitimestepper.bench.peers import PeerRun
 from aitimestepper.bench.timing import Effort, Job, Times, once, rotate
 from aitimestepper.errors import ConfigError
-from aitimestepper.io.initial import Bodies, burrau, figure8, kepler, solar
+from aitimestepper.initial.named import Bodies, burrau, figure8, kepler, solar
 from measure import Row
 from peers import ias15, ias15_outcome, particle_of
 
@@ -90,10 +90,10 @@ def against_ias15(effort: Effort) -> Iterator[Row]:
     for problem in PROBLEMS:
         t_end = problem.quick if effort.quick else problem.t_end
         particle, peer = particle_of(problem.bodies), ias15_outcome(problem.bodies, t_end)
-        outcomes = [ran(particle, t_end, "order8", tol) for tol in TOLERANCES]
+        outcomes = [ran(particle, t_end, "kahan_li8", tol) for tol in TOLERANCES]
         chosen = {
-            "order8 at max error": cheapest(outcomes, "max_error", peer.error),
-            "order8 at final error": cheapest(outcomes, "final_error", peer.final_error),
+            "kahan_li8 at max error": cheapest(outcomes, "max_error", peer.error),
+            "kahan_li8 at final error": cheapest(outcomes, "final_error", peer.final_error),
         }
         if not missing:
             chosen["radau15"] = ran(particle, t_end, "radau15")

@@ -11,13 +11,13 @@ from numba import njit
 
 from aitimestepper import Constant, ParticleTorch
 from aitimestepper.bench.timing import Effort, Job, rotate
-from aitimestepper.simulate.compiled import Batch
-from aitimestepper.simulate.kernels.jit import LOOSE, pointer
+from aitimestepper.simulate.batch import Batch
+from aitimestepper.simulate.kernels.jit import REASSOCIATE, pointer
 from aitimestepper.simulate.kernels.layout import HEAD, U0, U3, VECTORS
 from aitimestepper.simulate.kernels.methods import drift, kick
-from aitimestepper.simulate.kernels.world import World, forces, kinetic_energy
-from aitimestepper.simulate.lowering import lower, lower_field
+from aitimestepper.simulate.kernels.world import SystemView, forces, kinetic_energy
 from aitimestepper.simulate.methods import method_from
+from aitimestepper.simulate.program import lower, lower_field
 from engine_steps import DT, ours
 from measure import Row
 from peers import particle_of, system
@@ -26,7 +26,7 @@ IN_CACHE = 512  # bodies of the bare loops: 16 kB, half of the first cache
 FORCES, MOTION, ENERGY = 1, 2, 4  # parts of a step
 
 
-@njit(fastmath=LOOSE, error_model="numpy")
+@njit(fastmath=REASSOCIATE, error_model="numpy")
 def bare_roots(x: Any, passes: int) -> float:
     """1 / sqrt and nothing else."""
     total = 0.0
@@ -37,7 +37,7 @@ def bare_roots(x: Any, passes: int) -> float:
     return total
 
 
-@njit(fastmath=LOOSE, error_model="numpy")
+@njit(fastmath=REASSOCIATE, error_model="numpy")
 def bare_pairs(x: Any, y: Any, z: Any, gm: Any, passes: int) -> float:
     """The arithmetic of a pair as one body feels it; nothing is stored for the other one."""
     total = 0.0
@@ -60,7 +60,7 @@ def bare_pairs(x: Any, y: Any, z: Any, gm: Any, passes: int) -> float:
 def some_parts(n: int, states: Any, steps: int, dt: float, which: int) -> float:
     """Leapfrog steps of the engine's own kernels, with parts of them left out."""
     bodies = np.uint64(n)
-    w = World(bodies, pointer(states, 0), U0, 1)
+    w = SystemView(bodies, pointer(states, 0), U0, 1)
     size = np.uint64(VECTORS) * U3 * bodies
     old = np.uint64(HEAD)
     new = old + size

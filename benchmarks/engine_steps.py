@@ -9,17 +9,10 @@ import sys
 import time
 from collections.abc import Callable, Iterator
 
-from aitimestepper import (
-    AbstractStepCriterion,
-    Constant,
-    EnergyBudget,
-    LearnedStep,
-    ParticleTorch,
-    simulate,
-)
+from aitimestepper import AbstractStepCriterion, Constant, EnergyBudget, LearnedStep, ParticleTorch, simulate
 from aitimestepper.bench.peers import rebound_of
 from aitimestepper.bench.timing import Effort, Job, rotate
-from aitimestepper.io.initial import random
+from aitimestepper.initial.named import random
 from measure import Row
 from peers import particle_of, system
 
@@ -31,7 +24,7 @@ import json, time
 began = time.perf_counter()
 import aitimestepper as a
 imported, cpu = time.perf_counter(), time.process_time()
-from aitimestepper.io.initial import kepler
+from aitimestepper.initial.named import kepler
 a.simulate(kepler(), steps=100, criterion=a.Constant(0.01), integrator="leapfrog")
 print(json.dumps([imported - began, time.perf_counter() - imported, time.process_time() - cpu]))
 """

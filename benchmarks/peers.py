@@ -9,8 +9,8 @@ import torch
 
 from aitimestepper import Config, ParticleTorch
 from aitimestepper.bench.peers import PeerRun, rebound_of, watched
-from aitimestepper.io.initial import Bodies, figure8, kepler, plummer
-from aitimestepper.io.problems import as_problem
+from aitimestepper.initial.named import Bodies, figure8, kepler, plummer
+from aitimestepper.initial.problems import as_problem
 
 
 def particle_of(bodies: Bodies) -> ParticleTorch:

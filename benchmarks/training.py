@@ -21,9 +21,9 @@ import torch
 from torch import nn
 
 from aitimestepper import Config, ModelAdapter, ParticleTorch, collect_trajectory, evaluate_minibatch, run_two_phase_training
-from aitimestepper.io.checkpoints import build_network
-from aitimestepper.io.problems import make_problem
+from aitimestepper.initial.problems import make_problem
 from aitimestepper.training.attempt import learn
+from aitimestepper.training.checkpoints import build_network
 from aitimestepper.training.collection import collect_trajectory_step
 
 PROTOTYPE = (200, 1000, 1000, 200)

@@ -19,15 +19,15 @@ import torch
 from rich.console import Console
 from rich.table import Table
 
-from aitimestepper.bench.calibration import geometric_mean
-from aitimestepper.bench.contenders import Contender, rule_named
 from aitimestepper.bench.records import Results
-from aitimestepper.bench.runs import Systems, measure
-from aitimestepper.io.suites import Suite, make_suite, reference_case
+from aitimestepper.evaluation.calibration import geometric_mean
+from aitimestepper.evaluation.contenders import Contender, rule_named
+from aitimestepper.evaluation.runs import Systems, measure
+from aitimestepper.initial.suites import Suite, make_suite, reference_case
 
 CALIBRATED = Path(__file__).resolve().parents[1] / "docs/bench/steps.json.gz"
 RULES = ("aarseth", "prs23", "energybudget", "freefall")
-ASKED = {"leapfrog": (1e-2, 1e-3), "order4": (1e-3, 1e-5), "order6": (1e-4, 1e-6, 1e-8), "order8": (1e-6, 1e-8)}
+ASKED = {"leapfrog": (1e-2, 1e-3), "suzuki4": (1e-3, 1e-5), "kahan_li6": (1e-4, 1e-6, 1e-8), "kahan_li8": (1e-6, 1e-8)}
 SINGLE = ("burrau", "kozai", "plummer64", "plummer256", "solar")
 MOST = 1_000_000
 
@@ -39,13 +39,13 @@ def suites() -> dict[str, Suite]:
 
 
 def constants(results: Results, integrator: str, tol: float) -> list[tuple[Contender, float]]:
-    """The classical rules that were calibrated for that, and their dials."""
+    """The classical rules that were calibrated for that, and their step_parameters."""
     found = []
     for r in results.records:
         wanted = r.mode == "calibrated" and r.family == "all" and r.integrator == integrator and r.tolerance == tol
         if wanted and r.criterion in RULES and r.value is not None:
             contender = Contender(rule_named(r.criterion), r.variant, integrator)
-            found.append((contender, contender.dial(r.value)))
+            found.append((contender, contender.step_parameter(r.value)))
     return found
 
 
@@ -63,13 +63,13 @@ def main() -> None:
         for integrator, tolerances in ASKED.items():
             for tol in tolerances:
                 mine = Contender(learned, "symmetrized", integrator)
-                done = measure(systems, mine, mine.dial(tol), MOST)
+                done = measure(systems, mine, mine.step_parameter(tol), MOST)
                 row: dict[str, Any] = {"problem": name, "integrator": integrator, "tol": tol}
                 row |= {"kept": float((done.error <= tol).mean()), "median": float(np.median(done.error) / tol)}
                 row |= {"forces": geometric_mean(done.forces)}
                 others = []
-                for contender, dial in constants(results, integrator, tol):
-                    other = measure(systems, contender, dial, MOST)
+                for contender, step_parameter in constants(results, integrator, tol):
+                    other = measure(systems, contender, step_parameter, MOST)
                     forces = geometric_mean(other.forces)
                     others.append((forces, contender.label, float((other.error <= tol).mean())))
                 # the cheapest of those that keep the tolerance as often, or as often as any does

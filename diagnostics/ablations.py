@@ -24,18 +24,19 @@ from rich.table import Table
 
 from aitimestepper import LearnedStep, ModelAdapter, Symmetrized, run_two_phase_training, simulate
 from aitimestepper.criteria.base import AbstractStepCriterion
-from aitimestepper.features import INVARIANT
-from aitimestepper.io.initial import kepler
-from aitimestepper.io.problems import make_problem
-from aitimestepper.model import FullyConnectedNN
-from aitimestepper.tuning import descent, surrogate
-from aitimestepper.tuning.descent import Descending, Descent
-from aitimestepper.tuning.exams import LONG, Exam, sit
-from aitimestepper.tuning.genes import keep_inputs_in, step_of, untrained
-from aitimestepper.tuning.objective import mean_log_cost, scores
-from aitimestepper.tuning.plan import TunePlan
-from aitimestepper.tuning.tracks import Tracks
-from aitimestepper.tuning.tune import Work, input_ranges
+from aitimestepper.differentiable.features import INVARIANT
+from aitimestepper.differentiable.network import FullyConnectedNN
+from aitimestepper.evaluation.evaluation_set import LONG, EvaluationSet, evaluate
+from aitimestepper.initial.named import kepler
+from aitimestepper.initial.problems import make_problem
+from aitimestepper.training.runs import descent
+from aitimestepper.training.runs import predicted as surrogate
+from aitimestepper.training.runs.descent import Descending, Descent
+from aitimestepper.training.runs.networks import keep_inputs_in, step_of, untrained
+from aitimestepper.training.runs.objective import mean_log_cost, scores
+from aitimestepper.training.runs.plan import TunePlan
+from aitimestepper.training.runs.reference import ReferenceTrajectories
+from aitimestepper.training.runs.training_run import TrainingRun, input_ranges
 
 ORBITS = 2 * math.pi * 1000
 SHOWN = 1e-3  # the tolerance of the long run
@@ -43,7 +44,9 @@ IDLE = ("ln chi", "ln(tau_8", "ln(1 + eccentricity", "ln(sum m a")  # inputs tha
 Wrap = Callable[[LearnedStep], AbstractStepCriterion]
 
 
-def tuned(work: Work, tracks: Tracks, mute: list[int], start: FullyConnectedNN | None = None) -> FullyConnectedNN:
+def tuned(
+    work: TrainingRun, tracks: ReferenceTrajectories, mute: list[int], start: FullyConnectedNN | None = None
+) -> FullyConnectedNN:
     """A network for the plan of `work`, blind to the inputs of `mute`."""
     model = untrained(work.config)
     if start is not None:
@@ -58,7 +61,7 @@ def tuned(work: Work, tracks: Tracks, mute: list[int], start: FullyConnectedNN |
     return model.eval()
 
 
-def two_phases(work: Work) -> FullyConnectedNN:
+def two_phases(work: TrainingRun) -> FullyConnectedNN:
     """The mission's own loop, on Kepler orbits, as a beginning: 40 epochs."""
     config = replace(work.config, ic="kepler", num_orbits=32, e_max=0.95, steps_per_epoch=10, epochs=40, lr=1e-3, seed=1)
     adapter = ModelAdapter(config)
@@ -69,10 +72,10 @@ def two_phases(work: Work) -> FullyConnectedNN:
     return model.eval()
 
 
-def judged(work: Work, model: FullyConnectedNN, exam: Exam, wrap: Wrap = Symmetrized) -> dict[str, Any]:
+def judged(work: TrainingRun, model: FullyConnectedNN, exam: EvaluationSet, wrap: Wrap = Symmetrized) -> dict[str, Any]:
     """On `validation`, and over a thousand orbits."""
     step = step_of(model, work.config)
-    found = scores(exam, sit(step, exam, threads=work.threads, wrap=wrap))
+    found = scores(exam, evaluate(step, exam, threads=work.threads, wrap=wrap))
     run = simulate(
         kepler(e=0.9, q=1e-3), t_end=ORBITS, criterion=wrap(step.at_tolerance(SHOWN)), threads=1, max_steps=3_000_000
     )
@@ -86,7 +89,7 @@ def judged(work: Work, model: FullyConnectedNN, exam: Exam, wrap: Wrap = Symmetr
     }
 
 
-def studies(work: Work, tracks: Tracks, exam: Exam) -> dict[str, Callable[[], dict[str, Any]]]:
+def studies(work: TrainingRun, tracks: ReferenceTrajectories, exam: EvaluationSet) -> dict[str, Callable[[], dict[str, Any]]]:
     """Name -> what to do."""
     whole: list[FullyConnectedNN] = []
 
@@ -117,7 +120,7 @@ def studies(work: Work, tracks: Tracks, exam: Exam) -> dict[str, Callable[[], di
         "everything": lambda: judged(work, full(), exam),
         "EnergyBudget (all weights zero)": lambda: judged(work, untrained(work.config), exam),
         "not symmetrized": lambda: judged(work, full(), exam, lambda c: c),
-        "symmetrized, never settled": lambda: judged(work, full(), exam, lambda c: Symmetrized(c, settle=math.inf)),
+        "symmetrized, never settled": lambda: judged(work, full(), exam, lambda c: Symmetrized(c, smoothness=math.inf)),
         "no penalty on rough steps": lambda: with_setting(descent, "ROUGH", 0.0),
         "change of a step bounded, its bend not": lambda: with_setting(surrogate, "BEND", math.inf),
         "shown the error as guessed": lambda: with_setting(descent, "NOISE", 0.0),
@@ -150,8 +153,8 @@ def main() -> None:
     tolerances = (1e-2, 1e-3, 1e-4) if given.integrator == "leapfrog" else (1e-4, 1e-6, 1e-8)
     how = Descent(iterations=given.iterations)
     plan = TunePlan(given.integrator, tolerances, problems=given.problems, descent=how, threads=given.threads)
-    work = Work(plan)
-    tracks, exam = work.tracks(), work.exam("validation", 0, plan.validation)
+    work = TrainingRun(plan)
+    tracks, exam = work.tracks(), work.evaluation_set("validation", 0, plan.validation)
     console, rows = Console(width=180), {}
     for name, study in studies(work, tracks, exam).items():
         if given.only and not any(word in name for word in given.only) and name != "everything":

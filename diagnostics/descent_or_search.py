@@ -18,14 +18,14 @@ import torch
 from rich.console import Console
 
 from aitimestepper import ModelAdapter
-from aitimestepper.model import FullyConnectedNN
-from aitimestepper.tuning.descent import Descending, Descent
-from aitimestepper.tuning.exams import sit
-from aitimestepper.tuning.genes import keep_inputs_in, step_of, untrained
-from aitimestepper.tuning.objective import mean_log_cost, scores
-from aitimestepper.tuning.plan import SEARCHED, TunePlan
-from aitimestepper.tuning.search import Generation, Search, search
-from aitimestepper.tuning.tune import Work, input_ranges
+from aitimestepper.differentiable.network import FullyConnectedNN
+from aitimestepper.evaluation.evaluation_set import evaluate
+from aitimestepper.training.runs.descent import Descending, Descent
+from aitimestepper.training.runs.networks import keep_inputs_in, step_of, untrained
+from aitimestepper.training.runs.objective import mean_log_cost, scores
+from aitimestepper.training.runs.plan import SEARCHED, TunePlan
+from aitimestepper.training.runs.search import Generation, Search, search
+from aitimestepper.training.runs.training_run import TrainingRun, input_ranges
 
 BATCH = 25  # iterations between looks at the clock
 SIGMA = 0.15  # of CMA-ES from scratch
@@ -44,12 +44,12 @@ def main() -> None:
     given = parser.parse_args()
     torch.set_num_threads(1)
     plan = TunePlan("leapfrog", (1e-2, 1e-3, 1e-4), problems=24, threads=1)
-    work = Work(plan)
-    validation = work.exam("validation", 0, plan.validation)
+    work = TrainingRun(plan)
+    validation = work.evaluation_set("validation", 0, plan.validation)
     found: dict[str, Any] = {"seconds": given.seconds}
 
     def judge(name: str, done: int, model: FullyConnectedNN) -> None:
-        rows = scores(validation, sit(step_of(model, work.config), validation))
+        rows = scores(validation, evaluate(step_of(model, work.config), validation))
         cost = math.exp(mean_log_cost(rows, validation.order))
         found[name] = {"done": done, "cost": cost}
         Console().print(f"{name}: {done} in {given.seconds:.0f} s, cost {cost:.0f}")
@@ -63,7 +63,7 @@ def main() -> None:
         going.advance(BATCH)
     judge("gradients", going.done, model)
 
-    what, best = work.exam("train", SEARCHED, 48), untrained(work.config)
+    what, best = work.evaluation_set("train", SEARCHED, 48), untrained(work.config)
     keep_inputs_in(best, *input_ranges(tracks, plan))
     state: dict[str, Any] = {"done": 0, "model": best}
     began = time.perf_counter()

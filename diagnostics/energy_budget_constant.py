@@ -16,9 +16,9 @@ import torch
 
 from aitimestepper import Config, EnergyBudget, ParticleTorch, Symmetrized, simulate
 from aitimestepper.criteria.classical import BUDGET_CONSTANTS
+from aitimestepper.initial.named import Bodies, plummer, random, two_body
+from aitimestepper.initial.problems import as_problem
 from aitimestepper.integrators import COMPOSITIONS
-from aitimestepper.io.initial import Bodies, plummer, random, two_body
-from aitimestepper.io.problems import as_problem
 
 TOLERANCES = {2: (1e-2, 1e-3), 4: (1e-3, 1e-5), 6: (1e-4, 1e-6, 1e-8), 8: (1e-6, 1e-8, 1e-10)}
 

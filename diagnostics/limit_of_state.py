@@ -1,8 +1,8 @@
 """What limits the learned step? A network of the package against steps that know one problem only.
 
-    python diagnostics/limit_of_state.py [--integrators leapfrog order6] [--tracks 2] [--iterations 250] [--json FILE]
+    python diagnostics/limit_of_state.py [--integrators leapfrog kahan_li6] [--tracks 2] [--iterations 250] [--json FILE]
 
-On tracks of `validation`, by guesses (see aitimestepper.tuning.surrogate): the forces at which the error is the tolerance.
+On tracks of `validation`, by guesses (see aitimestepper.training.runs.predicted): the forces at which the error is the tolerance.
 `package`: the network for everything; `own`: the same network after learning from that problem alone, as far as a step that is
 chosen from these inputs can go; `any`: the best steps for a problem whose whole run is known, free to follow it in any way that
 is no rougher; `hindsight`: EnergyBudget with the constant that is best for the problem.
@@ -24,19 +24,19 @@ from rich.table import Table
 from torch import Tensor
 
 from aitimestepper import ModelAdapter
-from aitimestepper.bench.runs import Systems
 from aitimestepper.criteria.learned import shipped
+from aitimestepper.differentiable.network import FullyConnectedNN
+from aitimestepper.evaluation.runs import Systems
+from aitimestepper.initial.families import STANDARD
+from aitimestepper.initial.suites import make_suite
 from aitimestepper.integrators import COMPOSITIONS
-from aitimestepper.io.families import STANDARD
-from aitimestepper.io.suites import make_suite
-from aitimestepper.model import FullyConnectedNN
-from aitimestepper.tuning.descent import ROUGH
-from aitimestepper.tuning.genes import searched, untrained
-from aitimestepper.tuning.objective import log_cost
-from aitimestepper.tuning.surrogate import Guess, guess_of_steps, log_steps, settled_guess
-from aitimestepper.tuning.tracks import Tracks, make_tracks
+from aitimestepper.training.runs.descent import ROUGH
+from aitimestepper.training.runs.networks import searched, untrained
+from aitimestepper.training.runs.objective import log_cost
+from aitimestepper.training.runs.predicted import PredictedError, converged_prediction, log_steps, predict_for_steps
+from aitimestepper.training.runs.reference import ReferenceTrajectories, make_tracks
 
-ASKED = {"leapfrog": 1e-3, "order4": 1e-4, "order6": 1e-6, "order8": 1e-7}  # where each is at home
+ASKED = {"leapfrog": 1e-3, "suzuki4": 1e-4, "kahan_li6": 1e-6, "kahan_li8": 1e-7}  # where each is at home
 LR, MEMORY, SETTLE = 1e-2, 0.7, 30
 BUMPS, WIDTH = 1000, 1.5  # of steps that are free all along a run: at most so many numbers; how many steps each is wide
 
@@ -44,13 +44,13 @@ BUMPS, WIDTH = 1000, 1.5  # of steps that are free all along a run: at most so m
 class Problem(NamedTuple):
     """A track, and what is asked on it."""
 
-    track: Tracks
+    track: ReferenceTrajectories
     tol: float
     integrator: str
 
-    def judge(self, log_Q: Tensor) -> tuple[Guess, float]:
+    def judge(self, log_Q: Tensor) -> tuple[PredictedError, float]:
         """(what a run with such steps would come to, the forces at which the error would be the tolerance)."""
-        found = guess_of_steps(log_Q, self.track, self.tol, self.integrator)
+        found = predict_for_steps(log_Q, self.track, self.tol, self.integrator)
         return found, math.exp((found.log_forces + found.log_excess / self.order).item())
 
     @property
@@ -60,7 +60,7 @@ class Problem(NamedTuple):
 
     def settled(self, model: FullyConnectedNN, adapter: ModelAdapter) -> tuple[Tensor, Tensor]:
         """(ln of the steps that a network chooses, the error so far that it sees)."""
-        _, spent = settled_guess(model, adapter, self.track, self.tol, SETTLE)
+        _, spent = converged_prediction(model, adapter, self.track, self.tol, SETTLE)
         with torch.no_grad():
             return log_steps(model, adapter, self.track, self.tol, spent), spent
 
@@ -83,7 +83,7 @@ def improve(
     return best
 
 
-def smooth_bumps(log_Q: Tensor, track: Tracks) -> Tensor:
+def smooth_bumps(log_Q: Tensor, track: ReferenceTrajectories) -> Tensor:
     """(S, K) bell curves along the run, one every step or every few, wide enough for their sums to be smooth."""
     done = torch.cumsum(torch.nn.functional.pad(torch.diff(track.time) * torch.exp(-log_Q[1:]), (1, 0)), 0)
     at = torch.linspace(0.0, float(done[-1]), max(2, min(BUMPS, int(done[-1]))), dtype=log_Q.dtype)

@@ -1,6 +1,6 @@
 """Does it pay to learn from tolerances at which an order is wasted? Costs on `validation`, with them and without.
 
-    python diagnostics/loose_tolerances.py [--integrators order6 order8] [--iterations 350] [--json FILE]
+    python diagnostics/loose_tolerances.py [--integrators kahan_li6 kahan_li8] [--iterations 350] [--json FILE]
 
 Cost: forces of a run in which the error is the tolerance, as far as steps of another length would make it so: the geometric
 mean over problems, each family counting the same.
@@ -18,20 +18,20 @@ import torch
 from rich.console import Console
 from rich.table import Table
 
-from aitimestepper.tuning.descent import Descent
-from aitimestepper.tuning.exams import sit
-from aitimestepper.tuning.genes import step_of
-from aitimestepper.tuning.plan import TOLERANCES, TunePlan
-from aitimestepper.tuning.tune import Work
+from aitimestepper.evaluation.evaluation_set import evaluate
+from aitimestepper.training.runs.descent import Descent
+from aitimestepper.training.runs.networks import step_of
+from aitimestepper.training.runs.plan import TOLERANCES, TunePlan
+from aitimestepper.training.runs.training_run import TrainingRun
 
 
 def costs(plan: TunePlan, tolerances: tuple[float, ...]) -> list[float]:
     """Of a network that learned as the plan says, at these tolerances."""
     with tempfile.TemporaryDirectory() as folder:
-        work = Work(plan, folder=Path(folder))
+        work = TrainingRun(plan, folder=Path(folder))
         step = step_of(work.descend(None), work.config)
-    what = Work(replace(plan, tolerances=tolerances)).exam("validation", plan.validation, plan.validation)
-    marks = sit(step, what)
+    what = TrainingRun(replace(plan, tolerances=tolerances)).evaluation_set("validation", plan.validation, plan.validation)
+    marks = evaluate(step, what)
     of_problem = torch.from_numpy(marks.log_forces + marks.log_excess / what.order)
     family = torch.from_numpy(what.family)
     means = torch.stack([of_problem[:, family == k].mean(1) for k in range(len(what.families))])
@@ -41,7 +41,7 @@ def costs(plan: TunePlan, tolerances: tuple[float, ...]) -> list[float]:
 def main() -> None:
     """Learn, measure, print."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--integrators", nargs="+", default=["order6", "order8"], choices=list(TOLERANCES))
+    parser.add_argument("--integrators", nargs="+", default=["kahan_li6", "kahan_li8"], choices=list(TOLERANCES))
     parser.add_argument("--iterations", type=int, default=350)
     parser.add_argument("--problems", type=int, default=24)
     parser.add_argument("--json", type=Path)

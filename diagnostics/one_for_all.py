@@ -17,24 +17,24 @@ from rich.console import Console
 from rich.table import Table
 
 from aitimestepper import ModelAdapter
+from aitimestepper.differentiable.network import FullyConnectedNN
+from aitimestepper.evaluation.evaluation_set import EvaluationSet, evaluate
 from aitimestepper.integrators import COMPOSITIONS
-from aitimestepper.model import FullyConnectedNN
-from aitimestepper.tuning.descent import Descending, Descent
-from aitimestepper.tuning.exams import Exam, sit
-from aitimestepper.tuning.genes import config_for, keep_inputs_in, step_of, untrained
-from aitimestepper.tuning.objective import mean_log_cost, scores
-from aitimestepper.tuning.plan import TunePlan
-from aitimestepper.tuning.tune import Work, input_ranges
+from aitimestepper.training.runs.descent import Descending, Descent
+from aitimestepper.training.runs.networks import config_for, keep_inputs_in, step_of, untrained
+from aitimestepper.training.runs.objective import mean_log_cost, scores
+from aitimestepper.training.runs.plan import TunePlan
+from aitimestepper.training.runs.training_run import TrainingRun, input_ranges
 
 ASKED = {  # where `simulate` would take them, and two decades further
     "leapfrog": (1e-2, 1e-3, 1e-4),
-    "order4": (1e-3, 1e-4, 1e-5),
-    "order6": (1e-4, 1e-6, 1e-8),
-    "order8": (1e-4, 1e-6, 1e-8),
+    "suzuki4": (1e-3, 1e-4, 1e-5),
+    "kahan_li6": (1e-4, 1e-6, 1e-8),
+    "kahan_li8": (1e-4, 1e-6, 1e-8),
 }
 
 
-def learned(works: list[Work], layers: tuple[int, ...]) -> FullyConnectedNN:
+def learned(works: list[TrainingRun], layers: tuple[int, ...]) -> FullyConnectedNN:
     """A network from all of these together."""
     model = untrained(config_for(works[0].plan.integrator, layers))
     ranges = [input_ranges(work.tracks(), work.plan) for work in works]
@@ -50,9 +50,9 @@ def learned(works: list[Work], layers: tuple[int, ...]) -> FullyConnectedNN:
     return model.eval()
 
 
-def log_cost(model: FullyConnectedNN, work: Work, exam: Exam) -> float:
+def log_cost(model: FullyConnectedNN, work: TrainingRun, exam: EvaluationSet) -> float:
     """Mean ln forces at which the tolerances are kept."""
-    return mean_log_cost(scores(exam, sit(step_of(model, work.config), exam)), exam.order)
+    return mean_log_cost(scores(exam, evaluate(step_of(model, work.config), exam)), exam.order)
 
 
 def main() -> None:
@@ -64,8 +64,8 @@ def main() -> None:
     given = parser.parse_args()
     torch.set_num_threads(1)
     how = Descent(iterations=given.iterations)
-    works = [Work(TunePlan(name, ASKED[name], problems=given.problems, descent=how, threads=1)) for name in COMPOSITIONS]
-    exams = [work.exam("validation", 0, work.plan.validation) for work in works]
+    works = [TrainingRun(TunePlan(name, ASKED[name], problems=given.problems, descent=how, threads=1)) for name in COMPOSITIONS]
+    exams = [work.evaluation_set("validation", 0, work.plan.validation) for work in works]
     rows: dict[str, list[float]] = {}
     rows["one each, 16 units"] = [log_cost(learned([w], (16,)), w, e) for w, e in zip(works, exams, strict=True)]
     for units in (16, 32):

@@ -20,11 +20,11 @@ from rich.console import Console
 from rich.table import Table
 
 from aitimestepper import simulate
-from aitimestepper.bench.contenders import Contender, rule_named
-from aitimestepper.bench.matched import matched_dials
-from aitimestepper.bench.runs import Systems
-from aitimestepper.io.suites import make_suite
-from aitimestepper.physics.particle import ParticleTorch
+from aitimestepper.differentiable.particle import ParticleTorch
+from aitimestepper.evaluation.contenders import Contender, rule_named
+from aitimestepper.evaluation.matched import matched_step_parameters
+from aitimestepper.evaluation.runs import Systems
+from aitimestepper.initial.suites import make_suite
 
 FAMILIES = ("kepler", "triple", "planets")
 RULES = ("energybudget", "freefall", "aarseth", "prs23")
@@ -49,20 +49,20 @@ def main() -> None:
     systems = Systems.of(suite)
     exact = simulate(systems.start, t_end=systems.ends, tol=1e-13, integrator="radau15").final
 
-    def run(contender: Contender, dials: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-        criterion = contender.criterion(torch.from_numpy(dials), systems.start)
+    def run(contender: Contender, step_parameters: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        criterion = contender.criterion(torch.from_numpy(step_parameters), systems.start)
         done = simulate(systems.start, t_end=systems.ends, criterion=criterion, integrator=given.integrator)
         return done.force_evaluations.numpy().astype(float), distance(done.final, exact), done.max_energy_error.numpy()
 
     learned = Contender(rule_named("learned"), "symmetrized", given.integrator)
-    forces, place, energy = run(learned, np.full(len(suite), learned.dial(given.tol)))
+    forces, place, energy = run(learned, np.full(len(suite), learned.step_parameter(given.tol)))
     table = Table("step", *(f"{name}: position / energy" for name in suite.families))
     rows = {"learned": (place, energy)}
     for name in RULES:
         for variant in ("plain", "symmetrized"):
             other = Contender(rule_named(name), variant, given.integrator)
-            dials, _ = matched_dials(systems, other, forces)
-            _, at, lost = run(other, dials)
+            step_parameters, _ = matched_step_parameters(systems, other, forces)
+            _, at, lost = run(other, step_parameters)
             rows[other.label] = (at, lost)
     found = {}
     for label, (at, lost) in rows.items():

@@ -18,11 +18,11 @@ import numpy as np
 import torch
 
 from aitimestepper import Config, ModelAdapter, collect_trajectory
-from aitimestepper.io.checkpoints import build_network
-from aitimestepper.io.initial import Bodies, burrau, figure8, kepler, plummer, random, two_body
-from aitimestepper.io.problems import as_problem
-from aitimestepper.model import LOG_GAIN
-from aitimestepper.physics.particle import ParticleTorch
+from aitimestepper.differentiable.network import LOG_GAIN
+from aitimestepper.differentiable.particle import ParticleTorch
+from aitimestepper.initial.named import Bodies, burrau, figure8, kepler, plummer, random, two_body
+from aitimestepper.initial.problems import as_problem
+from aitimestepper.training.checkpoints import build_network
 
 
 def problems() -> Iterator[tuple[str, Bodies, Bodies]]:

@@ -42,9 +42,9 @@ from aitimestepper import (
     Tidal,
     simulate,
 )
-from aitimestepper.bench.matched import bisected
+from aitimestepper.evaluation.matched import bisected
+from aitimestepper.initial.named import figure8, two_body
 from aitimestepper.integrators import COMPOSITIONS
-from aitimestepper.io.initial import figure8, two_body
 
 FORCES = 500  # an orbit
 PHASES = 8
@@ -84,9 +84,9 @@ THEIRS: dict[str, dict[str, tuple[float, ...]]] = {  # (max, final) over 1000 or
 }
 THEIR_ORDERS: dict[str, dict[int, float]] = {  # max over 1000 orbits by forces an orbit, e = 0.9
     "leapfrog": {500: 1.5e-3, 1000: 3.9e-4, 2000: 9.6e-5, 4000: 2.4e-5},
-    "order4": {500: 5e-5, 1000: 3e-6, 2000: 2e-7, 4000: 1e-8},
-    "order6": {500: 4e-6, 1000: 7e-8, 2000: 1e-9, 4000: 2e-11},
-    "order8": {500: 1e-6, 1000: 4e-9, 2000: 2e-11, 4000: 5e-13},
+    "suzuki4": {500: 5e-5, 1000: 3e-6, 2000: 2e-7, 4000: 1e-8},
+    "kahan_li6": {500: 4e-6, 1000: 7e-8, 2000: 1e-9, 4000: 2e-11},
+    "kahan_li8": {500: 1e-6, 1000: 4e-9, 2000: 2e-11, 4000: 5e-13},
 }
 
 

@@ -16,7 +16,7 @@ from rich.console import Console
 from rich.table import Table
 
 from aitimestepper import simulate
-from aitimestepper.io.initial import kepler
+from aitimestepper.initial.named import kepler
 
 ORBITS = 1000
 ECCENTRICITIES, TOLERANCES = (0.5, 0.9, 0.99), tuple(10.0**-k for k in range(2, 9))

@@ -155,7 +155,7 @@ def _rl_row(record: Record, name: str) -> list[str]:
 def curves_tables(results: Results) -> Iterator[str]:
     """Who is cheapest at an error; the pictures."""
     words = "Who reaches an energy error with the fewest forces, and in the least time:"
-    yield f"### Work and precision\n\n`{results.command}`. {words}"
+    yield f"### TrainingRun and precision\n\n`{results.command}`. {words}"
     yield table(["problem", "error", "fewest forces", "least time", "fastest other code"], list(cheapest_rows(results)))
     for picture in sorted((HERE / "bench" / "curves").glob("*best*.svg")):
         yield f"![{picture.stem}](bench/curves/{picture.name})"

@@ -11,9 +11,9 @@ from pathlib import Path
 from typing import Any
 
 from aitimestepper.criteria.learned import MODELS
+from aitimestepper.files import write_atomically
 from aitimestepper.integrators import COMPOSITIONS
-from aitimestepper.io.checkpoints import Checkpoint, find_checkpoint, load_checkpoint
-from aitimestepper.io.files import write_atomically
+from aitimestepper.training.checkpoints import Checkpoint, find_checkpoint, load_checkpoint
 
 HEAD = """# The learned steps of the package
 

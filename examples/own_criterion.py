@@ -8,8 +8,8 @@ from torch import Tensor
 
 from aitimestepper import AbstractStepCriterion, Boekholt, FreeFall, ParticleTorch, Symmetrized, simulate
 from aitimestepper.criteria.base import Lowered
-from aitimestepper.io.initial import kepler
-from aitimestepper.physics.timescales import pair_rates
+from aitimestepper.differentiable.timescales import pair_rates
+from aitimestepper.initial.named import kepler
 
 
 class PairPhase(AbstractStepCriterion):
@@ -22,8 +22,8 @@ class PairPhase(AbstractStepCriterion):
 
     def step_size(self, particle: ParticleTorch, memory: None) -> Tensor:
         """(B,) one step for every system of the batch."""
-        fall, fly, _ = pair_rates(particle)
-        return self.eta / torch.sqrt((fall + fly).amax((1, 2)))
+        freefall_rate2, flyby_rate2, _ = pair_rates(particle)
+        return self.eta / torch.sqrt((freefall_rate2 + flyby_rate2).amax((1, 2)))
 
     def lower(self) -> Lowered:
         """Its number, for summaries."""

@@ -10,9 +10,9 @@ import pytest
 import torch
 from torch import Tensor
 
+from aitimestepper.differentiable.particle import ParticleTorch
+from aitimestepper.initial import named as initial
 from aitimestepper.integrators import step
-from aitimestepper.io import initial
-from aitimestepper.physics.particle import ParticleTorch
 
 
 @pytest.fixture

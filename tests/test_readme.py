@@ -52,7 +52,7 @@ def test_the_python_example_runs(tmp_path):
 
 def test_the_example_of_output_and_resume_runs(tmp_path):
     _, code = [block for language, block in BLOCKS if language == "python"]
-    code = "from aitimestepper.io.initial import solar as make\nparticle = make()\n" + code.replace("t_end=1e6", "t_end=2e4")
+    code = "from aitimestepper.initial.named import solar as make\nparticle = make()\n" + code.replace("t_end=1e6", "t_end=2e4")
     done = subprocess.run([sys.executable, "-c", code], cwd=tmp_path, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
 

@@ -17,7 +17,7 @@ from .errors import ConfigError, nearest_name_hint
 
 FEATURE_TYPES = ("basic", "rich", "delta_mag", "invariant")
 ACTIVATIONS = ("tanh", "relu", "gelu", "silu", "elu", "sigmoid")
-INTEGRATORS = ("leapfrog", "order4", "order6", "order8")
+INTEGRATORS = ("leapfrog", "suzuki4", "kahan_li6", "kahan_li8")
 MORE_INTEGRATORS = ("hermite4", "logh", "radau15")  # for simulations: a network cannot learn through them
 SYMMETRIZERS = ("explicit", "huayno", "hmm")
 

@@ -11,7 +11,7 @@ from typing import NamedTuple
 
 from torch import Tensor
 
-from .physics.particle import ParticleTorch
+from .differentiable.particle import ParticleTorch
 
 
 class Composition(NamedTuple):
@@ -31,8 +31,8 @@ _SUZUKI = 1.0 / (4.0 - 4.0 ** (1.0 / 3.0))
 
 COMPOSITIONS: dict[str, Composition] = {
     "leapfrog": Composition(2, (1.0,), "Stoermer, Verlet"),
-    "order4": Composition(4, _mirrored(_SUZUKI, _SUZUKI, 1.0 - 4.0 * _SUZUKI), "Suzuki 1990, 5 stages"),
-    "order6": Composition(
+    "suzuki4": Composition(4, _mirrored(_SUZUKI, _SUZUKI, 1.0 - 4.0 * _SUZUKI), "Suzuki 1990, 5 stages"),
+    "kahan_li6": Composition(
         6,
         _mirrored(
             0.39216144400731413928,
@@ -43,7 +43,7 @@ COMPOSITIONS: dict[str, Composition] = {
         ),
         "Kahan & Li 1997, 9 stages",
     ),
-    "order8": Composition(
+    "kahan_li8": Composition(
         8,
         _mirrored(
             0.13020248308889008088,

@@ -6,13 +6,13 @@ import math
 import pytest
 
 from aitimestepper.bench import points
-from aitimestepper.bench.contenders import CLASSICAL, Contender, rule_named
 from aitimestepper.bench.curves import PEERS_MAY, CurvesPlan, curve, part_name, work_precision_curves
 from aitimestepper.bench.peers import PeerRun, peer_named
-from aitimestepper.bench.points import Point, dials, points_of, processor_seconds, values_of
+from aitimestepper.bench.points import Point, points_of, processor_seconds, step_parameters, values_of
 from aitimestepper.bench.records import Partial, Results
 from aitimestepper.errors import ConfigError, UserError
-from aitimestepper.io.suites import Case, reference_case
+from aitimestepper.evaluation.contenders import CLASSICAL, Contender, rule_named
+from aitimestepper.initial.suites import Case, reference_case
 
 
 def short(name: str, share: float) -> Case:
@@ -46,22 +46,22 @@ def quiet(*_) -> None:
     [
         ("constant", "plain", "leapfrog", 0.04, -2, 0.05),  # in units of the longest time scale, that of apocentre
         ("freefall", "symmetrized", "leapfrog", 0.2, -2, 0.05),
-        ("freefall", "symmetrized", "order4", 0.2, -4, 0.2),
-        ("freefall", "symmetrized", "order6", 0.2, -6, 0.5),
+        ("freefall", "symmetrized", "suzuki4", 0.2, -4, 0.2),
+        ("freefall", "symmetrized", "kahan_li6", 0.2, -6, 0.5),
     ],
 )
 def test_the_error_falls_with_the_order_as_forces_are_spent(slope, rule, variant, integrator, first, power, within):
-    ladder = [first / 2 ** (k / 2) for k in range(4)]
-    found = points_of(short("kepler0.5", 0.05), contender(rule, variant, integrator), ladder, 10**6)
+    sweep = [first / 2 ** (k / 2) for k in range(4)]
+    found = points_of(short("kepler0.5", 0.05), contender(rule, variant, integrator), sweep, 10**6)
     assert slope([p.run.forces for p in found], [p.run.error for p in found]) == pytest.approx(power, abs=within)
-    assert [p.value for p in found] == pytest.approx(ladder)
+    assert [p.value for p in found] == pytest.approx(sweep)
 
 
 def test_records_say_who_ran_what_and_how_it_went(small):
     case = small.cases()[0]
     records = curve(small, case, small.contenders()[1])
     assert len(records) == 3
-    for record, value in zip(records, small.ladder(small.contenders()[1]), strict=True):
+    for record, value in zip(records, small.sweep(small.contenders()[1]), strict=True):
         assert (record.study, record.family, record.mode, record.n) == ("curves", "kepler0.5", "run", 1)
         assert (record.criterion, record.variant, record.integrator) == ("freefall", "symmetrized", "leapfrog")
         assert record.value == pytest.approx(value)
@@ -92,13 +92,13 @@ def test_what_costs_too_much_is_kept_without_an_error_and_ends_the_curve(untimed
 
 def test_a_run_gone_astray_does_not_end_the_curve(untimed):
     """Steps that are far too long throw the bodies of Burrau's problem together, and the run never ends; shorter ones do."""
-    found = points_of(short("burrau", 0.3), contender("freefall", "plain", "hermite4"), dials("hermite4", 8), 100_000)
+    found = points_of(short("burrau", 0.3), contender("freefall", "plain", "hermite4"), step_parameters("hermite4", 8), 100_000)
     assert math.isinf(found[0].run.error) or found[0].run.error > 0.1
     assert found[-1].run.error < 1e-3
 
 
 def test_a_curve_ends_where_rounding_begins(untimed):
-    found = points_of(short("kepler0.5", 0.02), contender("prs23", "plain", "radau15"), dials("radau15", 40), 10**6)
+    found = points_of(short("kepler0.5", 0.02), contender("prs23", "plain", "radau15"), step_parameters("radau15", 40), 10**6)
     errors = [p.run.error for p in found]
     assert 4 < len(errors) < 30
     assert min(errors) < 1e-14
@@ -115,7 +115,7 @@ def test_budgets_shrink_with_the_pairs_and_problems_with_the_share():
 
 def test_the_plan_holds_every_rule_under_every_integrator_that_it_makes_sense_with():
     who = CurvesPlan().contenders()
-    assert {c.rule.name for c in who if c.integrator == "order6"} == set(CLASSICAL)
+    assert {c.rule.name for c in who if c.integrator == "kahan_li6"} == set(CLASSICAL)
     assert {c.rule.name for c in who if c.integrator == "radau15"} == {*CLASSICAL, "lastterm"}
     assert {c.variant for c in who if c.integrator in ("hermite4", "logh", "radau15")} == {"plain"}
     assert {c.variant for c in who if c.rule.name == "freefall" and c.integrator == "leapfrog"} == {"plain", "symmetrized"}
@@ -144,7 +144,7 @@ def test_unknown_problems_and_missing_peers_are_told(monkeypatch):
 def test_a_fixed_step_of_a_peer_is_as_long_as_that_of_our_constant_rule():
     """Also in a problem with another G, whose unit of time is not ours."""
     case = short("solar", 0.01)
-    ours = points_of(case, contender("constant"), dials("leapfrog", 3), 10**6)
+    ours = points_of(case, contender("constant"), step_parameters("leapfrog", 3), 10**6)
     dts = values_of(peer_named("rebound:leapfrog"), case, 3)
     assert [p.run.steps for p in ours] == [math.ceil(case.t_end / dt) for dt in dts]
 

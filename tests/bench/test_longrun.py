@@ -7,13 +7,13 @@ import numpy as np
 import pytest
 import torch
 
-from aitimestepper.bench.contenders import Contender, rule_named
 from aitimestepper.bench.drift import drift_of
 from aitimestepper.bench.longrun import ROWS_A_PERIOD, LongrunPlan, bits_lost, long_runs, shortest_period, there_and_back
 from aitimestepper.bench.records import Partial, plain
-from aitimestepper.bench.runs import Systems
-from aitimestepper.io.initial import kepler
-from aitimestepper.io.suites import Case, Suite
+from aitimestepper.evaluation.contenders import Contender, rule_named
+from aitimestepper.evaluation.runs import Systems
+from aitimestepper.initial.named import kepler
+from aitimestepper.initial.suites import Case, Suite
 
 ORBITS, DRIFT = 1000, 3e-6
 TIME = np.arange(int(ROWS_A_PERIOD * ORBITS)) / ROWS_A_PERIOD

@@ -8,7 +8,6 @@ import numpy as np
 import pytest
 
 from aitimestepper.bench import peers
-from aitimestepper.bench.contenders import Contender, rule_named
 from aitimestepper.bench.peers import (
     ADAPTIVE_MODES,
     PEERS,
@@ -20,11 +19,12 @@ from aitimestepper.bench.peers import (
     refusal,
     watched,
 )
-from aitimestepper.bench.runs import Systems, measure
+from aitimestepper.differentiable.particle import ParticleTorch
 from aitimestepper.errors import ConfigError, UserError
+from aitimestepper.evaluation.contenders import Contender, rule_named
+from aitimestepper.evaluation.runs import Systems, measure
+from aitimestepper.initial.suites import Case, Suite, reference_case
 from aitimestepper.integrators import step
-from aitimestepper.io.suites import Case, Suite, reference_case
-from aitimestepper.physics.particle import ParticleTorch
 
 PROBLEMS = ("kepler0.9", "figure8", "burrau", "solar", "plummer64")
 
@@ -131,9 +131,9 @@ def test_the_two_leapfrogs_err_alike(rebound):
     constant = Contender(rule_named("constant"), "plain", "leapfrog")
     unit = float(constant.criterion(systems.ends * 0 + 1.0, systems.start).value[0])
     errors = []
-    for dial in (0.04, 0.02):
-        theirs = prepare(peer_named("rebound:leapfrog"), case, dial * unit).watch(10**6)
-        ours = measure(systems, constant, dial, 10**6)
+    for step_parameter in (0.04, 0.02):
+        theirs = prepare(peer_named("rebound:leapfrog"), case, step_parameter * unit).watch(10**6)
+        ours = measure(systems, constant, step_parameter, 10**6)
         assert abs(theirs.steps - ours.steps[0]) <= 1
         assert theirs.forces == theirs.steps
         assert ours.error[0] / theirs.error == pytest.approx(3.7, rel=0.1)

@@ -6,11 +6,11 @@ import math
 import numpy as np
 import pytest
 
-from aitimestepper.bench.contenders import rule_named
 from aitimestepper.bench.records import Partial
 from aitimestepper.bench.rl import PUBLISHED, RlPlan, in_pieces, reinforcement_set
-from aitimestepper.bench.runs import Systems
-from aitimestepper.io.suites import Suite, named_suite, reinforcement_case
+from aitimestepper.evaluation.contenders import rule_named
+from aitimestepper.evaluation.runs import Systems
+from aitimestepper.initial.suites import Suite, named_suite, reinforcement_case
 
 # in SI units, from other sources than the package's: IAU 2012 au, nominal GM of the Sun, Julian year
 AU, GM_SUN, YEAR = 149_597_870_700.0, 1.3271244e20, 31_557_600.0

@@ -10,15 +10,15 @@ import pytest
 import torch
 
 from aitimestepper import EnergyBudget, FreeFall, Symmetrized, simulate
-from aitimestepper.bench.contenders import CLASSICAL, Contender, contenders, rule_named
 from aitimestepper.bench.cost import QUICK, Charges
 from aitimestepper.bench.parallel import side_by_side
 from aitimestepper.bench.records import Partial
-from aitimestepper.bench.runs import COARSEST, RATIO, Systems, climb, forces_a_step, measure
 from aitimestepper.bench.steps import StepsPlan, step_quality
 from aitimestepper.criteria.base import AbstractStepCriterion, Limited
 from aitimestepper.errors import ConfigError
-from aitimestepper.io.suites import make_suite
+from aitimestepper.evaluation.contenders import CLASSICAL, Contender, contenders, rule_named
+from aitimestepper.evaluation.runs import COARSEST, RATIO, Systems, forces_a_step, measure, sweep_parameters
+from aitimestepper.initial.suites import make_suite
 
 OWN = """
 from aitimestepper.criteria.classical import FreeFall
@@ -72,7 +72,7 @@ def test_the_calibrated_rule_complies_on_the_problems_it_was_calibrated_on(study
             affordable = torch.tensor([s == "ok" for s in done.status]) & (done.force_evaluations * 1.3 < budget)
             return (affordable & (done.max_energy_error <= tol)).double().mean().item()
 
-        # between two rungs of the ladder: at the finer one enough comply, at the coarser one too few
+        # between two rungs of the sweep: at the finer one enough comply, at the coarser one too few
         coarser = COARSEST / RATIO ** math.floor(math.log(COARSEST / eta, RATIO))
         assert eta < coarser < 1.5 * eta
         assert share(coarser / eta) < 0.9 <= share(coarser / eta / RATIO)
@@ -121,16 +121,16 @@ def test_hindsight_complies_and_nothing_coarser_does_so_for_good(study):
     cost = pick(records, criterion="freefall", family="all", tolerance=1e-3, mode="hindsight").forces_each
     systems = Systems.of(test)
     contender = plan.parts()[0]
-    ladder = climb(systems, contender, [1e-3], plan.budget)
+    sweep = sweep_parameters(systems, contender, [1e-3], plan.budget)
     for p, forces in enumerate(cost):
         if forces is None:  # not within the budget
-            ran = ladder.error[p][~np.isnan(ladder.error[p])]
+            ran = sweep.error[p][~np.isnan(sweep.error[p])]
             assert not ran[-1] <= 1e-3
             continue
-        finer = ladder.forces[p] > 1.2 * forces
-        assert np.nanmax(ladder.error[p][finer], initial=0) <= 1e-3
-        coarser = ladder.forces[p] < forces / 1.5
-        assert not coarser.any() or np.nanmax(ladder.error[p][coarser]) > 1e-3
+        finer = sweep.forces[p] > 1.2 * forces
+        assert np.nanmax(sweep.error[p][finer], initial=0) <= 1e-3
+        coarser = sweep.forces[p] < forces / 1.5
+        assert not coarser.any() or np.nanmax(sweep.error[p][coarser]) > 1e-3
 
 
 def test_hindsight_costs_no_more_than_one_constant_for_all(study):
@@ -180,7 +180,7 @@ def test_a_tolerance_has_the_same_answer_whatever_others_are_asked_for(tmp_path)
                 assert r.more == {"reached": False}
             elif r.tolerance == 1e-2:
                 assert (r.value, r.compliance) == (alone[r.mode, r.family].value, alone[r.mode, r.family].compliance)
-                # fitted forces are read off the ladder, and extrapolated where it ends
+                # fitted forces are read off the sweep, and extrapolated where it ends
                 assert r.forces == pytest.approx(alone[r.mode, r.family].forces, rel=1e-2 if r.mode == "fitted" else 1e-12)
 
 
@@ -197,17 +197,17 @@ def test_looking_costs_what_the_rule_looks_at():
 
 
 def test_the_dial_is_the_size_of_the_steps():
-    """Half the dial is half the step, for every rule and order."""
+    """Half the step_parameter is half the step, for every rule and order."""
     suite = make_suite(("random3",), "train", 2)
     start, _ = suite.batch()
-    for integrator in ("leapfrog", "order6"):
+    for integrator in ("leapfrog", "kahan_li6"):
         for contender in contenders([rule_named(n) for n in CLASSICAL], integrators=(integrator,)):
             steps = []
             for s in (1e-2, 5e-3):
                 criterion = contender.criterion(torch.full((2,), s, dtype=torch.float64), start)
                 steps.append(criterion.step_size(start, criterion.init(start)))
             torch.testing.assert_close(steps[0] / 2, steps[1], rtol=1e-12, atol=0)
-            assert contender.dial(contender.value(0.3)) == pytest.approx(0.3)
+            assert contender.step_parameter(contender.value(0.3)) == pytest.approx(0.3)
 
 
 def test_who_can_be_measured():
@@ -235,7 +235,7 @@ def test_a_rule_of_ones_own(tmp_path):
 
 
 @pytest.mark.parametrize(
-    ("integrator", "variant"), [("leapfrog", "plain"), ("order6", "plain"), ("leapfrog", "hmm"), ("hermite4:n=3", "plain")]
+    ("integrator", "variant"), [("leapfrog", "plain"), ("kahan_li6", "plain"), ("leapfrog", "hmm"), ("hermite4:n=3", "plain")]
 )
 def test_forces_a_step_are_those_that_are_counted(integrator, variant):
     contender = Contender(rule_named("freefall"), variant, integrator)

@@ -124,7 +124,7 @@ def test_a_run_is_never_overwritten_by_accident(command, trained):
     )
     expect_complaint(command(*["train", "--resume", "small", "--lr", "1"]), "lr = 1.0 differs from 0.0001 of the run small")
     expect_complaint(command(*["train", "--resume", "small", "--epochs", "1"]), "has 3 epochs already")
-    expect_complaint(command(*["simulate", "--model", "small", "--integrator", "order4"]), "was trained with leapfrog")
+    expect_complaint(command(*["simulate", "--model", "small", "--integrator", "suzuki4"]), "was trained with leapfrog")
     assert {p.name: p.read_bytes() for p in trained.iterdir()} == before
 
 

@@ -8,7 +8,7 @@ import pytest
 
 from aitimestepper.bench.records import Results
 from aitimestepper.cli.bench_tables import short
-from aitimestepper.io.snapshots.suite_file import load_suite
+from aitimestepper.initial.suite_file import load_suite
 
 SMALL = (
     "--families",
@@ -27,7 +27,7 @@ SMALL = (
 )
 FAMILY = """
 import numpy as np
-from aitimestepper.io.initial import Bodies
+from aitimestepper.initial.named import Bodies
 
 def circles(rng, dim):
     x = np.zeros((2, dim)); x[:, 0] = [-0.5, 0.5]
@@ -146,7 +146,7 @@ def test_curves_are_measured_and_drawn(command, tmp_path):
         "freefall",
         "--integrators",
         "leapfrog",
-        "order8",
+        "kahan_li8",
         "--no-peers",
     )
     done = command("bench", "curves", *flags)

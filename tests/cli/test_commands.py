@@ -10,7 +10,7 @@ import torch
 from aitimestepper import Config, LearnedStep, Symmetrized, load_checkpoint
 from aitimestepper.cli.simulation import criterion_for
 from aitimestepper.config import load_toml
-from aitimestepper.io.checkpoints import find_checkpoint
+from aitimestepper.training.checkpoints import find_checkpoint
 
 SUMMARY = {"status", "time", "steps", "force_evaluations", "max_energy_error", "final_energy_error"}
 SUMMARY |= {"momentum_error", "angular_momentum_error"}
@@ -112,8 +112,8 @@ def test_every_criterion_by_name(command, criterion, wrapped):
         ("--criterion freefall:eta=0.1 --symmetrizer explicit", "symmetrized(freefall(0.1))", "leapfrog"),
         ("--criterion freefall:eta=0.1 --symmetrizer explicit --symmetrized", "symmetrized(freefall(0.1))", "leapfrog"),
         ("--criterion freefall:eta=0.1 --symmetrizer huayno", "huayno(freefall(0.1))", "leapfrog"),
-        ("--criterion freefall:eta=0.1 --symmetrizer hmm --integrator order4", "hmm(freefall(0.1), 3)", "order4"),
-        ("--tol 1e-3 --symmetrizer hmm", "hmm(learned, 3)", "order4"),
+        ("--criterion freefall:eta=0.1 --symmetrizer hmm --integrator suzuki4", "hmm(freefall(0.1), 3)", "suzuki4"),
+        ("--tol 1e-3 --symmetrizer hmm", "hmm(learned, 3)", "suzuki4"),
     ],
 )
 def test_steps_are_made_time_symmetric_as_asked(command, flags, criterion, integrator):
@@ -124,8 +124,8 @@ def test_steps_are_made_time_symmetric_as_asked(command, flags, criterion, integ
 
 def test_trial_steps_are_those_of_the_integrator_of_the_run():
     """`--integrator` names it for a criterion by name, also against the one in the criterion's own text."""
-    config = Config(criterion="energybudget:tol=1e-3,integrator=order4", integrator="order6", symmetrizer="hmm")
-    assert criterion_for(config, {}, None).integrator == "order6"
+    config = Config(criterion="energybudget:tol=1e-3,integrator=suzuki4", integrator="kahan_li6", symmetrizer="hmm")
+    assert criterion_for(config, {}, None).integrator == "kahan_li6"
     assert criterion_for(Config(symmetrizer="hmm", tol=1e-2), {}, None).integrator == "leapfrog"
     assert isinstance(criterion_for(Config(tol=1e-2), {}, None), Symmetrized)
 
@@ -149,7 +149,7 @@ def test_softening_g_and_limits_reach_the_physics(command):
     assert steps("--softening", "0.5")["steps"] < 0.8 * plain["steps"]
     assert steps("--dt-max", "0.005")["dt_max"] == 0.005
     assert steps("--dt-min", "0.02")["dt_min"] == 0.02
-    assert steps("--integrator", "order4")["force_evaluations"] == 5 * plain["steps"] + 1
+    assert steps("--integrator", "suzuki4")["force_evaluations"] == 5 * plain["steps"] + 1
 
 
 def test_training_and_simulating_in_an_outer_field(command, tmp_path):

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from aitimestepper.cli.arguments import parse
-from aitimestepper.io.snapshots import SnapshotWriter
+from aitimestepper.simulate.snapshots import SnapshotWriter
 
 METADATA = {
     "program": "aitimestepper",
@@ -17,7 +17,7 @@ METADATA = {
     "created": "2026-01-02T03:04:05",
     "versions": {"python": "3.11.7", "numpy": "2.4.6"},
     "criterion": "symmetrized(freefall(0.02))",
-    "integrator": "order4",
+    "integrator": "suzuki4",
     "tol": 1e-6,
     "t_end": 60.0,
     "steps": None,
@@ -63,7 +63,7 @@ def test_a_finished_simulation(command, tmp_path):
         "holds": "2 systems of 3 bodies in 2D",
         "rows": "7, t = 0 to 60",
         "criterion": "symmetrized(freefall(0.02))",
-        "integrator": "order4",
+        "integrator": "suzuki4",
         "tolerance": "1e-06",
         "end time": "60",
         "units": "G = 1, any consistent units",

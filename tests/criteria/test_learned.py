@@ -10,17 +10,17 @@ import torch
 from torch import nn
 
 from aitimestepper.config import Config
-from aitimestepper.criteria.adapter import MOST_CHANGE, ModelAdapter, judging, resolve_device
 from aitimestepper.criteria.base import Limited, Symmetrized
 from aitimestepper.criteria.classical import EnergyBudget
 from aitimestepper.criteria.learned import LearnedStep
+from aitimestepper.differentiable.adapter import MOST_CHANGE, ModelAdapter, eval_mode, resolve_device
+from aitimestepper.differentiable.features import ERROR_FRACTION, feature_count
+from aitimestepper.differentiable.particle import ParticleTorch
+from aitimestepper.differentiable.timescales import pair_rates, pair_sums, smooth_minimum_time
 from aitimestepper.errors import CheckpointError, ConfigError
-from aitimestepper.features import SPENT, feature_count
 from aitimestepper.integrators import COMPOSITIONS, step
-from aitimestepper.io.checkpoints import build_network, save_checkpoint
-from aitimestepper.physics.particle import ParticleTorch
-from aitimestepper.physics.timescales import pair_rates, pair_sums, smooth_minimum_time
 from aitimestepper.simulate.engine import simulate
+from aitimestepper.training.checkpoints import build_network, save_checkpoint
 
 KINDS = pytest.mark.parametrize(
     ("feature_type", "history_len"),
@@ -88,9 +88,9 @@ def test_the_ceiling_follows_the_tightest_pair_of_each_system(random_system):
     p = random_system(4, 3, systems=3)
     adapter = ModelAdapter(Config(dt_ceiling=0.3))
     found = adapter.observe(p).ceiling
-    fall, fly, _ = pair_rates(p)
+    freefall_rate2, flyby_rate2, _ = pair_rates(p)
     for i in range(3):
-        rates = [(fall + fly)[i, a, b].item() for a in range(4) for b in range(a + 1, 4)]
+        rates = [(freefall_rate2 + flyby_rate2)[i, a, b].item() for a in range(4) for b in range(a + 1, 4)]
         assert found[i].item() == pytest.approx(0.3 * sum(r**2 for r in rates) ** -0.25, rel=1e-12, abs=0)
 
 
@@ -145,18 +145,18 @@ def test_a_checkpoint_says_all(tmp_path, two_body, feature_type, history_len):
     """INTG-03: nothing to specify again."""
     p = two_body(e=0.7, G=2.0)
     trained = learned(
-        p, feature_type=feature_type, history_len=history_len, integrator="order4", dt_ceiling=0.07, G=2.0, dropout=0.2
+        p, feature_type=feature_type, history_len=history_len, integrator="suzuki4", dt_ceiling=0.07, G=2.0, dropout=0.2
     )
     path = save_checkpoint(
         tmp_path / "model_epoch_0003.pt", trained.model, config=trained.adapter.config, scales=trained.adapter.scales
     )
     for source in (path, tmp_path, str(path)):
         loaded = LearnedStep.load(source)
-        assert loaded.integrator == "order4"
+        assert loaded.integrator == "suzuki4"
         assert loaded.adapter.scales == trained.adapter.scales
         a, b = (simulate(p, steps=5, criterion=c) for c in (trained, loaded))
         assert torch.equal(a.final.position, b.final.position)
-        assert b.integrator == "order4"
+        assert b.integrator == "suzuki4"
     with pytest.raises(CheckpointError, match="there is no checkpoint or run"):
         LearnedStep.load(tmp_path / "nowhere")
 
@@ -263,10 +263,10 @@ def test_windows_stay_with_their_systems_when_others_end(two_body, feature_type)
 
 def test_only_a_network_without_history_can_be_symmetrized(two_body):
     p = two_body(e=0.5)
-    assert learned(p).even
+    assert learned(p).velocity_even
     assert Symmetrized(learned(p)).step_size(p, Symmetrized(learned(p)).init(p)).shape == (1,)
     blind = learned(p, history_len=2)
-    assert not blind.even
+    assert not blind.velocity_even
     for criterion in (blind, Limited(blind, 1e-3)):
         with pytest.raises(ConfigError, match=r"Symmetrized needs a step that is even.*history_len = 0"):
             Symmetrized(criterion)
@@ -293,11 +293,11 @@ def test_judging_gives_back_the_mode_it_found():
     model = nn.Sequential(nn.Linear(2, 2), nn.Dropout(0.5))
     for mode in (True, False):
         model.train(mode)
-        with judging(model):
+        with eval_mode(model):
             assert not model.training
             assert not model[1].training
         assert model.training == model[1].training == mode
-        with pytest.raises(ZeroDivisionError), judging(model):
+        with pytest.raises(ZeroDivisionError), eval_mode(model):
             1 / 0  # noqa: B018
         assert model.training == mode
 
@@ -321,7 +321,7 @@ def invariant(model, tol=None, **settings):
 def test_a_network_that_says_nothing_is_the_energy_budget(random_system, integrator, softening):
     """Of a system at rest as a whole: the classical criterion also counts the energy of its motion.
 
-    Below half a free-fall time, where the classical one stops; the network's ceiling comes in without a kink.
+    Below half a free-freefall_rate2 time, where the classical one stops; the network's ceiling comes in without a kink.
     """
     p = random_system(4, 3, systems=20, softening=softening)
     momentum = (p.mass.unsqueeze(-1) * p.velocity).sum(1, keepdim=True) / p.mass.sum(1).view(-1, 1, 1)
@@ -370,7 +370,7 @@ def test_the_calibration_is_what_the_network_is_told(two_body):
     told = tuned.at_tolerance(1e-3)
     torch.testing.assert_close(told.step_size(p, None), plain.at_tolerance(0.25e-3).step_size(p, None), rtol=1e-13, atol=0)
     beyond = torch.tensor([1e-1, 1e-5], dtype=torch.float64)
-    torch.testing.assert_close(tuned.adapter.told(beyond), beyond * torch.tensor([0.5, 0.125]).double())
+    torch.testing.assert_close(tuned.adapter.calibrated_tolerance(beyond), beyond * torch.tensor([0.5, 0.125]).double())
     assert plain.run_tolerance is None
     assert told.run_tolerance == 1e-3
 
@@ -395,7 +395,9 @@ def test_inputs_beyond_the_training_count_as_its_edge_and_are_reported(two_body)
     step = learned(feature_type="invariant", dt_ceiling=5.0)
     seen = step.adapter.observe(p).features[0]
     inside = step.predict(p)
-    assert step.model.lowest[SPENT] == step.model.highest[SPENT] == 0  # trained on single steps: it looks at no error so far
+    assert (
+        step.model.lowest[ERROR_FRACTION] == step.model.highest[ERROR_FRACTION] == 0
+    )  # trained on single steps: it looks at no error so far
     step.model.lowest.copy_(seen - 0.1)
     step.model.highest.copy_(seen + 0.1)
     assert torch.equal(step.predict(p).dt, inside.dt)
@@ -414,9 +416,9 @@ def test_a_tolerance_is_told_to_the_network_and_counts_once(two_body, integrator
     plain = invariant(Says(0.3), integrator=integrator)
     finer = LearnedStep(plain.model, plain.adapter, tol=2e-8)
     seen = [c.adapter.observe(p).features[0] for c in (plain, finer)]
-    assert torch.equal(seen[0][: SPENT + 1], seen[1][: SPENT + 1])
-    assert seen[0][SPENT + 2].item() == pytest.approx(math.log(order))
-    assert [x[SPENT + 1].item() for x in seen] == pytest.approx([math.log(2e-4), math.log(2e-8)], rel=1e-15)
+    assert torch.equal(seen[0][: ERROR_FRACTION + 1], seen[1][: ERROR_FRACTION + 1])
+    assert seen[0][ERROR_FRACTION + 2].item() == pytest.approx(math.log(order))
+    assert [x[ERROR_FRACTION + 1].item() for x in seen] == pytest.approx([math.log(2e-4), math.log(2e-8)], rel=1e-15)
     assert finer.factor == 1.0
     units = [c.adapter.observe(p).unit.item() for c in (plain, finer)]
     assert units[1] / units[0] == pytest.approx(1e-4 ** (1 / order), rel=1e-12)
@@ -436,7 +438,7 @@ def test_every_system_may_have_a_tolerance_of_its_own(random_system):
 
 
 def test_the_ceiling_of_invariant_features_asks_only_tight_pairs_for_their_speed(two_body):
-    """On a circle, fall = fly = omega^2. A fast body far away has no say."""
+    """On a circle, freefall_rate2 = flyby_rate2 = omega^2. A fast body far away has no say."""
     p = two_body(e=0.0, q=0.1, a=3.0, G=2.0)
     ceiling = invariant(Says(), dt_ceiling=0.2, G=2.0).adapter.observe(p).ceiling.item()
     assert ceiling == pytest.approx(0.2 * 2**-0.25 / math.sqrt(2 / 27), rel=1e-12, abs=0)

@@ -9,14 +9,14 @@ import pytest
 from aitimestepper.criteria.classical import FreeFall
 from aitimestepper.report.compare import Curve
 from aitimestepper.simulate.engine import simulate
-from aitimestepper.simulate.record import Track, TrackRecorder
+from aitimestepper.simulate.recording import RecordedTrajectory, TrajectoryRecorder
 
 
 @pytest.fixture
-def make_track() -> Callable[..., Track]:
+def make_track() -> Callable[..., RecordedTrajectory]:
     """A track whose bodies move along polynomials of time: `coefficients` (K, N, D), lowest power first."""
 
-    def make(time: np.ndarray, coefficients: np.ndarray, mass: Any = None, **changes: Any) -> Track:
+    def make(time: np.ndarray, coefficients: np.ndarray, mass: Any = None, **changes: Any) -> RecordedTrajectory:
         time = np.asarray(time, dtype=float)
         powers = np.arange(len(coefficients))
         slopes = np.where(powers > 0, powers, 0) * time[:, None] ** np.maximum(powers - 1, 0)
@@ -32,15 +32,15 @@ def make_track() -> Callable[..., Track]:
             "momentum": np.zeros((S, coefficients.shape[2])),
             "angular_momentum": np.zeros((S, 3)),
         }
-        return Track(**{**values, **changes})
+        return RecordedTrajectory(**{**values, **changes})
 
     return make
 
 
 @pytest.fixture
-def orbit(two_body) -> Track:
+def orbit(two_body) -> RecordedTrajectory:
     """One revolution of an eccentric orbit, as `simulate` takes it."""
-    recorder = TrackRecorder()
+    recorder = TrajectoryRecorder()
     simulate(two_body(e=0.6), t_end=6.0, criterion=FreeFall(0.1), observer=recorder)
     return recorder.track()
 

@@ -7,12 +7,12 @@ import pytest
 import torch
 
 from aitimestepper.config import Config
-from aitimestepper.criteria.adapter import ModelAdapter
 from aitimestepper.criteria.base import AbstractStepCriterion, Symmetrized
 from aitimestepper.criteria.classical import Boekholt, FreeFall, Tidal
 from aitimestepper.criteria.learned import LearnedStep
+from aitimestepper.differentiable.adapter import ModelAdapter
+from aitimestepper.differentiable.network import FullyConnectedNN
 from aitimestepper.errors import UserError
-from aitimestepper.model import FullyConnectedNN
 from aitimestepper.report.compare import (
     Curve,
     classical_curves,
@@ -72,8 +72,8 @@ def test_runs_that_do_not_arrive_are_left_out(two_body):
 
 def test_the_integrator_is_counted_in_force_evaluations(two_body):
     eta = torch.tensor([0.5], dtype=torch.float64)
-    curve = work_precision(two_body(e=0.2), 3.0, "x", FreeFall, eta, integrator="order4")
-    run = simulate(two_body(e=0.2), t_end=3.0, criterion=FreeFall(0.5), integrator="order4")
+    curve = work_precision(two_body(e=0.2), 3.0, "x", FreeFall, eta, integrator="suzuki4")
+    run = simulate(two_body(e=0.2), t_end=3.0, criterion=FreeFall(0.5), integrator="suzuki4")
     assert curve.force_evaluations[0] == run.force_evaluations.item() == 5 * run.steps.item() + 1
 
 

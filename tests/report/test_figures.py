@@ -8,13 +8,7 @@ import numpy as np
 import pytest
 
 from aitimestepper.errors import UserError
-from aitimestepper.report.figures import (
-    Curve,
-    overview_figure,
-    steps_figure,
-    training_figure,
-    work_precision_figure,
-)
+from aitimestepper.report.figures import Curve, overview_figure, steps_figure, training_figure, work_precision_figure
 from aitimestepper.report.style import ACCENT, log_axis, log_range, new_figure, plain, png_bytes
 
 

@@ -17,7 +17,7 @@ from aitimestepper.report.movie import HEIGHT, WIDTH, write_movie
 from aitimestepper.report.orbits import dot_areas, positions_at, trails_of, view_of
 from aitimestepper.report.series import angular_momentum_error, momentum_error, series_of, shown_dt
 from aitimestepper.simulate.engine import simulate
-from aitimestepper.simulate.record import TrackRecorder
+from aitimestepper.simulate.recording import TrajectoryRecorder
 
 
 def decoded(path: Path) -> tuple[str, np.ndarray]:
@@ -29,11 +29,11 @@ def decoded(path: Path) -> tuple[str, np.ndarray]:
 
 
 @pytest.fixture
-def escaping(random_system) -> TrackRecorder:
+def escaping(random_system) -> TrajectoryRecorder:
     """Five bodies in space, one of them without mass and leaving at 50 times the speed of the others."""
     p = random_system(n=5, dim=3, seed=2)
     p.mass[0, 4], p.velocity[0, 4] = 0.0, 50.0
-    recorder = TrackRecorder()
+    recorder = TrajectoryRecorder()
     simulate(p, steps=60, observer=recorder)
     return recorder
 
@@ -150,8 +150,8 @@ def test_interpolation_between_leapfrog_steps_is_as_good_as_the_steps(two_body):
     """Halving the step divides the error between the states by 4 (leapfrog), not by less."""
 
     def largest_gap(steps: int) -> float:
-        def run(n: int) -> TrackRecorder:
-            recorder = TrackRecorder()
+        def run(n: int) -> TrajectoryRecorder:
+            recorder = TrajectoryRecorder()
             simulate(two_body(e=0.3), t_end=4.0, criterion=Constant(4.0 / n), observer=recorder)
             return recorder
 
@@ -190,7 +190,7 @@ def test_the_view_holds_a_run_and_not_an_escaper(escaping, orbit):
 
 def test_the_view_of_a_light_companion_far_out_holds_it(two_body):
     """Far out is not escaping: a planet at 1000 times the distance of its star from the centre."""
-    recorder = TrackRecorder()
+    recorder = TrajectoryRecorder()
     simulate(two_body(e=0.8, q=1e-3), t_end=6.0, observer=recorder)
     track = recorder.track()
     assert not view_of(track).outside(track.position).any()
@@ -217,7 +217,7 @@ def test_dots_grow_with_the_mass_and_massless_bodies_are_seen():
 
 # ---- what is shown beside them ---------------------------------------------------------------------------------------
 def test_conserved_quantities_are_those_of_the_summary(random_system):
-    recorder = TrackRecorder()
+    recorder = TrajectoryRecorder()
     result = simulate(random_system(n=4, dim=3), steps=50, observer=recorder)
     track = recorder.track()
     assert momentum_error(track)[-1] == pytest.approx(result.momentum_error[0].item(), rel=1e-9, abs=1e-15)

@@ -17,17 +17,18 @@ from typing import Any
 import torch
 
 from aitimestepper.config import Config
-from aitimestepper.criteria.adapter import ModelAdapter
 from aitimestepper.criteria.base import Limited, Symmetrized
 from aitimestepper.criteria.classical import PRS23, Constant, EnergyBudget, FreeFall, HutMakino
 from aitimestepper.criteria.learned import LearnedStep
 from aitimestepper.criteria.reversible import HutMakinoMcMillan
-from aitimestepper.features import feature_count
-from aitimestepper.io import initial
-from aitimestepper.model import LOG_GAIN, FullyConnectedNN
-from aitimestepper.physics.external import tidal
-from aitimestepper.physics.particle import ParticleTorch
-from aitimestepper.simulate import compiled, session
+from aitimestepper.differentiable.adapter import ModelAdapter
+from aitimestepper.differentiable.features import feature_count
+from aitimestepper.differentiable.network import LOG_GAIN, FullyConnectedNN
+from aitimestepper.differentiable.particle import ParticleTorch
+from aitimestepper.fields import tidal
+from aitimestepper.initial import named as initial
+from aitimestepper.simulate import batch as compiled
+from aitimestepper.simulate import session
 from aitimestepper.simulate.engine import simulate
 
 T_END = 2.0
@@ -62,16 +63,16 @@ def plans() -> dict[str, dict[str, Any]]:
     given: dict[str, tuple[ParticleTorch, Any, str]] = {
         "leapfrog": (pair, Constant(0.0137), "leapfrog"),
         "symmetrized": (three, Symmetrized(FreeFall(0.035)), "leapfrog"),
-        "limited order8": (three, Limited(Symmetrized(EnergyBudget(1e-12, "order8")), 1e-3, 0.025), "order8"),
-        "hmm": (pair, HutMakinoMcMillan(FreeFall(0.007), 2, "order4"), "order4"),
+        "limited kahan_li8": (three, Limited(Symmetrized(EnergyBudget(1e-12, "kahan_li8")), 1e-3, 0.025), "kahan_li8"),
+        "hmm": (pair, HutMakinoMcMillan(FreeFall(0.007), 2, "suzuki4"), "suzuki4"),
         "hermite4": (three, HutMakino(0.04), "hermite4:n=2"),
         "logh": (three, Constant(0.016), "logh"),
         "radau15": (pair, Constant(0.02), "radau15"),
         "radau15 own": (pair, PRS23(0.014), "radau15"),
         "learned": (three, Symmetrized(invariant), "leapfrog"),
         "looking back": (three, looking_back, "leapfrog"),
-        "batch": (batch, FreeFall(0.03), "order4"),
-        "moving field": (moving, FreeFall(0.013), "order4"),
+        "batch": (batch, FreeFall(0.03), "suzuki4"),
+        "moving field": (moving, FreeFall(0.013), "suzuki4"),
     }
     runs = {k: {"particle": p, "criterion": c, "integrator": i, "t_end": T_END} for k, (p, c, i) in given.items()}
     runs["guard"] = {**runs["leapfrog"], "particle": three, "criterion": Constant(0.03), "guard": True, "tol": 1e-4}

@@ -14,7 +14,7 @@ FIRST_CALL = """
 import hashlib
 import time
 import aitimestepper
-from aitimestepper.io import initial
+from aitimestepper.initial import named as initial
 from aitimestepper.simulate import session
 
 particle = aitimestepper.ParticleTorch.from_tensors([0.5, 0.5], [[-1.0, 0.0], [1.0, 0.0]], [[0.0, -0.3], [0.0, 0.3]])
@@ -23,8 +23,8 @@ result = aitimestepper.simulate(particle, steps=100, criterion=aitimestepper.Fre
 seconds = time.perf_counter() - began
 bodies = initial.plummer(13, seed=3)
 cluster = aitimestepper.ParticleTorch.from_tensors(bodies.mass, bodies.position, bodies.velocity)
-rule = aitimestepper.Symmetrized(aitimestepper.EnergyBudget(1e-6, "order4"))
-swarm = aitimestepper.simulate(cluster, steps=200, criterion=rule, integrator="order4", engine="compiled")
+rule = aitimestepper.Symmetrized(aitimestepper.EnergyBudget(1e-6, "suzuki4"))
+swarm = aitimestepper.simulate(cluster, steps=200, criterion=rule, integrator="suzuki4", engine="compiled")
 bits = hashlib.sha1(result.final.position.numpy().tobytes() + swarm.final.position.numpy().tobytes()).hexdigest()
 print(aitimestepper.__file__, seconds, bits)
 """

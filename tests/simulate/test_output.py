@@ -18,10 +18,10 @@ from stopped_runs import EVERY, T_END, at_turn, plans, short_turns, started
 from aitimestepper import Snapshots, resume
 from aitimestepper.criteria.base import Symmetrized
 from aitimestepper.criteria.classical import Constant, EnergyBudget, FreeFall
+from aitimestepper.differentiable.particle import ParticleTorch
 from aitimestepper.errors import ConfigError, SnapshotError, UserError
-from aitimestepper.io import initial
-from aitimestepper.physics.particle import ParticleTorch
-from aitimestepper.simulate import compiled
+from aitimestepper.initial import named as initial
+from aitimestepper.simulate import batch as compiled
 from aitimestepper.simulate.engine import simulate
 from aitimestepper.simulate.kernels import plan
 
@@ -202,7 +202,7 @@ def test_a_file_of_a_version_that_remembered_less_is_refused(tmp_path, monkeypat
     assert path.read_bytes() == before
 
 
-@pytest.mark.parametrize("name", ["symmetrized", "logh", "radau15 own", "batch", "looking back", "limited order8"])
+@pytest.mark.parametrize("name", ["symmetrized", "logh", "radau15 own", "batch", "looking back", "limited kahan_li8"])
 def test_a_stopped_run_may_be_given_a_later_end(name, tmp_path, same_result):
     """The same bits as a run that was meant to go there from the beginning; the file knows the new end."""
     whole, path = tmp_path / "whole.h5", tmp_path / "stopped.h5"
@@ -264,7 +264,7 @@ def test_a_run_by_steps_goes_on_to_the_same_bits(tmp_path, same_result):
 
 
 # ---- what the file says ---------------------------------------------------------------------------------------------
-@pytest.mark.parametrize("name", ["limited order8", "batch", "learned", "moving field"])
+@pytest.mark.parametrize("name", ["limited kahan_li8", "batch", "learned", "moving field"])
 def test_the_file_says_what_the_run_was_and_how_it_ended(name, tmp_path):
     r, start = recorded(tmp_path / "run.h5", name), PLANS[name]["particle"]
     with Snapshots(tmp_path / "run.h5") as s:
@@ -302,7 +302,7 @@ def test_systems_that_end_early_leave_rows_of_nothing(tmp_path):
 
 
 def test_closest_approaches_are_in_the_file(tmp_path):
-    simulate(started(initial.kepler(0.8)), t_end=4.0, criterion=EnergyBudget(1e-8, "order8"), output=tmp_path / "run.h5")
+    simulate(started(initial.kepler(0.8)), t_end=4.0, criterion=EnergyBudget(1e-8, "kahan_li8"), output=tmp_path / "run.h5")
     with Snapshots(tmp_path / "run.h5") as s:
         near = s.result["closest_approach"]
     assert near["pair"] == [[0, 1]]

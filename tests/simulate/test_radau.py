@@ -9,14 +9,14 @@ import numba
 import numpy as np
 import pytest
 
-from aitimestepper.io import initial
+from aitimestepper.initial import named as initial
 from aitimestepper.simulate.kernels import layout as at
 from aitimestepper.simulate.kernels import radau_tables as table
 from aitimestepper.simulate.kernels.jit import pointer
 from aitimestepper.simulate.kernels.layout import CIRCULAR, HEAD, U0, U3, VECTORS
 from aitimestepper.simulate.kernels.radau import radau_accept, radau_interpolate, radau_memory, radau_step
 from aitimestepper.simulate.kernels.radau_dt import GLOBAL_RULE, PRS23_RULE, radau_first_dt, radau_next_dt
-from aitimestepper.simulate.kernels.world import World, forces, kinetic_energy
+from aitimestepper.simulate.kernels.world import SystemView, forces, kinetic_energy
 
 ENERGY, POTENTIAL, WORK, WORST, EVALUATIONS, REJECTED, DT, LAST_DT, TIME, CURRENT = range(10)
 
@@ -26,7 +26,7 @@ def _advance(n, states, rooms, most, t_end, epsilon, rule, known, probe):
     """At most `most` steps: of known[DT] if epsilon is 0. With a `probe`, the state at that fraction of the last step goes
     into the third block."""
     s, m = pointer(states, 0), pointer(rooms, 0)
-    w = World(np.uint64(n), s, U0, 1)
+    w = SystemView(np.uint64(n), s, U0, 1)
     size = np.uint64(VECTORS) * U3 * w.n
     first = np.uint64(HEAD)
     old, new = first + np.uint64(known[CURRENT]) * size, first + np.uint64(1 - known[CURRENT]) * size

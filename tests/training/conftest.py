@@ -9,8 +9,8 @@ import torch
 from torch import Tensor, nn
 
 from aitimestepper import Config, HistoryBuffer, ModelAdapter, ParticleTorch
-from aitimestepper.io.checkpoints import build_network
-from aitimestepper.io.problems import make_problem
+from aitimestepper.initial.problems import make_problem
+from aitimestepper.training.checkpoints import build_network
 
 
 @dataclass

@@ -5,8 +5,8 @@ import pytest
 import torch
 
 from aitimestepper import ModelAdapter, PointMassTidalField, attempt_single_step, check_energy_threshold
+from aitimestepper.differentiable.network import FullyConnectedNN
 from aitimestepper.integrators import step
-from aitimestepper.model import FullyConnectedNN
 
 D = torch.float64
 

@@ -13,9 +13,9 @@ from aitimestepper import (
     collect_trajectory_step,
 )
 from aitimestepper.errors import RetryLimitError, UnreachableThresholdError
+from aitimestepper.initial.named import burrau, figure8, kepler, plummer, random, two_body
+from aitimestepper.initial.problems import as_problem, make_problem
 from aitimestepper.integrators import step
-from aitimestepper.io.initial import burrau, figure8, kepler, plummer, random, two_body
-from aitimestepper.io.problems import as_problem, make_problem
 from aitimestepper.training.attempt import take_step
 
 D = torch.float64

@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from aitimestepper import collect_trajectory_step, load_checkpoint, run_two_phase_training, train_epoch_two_phase
-from aitimestepper.io.checkpoints import checkpoint_name
+from aitimestepper.training.checkpoints import checkpoint_name
 from aitimestepper.training.metrics import Recorder
 
 NAMES = {

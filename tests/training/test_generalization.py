@@ -12,7 +12,7 @@ from aitimestepper import (
     sample_minibatch,
 )
 from aitimestepper.integrators import step
-from aitimestepper.io.checkpoints import build_network
+from aitimestepper.training.checkpoints import build_network
 from aitimestepper.training.generalization import verify_trajectory
 
 

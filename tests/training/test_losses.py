@@ -4,9 +4,9 @@ import pytest
 import torch
 
 from aitimestepper import Config, ParticleTorch, band_loss_zero_inside_where, compute_single_step_loss
+from aitimestepper.initial.named import Bodies
+from aitimestepper.initial.problems import as_problem, make_problem
 from aitimestepper.integrators import step
-from aitimestepper.io.initial import Bodies
-from aitimestepper.io.problems import as_problem, make_problem
 from aitimestepper.training.losses import estimate_losses, guarded_step_losses
 
 D = torch.float64

@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 
 from aitimestepper import LearnedStep, Symmetrized, collect_trajectory, evaluate_minibatch, run_two_phase_training, simulate
-from aitimestepper.criteria.adapter import Observation
+from aitimestepper.differentiable.adapter import Observation
 
 SETTINGS = {"feature_type": "invariant", "ic": "kepler", "num_orbits": 8, "e_max": 0.9, "steps_per_epoch": 6}
 

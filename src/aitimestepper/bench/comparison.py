@@ -108,7 +108,7 @@ def _changes(a: Record, b: Record, same_problems: bool) -> Iterator[Change]:
 
 def _calibration_noise(a: Record, b: Record) -> float:
     """Standard error of ln(forces) from the constants: other problems to calibrate on would have given others."""
-    widths = [r.more.get("dial_spread") for r in (a, b) if r.mode in ("calibrated", "fitted")]
+    widths = [r.more.get("step_parameter_spread") for r in (a, b) if r.mode in ("calibrated", "fitted")]
     same = a.value is not None and b.value is not None and a.value == b.value
     return 0.0 if same else math.hypot(*(math.inf if w is None else w for w in widths))
 

@@ -9,15 +9,15 @@ import numpy as np
 import torch
 
 from ..criteria.classical import Constant
-from ..io.initial import plummer
-from ..physics.particle import ParticleTorch
+from ..differentiable.particle import ParticleTorch
+from ..evaluation.contenders import Contender
+from ..evaluation.runs import forces_a_step
+from ..initial.named import plummer
 from ..simulate.engine import simulate
-from .contenders import Contender
-from .runs import forces_a_step
 from .timing import Effort, Job, rotate
 
 SIZES = (2, 3, 5, 9, 16, 64, 256)
-FINE = 1e-3  # the dial: steps so short that the bodies stay where they are
+FINE = 1e-3  # the step_parameter: steps so short that the bodies stay where they are
 CAREFUL, QUICK = Effort(5, 0.02), Effort(3, 0.005, True)
 
 
@@ -65,7 +65,7 @@ class Charges:
 
             return prepare
 
-        dial = torch.full((1,), FINE, dtype=torch.float64)
-        jobs = {"constant": steps(Constant(1e-6)), "chosen": steps(plain.criterion(dial, start))}
+        step_parameter = torch.full((1,), FINE, dtype=torch.float64)
+        jobs = {"constant": steps(Constant(1e-6)), "chosen": steps(plain.criterion(step_parameter, start))}
         ratio = rotate(jobs, self.effort).ratio("chosen", "constant")
         return max(0.0, ratio - forces_a_step(plain))

@@ -1,6 +1,6 @@
-"""Work-precision curves: what an error costs, in force evaluations and in time, on one known problem after the other.
+"""TrainingRun-precision curves: what an error costs, in force evaluations and in time, on one known problem after the other.
 
-Everything runs in this process on one thread, one thing at a time. A curve is a ladder of runs from coarse to fine.
+Everything runs in this process on one thread, one thing at a time. A curve is a sweep of runs from coarse to fine.
 """
 
 from __future__ import annotations
@@ -14,19 +14,19 @@ from typing import Any
 import numpy as np
 
 from ..errors import ConfigError, UserError
+from ..evaluation.contenders import CLASSICAL, Contender, Rule, contenders, rule_named
+from ..initial.suites import Case, reference_case
 from ..integrators import COMPOSITIONS
-from ..io.suites import Case, reference_case
 from ..simulate.methods import method_from
-from .contenders import CLASSICAL, Contender, Rule, contenders, rule_named
 from .parallel import Tell
 from .peers import Peer, available_peers, peer_named, refusal
-from .points import Point, dials, points_of, points_of_peer, processor_seconds, values_of
+from .points import Point, points_of, points_of_peer, processor_seconds, step_parameters, values_of
 from .records import Partial, Record, rounded
 
 PROBLEMS = ("kepler0.5", "kepler0.9", "figure8", "burrau", "solar", "plummer64")
 INTEGRATORS = (*COMPOSITIONS, "hermite4", "logh", "radau15")
 QUICK_PROBLEMS = ("kepler0.9", "figure8", "plummer64")
-QUICK_INTEGRATORS = ("leapfrog", "order4", "order8", "radau15")
+QUICK_INTEGRATORS = ("leapfrog", "suzuki4", "kahan_li8", "radau15")
 TOLERANCES = tuple(10.0**-k for k in range(1, 13))
 PAIRS = 100  # up to so many the budget holds as it is; with more pairs of bodies it is as many times smaller
 PEERS_MAY = 4  # times that budget: IAS15 as it comes needs 2.5 of it on the figure-eight
@@ -95,11 +95,11 @@ class CurvesPlan:
             chosen += contenders(rules, variants, [integrator])
         return chosen
 
-    def ladder(self, contender: Contender) -> list[float]:
+    def sweep(self, contender: Contender) -> list[float]:
         """Dials from coarse to fine."""
         if contender.rule.takes_tolerance:
-            return [contender.dial(tol) for tol in sorted(self.tolerances, reverse=True)]
-        return dials(contender.integrator, self.points)
+            return [contender.step_parameter(tol) for tol in sorted(self.tolerances, reverse=True)]
+        return step_parameters(contender.integrator, self.points)
 
     def most(self, case: Case) -> int:
         """Forces that a run of the problem may cost."""
@@ -158,7 +158,7 @@ def curve(plan: CurvesPlan, case: Case, one: Contender | Peer) -> list[Record]:
             return [_record(case, one, None, None, {"skipped": why})]
         points = points_of_peer(case, one, values_of(one, case, plan.points), PEERS_MAY * plan.most(case))
     else:
-        points = points_of(case, one, plan.ladder(one), plan.most(case), plan.threads)
+        points = points_of(case, one, plan.sweep(one), plan.most(case), plan.threads)
     return [
         _record(case, one, point, spent) for point, spent in zip(points, processor_seconds(points, plan.rounds), strict=True)
     ]

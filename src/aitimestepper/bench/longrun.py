@@ -10,20 +10,20 @@ from typing import Any, NamedTuple
 import numpy as np
 import torch
 
+from ..differentiable.loop import MAX_STEPS, OK
+from ..differentiable.particle import ParticleTorch
 from ..errors import ConfigError
-from ..io.suites import Case, Suite, make_suite, reference_case
-from ..physics.particle import ParticleTorch
-from ..simulate.compiled import Watch
+from ..evaluation.contenders import CLASSICAL, Contender, Rule, contenders, rule_named
+from ..evaluation.matched import OVERSPENT, matched_step_parameters
+from ..evaluation.runs import Systems, forces_a_step
+from ..initial.suites import Case, Suite, make_suite, reference_case
+from ..simulate.batch import Watch
 from ..simulate.engine import simulate
 from ..simulate.methods import method_from
-from ..simulate.reference import MAX_STEPS, OK
 from ..simulate.result import SimulationResult
-from .contenders import CLASSICAL, Contender, Rule, contenders, rule_named
 from .drift import Drift, drift_of
-from .matched import OVERSPENT, matched_dials
 from .parallel import Tell, part_by_part
 from .records import Partial, Record, quantiles, rounded
-from .runs import Systems, forces_a_step
 from .steps import part_name
 
 REFERENCES = ("kepler0.5", "kepler0.9", "kepler0.99", "figure8")
@@ -54,7 +54,7 @@ class LongrunPlan:
     rules: Sequence[Rule] = field(default_factory=lambda: [rule_named(name) for name in CLASSICAL])
     variants: Sequence[str] = ("plain", "symmetrized")
     integrators: Sequence[str] = ("leapfrog",)
-    higher: Sequence[str] = ("order6",)  # integrators for time-symmetric steps only
+    higher: Sequence[str] = ("kahan_li6",)  # integrators for time-symmetric steps only
     also: Sequence[Contender] = field(default_factory=lambda: [Contender(rule_named("constant"), "plain", "logh")])
     references: Sequence[str] = REFERENCES
     count: int = 3  # problems of the family `longrun`
@@ -115,10 +115,12 @@ def long_runs(plan: LongrunPlan, partial: Partial, tell: Tell) -> Iterator[list[
 
     def work(contender: Contender, watch: Watch) -> list[Record]:
         wanted = np.array([plan.forces * problem.periods for problem in problems])
-        dials, _ = matched_dials(systems, contender, wanted, watch)
+        step_parameters, _ = matched_step_parameters(systems, contender, wanted, watch)
         ones = [systems.rows(np.array([i])) for i in range(len(problems))]
-        runs = [there_and_back(ones[i], contender, dials[i], problems[i], wanted[i], watch) for i in range(len(problems))]
-        return [_record(plan, contender, dials[i], problems[i], run) for i, run in enumerate(runs)]
+        runs = [
+            there_and_back(ones[i], contender, step_parameters[i], problems[i], wanted[i], watch) for i in range(len(problems))
+        ]
+        return [_record(plan, contender, step_parameters[i], problems[i], run) for i, run in enumerate(runs)]
 
     yield from part_by_part(plan.parts(), work, part_name, partial, plan.threads, tell)
 
@@ -136,7 +138,7 @@ class LongRun(NamedTuple):
 
 
 def there_and_back(
-    one: Systems, contender: Contender, dial: float, problem: Problem, forces: float, watch: Watch | None = None
+    one: Systems, contender: Contender, step_parameter: float, problem: Problem, forces: float, watch: Watch | None = None
 ) -> LongRun:
     """Run to the end, turn all velocities round, run back as long, and see how far from the start that is.
 
@@ -144,8 +146,8 @@ def there_and_back(
     fresh memory (a symmetrized step with the step that the rule gives there, compensated sums with no rest). `forces`: what
     a run should about cost; one that costs four times as much is stopped.
     """
-    dials = torch.full((1,), float(dial), dtype=torch.float64)
-    criterion = contender.criterion(dials, one.start)
+    step_parameters = torch.full((1,), float(step_parameter), dtype=torch.float64)
+    criterion = contender.criterion(step_parameters, one.start)
     series = _EnergySeries()
     most = int(OVERSPENT * forces) // forces_a_step(contender) + 1000
 
@@ -202,7 +204,7 @@ class _EnergySeries:
         return drift_of(time / period, (energy - energy[0]) / abs(energy[0]))
 
 
-def _record(plan: LongrunPlan, contender: Contender, dial: float, problem: Problem, run: LongRun) -> Record:
+def _record(plan: LongrunPlan, contender: Contender, step_parameter: float, problem: Problem, run: LongRun) -> Record:
     case, sampled = problem.case, problem.case.family == "longrun"
     number = int(case.name.rpartition("-")[2]) if sampled else 0
     return Record(
@@ -217,7 +219,7 @@ def _record(plan: LongrunPlan, contender: Contender, dial: float, problem: Probl
         tolerance=None,
         mode="matched",
         n=1,
-        value=float(contender.value(dial)),
+        value=float(contender.value(step_parameter)),
         forces=run.forces,
         error_quantiles=quantiles(np.array([run.error])),
         worst=case.name,

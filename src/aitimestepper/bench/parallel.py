@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import FIRST_COMPLETED, ThreadPoolExecutor, wait
 from typing import Any, TypeVar
 
-from ..simulate.compiled import Watch
+from ..simulate.batch import Watch
 from ..simulate.threads import available_cores
 from .records import Partial, Record
 

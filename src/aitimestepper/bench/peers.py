@@ -17,8 +17,8 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from ..errors import ConfigError, UserError, nearest_name_hint
-from ..io.initial import Bodies
-from ..io.suites import Case
+from ..initial.named import Bodies
+from ..initial.suites import Case
 from .timing import Job, timed
 
 ADAPTIVE_MODES = {"individual": 0, "global": 1, "prs23": 2, "aarseth85": 3}  # of IAS15, as REBOUND numbers them

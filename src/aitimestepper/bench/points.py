@@ -1,4 +1,4 @@
-"""The points of a work-precision curve: a ladder of runs from coarse to fine, and what each of them takes of a processor."""
+"""The points of a work-precision curve: a sweep of runs from coarse to fine, and what each of them takes of a processor."""
 
 from __future__ import annotations
 
@@ -11,13 +11,13 @@ from typing import NamedTuple, TypeVar
 
 import numpy as np
 
+from ..differentiable.timescales import pair_rates, smooth_minimum_time
+from ..evaluation.contenders import Contender
+from ..evaluation.runs import COARSEST, Outcome, Systems, measure
+from ..initial.suites import Case, Suite
 from ..integrators import COMPOSITIONS
-from ..io.suites import Case, Suite
-from ..physics.timescales import pair_rates, smooth_minimum_time
 from ..simulate.methods import method_from
-from .contenders import Contender
 from .peers import Peer, PeerRun, prepare
-from .runs import COARSEST, Outcome, Systems, measure
 from .timing import Job
 
 ORDERS = {"hermite4": 4, "logh": 2, "radau15": 15}
@@ -41,7 +41,7 @@ class Point(NamedTuple):
     begin: Job | None = None  # all of the job but the steps
 
 
-def dials(integrator: str, points: int) -> list[float]:
+def step_parameters(integrator: str, points: int) -> list[float]:
     """From coarse to fine: from order 4 on the error falls 16 times a point, below that every step is half as long."""
     name = method_from(integrator).name
     order = COMPOSITIONS[name].order if name in COMPOSITIONS else ORDERS[name]
@@ -49,12 +49,12 @@ def dials(integrator: str, points: int) -> list[float]:
     return [FIRST_DIAL.get(name, COARSEST) / ratio**k for k in range(points)]
 
 
-def points_of(case: Case, contender: Contender, ladder: Sequence[float], most: int, threads: int = 1) -> list[Point]:
-    """Of a contender at dials from coarse to fine, until the error is that of rounding or one costs more than `most` forces."""
+def points_of(case: Case, contender: Contender, sweep: Sequence[float], most: int, threads: int = 1) -> list[Point]:
+    """Of a contender at step_parameters from coarse to fine, until the error is that of rounding or one costs more than `most` forces."""
     systems = Systems.of(Suite(case.name, (case,)))
     points: list[Point] = []
-    for dial, finer in pairwise([*ladder, 0.0]):
-        job, begin = (_copies(systems, contender, dial, limit, threads) for limit in (most, 1))
+    for step_parameter, finer in pairwise([*sweep, 0.0]):
+        job, begin = (_copies(systems, contender, step_parameter, limit, threads) for limit in (most, 1))
         spent, done = _timed(job(1))
         run = PeerRun(
             float(done.error[0]),
@@ -64,23 +64,23 @@ def points_of(case: Case, contender: Contender, ladder: Sequence[float], most: i
             bool(done.unfinished[0]),
             max(spent - _timed(begin(1))[0], SHORTEST) if math.isfinite(done.error[0]) else None,
         )
-        value = float(contender.value(dial))
+        value = float(contender.value(step_parameter))
         points.append(Point(value, value if contender.rule.takes_tolerance else None, run, job, begin))
         # steps so long that bodies are bound ever more tightly end nowhere; shorter ones may
-        spent_next = (run.forces or 0.0) * dial / finer if finer else math.inf
+        spent_next = (run.forces or 0.0) * step_parameter / finer if finer else math.inf
         if (done.sound[0] and spent_next > SURE * most) or _made_of_rounding([p.run.error for p in points]):
             break
     return points
 
 
 def _copies(
-    systems: Systems, contender: Contender, dial: float, most: int, threads: int
+    systems: Systems, contender: Contender, step_parameter: float, most: int, threads: int
 ) -> Callable[[int], Callable[[], Outcome]]:
     """Copies of the problem, run as one batch."""
 
     def prepared(amount: int) -> Callable[[], Outcome]:
         copies = systems.rows(np.zeros(amount, dtype=int))
-        return lambda: measure(copies, contender, dial, most, threads=threads)
+        return lambda: measure(copies, contender, step_parameter, most, threads=threads)
 
     return prepared
 
@@ -104,7 +104,7 @@ def values_of(peer: Peer, case: Case, points: int) -> list[float]:
         return list(every if points >= len(every) else every[::2])
     start, ends = Systems.of(Suite(case.name, (case,)))
     unit = float(smooth_minimum_time(pair_rates(start)[0])[0]) * case.t_end / float(ends[0])
-    return [dial * unit for dial in dials("leapfrog", points)]
+    return [step_parameter * unit for step_parameter in step_parameters("leapfrog", points)]
 
 
 def _made_of_rounding(errors: Sequence[float]) -> bool:

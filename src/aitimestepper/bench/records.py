@@ -19,8 +19,8 @@ import numpy as np
 
 from .._version import __version__
 from ..errors import UserError
-from ..io.files import WriterLock, write_atomically
-from .runs import share_error
+from ..evaluation.runs import share_error
+from ..files import WriterLock, write_atomically
 
 SCHEMA, VERSION = "aitimestepper-bench", 1
 PACKAGES = ("numpy", "torch", "numba", "rebound", "heyoka")

@@ -23,18 +23,18 @@ import numpy as np
 import torch
 
 from ..criteria.classical import HutMakino
+from ..differentiable.loop import OK
 from ..errors import ConfigError
-from ..io.suites import Suite, named_suite
-from ..simulate.compiled import Watch
+from ..evaluation.calibration import geometric_mean, interval, resampled
+from ..evaluation.contenders import CLASSICAL, Contender, Rule, contenders, rule_named
+from ..evaluation.matched import matched_step_parameter
+from ..evaluation.runs import SOUND, Outcome, Systems, measure, share_error
+from ..initial.suites import Suite, named_suite
+from ..simulate.batch import Watch
 from ..simulate.engine import RADAU_EPSILON, simulate
 from ..simulate.methods import method_from
-from ..simulate.reference import OK
-from .calibration import geometric_mean, interval, resampled
-from .contenders import CLASSICAL, Contender, Rule, contenders, rule_named
-from .matched import matched_dial
 from .parallel import Tell, part_by_part
 from .records import Partial, Record, quantiles, rounded
-from .runs import SOUND, Outcome, Systems, measure, share_error
 from .steps import part_name
 
 PIECES = 300  # of 0.1 years
@@ -42,7 +42,7 @@ FORCES = 11528.0  # of the best constant parameter in the table
 ETAS = (1e-3, 4.64e-3, 0.03)
 BUDGET = 10_000_000  # forces a run
 BOOTSTRAP_SEED = 9
-Work = Callable[[Watch], list[Record]]
+TrainingRun = Callable[[Watch], list[Record]]
 
 
 class Published(NamedTuple):
@@ -125,7 +125,7 @@ def reinforcement_set(plan: RlPlan, partial: Partial, tell: Tell) -> Iterator[li
     """What was published, the constant parameters again, then every contender; finished parts are not measured again."""
     yield [_quoted(row) for row in PUBLISHED if row.eta is None]
     study = _Study(plan, plan.suite(), Systems.of(plan.suite()))
-    works: dict[str, Work] = {f"constant parameter {eta:g}": bound(study.constant, eta) for eta in plan.etas}
+    works: dict[str, TrainingRun] = {f"constant parameter {eta:g}": bound(study.constant, eta) for eta in plan.etas}
     works["radau15"] = study.radau
     works |= {part_name(contender): bound(study.matched, contender) for contender in plan.parts()}
     yield from part_by_part(list(works), lambda name, watch: works[name](watch), str, partial, plan.threads, tell)
@@ -170,7 +170,7 @@ class _Study(NamedTuple):
         """A parameter of the table: as it was measured there, and in one go."""
         contender = Contender(rule_named("hutmakino"), "plain", "hermite4")
         published = self._published("hutmakino", eta)
-        through = measure(self.systems, contender, contender.dial(eta), BUDGET, watch)
+        through = measure(self.systems, contender, contender.step_parameter(eta), BUDGET, watch)
         return [
             self._record(contender, "pieces", eta, in_pieces(self.systems, eta, watch=watch), {"pieces": PIECES, **published}),
             self._record(contender, "run", eta, through, published),
@@ -180,14 +180,14 @@ class _Study(NamedTuple):
         """The method to beat, with the epsilon that it always has."""
         contender = Contender(rule_named("prs23"), "plain", "radau15")
         eta = (5040.0 * RADAU_EPSILON) ** (1.0 / 7.0)
-        done = measure(self.systems, contender, contender.dial(eta), BUDGET, watch)
+        done = measure(self.systems, contender, contender.step_parameter(eta), BUDGET, watch)
         return [self._record(contender, "run", eta, done, self._published("IAS15, PRS23", None))]
 
     def matched(self, contender: Contender, watch: Watch) -> list[Record]:
         """A contender with the number at which the median problem costs as much as everyone's."""
-        dial, done = matched_dial(self.systems, contender, self.plan.forces, watch)
+        step_parameter, done = matched_step_parameter(self.systems, contender, self.plan.forces, watch)
         more = {"wanted_forces": self.plan.forces}
-        return [self._record(contender, "matched", float(contender.value(dial)), done, more)]
+        return [self._record(contender, "matched", float(contender.value(step_parameter)), done, more)]
 
     def _published(self, policy: str, eta: float | None) -> dict[str, Any]:
         """The row of the table, if the problems are those that it is about."""

@@ -10,23 +10,23 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from ..errors import ConfigError
-from ..io.families import STANDARD, Family
-from ..io.suites import Suite, make_suite
-from ..simulate.compiled import Watch
+from ..evaluation.calibration import calibrated_step_parameter, resampled, step_parameter_spread
+from ..evaluation.contenders import CLASSICAL, Contender, Rule, contenders, rule_named
+from ..evaluation.runs import Systems, measure, sweep_parameters
+from ..initial.families import STANDARD, Family
+from ..initial.suites import Suite, make_suite
+from ..simulate.batch import Watch
 from ..simulate.methods import method_from
-from .book import Book
-from .calibration import calibrated_dial, dial_spread, resampled
-from .contenders import CLASSICAL, Contender, Rule, contenders, rule_named
 from .cost import Charge, Charges
 from .parallel import Tell, part_by_part
+from .record_builder import RecordBuilder
 from .records import Partial, Record
-from .runs import Systems, climb, measure
 
 TOLERANCES: dict[str, tuple[float, ...]] = {  # where an integrator is worth asking
     "leapfrog": (1e-2, 1e-3, 1e-4),
-    "order4": (1e-3, 1e-4, 1e-5, 1e-6),
-    "order6": (1e-4, 1e-5, 1e-6, 1e-7, 1e-8),
-    "order8": (1e-4, 1e-5, 1e-6, 1e-7, 1e-8),
+    "suzuki4": (1e-3, 1e-4, 1e-5, 1e-6),
+    "kahan_li6": (1e-4, 1e-5, 1e-6, 1e-7, 1e-8),
+    "kahan_li8": (1e-4, 1e-5, 1e-6, 1e-7, 1e-8),
 }
 OTHERS = (1e-3, 1e-4, 1e-5, 1e-6)
 BOOTSTRAP_SEED = 7
@@ -37,7 +37,7 @@ class StepsPlan:
     """What to measure."""
 
     rules: Sequence[Rule] = field(default_factory=lambda: [rule_named(name) for name in CLASSICAL])
-    integrators: Sequence[str] = ("leapfrog", "order4", "order6", "order8")
+    integrators: Sequence[str] = ("leapfrog", "suzuki4", "kahan_li6", "kahan_li8")
     variants: Sequence[str] = ("plain", "symmetrized")
     tolerances: Sequence[float] | None = None  # None: `TOLERANCES` of each integrator
     families: Sequence[str] = STANDARD
@@ -140,25 +140,27 @@ class _Study(NamedTuple):
     plan: StepsPlan
     train: Suite
     test: Suite
-    both: Systems  # one ladder serves to calibrate and for hindsight
+    both: Systems  # one sweep serves to calibrate and for hindsight
 
     def of(self, contender: Contender, charge: Charge, watch: Watch) -> list[Record]:
         """All records of one contender, `charge` being what it costs to choose."""
         plan, tolerances = self.plan, self.plan.tolerances_of(contender.integrator)
         first = len(self.train)
         groups = (slice(None, first), slice(first, None))
-        ladder = climb(self.both, contender, tolerances, plan.budget, plan.share, groups, watch)
-        before, after = (ladder.rows(group) for group in groups)
+        sweep = sweep_parameters(self.both, contender, tolerances, plan.budget, plan.share, groups, watch)
+        before, after = (sweep.rows(group) for group in groups)
         measured_on = self.both.rows(np.arange(first, len(self.both.start)))
-        book = Book(plan.share, plan.budget, contender, self.test, charge, self.train)
+        book = RecordBuilder(plan.share, plan.budget, contender, self.test, charge, self.train)
         draws = resampled(self.train.family_of, np.random.default_rng(BOOTSTRAP_SEED))
         records: list[Record] = []
         for tol in tolerances:
-            dial = calibrated_dial(before, tol, plan.share)
-            asked = {"asked": contender.dial(tol)} if contender.rule.takes_tolerance else {}
-            for mode, at in {**asked, "calibrated": dial}.items():
+            step_parameter = calibrated_step_parameter(before, tol, plan.share)
+            asked = {"asked": contender.step_parameter(tol)} if contender.rule.takes_tolerance else {}
+            for mode, at in {**asked, "calibrated": step_parameter}.items():
                 done = measure(measured_on, contender, at, plan.budget, watch) if np.isfinite(at) else None
-                spread = dial_spread(before, tol, plan.share, draws) if mode == "calibrated" and done is not None else None
+                spread = (
+                    step_parameter_spread(before, tol, plan.share, draws) if mode == "calibrated" and done is not None else None
+                )
                 records += book.measured(mode, tol, at, done, spread)
             records += book.fitted(tol, after)
             records += book.hindsight(tol, after)

@@ -15,7 +15,7 @@ from .._version import __version__
 from ..config import Config, field_sections, field_types, load_toml
 from ..errors import ConfigError, UserError, nearest_name_hint
 from .bench_arguments import add_bench, command_parser
-from .tune_arguments import add_tune
+from .training_on_runs_arguments import add_tune
 
 # the sections of settings that a command takes as flags; a TOML file may hold more
 SECTIONS = {
@@ -56,7 +56,7 @@ of these steps until a whole one passes (Part 2). Checkpoints, metrics.jsonl and
 examples:
   aitimestepper simulate --model orbits --ic kepler:e=0.9,q=0.1 --t-end 100 --json
   aitimestepper simulate --model runs/orbits/model_epoch_0100.pt --symmetrized --movie run.mp4
-  aitimestepper simulate --criterion boekholt:eta=0.02 --symmetrized --integrator order6 --ic figure8
+  aitimestepper simulate --criterion boekholt:eta=0.02 --symmetrized --integrator kahan_li6 --ic figure8
   aitimestepper simulate --ic file:bodies.txt --t-end 10 --tol 1e-5
   aitimestepper simulate --ic solar --t-end 3.6e6 --output solar.h5 --output-every 3652.5
   aitimestepper simulate --resume solar.h5

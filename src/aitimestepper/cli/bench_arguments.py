@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 from typing import Any
 
-from ..io.families import FAMILIES, STANDARD
+from ..initial.families import FAMILIES, STANDARD
 
 WORDS = {
     "steps": "which step keeps a tolerance, on problems it was not calibrated on, and at what cost",
@@ -113,7 +113,9 @@ def _add_contenders(who: Any) -> None:
         metavar="NAME",
         help="by name; learned: the package's networks; learned:RUN; FILE.py:CLASS: your own (default: the classical ones)",
     )
-    who.add_argument("--integrators", nargs="+", metavar="NAME", help="such as leapfrog, order4, order6, order8, hermite4")
+    who.add_argument(
+        "--integrators", nargs="+", metavar="NAME", help="such as leapfrog, suzuki4, kahan_li6, kahan_li8, hermite4"
+    )
     variants = "plain, symmetrized, huayno, hmm (default: the first two)"
     who.add_argument("--variants", nargs="+", metavar="NAME", help=variants)
 

@@ -15,7 +15,6 @@ from rich.console import Console
 from rich.table import Table
 
 from ..bench.comparison import compare
-from ..bench.contenders import CLASSICAL, Contender, rule_named
 from ..bench.cost import CAREFUL, QUICK, Charges
 from ..bench.curves import CurvesPlan, work_precision_curves
 from ..bench.longrun import LongrunPlan, long_runs
@@ -24,9 +23,10 @@ from ..bench.records import Partial, Record, Results, read_text
 from ..bench.rl import RlPlan, reinforcement_set
 from ..bench.steps import StepsPlan, step_quality
 from ..errors import ConfigError, UserError
-from ..io.families import FAMILIES, Family
-from ..io.snapshots.suite_file import load_suite, save_suite
-from ..io.suites import REFERENCES, Suite, families_from_file, make_suite
+from ..evaluation.contenders import CLASSICAL, Contender, rule_named
+from ..initial.families import FAMILIES, Family
+from ..initial.suite_file import load_suite, save_suite
+from ..initial.suites import REFERENCES, Suite, families_from_file, make_suite
 from . import bench_tables, study_tables
 from .progress import task
 
@@ -57,7 +57,9 @@ def steps_plan(options: argparse.Namespace) -> StepsPlan:
     """What the flags say, over what --quick and --full say, over the defaults."""
     plan = StepsPlan(rules=[rule_named(name) for name in dict.fromkeys(options.criteria or CLASSICAL)])
     if options.quick:
-        plan = replace(plan, integrators=("leapfrog", "order6"), tolerances=(1e-2, 1e-3, 1e-4), train=6, test=8, budget=30_000)
+        plan = replace(
+            plan, integrators=("leapfrog", "kahan_li6"), tolerances=(1e-2, 1e-3, 1e-4), train=6, test=8, budget=30_000
+        )
     if options.full:
         plan = replace(plan, tolerances=EVERY_TOLERANCE, train=24, test=24)
     given: dict[str, Any] = {

@@ -13,8 +13,8 @@ from rich.table import Table
 
 from ..config import Config
 from ..criteria.catalogue import CRITERIA
-from ..io.initial import MAKERS
-from ..simulate.reference import OK
+from ..differentiable.loop import OK
+from ..initial.named import MAKERS
 from ..simulate.result import SimulationResult
 from ..specs import describe
 from . import simulation, training
@@ -100,7 +100,7 @@ def bench(request: Request) -> int:
 
 def tune(request: Request) -> int:
     """`aitimestepper tune ...`."""
-    from .tuning import run_tune
+    from .training_on_runs import run_tune
 
     assert request.options is not None
     return run_tune(request.options)

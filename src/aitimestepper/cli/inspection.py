@@ -12,9 +12,9 @@ from rich.console import Console
 from rich.table import Table
 
 from ..errors import UserError
-from ..io.checkpoints import find_checkpoint, load_checkpoint
-from ..io.files import is_being_written
-from ..io.snapshots import Snapshots
+from ..files import is_being_written
+from ..simulate.snapshots import Snapshots
+from ..training.checkpoints import find_checkpoint, load_checkpoint
 
 UNFINISHED = ("running", "interrupted")
 # settings of a run, and what the table calls them

@@ -11,9 +11,9 @@ import torch
 from ..criteria.base import Symmetrized
 from ..criteria.classical import FreeFall
 from ..criteria.learned import LearnedStep
-from ..physics.particle import ParticleTorch
+from ..differentiable.particle import ParticleTorch
 from ..simulate.engine import simulate
-from ..simulate.record import Track, TrackRecorder
+from ..simulate.recording import RecordedTrajectory, TrajectoryRecorder
 from ..simulate.result import SimulationResult
 from .progress import task
 from .simulation import end_time, problem_for, settings_for
@@ -21,7 +21,9 @@ from .simulation import end_time, problem_for, settings_for
 MOST_STEPS = 5000  # of the runs compared: 20 s of comparison for two bodies
 
 
-def write_run_report(folder: Path, given: dict[str, Any], result: SimulationResult, track: Track, quiet: bool) -> Path:
+def write_run_report(
+    folder: Path, given: dict[str, Any], result: SimulationResult, track: RecordedTrajectory, quiet: bool
+) -> Path:
     """Compare on system 0 of the run, and write report.html and report.png into its folder."""
     from ..report.compare import classical_curves, learned_curve
     from ..report.page import write_report
@@ -37,7 +39,7 @@ def write_run_report(folder: Path, given: dict[str, Any], result: SimulationResu
     with task("comparing with classical steps", quiet) as progress:
         curves = [learned_curve(particle, t_end, step, max_steps=MOST_STEPS)]
         progress(1, 4)
-        if step.even:  # a step that looks at past states cannot be symmetrized
+        if step.velocity_even:  # a step that looks at past states cannot be symmetrized
             curves.insert(
                 0, learned_curve(particle, t_end, step, "learned, symmetrized", symmetrized=True, max_steps=MOST_STEPS)
             )
@@ -59,11 +61,11 @@ def write_run_report(folder: Path, given: dict[str, Any], result: SimulationResu
     return page
 
 
-def _classical_track(particle: ParticleTorch, t_end: float, integrator: str, steps: int) -> Track:
+def _classical_track(particle: ParticleTorch, t_end: float, integrator: str, steps: int) -> RecordedTrajectory:
     """A symmetrized free-fall run of about as many steps, to see the two along the same time."""
 
-    def run(eta: float) -> tuple[int, Track]:
-        recorder = TrackRecorder()
+    def run(eta: float) -> tuple[int, RecordedTrajectory]:
+        recorder = TrajectoryRecorder()
         criterion = Symmetrized(FreeFall(eta))
         done = simulate(
             particle, t_end=t_end, criterion=criterion, integrator=integrator, sinks=(recorder.take,), output_steps=1

@@ -8,20 +8,20 @@ from typing import Any
 import torch
 
 from ..config import Config, field_sections
-from ..criteria.adapter import resolve_device, torch_dtype
 from ..criteria.base import AbstractStepCriterion, Symmetrized, innermost
 from ..criteria.catalogue import criterion_from
 from ..criteria.classical import LastTerm
 from ..criteria.learned import DEFAULT, DEFAULT_TOL, LearnedStep
 from ..criteria.reversible import Huayno, HutMakinoMcMillan
+from ..differentiable.adapter import resolve_device, torch_dtype
+from ..differentiable.particle import ParticleTorch
 from ..errors import CheckpointError, ConfigError
-from ..io.checkpoints import Checkpoint, field_from, find_checkpoint, load_checkpoint
-from ..io.problems import Problem, make_problem, period_of
-from ..physics.particle import ParticleTorch
+from ..initial.problems import Problem, make_problem, period_of
 from ..simulate.engine import default_criterion, like_composition, simulate
-from ..simulate.record import Track, TrackRecorder
+from ..simulate.recording import RecordedTrajectory, TrajectoryRecorder
 from ..simulate.result import SimulationResult
 from ..simulate.session import resume
+from ..training.checkpoints import Checkpoint, field_from, find_checkpoint, load_checkpoint
 from .progress import task
 
 PERIODS = 10  # how long a run lasts when nothing else is said
@@ -97,14 +97,14 @@ def time_symmetric(criterion: AbstractStepCriterion, how: str, integrator: str) 
     return Huayno(criterion) if how == "huayno" else Symmetrized(criterion)
 
 
-def run(given: dict[str, Any], quiet: bool, overwrite: bool = False) -> tuple[Config, SimulationResult, TrackRecorder]:
+def run(given: dict[str, Any], quiet: bool, overwrite: bool = False) -> tuple[Config, SimulationResult, TrajectoryRecorder]:
     """Simulate as `given`, with progress, and write the movie if one was asked for."""
     config, checkpoint = settings_for(given)
     problem = problem_for(config, given, checkpoint)
     criterion = criterion_for(config, given, checkpoint)
     if config.movie is not None:
         check_movie_path(Path(config.movie))  # before the run, not after hours of it
-    recorder = TrackRecorder()
+    recorder = TrajectoryRecorder()
     wanted = config.movie is not None or config.report
     compiled = config.dtype == "float64" and problem.particle.position.device.type == "cpu"
     result = simulate(
@@ -147,7 +147,7 @@ def end_time(config: Config, problem: Problem) -> float | None:
     return float(problem.particle.time.max()) + PERIODS * problem.period
 
 
-def write_movie(config: Config, track: Track, quiet: bool) -> None:
+def write_movie(config: Config, track: RecordedTrajectory, quiet: bool) -> None:
     """The movie of system 0."""
     from ..report.movie import write_movie as write
 

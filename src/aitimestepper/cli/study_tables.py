@@ -10,7 +10,7 @@ from rich.console import Console
 from rich.table import Table
 
 from ..bench.records import Record, Results
-from ..bench.runs import SOUND, crossing
+from ..evaluation.runs import SOUND, crossing
 from .bench_tables import label, short
 
 LEVELS = (1e-3, 1e-6, 1e-9, 1e-12)  # errors at which curves are read off

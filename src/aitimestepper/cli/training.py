@@ -12,11 +12,11 @@ from typing import Any
 import torch
 
 from ..config import Config
-from ..criteria.adapter import ModelAdapter
+from ..differentiable.adapter import ModelAdapter
 from ..errors import CheckpointError, ConfigError, UserError
-from ..io.checkpoints import Checkpoint, build_network, find_checkpoint, load_checkpoint
-from ..io.files import write_atomically
-from ..io.problems import make_problem
+from ..files import write_atomically
+from ..initial.problems import make_problem
+from ..training.checkpoints import Checkpoint, build_network, find_checkpoint, load_checkpoint
 from ..training.epochs import run_two_phase_training
 from ..training.metrics import Recorders, WandbRecorder
 from .arguments import Request, run_folder, to_toml

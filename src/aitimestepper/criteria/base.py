@@ -8,8 +8,8 @@ from typing import Any, ClassVar, NamedTuple
 import torch
 from torch import Tensor
 
+from ..differentiable.particle import ParticleTorch
 from ..errors import ConfigError
-from ..physics.particle import ParticleTorch
 
 
 class Lowered(NamedTuple):
@@ -28,14 +28,14 @@ class AbstractStepCriterion(ABC):
     """
 
     name: ClassVar[str]
-    even: bool = True
+    velocity_even: bool = True
     integrator: str = "leapfrog"  # the one that the loop takes when nothing else is asked for
     # whole steps that the criterion takes on trial for each one it chooses; a run of `steps` steps with a method of `stages`
     # stages costs steps * stages * (1 + trial_steps) force evaluations, and one to begin with
     trial_steps: int = 0
     # the relative energy error that whole runs are to stay below, a number or (B,); None: the criterion knows of none
     run_tolerance: float | Tensor | None = None
-    mirror: tuple[float, float] = (1.5, float("inf"))  # what `Symmetrized` does with it: reset, settle
+    symmetrization: tuple[float, float] = (1.5, float("inf"))  # what `Symmetrized` does with it: reset, settle
 
     def init(self, particle: ParticleTorch) -> Any:
         """The memory at the start; criteria without one use None."""
@@ -74,8 +74,12 @@ class Wrapper(AbstractStepCriterion):
 
     def __init__(self, criterion: AbstractStepCriterion) -> None:
         self.inner = criterion
-        self.even, self.integrator, self.trial_steps = criterion.even, criterion.integrator, criterion.trial_steps
-        self.run_tolerance, self.mirror = criterion.run_tolerance, criterion.mirror
+        self.velocity_even, self.integrator, self.trial_steps = (
+            criterion.velocity_even,
+            criterion.integrator,
+            criterion.trial_steps,
+        )
+        self.run_tolerance, self.symmetrization = criterion.run_tolerance, criterion.symmetrization
 
     def init(self, particle: ParticleTorch) -> Any:
         """The inner memory."""
@@ -120,9 +124,9 @@ class Limited(Wrapper):
         return Lowered(self.name, (self.dt_min, self.dt_max), self.inner.lower())
 
 
-def refuse_uneven(wrapper: str, criterion: AbstractStepCriterion) -> None:
+def refuse_velocity_odd(wrapper: str, criterion: AbstractStepCriterion) -> None:
     """Only a step that is even in the velocities can be made time-symmetric."""
-    if not criterion.even:
+    if not criterion.velocity_even:
         raise ConfigError(
             f"{wrapper} needs a step that is even in the velocities; {criterion.name} is not (it looks at past states, or is "
             "time-symmetric already): use it as it is, or train one with history_len = 0."
@@ -144,12 +148,14 @@ class Symmetrized(Wrapper):
 
     name = "symmetrized"
 
-    def __init__(self, criterion: AbstractStepCriterion, reset: float | None = None, settle: float | None = None) -> None:
+    def __init__(
+        self, criterion: AbstractStepCriterion, max_ratio: float | None = None, smoothness: float | None = None
+    ) -> None:
         super().__init__(criterion)
-        refuse_uneven("Symmetrized", criterion)
-        self.reset = criterion.mirror[0] if reset is None else reset
-        self.settle = criterion.mirror[1] if settle is None else settle
-        for word, value in (("reset", self.reset), ("settle", self.settle)):
+        refuse_velocity_odd("Symmetrized", criterion)
+        self.max_ratio = criterion.symmetrization[0] if max_ratio is None else max_ratio
+        self.smoothness = criterion.symmetrization[1] if smoothness is None else smoothness
+        for word, value in (("max_ratio", self.max_ratio), ("smoothness", self.smoothness)):
             if not value > 1:
                 raise ConfigError(f"Symmetrized: {word} = {value} must be above 1.")
 
@@ -163,16 +169,16 @@ class Symmetrized(Wrapper):
         last, before, earlier, inner = memory
         Q = self.inner.step_size(particle, inner)
         dt = Q * (Q / last)
-        if self.settle < float("inf"):
+        if self.smoothness < float("inf"):
             bend = torch.where(earlier > 0, Q / before * (earlier / before), 1.0)
             due = Q * torch.sqrt(Q / before * torch.sqrt(bend))
-            dt = torch.where((dt <= self.settle * due) & (dt * self.settle >= due), dt, due)
-        return torch.where((dt <= self.reset * Q) & (dt * self.reset >= Q) & (last > 0), dt, Q)
+            dt = torch.where((dt <= self.smoothness * due) & (dt * self.smoothness >= due), dt, due)
+        return torch.where((dt <= self.max_ratio * Q) & (dt * self.max_ratio >= Q) & (last > 0), dt, Q)
 
     def update(self, particle: ParticleTorch, dt: Tensor, memory: Any) -> Any:
         """Remember the step, and what it would have been."""
         _, before, _, inner = memory
-        Q = self.inner.step_size(particle, inner).detach() if self.settle < float("inf") else before
+        Q = self.inner.step_size(particle, inner).detach() if self.smoothness < float("inf") else before
         return dt.detach(), Q, before, self.inner.update(particle, dt, inner)
 
     def report(self, memory: Any) -> dict[str, Tensor]:
@@ -181,4 +187,4 @@ class Symmetrized(Wrapper):
 
     def lower(self) -> Lowered:
         """Its two ratios, around the inner one."""
-        return Lowered(self.name, (self.reset, self.settle), self.inner.lower())
+        return Lowered(self.name, (self.max_ratio, self.smoothness), self.inner.lower())

@@ -12,11 +12,11 @@ from typing import ClassVar
 import torch
 from torch import Tensor
 
+from ..differentiable.gravity import dot, pairs, taylor_accelerations, tree_sum
+from ..differentiable.particle import ParticleTorch
+from ..differentiable.timescales import binding_energy_ratio, budget_time, over_pairs, pair_rates, root, smooth_minimum_time
 from ..errors import ConfigError
 from ..integrators import COMPOSITIONS
-from ..physics.gravity import dot, pairs, taylor_accelerations, tree_sum
-from ..physics.particle import ParticleTorch
-from ..physics.timescales import bond_share, budget_time, over_pairs, pair_rates, root, smooth_minimum_time
 from .base import AbstractStepCriterion, Lowered
 
 
@@ -83,8 +83,8 @@ class HutMakino(_Parametrized):
 
     def step_size(self, particle: ParticleTorch, memory: Tensor | None) -> Tensor:
         """(B,)."""
-        fall, fly, _ = pair_rates(particle)
-        return self._number(memory, particle.time) / torch.sqrt(torch.maximum(fall, fly).amax((1, 2)))
+        freefall_rate2, flyby_rate2, _ = pair_rates(particle)
+        return self._number(memory, particle.time) / torch.sqrt(torch.maximum(freefall_rate2, flyby_rate2).amax((1, 2)))
 
 
 class Boekholt(_Parametrized):
@@ -97,8 +97,8 @@ class Boekholt(_Parametrized):
 
     def step_size(self, particle: ParticleTorch, memory: Tensor | None) -> Tensor:
         """(B,)."""
-        fall, fly, _ = pair_rates(particle)
-        Q = fall**2 + fly**2
+        freefall_rate2, flyby_rate2, _ = pair_rates(particle)
+        Q = freefall_rate2**2 + flyby_rate2**2
         largest = Q.amax((1, 2))
         share = Q / largest.view(-1, 1, 1)
         share2 = share * share
@@ -216,9 +216,9 @@ class EnergyBudget(_Parametrized):
 
     def step_size(self, particle: ParticleTorch, memory: Tensor | None) -> Tensor:
         """(B,)."""
-        fall = pair_rates(particle)[0]
-        chi = bond_share(particle, fall, particle.total_energy())
-        return budget_time(smooth_minimum_time(fall), chi, self._number(memory, fall), self.order, self.c)
+        freefall_rate2 = pair_rates(particle)[0]
+        chi = binding_energy_ratio(particle, freefall_rate2, particle.total_energy())
+        return budget_time(smooth_minimum_time(freefall_rate2), chi, self._number(memory, freefall_rate2), self.order, self.c)
 
     def lower(self) -> Lowered:
         """Tolerance, order, constant."""

@@ -11,20 +11,20 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from ..differentiable.adapter import ModelAdapter, Prediction, eval_mode, resolve_device
+from ..differentiable.conserved import conserved_energy
+from ..differentiable.history import HistoryBuffer
+from ..differentiable.particle import ParticleTorch
 from ..errors import ConfigError, nearest_name_hint
-from ..history import HistoryBuffer
 from ..integrators import COMPOSITIONS
-from ..io.checkpoints import Checkpoint, find_checkpoint, load_checkpoint
-from ..physics.invariants import kept_energy
-from ..physics.particle import ParticleTorch
-from .adapter import ModelAdapter, Prediction, judging, resolve_device
+from ..training.checkpoints import Checkpoint, find_checkpoint, load_checkpoint
 from .base import AbstractStepCriterion, Lowered
 
 DEFAULT, DEFAULT_TOL = "default", 1e-6
 MODELS = Path(__file__).parents[1] / "models"  # those of the package
 # reset, settle: above 1.01 steps alternate, below 1.004 too few are symmetric; both spoil a thousand orbits
 # (diagnostics/settle.py)
-MIRROR = (2.0, 1.007)
+SYMMETRIZATION = (2.0, 1.007)
 BESIDE = 3.0  # a network tuned for a tolerance is good for others that are at most so many times smaller or larger
 
 
@@ -50,7 +50,7 @@ class LearnedMemory:
 
 
 # The cheapest composition above a tolerance, by the force evaluations of the models as asked, on `validation` (their cards)
-CHEAPEST = ((3.5e-3, "leapfrog"), (9e-5, "order4"), (5e-7, "order6"), (0.0, "order8"))
+CHEAPEST = ((3.5e-3, "leapfrog"), (9e-5, "suzuki4"), (5e-7, "kahan_li6"), (0.0, "kahan_li8"))
 
 
 def cheapest_composition(tol: float) -> str:
@@ -84,9 +84,9 @@ class LearnedStep(AbstractStepCriterion):
             raise ConfigError(f"tol = {tol} must be a positive number.")
         self.model, self.adapter = model, adapter
         self.integrator = adapter.config.integrator
-        self.even = not adapter.history_enabled
+        self.velocity_even = not adapter.history_enabled
         if adapter.sees_tolerance:  # it sees the error so far, which is rough
-            self.mirror = MIRROR
+            self.symmetrization = SYMMETRIZATION
         self.tol: float | Tensor = adapter.tol
         if tol is not None:
             self._ask_for(tol)
@@ -149,13 +149,13 @@ class LearnedStep(AbstractStepCriterion):
     def init(self, particle: ParticleTorch) -> LearnedMemory:
         """An empty history window, if the network looks at one; nothing expected yet."""
         unknown, none = torch.full_like(particle.time, -torch.inf), torch.zeros_like(particle.time)
-        energy = kept_energy(particle) if self.adapter.sees_tolerance else none
+        energy = conserved_energy(particle) if self.adapter.sees_tolerance else none
         tol = self.adapter.tolerance_of(particle, self.tol)
         return LearnedMemory(self.adapter.new_history(), tol, energy, unknown, unknown, none, none, none, none)
 
     def predict(self, particle: ParticleTorch, memory: LearnedMemory | None = None) -> Prediction:
         """The dt, and the network's own estimate of the energy error of that step."""
-        with torch.no_grad(), judging(self.model):
+        with torch.no_grad(), eval_mode(self.model):
             known = (None, None, None) if memory is None else (memory.history, memory.energy, memory.tol)
             observation = self.adapter.observe(particle, *known)
             said = self.adapter.predict(self.model, observation)

@@ -13,10 +13,10 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from ..differentiable.particle import ParticleTorch
 from ..errors import ConfigError, nearest_name_hint
 from ..integrators import COMPOSITIONS, step
-from ..physics.particle import ParticleTorch
-from .base import AbstractStepCriterion, Lowered, Wrapper, refuse_uneven
+from .base import AbstractStepCriterion, Lowered, Wrapper, refuse_velocity_odd
 
 DIFFERENCE = 1e-3  # of the inner step: its rate of change is a central difference over twice that time
 
@@ -31,8 +31,8 @@ class _Reversible(Wrapper):
                 f"{type(self).__name__} needs a step that is no wrapper; {criterion.name}({criterion.inner.name}) is one: "
                 f"put it around {criterion.inner.name} itself, and limits around both."
             )
-        refuse_uneven(type(self).__name__, criterion)
-        self.even = False
+        refuse_velocity_odd(type(self).__name__, criterion)
+        self.velocity_even = False
 
     def _elsewhere(self, particle: ParticleTorch, memory: Any) -> Tensor:
         """(B,) the inner step at a state that is not one of the run; a copy of the memory takes what it notes there."""

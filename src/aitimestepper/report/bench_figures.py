@@ -10,9 +10,9 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 
 from ..bench.records import Record, Results
-from ..bench.runs import SOUND
 from ..errors import UserError
-from ..io.files import write_atomically
+from ..evaluation.runs import SOUND
+from ..files import write_atomically
 from .style import ACCENT, DPI, FLOOR, INK, MUTED, clean_axes, log_axis, log_range, new_figure, plain, png_bytes
 
 if TYPE_CHECKING:
@@ -33,9 +33,9 @@ RULES = {
 }
 INTEGRATORS = {
     "leapfrog": "#66ccee",
-    "order4": "#4477aa",
-    "order6": "#44aa99",
-    "order8": "#117733",
+    "suzuki4": "#4477aa",
+    "kahan_li6": "#44aa99",
+    "kahan_li8": "#117733",
     "hermite4": "#aa4499",
     "logh": "#b8860b",
     "radau15": "#332288",

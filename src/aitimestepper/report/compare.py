@@ -1,4 +1,4 @@
-"""Work against precision: what an error costs, in force evaluations, under every rule for the step."""
+"""TrainingRun against precision: what an error costs, in force evaluations, under every rule for the step."""
 
 from __future__ import annotations
 
@@ -11,14 +11,14 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from ..bench.runs import crossing
 from ..criteria.base import AbstractStepCriterion, Symmetrized
 from ..criteria.classical import PRS23, Boekholt, Constant, FreeFall, HutMakino, Tidal
 from ..criteria.learned import LearnedStep
+from ..differentiable.loop import OK
+from ..differentiable.particle import ParticleTorch
 from ..errors import UserError
-from ..physics.particle import ParticleTorch
+from ..evaluation.runs import crossing
 from ..simulate.engine import simulate
-from ..simulate.reference import OK
 
 POINTS = 6
 MAX_STEPS = 10_000

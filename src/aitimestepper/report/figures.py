@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from ..simulate.record import Track
+from ..simulate.recording import RecordedTrajectory
 from .compare import Curve as Curve
 from .orbits import positions_at, view_of
 from .series import shown_dt
@@ -153,7 +153,7 @@ def _legend(parent: Any, ax: Any, **place: Any) -> None:
 
 
 # ---- steps -----------------------------------------------------------------------------------------------------------
-def steps_figure(tracks: Mapping[str, Track]) -> Figure:
+def steps_figure(tracks: Mapping[str, RecordedTrajectory]) -> Figure:
     """The orbit of the first track, coloured by the step; dt and the energy error of all of them along time."""
     label, first = next(iter(tracks.items()))
     half = view_of(_flat(first)).half
@@ -170,7 +170,7 @@ def steps_figure(tracks: Mapping[str, Track]) -> Figure:
     return figure
 
 
-def draw_orbit(figure: Any, ax: Any, track: Track, title: str, size: float = 12) -> None:
+def draw_orbit(figure: Any, ax: Any, track: RecordedTrajectory, title: str, size: float = 12) -> None:
     """A dot at every step in the colour of its dt, over the paths; of a run in space the first two axes."""
     from matplotlib.colors import LogNorm
 
@@ -196,7 +196,7 @@ def draw_orbit(figure: Any, ax: Any, track: Track, title: str, size: float = 12)
     bar.outline.set_visible(False)
 
 
-def _flat(track: Track) -> Track:
+def _flat(track: RecordedTrajectory) -> RecordedTrajectory:
     return dataclasses.replace(track, position=track.position[..., :2], velocity=track.velocity[..., :2])
 
 
@@ -225,7 +225,7 @@ def draw_along_time(
 
 
 # ---- overview --------------------------------------------------------------------------------------------------------
-def overview_figure(curves: Sequence[Curve], tracks: Mapping[str, Track]) -> Figure:
+def overview_figure(curves: Sequence[Curve], tracks: Mapping[str, RecordedTrajectory]) -> Figure:
     """1400 x 600 pixels: what an error costs (left), where the steps are taken (right). Readable at 60 % of its size."""
     figure = new_figure(1400, 600)
     left = figure.add_axes((0.07, 0.125, 0.34, 0.8))

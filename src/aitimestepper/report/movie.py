@@ -10,7 +10,7 @@ from typing import Any, cast
 import numpy as np
 
 from ..errors import UserError
-from ..simulate.record import Track
+from ..simulate.recording import RecordedTrajectory
 from .encoder import encoding, ffmpeg_program
 from .orbits import dot_areas, positions_at, trails_of, view_of
 from .series import Series, series_of
@@ -23,7 +23,7 @@ TURN = (-75.0, -35.0)  # the camera about a run in space, in degrees: a slow tur
 
 
 def write_movie(
-    track: Track,
+    track: RecordedTrajectory,
     path: Path,
     *,
     seconds: float = 12.0,
@@ -48,7 +48,7 @@ def write_movie(
     return path
 
 
-def _check(track: Track, path: Path, seconds: float, fps: int) -> None:
+def _check(track: RecordedTrajectory, path: Path, seconds: float, fps: int) -> None:
     if path.suffix.lower() != ".mp4":
         raise UserError(f"cannot write a movie to {path}: only MP4 is made; give a name that ends in .mp4.")
     if not (math.isfinite(seconds) and seconds > 0 and fps >= 1):
@@ -62,7 +62,7 @@ def _check(track: Track, path: Path, seconds: float, fps: int) -> None:
 class _Picture:
     """The figure of the movie: what never changes is drawn once, a frame puts the moving artists over a copy of it."""
 
-    def __init__(self, track: Track, frames: int, title: str) -> None:
+    def __init__(self, track: RecordedTrajectory, frames: int, title: str) -> None:
         self.figure = new_figure(WIDTH, HEIGHT, "movies")
         left, bottom, width, height = ORBITS
         orbits = _Space if track.position.shape[-1] == 3 else _Plane
@@ -95,7 +95,7 @@ def _digits(time: np.ndarray) -> int:
 class _Plane:
     """The orbits in two dimensions: dots with trails that fade."""
 
-    def __init__(self, figure: Any, track: Track, frames: int) -> None:
+    def __init__(self, figure: Any, track: RecordedTrajectory, frames: int) -> None:
         from matplotlib.collections import CircleCollection, LineCollection
         from matplotlib.colors import to_rgb
 
@@ -222,7 +222,7 @@ class _Panel:
             artist.draw(renderer)
 
 
-def _panels(figure: Any, track: Track) -> list[_Panel]:
+def _panels(figure: Any, track: RecordedTrajectory) -> list[_Panel]:
     all_series = series_of(track)
     _, bottom, _, height = ORBITS
     each = (height + PANELS_GAP) / len(all_series)

@@ -6,18 +6,18 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from ..simulate.record import Track
+from ..simulate.recording import RecordedTrajectory
 
 FAR = 2.5  # times where the others usually are: from there on a body that leaves no longer sets the scale of the picture
 MOST_POSITIONS = 2_000_000  # of bodies times recorded states that are looked at: 50 MB in space
 
 
-def _every(track: Track) -> int:
+def _every(track: RecordedTrajectory) -> int:
     """1, or n where only every n-th recorded state is looked at."""
     return 1 + track.position[..., 0].size // MOST_POSITIONS
 
 
-def positions_at(track: Track, times: np.ndarray) -> np.ndarray:
+def positions_at(track: RecordedTrajectory, times: np.ndarray) -> np.ndarray:
     """(T, N, D) positions at `times` (T,) by the cubic through positions and velocities at both ends of a recorded interval.
 
     The cubic is as exact as a step of the run. Where states in between were dropped, though, it can swing far out (a
@@ -48,7 +48,7 @@ class View:
         return np.asarray((np.abs(x - self.centre) > self.half).any(-1))
 
 
-def view_of(track: Track, aspect: float | None = None, samples: int = 2000) -> View:
+def view_of(track: RecordedTrajectory, aspect: float | None = None, samples: int = 2000) -> View:
     """The box that holds the run: in space as it is, in the plane `aspect` times as wide as high (none: as the run is).
 
     A body that ends far outside of where the others stay does not count once it is away; in a cluster (8 bodies and
@@ -93,7 +93,7 @@ class Trails:
         return points, np.clip(1 - age, 0.0, 1.0) ** 1.5
 
 
-def trails_of(track: Track, view: View, frames: int) -> Trails:
+def trails_of(track: RecordedTrajectory, view: View, frames: int) -> Trails:
     """Vertices dense enough to look smooth (1/200 of the view apart) and few enough to draw (some thousand a frame)."""
     N = len(track.mass)
     share = 0.12 if N <= 32 else 0.06

@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING, Any
 
 from .._version import __version__
 from ..errors import UserError
-from ..io.files import write_atomically
-from ..simulate.record import Track
+from ..files import write_atomically
+from ..simulate.recording import RecordedTrajectory
 from .compare import Curve
 from .cost import cost_table
 from .figures import overview_figure, steps_figure, training_figure, work_precision_figure
@@ -48,7 +48,7 @@ def write_report(
     settings: Mapping[str, Any],
     training_records: Sequence[Mapping[str, Any]],
     curves: Sequence[Curve],
-    tracks: Mapping[str, Track],
+    tracks: Mapping[str, RecordedTrajectory],
     summary: Mapping[str, Any],
     movie: Path | None = None,
 ) -> Path:
@@ -83,7 +83,9 @@ def write_report(
     return path
 
 
-def _overview(curves: Sequence[Curve], tracks: Mapping[str, Track], records: Sequence[Mapping[str, Any]]) -> Figure | None:
+def _overview(
+    curves: Sequence[Curve], tracks: Mapping[str, RecordedTrajectory], records: Sequence[Mapping[str, Any]]
+) -> Figure | None:
     """The picture beside the page, of what there is."""
     if curves and tracks:
         return overview_figure(curves, tracks)

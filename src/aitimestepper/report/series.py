@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from ..simulate.record import Track
+from ..simulate.recording import RecordedTrajectory
 from .style import FLOOR, INK, PALETTE, log_range
 
 
@@ -41,7 +41,7 @@ class Series:
         return f"{value:.1e}" if self.log and value else f"{value:.6g}"
 
 
-def shown_dt(track: Track) -> np.ndarray:
+def shown_dt(track: RecordedTrajectory) -> np.ndarray:
     """(S,) the steps; one that lands on the end time is as short as it must be and says nothing, so it is left out."""
     dt = track.dt.copy()
     if len(dt) > 2 and dt[-1] < dt[-2]:
@@ -49,12 +49,12 @@ def shown_dt(track: Track) -> np.ndarray:
     return dt
 
 
-def momentum_error(track: Track) -> np.ndarray:
+def momentum_error(track: RecordedTrajectory) -> np.ndarray:
     """(S,) change of the total momentum over the sum of m |v|."""
     return _change(track.momentum, np.linalg.norm(track.velocity, axis=-1) @ track.mass)
 
 
-def angular_momentum_error(track: Track) -> np.ndarray:
+def angular_momentum_error(track: RecordedTrajectory) -> np.ndarray:
     """(S,) change of the total angular momentum over the sum of m |x| |v|."""
     size = np.linalg.norm(track.position, axis=-1) * np.linalg.norm(track.velocity, axis=-1)
     return _change(track.angular_momentum, size @ track.mass)
@@ -65,7 +65,7 @@ def _change(vector: np.ndarray, scale: np.ndarray) -> np.ndarray:
     return np.asarray(np.linalg.norm(vector - vector[0], axis=-1) / max(scale[0], scale[-1], np.finfo(float).tiny))
 
 
-def series_of(track: Track) -> list[Series]:
+def series_of(track: RecordedTrajectory) -> list[Series]:
     """Energy and its error, the errors of momentum and angular momentum, and dt."""
     return [
         Series("energy", track.energy, INK, log=False),

@@ -9,13 +9,13 @@ from typing import NamedTuple
 import numpy as np
 import torch
 
-from ..bench.contenders import Contender, rule_named
-from ..bench.matched import matched_dials
-from ..bench.runs import Systems
-from ..io.files import write_atomically
-from ..io.suites import Case, Suite, reference_case
+from ..evaluation.contenders import Contender, rule_named
+from ..evaluation.matched import matched_step_parameters
+from ..evaluation.runs import Systems
+from ..files import write_atomically
+from ..initial.suites import Case, Suite, reference_case
 from ..simulate.engine import simulate
-from ..simulate.record import Track, TrackRecorder
+from ..simulate.recording import RecordedTrajectory, TrajectoryRecorder
 from .style import ACCENT, MUTED, PALETTE, clean_axes, log_axis, log_range, new_figure, png_bytes
 
 CLASSICAL = ("energybudget", "freefall", "prs23")
@@ -56,22 +56,22 @@ def draw_steps(panels: Sequence[Panel], path: Path) -> None:
     write_atomically(path, png_bytes(figure))
 
 
-def _tracks(panel: Panel) -> dict[str, Track]:
+def _tracks(panel: Panel) -> dict[str, RecordedTrajectory]:
     """One run of each rule: the learned one as asked, the others with as many forces."""
     case = reference_case(panel.problem)
     systems = Systems.of(Suite(panel.problem, (Case(case.name, case.family, case.bodies, panel.t_end),)))
     learned = Contender(rule_named("learned"), "symmetrized", panel.integrator)
-    dial = np.full(1, learned.dial(panel.tol))
+    step_parameter = np.full(1, learned.step_parameter(panel.tol))
     tracks, forces = {}, 0.0
     for name in ("learned", *CLASSICAL):
         contender = learned if name == "learned" else Contender(rule_named(name), "symmetrized", panel.integrator)
         if name != "learned":
-            dial, _ = matched_dials(systems, contender, forces)
-        recorder = TrackRecorder()
+            step_parameter, _ = matched_step_parameters(systems, contender, forces)
+        recorder = TrajectoryRecorder()
         done = simulate(
             systems.start,
             t_end=systems.ends,
-            criterion=contender.criterion(torch.from_numpy(dial), systems.start),
+            criterion=contender.criterion(torch.from_numpy(step_parameter), systems.start),
             integrator=panel.integrator,
             output_steps=1,
             sinks=(recorder.take,),

@@ -13,14 +13,14 @@ import torch
 from ..criteria.base import AbstractStepCriterion, Limited, Symmetrized, innermost
 from ..criteria.classical import PRS23, EnergyBudget, LastTerm
 from ..criteria.learned import DEFAULT, DEFAULT_TOL, LearnedStep, cheapest_composition, covers, shipped
+from ..differentiable.loop import MAX_STEPS, OK, Observer, ReferenceRun
+from ..differentiable.particle import ParticleTorch
 from ..errors import ConfigError, InitialConditionError
+from ..fields import ExternalField
 from ..integrators import COMPOSITIONS
-from ..physics.external import ExternalField
-from ..physics.particle import ParticleTorch
-from .compiled import Batch, Output, Sink, Watch
-from .lowering import Program, lower, lower_field
+from .batch import Batch, Output, Sink, Watch
 from .methods import Method, method_from
-from .reference import MAX_STEPS, OK, Observer, ReferenceRun
+from .program import Program, lower, lower_field
 from .result import SimulationResult, momentum_errors
 from .session import run_batch
 
@@ -64,7 +64,7 @@ def simulate(
     `particle`: a `ParticleTorch`, or anything with mass, position and velocity arrays (G and softening count if it has
     them). `criterion` chooses the steps; without one, `tol` picks the learned step of the package, time-symmetric: nine in
     ten runs keep their energy to that. `integrator="auto"` is the one that the criterion is made for, or the cheapest for
-    `tol`; besides the compositions (leapfrog, order4, order6, order8) there are hermite4, logh and radau15. `max_steps` is
+    `tol`; besides the compositions (leapfrog, suzuki4, kahan_li6, kahan_li8) there are hermite4, logh and radau15. `max_steps` is
     only a safety limit and shows in the status.
 
     `guard`: a step that changes the energy by more than a tenth of `tol` is thrown away and made again half as long. Leave it
@@ -140,7 +140,7 @@ def _gauss_radau(tol: float, epsilon: float) -> PRS23:
 
 def like_composition(name: str) -> str:
     """The composition whose order a method has, for criteria that ask for one."""
-    return name if name in COMPOSITIONS else {"hermite4": "order4"}.get(name.partition(":")[0], "leapfrog")
+    return name if name in COMPOSITIONS else {"hermite4": "suzuki4"}.get(name.partition(":")[0], "leapfrog")
 
 
 def _program(
@@ -151,7 +151,7 @@ def _program(
         raise ConfigError(f"engine = {engine!r} must be one of auto, compiled, reference.")
     if start.external_field is not None and not method.field:
         raise ConfigError(
-            f"integrator = {method.name} knows no outer field: use a composition (leapfrog ... order8) or radau15."
+            f"integrator = {method.name} knows no outer field: use a composition (leapfrog ... kahan_li8) or radau15."
         )
     if isinstance(innermost(criterion), LastTerm) and method.name != "radau15":
         raise ConfigError(f"lastterm is the rule of radau15; with integrator = {method.name} use prs23.")

@@ -10,9 +10,9 @@ from typing import Any, NamedTuple
 import torch
 from torch import Tensor
 
-from ..physics.invariants import angular_momentum, angular_momentum_scale, momentum, momentum_scale
-from ..physics.particle import ParticleTorch
-from .reference import MAX_STEPS, NON_FINITE, OK, STUCK
+from ..differentiable.conserved import angular_momentum, angular_momentum_scale, momentum, momentum_scale
+from ..differentiable.loop import MAX_STEPS, NON_FINITE, OK, STUCK
+from ..differentiable.particle import ParticleTorch
 
 REMEDIES = {
     MAX_STEPS: "used up its steps: allow more of them (max_steps), or ask for a looser tol",
@@ -72,7 +72,7 @@ class SimulationResult:
     output: Path | None = None
 
     @property
-    def kept(self) -> Tensor | None:
+    def within_tolerance(self) -> Tensor | None:
         """(B,) whether every system reached its end within the tolerance asked for; None: none was."""
         if self.tol is None:
             return None
@@ -82,7 +82,7 @@ class SimulationResult:
     @property
     def advice(self) -> tuple[str, ...]:
         """A sentence for each system that broke off, or did not keep its tolerance: what happened, and what to do."""
-        found, many, kept = [], len(self.status) > 1, self.kept
+        found, many, kept = [], len(self.status) > 1, self.within_tolerance
         for i, status in enumerate(self.status):
             who = f"system {i}" if many else "the run"
             if status != OK:
@@ -95,7 +95,7 @@ class SimulationResult:
 
     def summary(self) -> dict[str, Any]:
         """Plain numbers for JSON: of the system, or, for a batch, of each one under `systems`."""
-        kept = self.kept
+        kept = self.within_tolerance
         rows = [self._row(i, kept) for i in range(len(self.status))]
         shared: dict[str, Any] = {"criterion": self.criterion, "integrator": self.integrator, "engine": self.engine}
         shared["wall_time"] = self.wall_time

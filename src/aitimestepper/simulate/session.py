@@ -16,16 +16,16 @@ import numpy as np
 import torch
 
 from .._version import __version__
+from ..differentiable.loop import MAX_STEPS, NON_FINITE, OK, STUCK
+from ..differentiable.particle import ParticleTorch
 from ..errors import ConfigError, SnapshotError
-from ..io.snapshots import SnapshotWriter, read_state
-from ..physics.external import Circle, PointMassTidalField
-from ..physics.particle import ParticleTorch
-from .compiled import Batch, Output, Sink, Watch, first_state
+from ..fields import Circle, PointMassTidalField
+from .batch import Batch, Output, Sink, Watch, first_state
 from .kernels import layout as at
 from .kernels.plan import LEARNED
-from .lowering import Program
-from .reference import MAX_STEPS, NON_FINITE, OK, STUCK
+from .program import Program
 from .result import ClosestApproach, SimulationResult, momentum_errors
+from .snapshots import SnapshotWriter, read_state
 from .threads import available_cores
 
 STATUS_WORDS = ("running", OK, MAX_STEPS, NON_FINITE, STUCK)

@@ -8,12 +8,12 @@ import torch
 from torch import Tensor, nn
 
 from ..config import Config
-from ..criteria.adapter import ModelAdapter, Observation, Prediction, judging
-from ..history import HistoryBuffer
+from ..differentiable.adapter import ModelAdapter, Observation, Prediction, eval_mode
+from ..differentiable.conserved import field_work, relative_error
+from ..differentiable.history import HistoryBuffer
+from ..differentiable.network import SeededDropout
+from ..differentiable.particle import ParticleTorch
 from ..integrators import step
-from ..model import SeededDropout
-from ..physics.invariants import field_work, relative_error
-from ..physics.particle import ParticleTorch
 from .losses import estimate_losses, guarded_step_losses
 
 
@@ -45,7 +45,7 @@ def attempt_single_step(
     With a time-dependent outer field E1 is corrected by the work the field did: what remains is the error of the step.
     """
     start = particle.clone_detached()
-    with judging(model):
+    with eval_mode(model):
         return take_step(start, adapter.predict(model, adapter.observe(start, history_buffer)), config)
 
 

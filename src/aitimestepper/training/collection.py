@@ -10,11 +10,11 @@ import torch
 from torch import Tensor, nn
 
 from ..config import Config
-from ..criteria.adapter import ModelAdapter, Observation, Prediction, judging
+from ..differentiable.adapter import ModelAdapter, Observation, Prediction, eval_mode
+from ..differentiable.conserved import roundoff_floor
+from ..differentiable.history import HistoryBuffer
+from ..differentiable.particle import ParticleTorch
 from ..errors import RetryLimitError, UnreachableThresholdError
-from ..history import HistoryBuffer
-from ..physics.invariants import roundoff_floor
-from ..physics.particle import ParticleTorch
 from .attempt import StepAttempt, check_energy_threshold, learn, learning_losses, take_step
 from .trajectory import Trajectory
 
@@ -78,7 +78,7 @@ def _collect_step(
     tries = 0
     while True:
         here, seen = start.select(pending), observation.select(pending)
-        with judging(model):
+        with eval_mode(model):
             prediction = adapter.predict(model, seen)
             attempt = take_step(here, prediction, config)
         passed, rel_dE = check_energy_threshold(attempt.E0, attempt.E1, config.energy_threshold)

@@ -11,12 +11,12 @@ import torch
 from torch import nn
 
 from ..config import Config
-from ..criteria.adapter import ModelAdapter
+from ..differentiable.adapter import ModelAdapter
+from ..differentiable.history import HistoryBuffer
+from ..differentiable.particle import ParticleTorch
 from ..errors import CheckpointError, ConfigError
-from ..history import HistoryBuffer
 from ..integrators import COMPOSITIONS
-from ..io.checkpoints import Checkpoint, checkpoint_name, save_checkpoint
-from ..physics.particle import ParticleTorch
+from .checkpoints import Checkpoint, checkpoint_name, save_checkpoint
 from .collection import collect_trajectory
 from .generalization import generalize_on_trajectory, verify_trajectory
 from .metrics import JsonlRecorder, Recorder, Recorders, epoch_record

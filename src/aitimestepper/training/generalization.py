@@ -8,8 +8,8 @@ import torch
 from torch import Tensor, nn
 
 from ..config import Config
-from ..criteria.adapter import ModelAdapter, judging
-from ..history import HistoryBuffer
+from ..differentiable.adapter import ModelAdapter, eval_mode
+from ..differentiable.history import HistoryBuffer
 from .attempt import check_energy_threshold, learn, learning_losses, take_step
 from .trajectory import Trajectory, sample_minibatch
 
@@ -43,7 +43,7 @@ def evaluate_minibatch(
     Each sample is seen through the history window that it was accepted with; `history_buffer` (the current one) is taken
     so that both phases are called alike, and is not looked at.
     """
-    with judging(model):
+    with eval_mode(model):
         prediction = adapter.predict(model, minibatch.observation)
         attempt = take_step(minibatch.particle, prediction, config)
     all_pass, rel_dE = check_energy_threshold(attempt.E0, attempt.E1, config.energy_threshold)

@@ -8,8 +8,8 @@ import torch
 from torch import Tensor
 
 from ..config import Config
+from ..differentiable.conserved import relative_error
 from ..integrators import COMPOSITIONS
-from ..physics.invariants import relative_error
 
 # Errors outside this range (round-off; overflow; not a number) count as its ends: the logarithm stays finite.
 SMALLEST_ERROR, LARGEST_ERROR = 1e-30, 1e30

@@ -9,7 +9,7 @@ from typing import Any
 
 from ..config import Config
 from ..errors import UserError
-from ..io.files import write_atomically
+from ..files import write_atomically
 
 
 class Recorder:

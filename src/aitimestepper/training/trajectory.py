@@ -7,8 +7,8 @@ from collections.abc import Iterator, Sequence
 import torch
 from torch import Tensor
 
-from ..criteria.adapter import Observation
-from ..physics.particle import ParticleTorch
+from ..differentiable.adapter import Observation
+from ..differentiable.particle import ParticleTorch
 
 
 class Trajectory:

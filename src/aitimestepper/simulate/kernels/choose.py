@@ -10,7 +10,7 @@ from . import layout as at
 from .jit import strict
 from .layout import ACCELERATION, POSITION, U0, U3, VELOCITY
 from .methods import compose, hermite, log_hamiltonian, log_hamiltonian_for
-from .network import Said, learned_step
+from .network import StepChoice, learned_step
 from .plan import (
     BASE,
     COMPOSITION,
@@ -35,7 +35,7 @@ from .plan import (
 )
 from .radau import radau_step
 from .radau_dt import radau_first_dt
-from .rules import Seen, classical_step
+from .rules import StateEnergies, classical_step
 from .world import forces, kinetic_energy
 
 HUAYNO_PROBE = 1e-3  # criteria.reversible.DIFFERENCE: the cache knows of edits in this folder only
@@ -46,18 +46,18 @@ def natural(
     w: Any, block: Any, last: Any, own: Any, plan: Any, net: Any, potential: Any, kinetic: Any, sums: Any, work: Any
 ) -> Any:
     """The criterion's step at a state, before anything that wraps it. `work`: that a moving field has done up to there."""
-    seen = Seen(potential, kinetic, potential + kinetic, sums[0], sums[1], sums[2], sums[3])
-    if plan.which[KIND] == LEARNED:
-        change = seen.energy - work - own.real[at.ENERGY_START]
-        return learned_step(w, block, net, own.rule, seen, change, own.window, last)
-    return Said(classical_step(w, block, plan.which[KIND], own.rule, seen), -np.inf, False, False)
+    energies = StateEnergies(potential, kinetic, potential + kinetic, sums[0], sums[1], sums[2], sums[3])
+    if plan.ints[KIND] == LEARNED:
+        change = energies.energy - work - own.real[at.ENERGY_START]
+        return learned_step(w, block, net, own.rule, energies, change, own.window, last)
+    return StepChoice(classical_step(w, block, plan.ints[KIND], own.rule, energies), -np.inf, False, False)
 
 
 @strict
 def _natural_at(w: Any, block: Any, last: Any, t: Any, own: Any, plan: Any, net: Any) -> Any:
     """The same at a state that has no forces yet."""
-    potential, pulled = forces(w, block, t)
-    sums = (pulled.sum2, pulled.sum4, pulled.sum8, pulled.bond)
+    potential, found = forces(w, block, t)
+    sums = (found.rate2_sum, found.rate4_sum, found.rate8_sum, found.binding_sum)
     return natural(w, block, last, own, plan, net, potential, kinetic_energy(w, block), sums, own.real[at.WORK]).dt
 
 
@@ -72,45 +72,45 @@ def _displaced(w: Any, block: Any, target: Any, h: Any) -> None:
 
 
 @strict
-def _huayno(w: Any, block: Any, third: Any, tau: Any, own: Any, plan: Any, net: Any) -> Any:
+def _huayno(w: Any, block: Any, scratch_block: Any, tau: Any, own: Any, plan: Any, net: Any) -> Any:
     """Tau / (1 - 1/2 dtau/dt), the rate by a central difference along the motion, at most 1."""
     h, t = HUAYNO_PROBE * tau, own.real[at.TIME]
-    _displaced(w, block, third, h)
-    after = _natural_at(w, third, block, t + h, own, plan, net)
-    _displaced(w, block, third, -h)
-    before = _natural_at(w, third, block, t - h, own, plan, net)
+    _displaced(w, block, scratch_block, h)
+    after = _natural_at(w, scratch_block, block, t + h, own, plan, net)
+    _displaced(w, block, scratch_block, -h)
+    before = _natural_at(w, scratch_block, block, t - h, own, plan, net)
     rate = (after - before) / (2.0 * h)
     return tau / (1.0 - 0.5 * min(rate, 1.0)) if np.isfinite(rate) else tau
 
 
 @strict
-def step(w: Any, old: Any, new: Any, third: Any, own: Any, plan: Any, dt: Any, exactly: Any) -> Any:
+def step(w: Any, old: Any, new: Any, scratch_block: Any, own: Any, plan: Any, dt: Any, exactly: Any) -> Any:
     """One step of the method; `exactly`: it must take that time (others may choose a time near it)."""
     r = own.real
     t = r[at.TIME]
-    if plan.which[METHOD] == COMPOSITION:
-        return compose(w, old, new, t, dt, plan.how, plan.which[STAGES])
-    if plan.which[METHOD] == HERMITE:
-        return hermite(w, old, new, third, t, dt, plan.which[STAGES])
-    if plan.which[METHOD] == RADAU:
+    if plan.ints[METHOD] == COMPOSITION:
+        return compose(w, old, new, t, dt, plan.floats, plan.ints[STAGES])
+    if plan.ints[METHOD] == HERMITE:
+        return hermite(w, old, new, scratch_block, t, dt, plan.ints[STAGES])
+    if plan.ints[METHOD] == RADAU:
         return radau_step(w, old, new, t, dt, own.radau)
     ds = -dt * r[at.POTENTIAL]
     if exactly:
         return log_hamiltonian_for(w, old, new, t, dt, ds, -r[at.ENERGY_START])
-    if plan.which[KIND] == CONSTANT and dt == own.rule[0]:  # not one that the guard made shorter
+    if plan.ints[KIND] == CONSTANT and dt == own.rule[0]:  # not one that the guard made shorter
         ds = r[at.LOGH_STEP]
     return log_hamiltonian(w, old, new, t, ds, -r[at.ENERGY_START], 0.0)
 
 
 @strict
-def _mean_of_both_ends(w: Any, old: Any, third: Any, tau: Any, own: Any, plan: Any, net: Any) -> Any:
+def _mean_of_both_ends(w: Any, old: Any, scratch_block: Any, tau: Any, own: Any, plan: Any, net: Any) -> Any:
     """Hut, Makino & McMillan: dt = (tau(t) + tau(t + dt)) / 2 by iteration."""
     dt = tau
-    for _ in range(plan.which[TRIALS]):
-        done = step(w, old, third, third, own, plan, dt, False)
-        sums = (done.pulled.sum2, done.pulled.sum4, done.pulled.sum8, done.pulled.bond)
+    for _ in range(plan.ints[TRIALS]):
+        done = step(w, old, scratch_block, scratch_block, own, plan, dt, False)
+        sums = (done.sums.rate2_sum, done.sums.rate4_sum, done.sums.rate8_sum, done.sums.binding_sum)
         work = own.real[at.WORK] + done.work
-        there = natural(w, third, old, own, plan, net, done.potential, kinetic_energy(w, third), sums, work).dt
+        there = natural(w, scratch_block, old, own, plan, net, done.potential, kinetic_energy(w, scratch_block), sums, work).dt
         if not np.isfinite(there):
             there = tau
         dt = 0.5 * (tau + there)
@@ -121,34 +121,34 @@ def _mean_of_both_ends(w: Any, old: Any, third: Any, tau: Any, own: Any, plan: A
 @strict
 def own_rule(plan: Any) -> Any:
     """Whether the Gauss-Radau method chooses its steps itself, from its own polynomial."""
-    kind = plan.which[KIND]
-    return plan.which[METHOD] == RADAU and kind in (PRS23, LAST_TERM)
+    kind = plan.ints[KIND]
+    return plan.ints[METHOD] == RADAU and kind in (PRS23, LAST_TERM)
 
 
 @strict
-def choose(w: Any, trial: Any, old: Any, new: Any, third: Any, own: Any, plan: Any, net: Any) -> Any:
+def choose(w: Any, trial: Any, old: Any, new: Any, scratch_block: Any, own: Any, plan: Any, net: Any) -> Any:
     """The step from the state in `old`, all wrappers applied; `new` still holds the state before it."""
     r = own.real
     if own_rule(plan):
         dt = r[at.OWN_DT] if own.count[at.STEPS] > 0 else radau_first_dt(trial, old, own.rule[EPSILON])
-        said = Said(dt, -np.inf, False, False)
+        choice = StepChoice(dt, -np.inf, False, False)
     else:
-        sums = (r[at.SUM2], r[at.SUM4], r[at.SUM8], r[at.SUM_BOND])
-        said = natural(w, old, new, own, plan, net, r[at.POTENTIAL], r[at.KINETIC], sums, r[at.WORK])
-        dt = said.dt
-    if plan.which[BASE] == HUAYNO:
-        dt = _huayno(trial, old, third, dt, own, plan, net)
-    elif plan.which[BASE] == HMM:
-        dt = _mean_of_both_ends(trial, old, third, dt, own, plan, net)
-    return Said(_wrapped(dt, own.memory, plan), said.log10_error, said.at_ceiling, said.outside)
+        sums = (r[at.RATE2_SUM], r[at.RATE4_SUM], r[at.RATE8_SUM], r[at.BINDING_SUM])
+        choice = natural(w, old, new, own, plan, net, r[at.POTENTIAL], r[at.KINETIC], sums, r[at.WORK])
+        dt = choice.dt
+    if plan.ints[BASE] == HUAYNO:
+        dt = _huayno(trial, old, scratch_block, dt, own, plan, net)
+    elif plan.ints[BASE] == HMM:
+        dt = _mean_of_both_ends(trial, old, scratch_block, dt, own, plan, net)
+    return StepChoice(_wrapped(dt, own.memory, plan), choice.log10_error, choice.at_ceiling, choice.outside)
 
 
 @strict
 def _wrapped(dt: Any, memory: Any, plan: Any) -> Any:
     """Limits and the mirror of the last step, inner first; called once a step, since it remembers what it was called with."""
-    for k in range(plan.which[WRAP_COUNT]):
-        first, second = plan.how[WRAP_NUMBERS + 2 * k], plan.how[WRAP_NUMBERS + 2 * k + 1]
-        if plan.which[WRAPS + k] == LIMITED:
+    for k in range(plan.ints[WRAP_COUNT]):
+        first, second = plan.floats[WRAP_NUMBERS + 2 * k], plan.floats[WRAP_NUMBERS + 2 * k + 1]
+        if plan.ints[WRAPS + k] == LIMITED:
             dt = min(max(dt, first), second) if dt == dt else dt
             continue
         mine = WRAP_MEMORY * k

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from .jit import woven
+from .jit import inline_fma
 
 _ROUND = 6755399441055744.0  # 1.5 * 2^52: added to a number, it leaves the nearest whole one in the lowest bits
 _LN2_HIGH, _LN2_LOW = 6.93147180369123816490e-01, 1.90821492927058770002e-10
@@ -17,7 +17,7 @@ _LOG2E = 1.4426950408889634
 _ONE, _ROOT_HALF = np.int64(0x3FF0000000000000), np.int64(0x3FE6A09E667F3BCD)
 
 
-@woven
+@inline_fma
 def exp(x: float) -> float:
     """e^x; beyond +-700 that of +-700."""
     x = min(max(x, -700.0), 700.0)
@@ -34,13 +34,13 @@ def exp(x: float) -> float:
     return p * scale
 
 
-@woven
+@inline_fma
 def tanh(x: float) -> float:
     """Hyperbolic tangent."""
     return 1.0 - 2.0 / (exp(2.0 * x) + 1.0)
 
 
-@woven
+@inline_fma
 def log(x: float) -> float:
     """Ln x of a positive normal number."""
     bits = np.float64(x).view(np.int64)
@@ -57,7 +57,7 @@ def log(x: float) -> float:
     return k * _LN2_HIGH + ((k * _LN2_LOW + 2.0 * f * g * p) + 2.0 * f)
 
 
-@woven
+@inline_fma
 def asinh(x: float) -> float:
     """Inverse hyperbolic sine, |x| < 1e150; the absolute error is that of log."""
     size = abs(x)

@@ -12,7 +12,7 @@ from typing import Any, NamedTuple
 import numba
 import numpy as np
 
-from .jit import loose, parallel, strict
+from .jit import parallel, reassociated, strict
 from .layout import ACCELERATION, GM, HEAD, MASS, PARTIAL, POSITION, SOFTENING2, U0, U1, U2, U3
 
 CHUNKED = 192  # bodies; below, starting threads costs more than they save
@@ -22,16 +22,16 @@ HEAD_U = np.uint64(HEAD)
 INFINITE_BITS = np.float64(np.inf).view(np.int64)
 
 
-class Pulled(NamedTuple):
-    """Potential energy, and the sums over pairs of fall^1, ^2, ^4 and fall^2 bond, fall = G M / r^3."""
+class ForceSums(NamedTuple):
+    """Potential energy, and the sums over pairs of freefall_rate2^1, ^2, ^4 and freefall_rate2^2 binding, freefall_rate2 = G M / r^3."""
 
     potential: float
     nearest2: float  # squared distance of the nearest pair (softened)
     nearest_row: int  # its first body
-    sum2: float
-    sum4: float
-    sum8: float
-    bond: float
+    rate2_sum: float
+    rate4_sum: float
+    rate8_sum: float
+    binding_sum: float
 
 
 def _make_rows(with_sums: bool) -> Any:
@@ -40,7 +40,7 @@ def _make_rows(with_sums: bool) -> Any:
         mass, gm, soft2 = HEAD_U + MASS * n, HEAD_U + GM * n, s[SOFTENING2]
         y, z, ay_, az_ = x + n, x + n + n, a + n, a + n + n
         potential, nearest2, nearest_row = 0.0, np.inf, first
-        sum2, sum4, sum8, bond = 0.0, 0.0, 0.0, 0.0
+        rate2_sum, rate4_sum, rate8_sum, binding = 0.0, 0.0, 0.0, 0.0
         for i in range(first, last):
             xi, yi, zi, mi, gi = s[x + i], s[y + i], s[z + i], s[mass + i], s[gm + i]
             ax, ay, az, p, low = 0.0, 0.0, 0.0, 0.0, INFINITE_BITS
@@ -60,9 +60,9 @@ def _make_rows(with_sums: bool) -> Any:
                 s[az_ + j] -= pull_j * dz
                 low = min(low, np.float64(r2).view(np.int64))
                 if with_sums:
-                    fall = pull_i + pull_j
-                    fall2 = fall * fall
-                    s2 += fall
+                    freefall_rate2 = pull_i + pull_j
+                    fall2 = freefall_rate2 * freefall_rate2
+                    s2 += freefall_rate2
                     s4 += fall2
                     s8 += fall2 * fall2
                     sb += fall2 * s[gm + j] * inverse
@@ -75,13 +75,13 @@ def _make_rows(with_sums: bool) -> Any:
                 nearest2, nearest_row = row_nearest2, i
             if with_sums:
                 s[row_sum + i] = s4
-                sum2 += s2
-                sum4 += s4
-                sum8 += s8
-                bond += sb * mi
-        return Pulled(potential, nearest2, nearest_row, sum2, sum4, sum8, bond)
+                rate2_sum += s2
+                rate4_sum += s4
+                rate8_sum += s8
+                binding += sb * mi
+        return ForceSums(potential, nearest2, nearest_row, rate2_sum, rate4_sum, rate8_sum, binding)
 
-    return loose(rows)
+    return reassociated(rows)
 
 
 _rows_plain, _rows_with_sums = _make_rows(False), _make_rows(True)
@@ -98,7 +98,7 @@ def _chunk_start(chunk: Any, n: Any) -> Any:
 
 @strict
 def _pull_chunk(chunk: Any, n: Any, s: Any, x: Any, row_sum: Any) -> None:
-    """One chunk into its own part of the room for partial sums, 3 n + 8 numbers."""
+    """One chunk into its own part of the scratch for partial sums, 3 n + 8 numbers."""
     first, last = _chunk_start(chunk, n), _chunk_start(chunk + 1, n)
     mine = HEAD_U + PARTIAL * n + np.uint64(chunk) * (U3 * n + np.uint64(8))
     end = mine + U3 * n
@@ -108,8 +108,8 @@ def _pull_chunk(chunk: Any, n: Any, s: Any, x: Any, row_sum: Any) -> None:
         r = _rows_with_sums(first, last, n, s, x, mine, row_sum)
     else:
         r = _rows_plain(first, last, n, s, x, mine, row_sum)
-    s[end], s[end + U1], s[end + U2], s[end + U3] = r.potential, r.nearest2, np.float64(r.nearest_row), r.sum2
-    s[end + np.uint64(4)], s[end + np.uint64(5)], s[end + np.uint64(6)] = r.sum4, r.sum8, r.bond
+    s[end], s[end + U1], s[end + U2], s[end + U3] = r.potential, r.nearest2, np.float64(r.nearest_row), r.rate2_sum
+    s[end + np.uint64(4)], s[end + np.uint64(5)], s[end + np.uint64(6)] = r.rate4_sum, r.rate8_sum, r.binding_sum
 
 
 @parallel
@@ -127,7 +127,7 @@ def _pull_chunked(n: Any, s: Any, block: Any, row_sum: Any, threads: Any) -> Any
         for chunk in range(CHUNKS):
             _pull_chunk(chunk, n, s, x, row_sum)
     potential, nearest2, nearest_row = 0.0, np.inf, U0
-    sum2, sum4, sum8, bond = 0.0, 0.0, 0.0, 0.0
+    rate2_sum, rate4_sum, rate8_sum, binding = 0.0, 0.0, 0.0, 0.0
     for k in range(U0, d):
         s[a + k] = 0.0
     for chunk in range(CHUNKS):  # always in this order: the bits do not depend on who computed what
@@ -138,14 +138,14 @@ def _pull_chunked(n: Any, s: Any, block: Any, row_sum: Any, threads: Any) -> Any
         potential += s[end]
         if s[end + U1] < nearest2:
             nearest2, nearest_row = s[end + U1], np.uint64(s[end + U2])
-        sum2 += s[end + U3]
-        sum4 += s[end + np.uint64(4)]
-        sum8 += s[end + np.uint64(5)]
-        bond += s[end + np.uint64(6)]
-    return Pulled(potential, nearest2, nearest_row, sum2, sum4, sum8, bond)
+        rate2_sum += s[end + U3]
+        rate4_sum += s[end + np.uint64(4)]
+        rate8_sum += s[end + np.uint64(5)]
+        binding += s[end + np.uint64(6)]
+    return ForceSums(potential, nearest2, nearest_row, rate2_sum, rate4_sum, rate8_sum, binding)
 
 
-@loose
+@reassociated
 def _pull_two(s: Any, x: Any, a: Any, row_sum: Any) -> Any:
     """Two bodies, without loops: their forces in half the time."""
     n = U2
@@ -158,11 +158,11 @@ def _pull_two(s: Any, x: Any, a: Any, row_sum: Any) -> Any:
     s[a], s[a + U1] = pull_i * dx, -pull_j * dx
     s[a + U2], s[a + U3] = pull_i * dy, -pull_j * dy
     s[a + np.uint64(4)], s[a + np.uint64(5)] = pull_i * dz, -pull_j * dz
-    bond, fall = s[mass] * s[gm + U1] * inverse, pull_i + pull_j
-    fall2 = fall * fall
+    binding, freefall_rate2 = s[mass] * s[gm + U1] * inverse, pull_i + pull_j
+    fall2 = freefall_rate2 * freefall_rate2
     if row_sum > U0:
         s[row_sum] = fall2
-    return Pulled(-bond, r2, U0, fall, fall2, fall2 * fall2, fall2 * bond)
+    return ForceSums(-binding, r2, U0, freefall_rate2, fall2, fall2 * fall2, fall2 * binding)
 
 
 @strict

@@ -20,8 +20,8 @@ from numba import types
 from numba.core.compiler import Compiler
 from numba.extending import intrinsic
 
-# flag by flag: all of fast-math would also let the compiler assume that there is no NaN, and NaN must be seen here
-LOOSE = {"reassoc", "contract", "arcp", "nsz"}
+# flag by flag: all of fast-math would also let the compiler assume that there is no NaN, and NaN must be energies here
+REASSOCIATE = {"reassoc", "contract", "arcp", "nsz"}
 
 
 # OpenMP's threads are those that torch computes with: a run on two of them changed torch's number for good, and on a busy
@@ -60,9 +60,9 @@ def _pointer(typing_context: Any, array: Any, row: Any) -> Any:
 pointer: Any = intrinsic(_pointer)
 
 
-def loose(function: Callable[..., Any]) -> Any:
+def reassociated(function: Callable[..., Any]) -> Any:
     """For sums: the compiler may regroup them."""
-    return numba.njit(fastmath=LOOSE, **_INNER)(function)
+    return numba.njit(fastmath=REASSOCIATE, **_INNER)(function)
 
 
 def strict(function: Callable[..., Any]) -> Any:
@@ -75,7 +75,7 @@ def inlined(function: Callable[..., Any]) -> Any:
     return numba.njit(forceinline=True, **_INNER)(function)
 
 
-def woven(function: Callable[..., Any]) -> Any:
+def inline_fma(function: Callable[..., Any]) -> Any:
     """Inlined, and a product and a sum may be one instruction."""
     return numba.njit(forceinline=True, fastmath={"contract"}, **_INNER)(function)
 

@@ -1,11 +1,11 @@
 """Where things lie in the arrays that a compiled run works on: one row of numbers a system, named here.
 
-One array holds one system: a few numbers about it, three blocks, its masses, and room to work in. One array, since a
+One array holds one system: a few numbers about it, three blocks, its masses, and scratch to work in. One array, since a
 call passes an array as seven words and a step of two bodies has no time for more (seven arrays: 370 ns a step, one: ~30).
 
 A block holds one state: six vectors of `3 n` numbers, axis after axis, so that a loop over bodies reads
-neighbours: position, velocity, what rounding cut off both, acceleration, jerk. Bodies in the plane have a third axis of
-zeros. A run keeps two blocks, the state before a step and the one after it, and a third for trials.
+neighbours: position, velocity, what rounding cut off both, acceleration, jerk. Bodies in the plane have a scratch_block axis of
+zeros. A run keeps two blocks, the state before a step and the one after it, and a scratch_block for trials.
 """
 
 from __future__ import annotations
@@ -16,13 +16,13 @@ U0, U1, U2, U3 = np.uint64(0), np.uint64(1), np.uint64(2), np.uint64(3)
 TINY = 2.2250738585072014e-308  # the smallest normal number
 
 # vectors of a block
-POSITION, VELOCITY, POSITION_REST, VELOCITY_REST, ACCELERATION, JERK = (np.uint64(k) for k in range(6))
+POSITION, VELOCITY, POSITION_COMPENSATION, VELOCITY_COMPENSATION, ACCELERATION, JERK = (np.uint64(k) for k in range(6))
 VECTORS = 6
 
 # real[b, ...]: what a run knows of a system, besides its bodies
 (
     TIME,
-    TIME_REST,
+    TIME_COMPENSATION,
     ENERGY_START,
     POTENTIAL,
     KINETIC,
@@ -35,10 +35,10 @@ VECTORS = 6
     DT_LAST,
     CLOSEST,
     CLOSEST_TIME,
-    SUM2,
-    SUM4,
-    SUM8,
-    SUM_BOND,
+    RATE2_SUM,
+    RATE4_SUM,
+    RATE8_SUM,
+    BINDING_SUM,
     LOGH_STEP,
     OWN_DT,
     EXPECTED,
@@ -59,7 +59,7 @@ NO_FIELD, FIXED, CIRCULAR = 0.0, 1.0, 2.0  # s[FIELD_KIND]
 HEAD = 16
 BLOCKS = 3
 # vectors of n numbers after the blocks: masses, G times masses, two of row sums of the pair sum, twelve to work in
-MASS, GM, ROW_SUM, TRIAL_ROW_SUM, ROOM, PARTIAL = (np.uint64(BLOCKS * 3 * VECTORS + k) for k in (0, 1, 2, 3, 4, 16))
+MASS, GM, ROW_SUM, TRIAL_ROW_SUM, SCRATCH, PARTIAL = (np.uint64(BLOCKS * 3 * VECTORS + k) for k in (0, 1, 2, 3, 4, 16))
 
 # status of a system; the words for them are in the engine
 RUNNING, OK, MAX_STEPS, NON_FINITE, STUCK = range(5)

@@ -11,21 +11,21 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from . import lanes
-from .jit import inlined, loose, strict
+from .jit import inlined, reassociated, strict
 from .layout import (
     ACCELERATION,
     CIRCULAR,
     FIELD_KIND,
     JERK,
     POSITION,
-    POSITION_REST,
+    POSITION_COMPENSATION,
     SOFTENING2,
     U0,
     U1,
     U2,
     U3,
     VELOCITY,
-    VELOCITY_REST,
+    VELOCITY_COMPENSATION,
 )
 from .plan import FRACTIONS
 from .world import field_power, forces, gm_at, kinetic_energy
@@ -35,7 +35,7 @@ class Advanced(NamedTuple):
     """What a step leaves behind besides the state itself."""
 
     potential: float
-    pulled: Any
+    sums: Any
     work: float
     evaluations: int
     dt: float  # the step in time: what was asked for, but for logh
@@ -64,30 +64,30 @@ def add_scaled(n3: Any, s: Any, start: Any, rest: Any, slope: Any, h: Any, resul
 def kick(w: Any, source: Any, target: Any, h: Any) -> None:
     """Velocities of `target` from those of `source` and the accelerations there."""
     d = U3 * w.n
-    v, c, a = source + VELOCITY * d, source + VELOCITY_REST * d, source + ACCELERATION * d
-    add_scaled(d, w.s, v, c, a, h, target + VELOCITY * d, target + VELOCITY_REST * d)
+    v, c, a = source + VELOCITY * d, source + VELOCITY_COMPENSATION * d, source + ACCELERATION * d
+    add_scaled(d, w.s, v, c, a, h, target + VELOCITY * d, target + VELOCITY_COMPENSATION * d)
 
 
 @inlined
 def drift(w: Any, source: Any, target: Any, h: Any) -> None:
     """Positions of `target` from those of `source` and the velocities of `target`."""
     d = U3 * w.n
-    x, c, v = source + POSITION * d, source + POSITION_REST * d, target + VELOCITY * d
-    add_scaled(d, w.s, x, c, v, h, target + POSITION * d, target + POSITION_REST * d)
+    x, c, v = source + POSITION * d, source + POSITION_COMPENSATION * d, target + VELOCITY * d
+    add_scaled(d, w.s, x, c, v, h, target + POSITION * d, target + POSITION_COMPENSATION * d)
 
 
 @strict
-def compose(w: Any, old: Any, new: Any, t: Any, dt: Any, how: Any, stages: Any) -> Any:
+def compose(w: Any, old: Any, new: Any, t: Any, dt: Any, floats: Any, stages: Any) -> Any:
     """A symmetric composition of kick-drift-kick.
 
     The closing kick of a sub-step and the opening one of the next are one: a force evaluation a sub-step.
     """
     moving = w.s[FIELD_KIND] == CIRCULAR
     work, passed, last = 0.0, 0.0, 0.0
-    kick(w, old, new, 0.5 * how[FRACTIONS] * dt)
+    kick(w, old, new, 0.5 * floats[FRACTIONS] * dt)
     source = old
     for k in range(stages):
-        h = how[FRACTIONS + k] * dt
+        h = floats[FRACTIONS + k] * dt
         if k > 0:
             kick(w, new, new, 0.5 * (last + h))
         if moving:  # its work is met halfway, so that compositions keep their order
@@ -99,9 +99,9 @@ def compose(w: Any, old: Any, new: Any, t: Any, dt: Any, how: Any, stages: Any) 
         source = new
         passed += h
         last = h
-        potential, pulled = forces(w, new, t + passed)
+        potential, sums = forces(w, new, t + passed)
     kick(w, new, new, 0.5 * last)
-    return Advanced(potential, pulled, work, stages, dt)
+    return Advanced(potential, sums, work, stages, dt)
 
 
 @strict
@@ -111,7 +111,7 @@ def copy_vector(n3: Any, s: Any, source: Any, target: Any) -> None:
         s[target + k] = s[source + k]
 
 
-@loose
+@reassociated
 def jerk_and_pull(w: Any, block: Any) -> None:
     """Acceleration and jerk by self-gravity of the state in `block`, into it."""
     n, s = w.n, w.s
@@ -144,16 +144,21 @@ def jerk_and_pull(w: Any, block: Any) -> None:
 
 
 @strict
-def hermite(w: Any, old: Any, new: Any, third: Any, t: Any, h: Any, iterations: Any) -> Any:
+def hermite(w: Any, old: Any, new: Any, scratch_block: Any, t: Any, h: Any, iterations: Any) -> Any:
     """Hermite 4, P(EC)^n (Makino & Aarseth 1992): predict, then evaluate and correct n times.
 
     Accelerations and jerks are those of the last evaluation; the potential at the end comes from a pass of its own, through
-    the block `third`, which no force evaluation is counted for: the method does not need it, the energy check does.
+    the block `scratch_block`, which no force evaluation is counted for: the method does not need it, the energy check does.
     """
     s, d = w.s, U3 * w.n
     x0, v0, a0, j0 = old + POSITION * d, old + VELOCITY * d, old + ACCELERATION * d, old + JERK * d
     x1, v1, a1, j1 = new + POSITION * d, new + VELOCITY * d, new + ACCELERATION * d, new + JERK * d
-    cx, cv, dx1, dv1 = old + POSITION_REST * d, old + VELOCITY_REST * d, new + POSITION_REST * d, new + VELOCITY_REST * d
+    cx, cv, dx1, dv1 = (
+        old + POSITION_COMPENSATION * d,
+        old + VELOCITY_COMPENSATION * d,
+        new + POSITION_COMPENSATION * d,
+        new + VELOCITY_COMPENSATION * d,
+    )
     for k in range(U0, d):
         s[x1 + k] = s[x0 + k] + h * (s[v0 + k] + 0.5 * h * (s[a0 + k] + h / 3.0 * s[j0 + k]))
         s[v1 + k] = s[v0 + k] + h * (s[a0 + k] + 0.5 * h * s[j0 + k])
@@ -167,9 +172,9 @@ def hermite(w: Any, old: Any, new: Any, third: Any, t: Any, h: Any, iterations: 
             x = s[x0 + k] + dx
             s[dx1 + k] = (x - s[x0 + k]) - dx
             s[x1 + k], s[v1 + k] = x, v
-    copy_vector(d, s, x1, third + POSITION * d)
-    potential, pulled = forces(w, third, t + h)
-    return Advanced(potential, pulled, 0.0, iterations, h)
+    copy_vector(d, s, x1, scratch_block + POSITION * d)
+    potential, sums = forces(w, scratch_block, t + h)
+    return Advanced(potential, sums, 0.0, iterations, h)
 
 
 @strict
@@ -188,18 +193,18 @@ def log_hamiltonian(w: Any, old: Any, new: Any, t: Any, ds: Any, binding: Any, l
         d,
         s,
         old + VELOCITY * d,
-        old + VELOCITY_REST * d,
+        old + VELOCITY_COMPENSATION * d,
         new + ACCELERATION * d,
         -ds / middle,
         new + VELOCITY * d,
-        new + VELOCITY_REST * d,
+        new + VELOCITY_COMPENSATION * d,
     )
     second = 0.5 * ds / (kinetic_energy(w, new) + binding)
     if land > 0.0:
         second = land - first
     drift(w, new, new, second)
-    potential, pulled = forces(w, new, t + first + second)
-    return Advanced(potential, pulled, 0.0, 1, first + second)
+    potential, sums = forces(w, new, t + first + second)
+    return Advanced(potential, sums, 0.0, 1, first + second)
 
 
 @strict
@@ -212,4 +217,4 @@ def log_hamiltonian_for(w: Any, old: Any, new: Any, t: Any, dt: Any, ds: Any, bi
         done = log_hamiltonian(w, old, new, t, ds, binding, 0.0)
         tries += 1
     done = log_hamiltonian(w, old, new, t, ds, binding, dt)
-    return Advanced(done.potential, done.pulled, 0.0, tries + 1, dt)
+    return Advanced(done.potential, done.sums, 0.0, tries + 1, dt)

@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from .elementary import asinh, exp, tanh
-from .jit import inlined, loose, strict, woven
+from .jit import inline_fma, inlined, reassociated, strict
 from .layout import U0, U1, U2, U3
 from .observe import describe, observe_invariants, observe_window
 from .plan import (
@@ -26,8 +26,8 @@ from .plan import (
     LOG_RANGE,
     MIN_DT,
     RELU,
-    ROOM_SIZE,
     SCALES,
+    SCRATCH_SIZE,
     SILU,
     SLOT,
     SOFT,
@@ -36,14 +36,14 @@ from .plan import (
     VALUE,
     WIDTHS,
 )
-from .rules import fall_and_fly
+from .rules import freefall_and_flyby_sums
 
 KNEE, LARGEST = 4.0, 1e12  # model.KNEE, model.LARGEST: the cache knows of edits in this folder only
 U4 = np.uint64(4)
 
 
-class Said(NamedTuple):
-    """What the network said of a state."""
+class StepChoice(NamedTuple):
+    """What the network choice of a state."""
 
     dt: float
     log10_error: float
@@ -65,106 +65,106 @@ def activate(kind: Any, x: Any) -> Any:
     return 1.0 / (1.0 + exp(-x))
 
 
-@woven
-def _layer(weights: Any, at: Any, inputs: Any, outputs: Any, room: Any, source: Any, target: Any) -> None:
-    """room[target:] = W room[source:] + b; W is stored input after input, so that outputs are neighbours."""
+@inline_fma
+def _layer(weights: Any, at: Any, inputs: Any, outputs: Any, scratch: Any, source: Any, target: Any) -> None:
+    """scratch[target:] = W scratch[source:] + b; W is stored input after input, so that outputs are neighbours."""
     bias = at + inputs * outputs
     for o in range(U0, outputs):
-        room[target + o] = weights[bias + o]
+        scratch[target + o] = weights[bias + o]
     fours = inputs // U4 * U4
     for i in range(U0, fours, U4):  # four at a time, since what they add to is read and written each time
         s, row = source + i, at + i * outputs
-        x0, x1, x2, x3 = room[s], room[s + U1], room[s + U2], room[s + U3]
+        x0, x1, x2, x3 = scratch[s], scratch[s + U1], scratch[s + U2], scratch[s + U3]
         row1, row2, row3 = row + outputs, row + U2 * outputs, row + U3 * outputs
         for o in range(U0, outputs):
             two, more = weights[row + o] * x0 + weights[row1 + o] * x1, weights[row2 + o] * x2 + weights[row3 + o] * x3
-            room[target + o] += two + more
+            scratch[target + o] += two + more
     for i in range(fours, inputs):
-        x, row = room[source + i], at + i * outputs
+        x, row = scratch[source + i], at + i * outputs
         for o in range(U0, outputs):
-            room[target + o] += weights[row + o] * x
+            scratch[target + o] += weights[row + o] * x
 
 
-@loose
-def _heads(weights: Any, at: Any, width: Any, room: Any, source: Any) -> Any:
+@reassociated
+def _heads(weights: Any, at: Any, width: Any, scratch: Any, source: Any) -> Any:
     """The two outputs."""
     step, error = 0.0, 0.0
     for i in range(U0, width):
-        step += weights[at + i] * room[source + i]
-        error += weights[at + width + U1 + i] * room[source + i]
+        step += weights[at + i] * scratch[source + i]
+        error += weights[at + width + U1 + i] * scratch[source + i]
     return step + weights[at + width], error + weights[at + U2 * width + U1]
 
 
 @inlined
-def _keep_inside(room: Any, limits: Any, at: Any, inputs: Any) -> bool:
+def _keep_inside(scratch: Any, limits: Any, at: Any, inputs: Any) -> bool:
     """Inputs to the range that the network was trained on; whether those it looks at were there. NaN stays NaN."""
     beyond = U0
     for i in range(U0, inputs):
-        beyond += np.uint64(room[i] < limits[at + i]) + np.uint64(room[i] > limits[at + inputs + i])
+        beyond += np.uint64(scratch[i] < limits[at + i]) + np.uint64(scratch[i] > limits[at + inputs + i])
     if beyond == U0:
         return True
     inside = True
     for i in range(U0, inputs):
         low, high = limits[at + i], limits[at + inputs + i]
-        if room[i] < low:
-            room[i], inside = low, inside and low == high
-        elif room[i] > high:
-            room[i], inside = high, inside and low == high
+        if scratch[i] < low:
+            scratch[i], inside = low, inside and low == high
+        elif scratch[i] > high:
+            scratch[i], inside = high, inside and low == high
     return inside
 
 
 @inlined
-def _squash(room: Any, inputs: Any, soft: Any) -> None:
+def _squash(scratch: Any, inputs: Any, soft: Any) -> None:
     """Inputs of many decades to few."""
     if soft != 0:
         for i in range(U0, inputs):
-            room[i] /= 1.0 + abs(room[i]) / KNEE
+            scratch[i] /= 1.0 + abs(scratch[i]) / KNEE
     else:
         for i in range(U0, inputs):
-            room[i] = asinh(room[i])
+            scratch[i] = asinh(scratch[i])
 
 
 @strict
-def _waves(room: Any, inputs: Any, fourier: Any, frequencies: Any, at: Any) -> None:
+def _waves(scratch: Any, inputs: Any, fourier: Any, frequencies: Any, at: Any) -> None:
     """Sines and cosines of phases of the inputs, behind them."""
     for f in range(U0, fourier):
         phase = 0.0
         for i in range(U0, inputs):
-            phase += room[i] * frequencies[at + i * fourier + f]
-        room[inputs + f], room[inputs + fourier + f] = np.sin(phase), np.cos(phase)
+            phase += scratch[i] * frequencies[at + i * fourier + f]
+        scratch[inputs + f], scratch[inputs + fourier + f] = np.sin(phase), np.cos(phase)
 
 
 @inlined
 def network(net: Any) -> Any:
-    """(ln dt in the unit of the network, log10 of the error it expects, outside) for the features in net.room."""
-    inputs, room, weights = np.uint64(net.shape[INPUTS]), net.room, net.numbers
-    room_size = np.uint64(net.shape[ROOM_SIZE])
+    """(ln dt in the unit of the network, log10 of the error it expects, outside) for the features in net.scratch."""
+    inputs, scratch, weights = np.uint64(net.shape[INPUTS]), net.scratch, net.numbers
+    scratch_size = np.uint64(net.shape[SCRATCH_SIZE])
     at = np.uint64(SCALES) + np.uint64(net.shape[SLOT])
-    inside = _keep_inside(room, weights, at, inputs)
+    inside = _keep_inside(scratch, weights, at, inputs)
     at += U2 * inputs
-    _squash(room, inputs, net.shape[SOFT])
+    _squash(scratch, inputs, net.shape[SOFT])
     fourier = np.uint64(net.shape[FOURIER])
     if fourier > U0:
-        _waves(room, inputs, fourier, weights, at)
+        _waves(scratch, inputs, fourier, weights, at)
         at += inputs * fourier
     width = inputs + U2 * fourier
     source = U0
-    half = (room_size - width) // U2
+    half = (scratch_size - width) // U2
     target = width
     kind = net.shape[ACTIVATION]
     for layer in range(net.shape[LAYERS]):
         outputs = np.uint64(net.shape[WIDTHS + layer])
-        _layer(weights, at, width, outputs, room, source, target)
+        _layer(weights, at, width, outputs, scratch, source, target)
         if kind == TANH:
             for o in range(U0, outputs):
-                room[target + o] = tanh(room[target + o])
+                scratch[target + o] = tanh(scratch[target + o])
         else:
             for o in range(U0, outputs):
-                room[target + o] = activate(kind, room[target + o])
+                scratch[target + o] = activate(kind, scratch[target + o])
         at += (width + U1) * outputs
         width, source = outputs, target
-        target = room_size - half if target < room_size - half else room_size - U2 * half
-    step, error = _heads(weights, at, width, room, source)
+        target = scratch_size - half if target < scratch_size - half else scratch_size - U2 * half
+    step, error = _heads(weights, at, width, scratch, source)
     wanted = net.numbers[LOG_GAIN] * step
     if abs(wanted) > LARGEST:
         wanted = np.copysign(LARGEST, wanted)
@@ -173,24 +173,24 @@ def network(net: Any) -> Any:
 
 
 @strict
-def learned_step(w: Any, block: Any, net: Any, rule: Any, seen: Any, change: Any, memory: Any, last: Any) -> Any:
+def learned_step(w: Any, block: Any, net: Any, rule: Any, energies: Any, change: Any, memory: Any, last: Any) -> Any:
     """The step that the network chooses at the state in `block`; `change`: of the energy since the start."""
     unit, factor = net.numbers[TIME_UNIT], rule[VALUE]
     if net.shape[FEATURES] == INVARIANT:
-        unit, ceiling = observe_invariants(w, block, net, rule, seen, change)
+        unit, ceiling = observe_invariants(w, block, net, rule, energies, change)
         log_dt, log10_error, outside = network(net)
         dt = (exp(log_dt) + net.numbers[MIN_DT]) * unit
         share = dt / ceiling
-        return Said(dt / np.sqrt(1.0 + share * share), log10_error, dt > ceiling, outside)
-    both, _, _ = fall_and_fly(w, block)
+        return StepChoice(dt / np.sqrt(1.0 + share * share), log10_error, dt > ceiling, outside)
+    both, _, _ = freefall_and_flyby_sums(w, block)
     ceiling = net.numbers[CEILING] / np.sqrt(np.sqrt(both))
     if net.shape[HISTORY] > 0:
         observe_window(w, block, net, memory, last)
     else:
-        describe(w, block, net, net.room, U0)
+        describe(w, block, net, net.scratch, U0)
         for f in range(U0, np.uint64(net.shape[SLOT])):
-            net.room[f] /= net.numbers[np.uint64(SCALES) + f]
+            net.scratch[f] /= net.numbers[np.uint64(SCALES) + f]
     log_dt, log10_error, outside = network(net)
     dt = (exp(log_dt) + net.numbers[MIN_DT]) * unit
     dt = min(dt, ceiling) * factor
-    return Said(min(dt, ceiling), log10_error, dt >= ceiling, outside)
+    return StepChoice(min(dt, ceiling), log10_error, dt >= ceiling, outside)

@@ -7,20 +7,8 @@ from typing import Any
 import numpy as np
 
 from .elementary import log
-from .jit import inlined, loose, strict
-from .layout import (
-    ACCELERATION,
-    FIELD_KIND,
-    NO_FIELD,
-    POSITION,
-    SOFTENING2,
-    TINY,
-    U0,
-    U1,
-    U2,
-    U3,
-    VELOCITY,
-)
+from .jit import inlined, reassociated, strict
+from .layout import ACCELERATION, FIELD_KIND, NO_FIELD, POSITION, SOFTENING2, TINY, U0, U1, U2, U3, VELOCITY
 from .plan import AXES, BUDGET_C, CEILING, FEATURES, HISTORY, LOG_ORDER, LOG_VALUE, ORDER, RICH, SCALES, SLOT, TRANSITION, VALUE
 from .rules import budget_time
 from .world import gm_at, mass_at
@@ -36,7 +24,7 @@ FIRST_LOG, AFTER_LOGS = (
 )  # among the invariant features eight are logarithms, side by side: whole vectors
 
 
-@loose
+@reassociated
 def _vector_statistics(w: Any, start: Any, minus: Any, cx: Any, cy: Any, cz: Any) -> Any:
     """(mean, max, min, rms) over bodies of |s[start] - s[minus] - c|; `minus` = start: nothing is taken off."""
     n, s = w.n, w.s
@@ -54,7 +42,7 @@ def _vector_statistics(w: Any, start: Any, minus: Any, cx: Any, cy: Any, cz: Any
     return total / n, largest, smallest, np.sqrt(squares / n)
 
 
-@loose
+@reassociated
 def _centre(w: Any, start: Any) -> Any:
     """Mean of a vector weighted with mass."""
     n, s = w.n, w.s
@@ -69,7 +57,7 @@ def _centre(w: Any, start: Any) -> Any:
     return x / total, y / total, z / total, total
 
 
-@loose
+@reassociated
 def _distances(w: Any, block: Any) -> Any:
     """(min, mean, max) of the distances between bodies, without softening."""
     n, s = w.n, w.s
@@ -119,7 +107,7 @@ def describe(w: Any, block: Any, net: Any, out: Any, at: Any) -> None:
 
 @strict
 def observe_window(w: Any, block: Any, net: Any, memory: Any, last: Any) -> None:
-    """Features with history into net.room; the newest slot also into memory, where `remember` finds it.
+    """Features with history into net.scratch; the newest slot also into memory, where `remember` finds it.
 
     memory: K slots, the newest one, how many states were pushed, then (for transitions) dt; `last` is the block of the
     state pushed last.
@@ -143,7 +131,7 @@ def observe_window(w: Any, block: Any, net: Any, memory: Any, last: Any) -> None
     at = U0
     for slot in range(skipped, K + U1):
         for f in range(U0, F):
-            net.room[at] = memory[slot * F + f] / net.numbers[np.uint64(SCALES) + f]
+            net.scratch[at] = memory[slot * F + f] / net.numbers[np.uint64(SCALES) + f]
             at += U1
 
 
@@ -160,11 +148,11 @@ def remember(net: Any, memory: Any, dt: Any) -> None:
     memory[newest + F + U1] = dt
 
 
-@loose
+@reassociated
 def _tight_pairs(w: Any, block: Any, F: Any) -> Any:
-    """Sums over the tightest pairs of 1, (r.v)^2/(r^2 v^2), fly^2 and (r.v)/r^2, weighted with (fall/F - 1/32)^2.
+    """Sums over the tightest pairs of 1, (r.v)^2/(r^2 v^2), flyby_rate2^2 and (r.v)/r^2, weighted with (freefall_rate2/F - 1/32)^2.
 
-    A row whose sum of fall^2 is below the threshold has no such pair: the row sums of the force pass say so.
+    A row whose sum of freefall_rate2^2 is below the threshold has no such pair: the row sums of the force pass say so.
     """
     n, s = w.n, w.s
     x, v, g = block + POSITION * U3 * n, block + VELOCITY * U3 * n, gm_at(w)
@@ -177,20 +165,20 @@ def _tight_pairs(w: Any, block: Any, F: Any) -> Any:
             dx, dy, dz = s[x + j] - s[x + i], s[x + n + j] - s[x + n + i], s[x + U2 * n + j] - s[x + U2 * n + i]
             vx, vy, vz = s[v + j] - s[v + i], s[v + n + j] - s[v + n + i], s[v + U2 * n + j] - s[v + U2 * n + i]
             inverse2 = 1.0 / (dx * dx + dy * dy + dz * dz + s[SOFTENING2])
-            fall = (s[g + i] + s[g + j]) * inverse2 * np.sqrt(inverse2)
-            c = max(fall * inverse_F - TIGHT, 0.0)
+            freefall_rate2 = (s[g + i] + s[g + j]) * inverse2 * np.sqrt(inverse2)
+            c = max(freefall_rate2 * inverse_F - TIGHT, 0.0)
             weight = c * c
             v2 = vx * vx + vy * vy + vz * vz
             rv = dx * vx + dy * vy + dz * vz
-            fly = v2 * inverse2
+            flyby_rate2 = v2 * inverse2
             W += weight
             radial += weight * rv * rv * inverse2 / max(v2, 1e-300)
-            flyby += weight * fly * fly
+            flyby += weight * flyby_rate2 * flyby_rate2
             shrink += weight * rv * inverse2
     return W, radial, flyby, shrink
 
 
-@loose
+@reassociated
 def _pulling(w: Any, block: Any) -> Any:
     """Sum of m |a|^2."""
     n, s = w.n, w.s
@@ -201,41 +189,41 @@ def _pulling(w: Any, block: Any) -> Any:
 
 
 @inlined
-def observe_invariants(w: Any, block: Any, net: Any, rule: Any, seen: Any, change: Any) -> Any:
-    """Dimensionless features into net.room; (unit of the step, ceiling). `change`: of the energy since the start."""
-    sum4 = seen.sum4
-    F = np.sqrt(np.sqrt(seen.sum8))
+def observe_invariants(w: Any, block: Any, net: Any, rule: Any, energies: Any, change: Any) -> Any:
+    """Dimensionless features into net.scratch; (unit of the step, ceiling). `change`: of the energy since the start."""
+    rate4_sum = energies.rate4_sum
+    F = np.sqrt(np.sqrt(energies.rate8_sum))
     W, radial, flyby, shrink = _tight_pairs(w, block, F)
     if not W > 0.0:
         W = 1.0
-    K = _inner_kinetic(w, block, seen.kinetic)
-    U = max(max(abs(seen.potential), 1e-20 * K), TINY)
-    E = max(max(abs(K + seen.potential), 1e-20 * U), TINY)
+    K = _inner_kinetic(w, block, energies.kinetic)
+    U = max(max(abs(energies.potential), 1e-20 * K), TINY)
+    E = max(max(abs(K + energies.potential), 1e-20 * U), TINY)
     g = 1.5 * shrink / W
     tol = rule[VALUE]
     x, along = np.sqrt(flyby / W) / F, radial / W  # r v^2 / G M, and how much of v points along r
     parameter = x * (1.0 - along)
     e2 = max(1.0 + (x - 2.0) * parameter, 0.0)
     spent = 10.0 * change / (E * tol)
-    room = net.room
-    room[0] = along
-    room[1] = max(seen.bond / sum4 / E, 1e-20)
-    room[2] = 1.0 + x
-    room[3] = seen.sum2 * seen.sum2 / sum4
-    room[4] = seen.sum8 / (sum4 * sum4)
-    room[5] = parameter / (1.0 + np.sqrt(e2)) + NEAREST
-    room[6] = 1.0 + e2
-    room[7] = max(_pulling(w, block) / (np.sqrt(sum4) * E), 1e-20)
-    room[8] = 1.0 + spent * spent
+    scratch = net.scratch
+    scratch[0] = along
+    scratch[1] = max(energies.binding_sum / rate4_sum / E, 1e-20)
+    scratch[2] = 1.0 + x
+    scratch[3] = energies.rate2_sum * energies.rate2_sum / rate4_sum
+    scratch[4] = energies.rate8_sum / (rate4_sum * rate4_sum)
+    scratch[5] = parameter / (1.0 + np.sqrt(e2)) + NEAREST
+    scratch[6] = 1.0 + e2
+    scratch[7] = max(_pulling(w, block) / (np.sqrt(rate4_sum) * E), 1e-20)
+    scratch[8] = 1.0 + spent * spent
     for k in range(FIRST_LOG, AFTER_LOGS):
-        room[k] = log(room[k])
-    room[3] *= -0.25
-    room[4] *= -0.125
-    room[8] *= np.copysign(0.5, change)
-    room[9], room[10] = rule[LOG_VALUE], rule[LOG_ORDER]
-    unit = budget_time(seen, E, tol, rule[ORDER], rule[BUDGET_C], FREE)
+        scratch[k] = log(scratch[k])
+    scratch[3] *= -0.25
+    scratch[4] *= -0.125
+    scratch[8] *= np.copysign(0.5, change)
+    scratch[9], scratch[10] = rule[LOG_VALUE], rule[LOG_ORDER]
+    unit = budget_time(energies, E, tol, rule[ORDER], rule[BUDGET_C], FREE)
     fly4 = flyby / ((1.0 - TIGHT) * (1.0 - TIGHT))
-    rate, growth = np.sqrt(np.sqrt(sum4 + fly4)) / net.numbers[CEILING], g / MOST_CHANGE
+    rate, growth = np.sqrt(np.sqrt(rate4_sum + fly4)) / net.numbers[CEILING], g / MOST_CHANGE
     return unit, 1.0 / np.sqrt(rate * rate + growth * growth)
 
 

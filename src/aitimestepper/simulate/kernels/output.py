@@ -35,33 +35,33 @@ def _write_row(w: Any, block: Any, rows: Any, row: Any, N: Any, t: Any, energy: 
 
 
 @strict
-def _row_between(trial: Any, old: Any, third: Any, own: Any, plan: Any, rows: Any, row: Any, N: Any, due: Any) -> None:
+def _row_between(trial: Any, old: Any, scratch_block: Any, own: Any, plan: Any, rows: Any, row: Any, N: Any, due: Any) -> None:
     """The state at a time inside the last step, as accurate as the run: by a shorter step from where that one began.
 
     The Gauss-Radau method has a polynomial for it.
     """
     r = own.real
     passed = due - r[at.TIME_BEFORE]
-    if plan.which[METHOD] == RADAU:
-        radau_interpolate(trial, own.radau, r[at.DT_LAST], passed / r[at.DT_LAST], third)
-        potential, _ = forces(trial, third, due)
-        energy = potential + kinetic_energy(trial, third) - r[at.WORK_BEFORE]
+    if plan.ints[METHOD] == RADAU:
+        radau_interpolate(trial, own.radau, r[at.DT_LAST], passed / r[at.DT_LAST], scratch_block)
+        potential, _ = forces(trial, scratch_block, due)
+        energy = potential + kinetic_energy(trial, scratch_block) - r[at.WORK_BEFORE]
     else:
         now, here = r[at.TIME], r[at.POTENTIAL]
         r[at.TIME], r[at.POTENTIAL] = r[at.TIME_BEFORE], r[at.POTENTIAL_BEFORE]
-        done = step(trial, old, third, third, own, plan, passed, True)
+        done = step(trial, old, scratch_block, scratch_block, own, plan, passed, True)
         r[at.TIME], r[at.POTENTIAL] = now, here
-        energy = done.potential + kinetic_energy(trial, third) - (r[at.WORK_BEFORE] + done.work)
-    _write_row(trial, third, rows, row, N, due, energy, relative(r, energy), own)
+        energy = done.potential + kinetic_energy(trial, scratch_block) - (r[at.WORK_BEFORE] + done.work)
+    _write_row(trial, scratch_block, rows, row, N, due, energy, relative(r, energy), own)
 
 
 @strict
-def write_rows(trial: Any, old: Any, new: Any, third: Any, own: Any, plan: Any, rows: Any, most: Any, N: Any) -> bool:
-    """Rows that became due in the step from `old` to `new`, at its end or inside it; False: there is no room left."""
-    r, c, every = own.real, own.count, plan.how[OUTPUT_EVERY]
+def write_rows(trial: Any, old: Any, new: Any, scratch_block: Any, own: Any, plan: Any, rows: Any, most: Any, N: Any) -> bool:
+    """Rows that became due in the step from `old` to `new`, at its end or inside it; False: there is no scratch left."""
+    r, c, every = own.real, own.count, plan.floats[OUTPUT_EVERY]
     while True:
         due, at_end = r[at.TIME], True
-        if plan.which[OUTPUT] == EVERY_STEPS:
+        if plan.ints[OUTPUT] == EVERY_STEPS:
             if np.float64(c[at.ROWS]) * every > np.float64(c[at.STEPS]):
                 return True
         else:
@@ -77,6 +77,6 @@ def write_rows(trial: Any, old: Any, new: Any, third: Any, own: Any, plan: Any, 
         if at_end:
             _write_row(trial, new, rows, row, N, due, r[at.ENERGY], r[at.ERROR], own)
         else:
-            _row_between(trial, old, third, own, plan, rows, row, N, due)
+            _row_between(trial, old, scratch_block, own, plan, rows, row, N, due)
         c[at.ROWS] += 1
         c[at.PENDING] += 1

@@ -7,12 +7,12 @@ from typing import Any, NamedTuple
 COMPOSITION, HERMITE, LOGH, RADAU = range(4)
 PLAIN, HUAYNO, HMM = range(3)
 LIMITED, SYMMETRIZED = range(2)
-# plan.which[KIND]
+# plan.ints[KIND]
 CONSTANT, FREEFALL, HUTMAKINO, BOEKHOLT, TIDAL, AARSETH, PRS23, ENERGYBUDGET, LEARNED, LAST_TERM = range(10)
 NO_OUTPUT, EVERY_TIME, EVERY_STEPS = range(3)
-# plan.which[...]: the kinds of wrappers (LIMITED, SYMMETRIZED; inner first) stand at the end
+# plan.ints[...]: the kinds of wrappers (LIMITED, SYMMETRIZED; inner first) stand at the end
 METHOD, STAGES, KIND, BASE, TRIALS, WITH_SUMS, THREADS, OUTPUT, WRAP_COUNT, WRAPS = range(10)
-# plan.how[...]: then 17 places for the fractions of a composition, then two numbers for each wrapper
+# plan.floats[...]: then 17 places for the fractions of a composition, then two numbers for each wrapper
 GUARD, OUTPUT_EVERY, FRACTIONS = range(3)
 WRAP_NUMBERS = FRACTIONS + 17
 WRAP_MEMORY = 3  # a wrapper's: the step taken last, what it was mirrored from, and what the one before
@@ -23,7 +23,7 @@ VALUE, ORDER, BUDGET_C, LOG_VALUE, LOG_ORDER = range(5)
 EPSILON = ORDER  # of the rules that the Gauss-Radau method has for itself
 RULE_NUMBERS = 5
 # net.shape[...]: then the widths of the layers
-FEATURES, HISTORY, SLOT, INPUTS, SOFT, FOURIER, LAYERS, ACTIVATION, AXES, ROOM_SIZE, WIDTHS = range(11)
+FEATURES, HISTORY, SLOT, INPUTS, SOFT, FOURIER, LAYERS, ACTIVATION, AXES, SCRATCH_SIZE, WIDTHS = range(11)
 BASIC, RICH, TRANSITION, INVARIANT = range(4)
 TANH, RELU, GELU, SILU, ELU, SIGMOID = range(6)
 # net.numbers[...]: then the scales of a slot, the limits of the inputs, and the weights
@@ -33,8 +33,8 @@ CEILING, TIME_UNIT, MIN_DT, LOG_GAIN, LOG_RANGE, SCALES = range(6)
 class Plan(NamedTuple):
     """What all systems of a run share."""
 
-    which: Any  # whole numbers, as named above; STAGES: of Hermite, how often it corrects; TRIALS: iterations of HMM
-    how: Any  # GUARD: largest change of the relative energy error in a step, 0: any
+    ints: Any  # whole numbers, as named above; STAGES: of Hermite, how often it corrects; TRIALS: iterations of HMM
+    floats: Any  # GUARD: largest change of the relative energy error in a step, 0: any
 
 
 class Store(NamedTuple):
@@ -59,10 +59,10 @@ class Net(NamedTuple):
     # as named above; scales of a slot; limits of the inputs; weights: frequencies, then weight and bias of each layer, of the
     # step, of the error
     numbers: Any
-    room: Any  # scratch: inputs and two layers
+    scratch: Any  # scratch: inputs and two layers
 
 
-class Own(NamedTuple):
+class SystemRow(NamedTuple):
     """Where the numbers of one system lie."""
 
     real: Any

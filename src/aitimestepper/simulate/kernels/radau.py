@@ -20,9 +20,22 @@ import numpy as np
 from . import radau_tables as table
 from .jit import strict
 from .lanes import add_scaled, four, larger, largest, load, minus, plus, rounded_off, same, scaled, store
-from .layout import ACCELERATION, CIRCULAR, FIELD_KIND, JERK, POSITION, POSITION_REST, U0, U1, U2, U3, VELOCITY, VELOCITY_REST
+from .layout import (
+    ACCELERATION,
+    CIRCULAR,
+    FIELD_KIND,
+    JERK,
+    POSITION,
+    POSITION_COMPENSATION,
+    U0,
+    U1,
+    U2,
+    U3,
+    VELOCITY,
+    VELOCITY_COMPENSATION,
+)
 from .methods import Advanced
-from .world import World, field_power, forces
+from .world import SystemView, field_power, forces
 
 MOST_ITERATIONS = 12
 # iterations end when the next one would change the last difference by less, relative to the acceleration: 1e-13 would save
@@ -31,7 +44,7 @@ STILL = 1e-15
 MOST_GROWTH = 20.0  # of the step, beyond which a prediction is worse than none
 
 # memory: a few numbers, then for every four numbers of a vector a group of rows of four
-LAST_DT, SIDE, EPSILON, FACTOR, UNSETTLED, POWER = (np.uint64(k) for k in (0, 1, 2, 3, 4, 8))
+LAST_DT, SIDE, EPSILON, FACTOR, NOT_CONVERGED, POWER = (np.uint64(k) for k in (0, 1, 2, 3, 4, 8))
 GROUPS = np.uint64(16)
 (
     DIFFERENCE,  # 7: g, of the step being made
@@ -57,13 +70,13 @@ def radau_room(n: int) -> int:
 
 
 def radau_memory(systems: int, n: int) -> np.ndarray:
-    """(systems, room) memory before the first step: zeros.
+    """(systems, scratch) memory before the first step: zeros.
 
     It begins with a line of the cache (64 bytes), as does every row then: elsewhere a step takes up to 1.6 times as long.
     """
-    room = np.zeros(systems * radau_room(n) + 8)
-    first = -room.ctypes.data % 64 // 8
-    return room[first : first + systems * radau_room(n)].reshape(systems, radau_room(n))
+    scratch = np.zeros(systems * radau_room(n) + 8)
+    first = -scratch.ctypes.data % 64 // 8
+    return scratch[first : first + systems * radau_room(n)].reshape(systems, radau_room(n))
 
 
 @strict
@@ -111,7 +124,7 @@ def _start(w: Any, groups: Any, m: Any, old: Any, new: Any, dt: Any) -> None:
         k = old + U4 * c
         store(m, p + X0, load(s, k + POSITION * d))
         store(m, p + V0, load(s, k + VELOCITY * d))
-        store(m, p + REST0, scaled(-1.0, load(s, k + POSITION_REST * d)))
+        store(m, p + REST0, scaled(-1.0, load(s, k + POSITION_COMPENSATION * d)))
         store(m, p + A0, load(s, k + ACCELERATION * d))
         p += GROUP
     for k in range(d, U4 * groups):
@@ -190,7 +203,7 @@ def _finish(w: Any, groups: Any, m: Any, old: Any, new: Any, dt: Any) -> None:
                 change = load(m, p + CHANGE + U4 * (n - U1))
                 gain = add_scaled(gain, table.WEIGHTS[part, n], change)
                 twice = add_scaled(twice, table.TWICE[part, n], change)
-        a0, v0, rest = load(m, p + A0), load(m, p + V0), load(s, before + VELOCITY_REST * d)
+        a0, v0, rest = load(m, p + A0), load(m, p + V0), load(s, before + VELOCITY_COMPENSATION * d)
         v, v_lost = _sum(v0, scaled(dt, plus(a0, gain)))
         v_lost = minus(v_lost, rest)
         line = scaled(dt, v0)
@@ -200,8 +213,8 @@ def _finish(w: Any, groups: Any, m: Any, old: Any, new: Any, dt: Any) -> None:
         x_end, v_end = plus(x, x_lost), plus(v, v_lost)
         store(s, after + POSITION * d, x_end)
         store(s, after + VELOCITY * d, v_end)
-        store(s, after + POSITION_REST * d, minus(minus(x_end, x), x_lost))
-        store(s, after + VELOCITY_REST * d, minus(minus(v_end, v), v_lost))
+        store(s, after + POSITION_COMPENSATION * d, minus(minus(x_end, x), x_lost))
+        store(s, after + VELOCITY_COMPENSATION * d, minus(minus(v_end, v), v_lost))
 
 
 @strict
@@ -227,7 +240,7 @@ def _look_ahead(groups: Any, m: Any, side: Any, known: Any) -> None:
 @strict
 def radau_step(w: Any, old: Any, new: Any, t: Any, dt: Any, memory: Any) -> Any:
     """One step of `dt`; it may be made again with another one until `radau_accept` is told."""
-    m, groups, side, bare = memory, _groups(w), np.uint64(memory[SIDE]), World(w.n, w.s, U0, w.threads)
+    m, groups, side, bare = memory, _groups(w), np.uint64(memory[SIDE]), SystemView(w.n, w.s, U0, w.threads)
     moving = w.s[FIELD_KIND] == CIRCULAR
     q = dt / m[LAST_DT] if m[LAST_DT] > 0.0 and dt < MOST_GROWTH * m[LAST_DT] else 0.0
     _predict(groups, m, side, q)
@@ -252,7 +265,7 @@ def radau_step(w: Any, old: Any, new: Any, t: Any, dt: Any, memory: Any) -> Any:
             break
         if iterations > 2 and error >= last:  # it is rounding now that moves the nodes
             break
-    m[UNSETTLED] = error if iterations == MOST_ITERATIONS else 0.0
+    m[NOT_CONVERGED] = error if iterations == MOST_ITERATIONS else 0.0
     _finish(w, groups, m, old, new, dt)
     _look_ahead(groups, m, U1 - side, 1.0 if q > 0.0 else 0.0)
     work = 0.0
@@ -260,8 +273,8 @@ def radau_step(w: Any, old: Any, new: Any, t: Any, dt: Any, memory: Any) -> Any:
         m[POWER] = field_power(w, old, t)
         for n in range(U0, U8):
             work += dt * table.WEIGHTS[1, n] * m[POWER + n]
-    potential, pulled = forces(w, new, t + dt)
-    return Advanced(potential, pulled, work, evaluations, dt)
+    potential, sums = forces(w, new, t + dt)
+    return Advanced(potential, sums, work, evaluations, dt)
 
 
 @strict

@@ -12,13 +12,13 @@ import numpy as np
 
 from .jit import strict
 from .layout import U0, U1, U2, U3
-from .radau import DIFFERENCE, END, EPSILON, FACTOR, NEXT, SET, SIDE, U4, UNSETTLED, place_of
+from .radau import DIFFERENCE, END, EPSILON, FACTOR, NEXT, NOT_CONVERGED, SET, SIDE, U4, place_of
 from .rules import taylor_pass
 from .world import work_at
 
 PRS23_RULE, GLOBAL_RULE = range(2)
 LEAST_SHARE = 0.01  # with 1e-4 ... 0.1 the figure-eight takes 6862 ... 3561 steps, other reference problems 0.4 % more or less
-MOST_UNSETTLED = 1e-9  # change of the last difference, relative to the acceleration
+LARGEST_NOT_CONVERGED = 1e-9  # change of the last difference, relative to the acceleration
 # of the largest acceleration, squared: where forces cancel to less, the derivatives are rounding, whatever the step, and it
 # would shrink without end (a massless body between two equal ones does that at 1e-22)
 NOTHING2 = 1e-18
@@ -35,7 +35,7 @@ def _meant2(a2: Any, j2: Any, s2: Any, c2: Any) -> Any:
 
 @strict
 def _smallest_time(w: Any) -> Any:
-    """PRS23's sqrt(2 a^2 / (j^2 + a s)), the smallest over bodies, from the derivatives in the room to work in.
+    """PRS23's sqrt(2 a^2 / (j^2 + a s)), the smallest over bodies, from the derivatives in the scratch to work in.
 
     Infinite if no body feels anything. What is not a number is left to whoever looks at the energy.
     """
@@ -94,7 +94,7 @@ def radau_next_dt(w: Any, memory: Any, dt: Any, epsilon: Any, rule: Any) -> Any:
 @strict
 def _settled(m: Any, dt: Any, choice: Any) -> Any:
     """The choice, unless the iterations of the step did not come to an end: then so short a one that it is made again."""
-    return min(choice, 0.125 * dt) if m[UNSETTLED] > MOST_UNSETTLED else choice
+    return min(choice, 0.125 * dt) if m[NOT_CONVERGED] > LARGEST_NOT_CONVERGED else choice
 
 
 @strict

@@ -6,22 +6,22 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from .jit import loose, strict
+from .jit import reassociated, strict
 from .layout import POSITION, SOFTENING2, U0, U1, U2, U3, VELOCITY
 from .plan import AARSETH, BOEKHOLT, BUDGET_C, CONSTANT, FREEFALL, HUTMAKINO, ORDER, PRS23, TIDAL, VALUE
 from .world import gm_at, work_at
 
 
-class Seen(NamedTuple):
-    """What is known of a state after its forces: the sums of `forces.Pulled`, and energies."""
+class StateEnergies(NamedTuple):
+    """What is known of a state after its forces: the sums of `forces.ForceSums`, and energies."""
 
     potential: float
     kinetic: float
     energy: float  # without the work of a moving field: what the state itself has
-    sum2: float
-    sum4: float
-    sum8: float
-    bond: float
+    rate2_sum: float
+    rate4_sum: float
+    rate8_sum: float
+    binding_sum: float
 
 
 @strict
@@ -36,8 +36,8 @@ def root(x: Any, order: Any) -> Any:
     return x ** (1.0 / order)
 
 
-@loose
-def _fall_or_fly(w: Any, block: Any) -> Any:
+@reassociated
+def _fastest_rate2(w: Any, block: Any) -> Any:
     """Largest of G M / r^3 and v^2 / r^2 over pairs."""
     n, s = w.n, w.s
     x, v, g = block + POSITION * U3 * n, block + VELOCITY * U3 * n, gm_at(w)
@@ -49,16 +49,16 @@ def _fall_or_fly(w: Any, block: Any) -> Any:
             vx, vy, vz = s[v + j] - s[v + i], s[v + n + j] - s[v + n + i], s[v + U2 * n + j] - s[v + U2 * n + i]
             r2 = dx * dx + dy * dy + dz * dz + s[SOFTENING2]
             inverse2 = 1.0 / r2
-            fall = (s[g + i] + s[g + j]) * inverse2 * np.sqrt(inverse2)
-            fly = (vx * vx + vy * vy + vz * vz) * inverse2
-            largest = max(largest, max(np.float64(fall).view(np.int64), np.float64(fly).view(np.int64)))
+            freefall_rate2 = (s[g + i] + s[g + j]) * inverse2 * np.sqrt(inverse2)
+            flyby_rate2 = (vx * vx + vy * vy + vz * vz) * inverse2
+            largest = max(largest, max(np.float64(freefall_rate2).view(np.int64), np.float64(flyby_rate2).view(np.int64)))
         fastest = max(fastest, np.int64(largest).view(np.float64))
     return fastest
 
 
-@loose
-def fall_and_fly(w: Any, block: Any) -> Any:
-    """Sums over pairs of (fall + fly)^2, Q^2 and Q^(5/2), Q = fall^2 + fly^2; fall = G M / r^3, fly = v^2 / r^2."""
+@reassociated
+def freefall_and_flyby_sums(w: Any, block: Any) -> Any:
+    """Sums over pairs of (freefall_rate2 + flyby_rate2)^2, Q^2 and Q^(5/2), Q = freefall_rate2^2 + flyby_rate2^2; freefall_rate2 = G M / r^3, flyby_rate2 = v^2 / r^2."""
     n, s = w.n, w.s
     x, v, g = block + POSITION * U3 * n, block + VELOCITY * U3 * n, gm_at(w)
     both, second, half_fifth = 0.0, 0.0, 0.0
@@ -67,16 +67,16 @@ def fall_and_fly(w: Any, block: Any) -> Any:
             dx, dy, dz = s[x + j] - s[x + i], s[x + n + j] - s[x + n + i], s[x + U2 * n + j] - s[x + U2 * n + i]
             vx, vy, vz = s[v + j] - s[v + i], s[v + n + j] - s[v + n + i], s[v + U2 * n + j] - s[v + U2 * n + i]
             inverse2 = 1.0 / (dx * dx + dy * dy + dz * dz + s[SOFTENING2])
-            fall = (s[g + i] + s[g + j]) * inverse2 * np.sqrt(inverse2)
-            fly = (vx * vx + vy * vy + vz * vz) * inverse2
-            both += (fall + fly) * (fall + fly)
-            Q = fall * fall + fly * fly
+            freefall_rate2 = (s[g + i] + s[g + j]) * inverse2 * np.sqrt(inverse2)
+            flyby_rate2 = (vx * vx + vy * vy + vz * vz) * inverse2
+            both += (freefall_rate2 + flyby_rate2) * (freefall_rate2 + flyby_rate2)
+            Q = freefall_rate2 * freefall_rate2 + flyby_rate2 * flyby_rate2
             second += Q * Q
             half_fifth += Q * Q * np.sqrt(Q)
     return both, second, half_fifth
 
 
-@loose
+@reassociated
 def _largest_tide2(w: Any, block: Any) -> Any:
     """Largest over bodies of the squared Frobenius norm of the tidal tensor."""
     n, s = w.n, w.s
@@ -118,9 +118,9 @@ def _largest_tide2(w: Any, block: Any) -> Any:
     return largest
 
 
-@loose
+@reassociated
 def taylor_pass(w: Any, block: Any, k: Any) -> None:
-    """Derivative k of the self-gravity (0: the acceleration, 1: its jerk, ...) into row k of the room, from the rows below.
+    """Derivative k of the self-gravity (0: the acceleration, 1: its jerk, ...) into row k of the scratch, from the rows below.
 
     Taylor arithmetic of u = r^-3 along the motion; the same recursion as `gravity.taylor_accelerations`.
     """
@@ -199,28 +199,28 @@ def _derivative_time(w: Any, block: Any, kind: Any) -> Any:
 
 
 @strict
-def budget_time(seen: Any, energy: Any, tol: Any, order: Any, c: Any, most: Any) -> Any:
+def budget_time(energies: Any, energy: Any, tol: Any, order: Any, c: Any, most: Any) -> Any:
     """C (tol / chi)^(1/p) tau_4, at most `most` tau_4: `classical.EnergyBudget`."""
-    tau = 1.0 / np.sqrt(np.sqrt(seen.sum4))
-    chi = seen.bond / seen.sum4 / abs(energy)
+    tau = 1.0 / np.sqrt(np.sqrt(energies.rate4_sum))
+    chi = energies.binding_sum / energies.rate4_sum / abs(energy)
     allowed = 1e20
-    if seen.bond > 0.0:
+    if energies.binding_sum > 0.0:
         allowed = min(tol / chi, 1e20)
     return min(c * root(allowed, order), most) * tau
 
 
 @strict
-def classical_step(w: Any, block: Any, kind: Any, rule: Any, seen: Any) -> Any:
+def classical_step(w: Any, block: Any, kind: Any, rule: Any, energies: Any) -> Any:
     """The step that a classical criterion chooses at the state in `block`."""
     value = rule[VALUE]
     if kind == CONSTANT:
         return value
     if kind == FREEFALL:
-        return value / np.sqrt(np.sqrt(seen.sum4))
+        return value / np.sqrt(np.sqrt(energies.rate4_sum))
     if kind == HUTMAKINO:
-        return value / np.sqrt(_fall_or_fly(w, block))
+        return value / np.sqrt(_fastest_rate2(w, block))
     if kind == BOEKHOLT:
-        _, second, half_fifth = fall_and_fly(w, block)
+        _, second, half_fifth = freefall_and_flyby_sums(w, block)
         return value * np.sqrt(second / half_fifth)
     if kind == TIDAL:
         return np.sqrt(value * np.sqrt(6.0)) / np.sqrt(np.sqrt(_largest_tide2(w, block)))
@@ -228,4 +228,4 @@ def classical_step(w: Any, block: Any, kind: Any, rule: Any, seen: Any) -> Any:
         return np.sqrt(value) * _derivative_time(w, block, kind)
     if kind == PRS23:
         return value * _derivative_time(w, block, kind)
-    return budget_time(seen, seen.energy, value, rule[ORDER], rule[BUDGET_C], 0.5)
+    return budget_time(energies, energies.energy, value, rule[ORDER], rule[BUDGET_C], 0.5)

@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from .forces import pull
-from .jit import inlined, loose, strict
+from .jit import inlined, reassociated, strict
 from .layout import (
     ACCELERATION,
     CIRCULAR,
@@ -24,14 +24,14 @@ from .layout import (
     MASS,
     NO_FIELD,
     POSITION,
-    ROOM,
+    SCRATCH,
     U2,
     U3,
     VELOCITY,
 )
 
 
-class World(NamedTuple):
+class SystemView(NamedTuple):
     """One system, as small as a call can pass it."""
 
     n: Any  # bodies, unsigned
@@ -54,8 +54,8 @@ def gm_at(w: Any) -> Any:
 
 @inlined
 def work_at(w: Any) -> Any:
-    """Where 12 n numbers of room lie."""
-    return np.uint64(HEAD) + ROOM * w.n
+    """Where 12 n numbers of scratch lie."""
+    return np.uint64(HEAD) + SCRATCH * w.n
 
 
 @strict
@@ -129,13 +129,13 @@ def field_power(w: Any, block: Any, t: Any) -> Any:
 @strict
 def forces(w: Any, block: Any, t: Any) -> Any:
     """All accelerations of the state in `block`; (potential energy, sums over pairs)."""
-    pulled = pull(w.n, w.s, block, w.row_sum, w.threads)
+    sums = pull(w.n, w.s, block, w.row_sum, w.threads)
     if w.s[FIELD_KIND] == NO_FIELD:
-        return pulled.potential, pulled
-    return pulled.potential + add_field(w, block, t), pulled
+        return sums.potential, sums
+    return sums.potential + add_field(w, block, t), sums
 
 
-@loose
+@reassociated
 def kinetic_energy(w: Any, block: Any) -> Any:
     """Of the state in `block`."""
     n, s = w.n, w.s

@@ -1,0 +1,139 @@
+"""The network: features (B, F) -> (B, 2): a positive dt, and its own estimate of the step's log10 relative energy error."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from ..errors import ConfigError, nearest_name_hint
+
+_ACTIVATIONS: dict[str, type[nn.Module]] = {
+    "tanh": nn.Tanh,
+    "relu": nn.ReLU,
+    "gelu": nn.GELU,
+    "silu": nn.SiLU,
+    "elu": nn.ELU,
+    "sigmoid": nn.Sigmoid,
+}
+LOG_RANGE = 30.0  # |ln dt| stays below this: 1e-13 ... 1e13 time units, so that exp neither overflows nor vanishes
+# ln dt = LOG_GAIN x output: at the default learning rate one AdamW step then changes dt by about 1 %, not by 0.3 %
+LOG_GAIN = 4.0
+LARGEST = 1e12
+KNEE = 4.0  # where `soft` inputs begin to bend
+INITIAL_LOG10_ERROR = -6.0
+INITIAL_LOG_DT = math.log(1e-2)  # an untrained network starts near a hundredth of the time unit
+
+
+class SeededDropout(nn.Module):
+    """Dropout with a random stream of its own: the state is in the state_dict, global random state is never touched."""
+
+    stream: Tensor
+
+    def __init__(self, p: float, seed: int) -> None:
+        super().__init__()
+        self.p = p
+        self.register_buffer("stream", torch.tensor([seed, 0], dtype=torch.long))
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Identity in eval mode."""
+        if not self.training or self.p == 0:
+            return x
+        seed, calls = self.stream.tolist()
+        self.stream[1] += 1
+        generator = torch.Generator().manual_seed((seed * 1_000_003 + calls) % 2**63)
+        kept = torch.rand(x.shape, generator=generator, dtype=torch.float64) >= self.p
+        return x * kept.to(x) / (1 - self.p)
+
+
+class FullyConnectedNN(nn.Module):
+    """Hidden layers of any width and depth between a squashed input and two heads.
+
+    Inputs pass asinh first: features span decades (acceleration over an e = 0.99 orbit: 0.25 to 1e4), and tanh units
+    fed with 1e4 learn nothing. Those that are logarithms already, between -20 and 5, are `soft`: x / (1 + |x|/4) is within
+    10 % of asinh there and takes hardly any time; left as they are, the same tuning ended with 15 % more forces.
+    dt = exp(.), so that a gradient step is a factor, whatever the scale of dt. The error estimate reads the last hidden
+    layer without a gradient into it: learning to estimate never disturbs dt. Inputs outside `lowest` ... `highest` (no
+    limits, unless set) count as the nearest value inside: beyond its experience a network guesses. Where both are the same,
+    the network does not look at the input.
+    """
+
+    frequencies: Tensor
+    lowest: Tensor
+    highest: Tensor
+
+    def __init__(
+        self,
+        input_dim: int,
+        layers: Sequence[int] = (64, 64),
+        activation: str = "tanh",
+        dropout: float = 0.0,
+        fourier_features: int = 0,
+        fourier_scale: float = 1.0,
+        soft: bool = False,
+        seed: int | None = None,
+        dtype: torch.dtype = torch.float64,
+    ) -> None:
+        super().__init__()
+        if activation not in _ACTIVATIONS:
+            raise ConfigError(f"activation = {activation!r}: {nearest_name_hint(activation, _ACTIVATIONS)}")
+        generator = torch.Generator()
+        if seed is None:
+            generator.seed()
+        else:
+            generator.manual_seed(seed)
+        self.input_dim, self.soft = input_dim, soft
+        frequencies = fourier_scale * torch.randn(input_dim, fourier_features, generator=generator, dtype=torch.float64)
+        self.register_buffer("frequencies", frequencies.to(dtype))
+        self.register_buffer("lowest", torch.full((input_dim,), -math.inf, dtype=dtype))
+        self.register_buffer("highest", torch.full((input_dim,), math.inf, dtype=dtype))
+        blocks: list[nn.Module] = []
+        width = input_dim + 2 * fourier_features
+        for n, out in enumerate(layers):
+            blocks += [_linear(width, out, generator, dtype), _ACTIVATIONS[activation]()]
+            if dropout > 0:
+                blocks.append(SeededDropout(dropout, seed=int(torch.randint(2**31, (1,), generator=generator)) + n))
+            width = out
+        self.hidden = nn.Sequential(*blocks)
+        self.log_dt = _linear(width, 1, generator, dtype)
+        self.log_error = _linear(width, 1, generator, dtype)
+        with torch.no_grad():
+            self.log_dt.weight *= 0.1 / LOG_GAIN  # untrained networks differ by tens of percent in dt, not by decades
+            self.log_dt.bias.fill_(INITIAL_LOG_DT / LOG_GAIN)
+            self.log_error.bias.fill_(INITIAL_LOG10_ERROR)
+
+    def _load_from_state_dict(self, state_dict: dict[str, Tensor], prefix: str, *rest: Any) -> None:
+        """Checkpoints from before there were limits have none."""
+        for name in ("lowest", "highest"):
+            state_dict.setdefault(prefix + name, getattr(self, name))
+        super()._load_from_state_dict(state_dict, prefix, *rest)
+
+    def last_hidden(self, features: Tensor) -> Tensor:
+        """(B, F) -> (B, width of the last layer), from which both heads read."""
+        x = torch.minimum(torch.maximum(features, self.lowest), self.highest)
+        x = x / (1.0 + x.abs() / KNEE) if self.soft else torch.asinh(x)
+        if self.frequencies.shape[1]:
+            phase = x @ self.frequencies
+            x = torch.cat([x, torch.sin(phase), torch.cos(phase)], dim=-1)
+        hidden: Tensor = self.hidden(x)
+        return hidden
+
+    def forward(self, features: Tensor) -> Tensor:
+        """(B, F) -> (B, 2): dt > 0 and log10 of the relative energy error expected."""
+        h = self.last_hidden(features)
+        wanted = (LOG_GAIN * self.log_dt(h)).clamp(-LARGEST, LARGEST)  # its square is finite in float32 too
+        log_dt = wanted / torch.sqrt(1.0 + (wanted / LOG_RANGE) ** 2)
+        return torch.cat([torch.exp(log_dt), self.log_error(h.detach())], dim=-1)
+
+
+def _linear(inputs: int, outputs: int, generator: torch.Generator, dtype: torch.dtype) -> nn.Linear:
+    """A linear layer initialized from `generator` alone (nn.Linear itself would draw from the global state)."""
+    layer = nn.utils.skip_init(nn.Linear, inputs, outputs, dtype=dtype)
+    bound = 1 / math.sqrt(inputs)
+    with torch.no_grad():
+        for parameter in (layer.weight, layer.bias):
+            parameter.copy_((2 * torch.rand(parameter.shape, generator=generator, dtype=torch.float64) - 1) * bound)
+    return layer

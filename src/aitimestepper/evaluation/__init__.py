@@ -1,0 +1,1 @@
+"""Runs of problems, calibration and outcomes: what training, bench and report measure with."""

@@ -1,0 +1,240 @@
+"""Suites: problems to measure with. Sampled from families, the known ones by name, or from a file."""
+
+from __future__ import annotations
+
+import inspect
+import math
+import zlib
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from ..differentiable.particle import ParticleTorch
+from ..errors import ConfigError, InitialConditionError, nearest_name_hint
+from ..plugins import load_module
+from .families import STANDARD, Family, Sample, family_named, sample, seed_range
+from .named import Bodies, agekyan, burrau, figure8, kepler, kozai, plummer, solar
+
+KM_PER_S = 31_557_600 / 149_597_870.7  # in au a year
+REINFORCEMENT = range(100)  # the seeds of the set
+
+
+class Known(NamedTuple):
+    """A fact about a problem that a good run reproduces."""
+
+    quantity: str  # position: (N, D) at `time`; closest_approach: (2,) distance and time of it
+    time: float
+    values: np.ndarray
+
+
+@dataclass(frozen=True)
+class Case:
+    """One problem: bodies, how long to run them, and what is known of the answer."""
+
+    name: str
+    family: str
+    bodies: Bodies
+    t_end: float
+    softening: float = 0.0
+    known: tuple[Known, ...] = ()
+
+    @property
+    def size(self) -> int:
+        """Number of bodies."""
+        return len(self.bodies.mass)
+
+
+@dataclass(frozen=True)
+class Suite:
+    """Problems that are measured together. All have as many axes."""
+
+    name: str
+    cases: tuple[Case, ...]
+    split: str | None = None
+    seeds: dict[str, tuple[int, int]] = field(default_factory=dict)  # by family: first number, and that after the last
+
+    def __len__(self) -> int:
+        return len(self.cases)
+
+    @property
+    def families(self) -> tuple[str, ...]:
+        """As they first come."""
+        return tuple(dict.fromkeys(case.family for case in self.cases))
+
+    @property
+    def family_of(self) -> np.ndarray:
+        """(P,) the family of every problem, as a number into `families`."""
+        return np.array([self.families.index(case.family) for case in self.cases])
+
+    @property
+    def checksum(self) -> int:
+        """Of all numbers: two suites with the same one hold the same problems, whatever these are called."""
+        sum_ = 0
+        for case in self.cases:
+            for values in (*case.bodies[:3], [case.t_end, case.softening, case.bodies.G or 1.0]):
+                sum_ = zlib.crc32(np.ascontiguousarray(values, dtype=float).tobytes(), sum_)
+        return sum_
+
+    def batch(self, rows: Sequence[int] | np.ndarray | None = None) -> tuple[ParticleTorch, Tensor]:
+        """(systems, (B,) when each ends), in the unit of time in which G = 1, so that one batch holds them all."""
+        chosen = [self.cases[int(i)] for i in (range(len(self)) if rows is None else rows)]
+        rates = [math.sqrt(case.bodies.G or 1.0) for case in chosen]
+        systems = [
+            ParticleTorch.from_tensors(c.bodies.mass, c.bodies.position, c.bodies.velocity / rate, softening=c.softening)
+            for c, rate in zip(chosen, rates, strict=True)
+        ]
+        ends = [case.t_end * rate for case, rate in zip(chosen, rates, strict=True)]
+        return ParticleTorch.stack(systems), torch.tensor(ends, dtype=torch.float64)
+
+
+def make_suite(
+    families: Sequence[str] = STANDARD,
+    split: str = "test",
+    count: int = 24,
+    dim: int = 3,
+    own: Mapping[str, Family] | None = None,
+    first: int = 0,
+) -> Suite:
+    """`count` problems of each family from a split, from number `first` on; `own`: families besides those of the package."""
+    cases, numbers = [], seed_range(split, count, first)
+    for name in dict.fromkeys(families):
+        family = (own or {}).get(name) or family_named(name)
+        for number in numbers:
+            made = sample(family, name, number, dim)
+            cases.append(checked(Case(f"{name}-{number}", name, made[0], float(made[1]))))
+    seeds = dict.fromkeys(families, (numbers.start, numbers.stop))
+    return Suite("+".join(dict.fromkeys(families)), tuple(cases), split, seeds)
+
+
+def checked(case: Case) -> Case:
+    """The case, or one sentence about why it cannot be run."""
+    bodies = case.bodies
+    shape = np.shape(bodies.position)
+    if (
+        np.shape(bodies.velocity) != shape
+        or len(shape) != 2
+        or np.shape(bodies.mass) != shape[:1]
+        or shape[0] < 2
+        or shape[1] not in (2, 3)
+    ):
+        raise InitialConditionError(
+            f"{case.name}: position {shape}, velocity {np.shape(bodies.velocity)} and mass {np.shape(bodies.mass)} do not fit; "
+            "they must be (N, axes), (N, axes) and (N,) with N >= 2 and 2 or 3 axes."
+        )
+    for name, values in (("mass", bodies.mass), ("position", bodies.position), ("velocity", bodies.velocity)):
+        if not np.isfinite(values).all() or (name == "mass" and (np.asarray(values) < 0).any()):
+            raise InitialConditionError(
+                f"{case.name}: {name} = {np.asarray(values).tolist()} must be finite, masses at least 0."
+            )
+    G = 1.0 if bodies.G is None else bodies.G
+    if not (math.isfinite(G) and G > 0 and math.isfinite(case.softening) and case.softening >= 0):
+        raise InitialConditionError(f"{case.name}: G = {G} must be above 0, softening = {case.softening} at least 0.")
+    if not (math.isfinite(case.t_end) and case.t_end > 0):
+        raise InitialConditionError(f"{case.name}: t_end = {case.t_end} must be a positive time.")
+    return case
+
+
+def families_from_file(path: str | Path) -> dict[str, Family]:
+    """The families in a Python file, as FILE:NAME: its public functions with the parameters (rng, dim). The file is run."""
+    module = load_module(Path(path), "families")
+    found = {
+        f"{Path(path).name}:{name}": value
+        for name, value in vars(module).items()
+        if inspect.isfunction(value) and value.__module__ == module.__name__ and not name.startswith("_")
+        if list(inspect.signature(value).parameters)[:2] == ["rng", "dim"]
+    }
+    if not found:
+        raise ConfigError(f"{path} holds no family: write a function (rng, dim) that returns (Bodies, t_end).")
+    return {name: _named(function, name) for name, function in found.items()}
+
+
+def _named(function: Any, name: str) -> Family:
+    def family(rng: np.random.Generator, dim: int) -> Sample:
+        try:
+            bodies, t_end = function(rng, dim)
+            mass, position, velocity = (np.asarray(x, dtype=float) for x in (bodies.mass, bodies.position, bodies.velocity))
+            return Sample(Bodies(mass, position, velocity, G=getattr(bodies, "G", 1.0)), float(t_end))
+        except Exception as error:  # a user's own code
+            words = f"{type(error).__name__}: {error}"
+            raise InitialConditionError(f"{name} must return (Bodies, t_end); it ended with {words}.") from None
+
+    return family
+
+
+def reinforcement_case(seed: int) -> Case:
+    """Three suns in au and years, 30 years: the test set of Saz Ulibarrena & Portegies Zwart 2025 (arXiv 2502.12809)."""
+    rng = np.random.RandomState(seed)  # their generator; a stream of its own, the global one is not touched
+    x1, y1 = rng.uniform(5, 20), rng.uniform(0, 10)
+    x2, y2 = rng.uniform(0, -10), rng.uniform(5, 20)
+    position = np.array([[0.0, 0.0], [x1, y1], [x2, y2]])
+    velocity = np.array([[0.0, 10.0], [-10.0, 0.0], [0.0, 0.0]]) * KM_PER_S
+    position, velocity = position - position.mean(0), velocity - velocity.mean(0)
+    bodies = Bodies(np.ones(3), position, velocity, None, 4 * math.pi**2)
+    return Case(f"rl-{seed}", "rl", bodies, 30.0)
+
+
+def _ellipse_case(e: float) -> Case:
+    bodies = kepler(e, q=1e-3)
+    again = Known("position", 2 * math.pi, bodies.position)
+    return Case(f"kepler{e:g}", "reference", bodies, 100 * 2 * math.pi, known=(again,))
+
+
+def _figure8() -> Case:
+    bodies = figure8()
+    assert bodies.period is not None
+    return Case("figure8", "reference", bodies, 100 * bodies.period, known=(Known("position", bodies.period, bodies.position),))
+
+
+# 320-bit integrations (Szebehely & Peters' problem); the y of body 5 at t = 10 has one digit less than it is often printed with
+_BURRAU = {
+    10.0: [
+        [1.15298573629971, -0.162610887490898],
+        [-2.02509247797820, 0.0972193841460581],
+        [0.778480410138085, 0.141392300290086],
+    ],
+    20.0: [
+        [-0.691674352009123, 0.0692256991873662],
+        [-1.38862653751090, -0.470476050252722],
+        [3.00429263669640, 0.511925235024686],
+    ],
+}
+
+
+def _burrau() -> Case:
+    places = tuple(Known("position", t, np.array(x)) for t, x in _BURRAU.items())
+    nearest = Known("closest_approach", 20.0, np.array([4.138248e-4, 15.829920]))
+    return Case("burrau", "reference", burrau(), 63.0, known=(*places, nearest))
+
+
+REFERENCES = {
+    "kepler0.5": lambda: _ellipse_case(0.5),
+    "kepler0.9": lambda: _ellipse_case(0.9),
+    "kepler0.99": lambda: _ellipse_case(0.99),
+    "figure8": _figure8,
+    "burrau": _burrau,
+    "kozai": lambda: Case("kozai", "reference", kozai(), 500 * 2 * math.pi),
+    "solar": lambda: Case("solar", "reference", solar(), 1e6),
+    "plummer64": lambda: Case("plummer64", "reference", plummer(64, seed=64), 4 * math.sqrt(2)),
+    "plummer256": lambda: Case("plummer256", "reference", plummer(256, seed=256), 2 * math.sqrt(2)),
+    "plummer1024": lambda: Case("plummer1024", "reference", plummer(1024, seed=1024), 0.25 * math.sqrt(2)),
+    "agekyan": lambda: Case("agekyan", "reference", agekyan(), 20.0),
+}
+
+
+def reference_case(name: str) -> Case:
+    """A known problem by name, with what is known of it."""
+    if name not in REFERENCES:
+        raise ConfigError(f"unknown reference problem {name!r}: {nearest_name_hint(name, REFERENCES)}")
+    return REFERENCES[name]()
+
+
+def named_suite(name: str) -> Suite:
+    """`rl`: the reinforcement-learning set; else a reference problem by itself."""
+    if name == "rl":
+        return Suite("rl", tuple(reinforcement_case(seed) for seed in REINFORCEMENT), None, {"rl": (0, len(REINFORCEMENT))})
+    return Suite(name, (reference_case(name),))

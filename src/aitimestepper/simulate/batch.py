@@ -1,0 +1,283 @@
+"""The compiled engine: a batch of systems in plain arrays, advanced in turns short enough to look up, save and stop between."""
+
+from __future__ import annotations
+
+import time as clock
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, replace
+from typing import NamedTuple
+
+import numpy as np
+import torch
+
+from ..differentiable.particle import ParticleTorch
+from .kernels import layout as at
+from .kernels import plan as kernel
+from .program import Program
+from .threads import available_cores, interrupts, nothing, one_at_a_time, workers
+
+TURN = 0.1  # seconds of a call: how long Ctrl-C, the progress bar and the output wait
+ROW_MEMORY = 2**22  # bytes of output held in memory
+
+
+class Output(NamedTuple):
+    """When rows of output are due."""
+
+    every: float
+    by_steps: bool  # every so many steps, not at multiples of a time
+    start: np.ndarray  # (B,) the time that multiples are counted from
+
+
+class Status(NamedTuple):
+    """Where a run stands: what progress bars are told. Times and errors are those of the slowest and the worst system."""
+
+    time: float
+    t_end: float
+    steps: int
+    step_limit: float
+    dt: float
+    max_energy_error: float
+    running: int
+    steps_per_second: float
+
+
+Sink = Callable[["Batch", dict[str, np.ndarray]], None]
+Watch = Callable[[Status], None]
+
+
+@dataclass(frozen=True)
+class Batch:
+    """Everything about a run: rules, systems, and where they stand. The arrays are changed in place by `advance`."""
+
+    program: Program
+    start: ParticleTorch
+    system: np.ndarray
+    state: dict[str, np.ndarray]
+    rows: np.ndarray
+    output: Output | None
+    guard: float
+    threads: int
+
+    @classmethod
+    def begin(
+        cls,
+        start: ParticleTorch,
+        program: Program,
+        t_end: torch.Tensor,
+        step_limit: float,
+        output: Output | None,
+        guard: float = 0.0,
+        threads: int | None = None,
+    ) -> Batch:
+        """A run that has not started."""
+        B, N = start.mask.shape
+        system = np.zeros((B, at.SYSTEMS))
+        system[:, at.T_END], system[:, at.STEP_LIMIT] = t_end.numpy(), step_limit
+        state = first_state(start, program)
+        width = kernel.ROW_BODIES + 6 * N
+        room = 1 if output is None else max(4, min(1024, ROW_MEMORY // (8 * B * width)))
+        if output is not None:
+            system[:, at.OUTPUT_START] = output.start
+        cores = available_cores() if threads is None else threads
+        return cls(program, start, system, state, np.zeros((B, room, width)), output, guard, cores)
+
+    def run(self, sinks: list[Sink], watch: Watch | None = None, save: Callable[[], None] | None = None) -> None:
+        """Advance every system to its end. `sinks` take rows of output, `watch` looks on, `save` is called after each turn.
+
+        Ctrl-C is heard between turns: everything is as it should be then, and a `KeyboardInterrupt` follows.
+        """
+        advance = _Advance(self)
+        with workers(self.threads if len(self.start) > 1 else 1) as pool, interrupts() as interrupted:
+            while advance.running().any():
+                advance.turn(pool)
+                self._hand_out(sinks)
+                if watch is not None:
+                    watch(advance.status())
+                if save is not None:
+                    save()
+                if interrupted.is_set():
+                    raise KeyboardInterrupt
+
+    def _hand_out(self, sinks: list[Sink]) -> None:
+        """Give the sinks every row that all running systems have reached; systems that ended early leave NaN."""
+        if self.output is None:
+            return
+        count = self.state["count"]
+        pending, running = count[:, at.PENDING], count[:, at.STATUS] == at.RUNNING
+        ready = int(pending[running].min() if running.any() else pending.max())
+        if ready == 0:
+            return
+        late = np.arange(ready)[None, :] >= pending[:, None]
+        rows = np.where(late[:, :, None], np.nan, self.rows[:, :ready])
+        for sink in sinks:
+            sink(self, self._named(rows))
+        kept = int(pending.max()) - ready
+        if kept > 0:
+            self.rows[:, :kept] = self.rows[:, ready : ready + kept].copy()
+        pending -= np.minimum(pending, ready)
+
+    def _named(self, rows: np.ndarray) -> dict[str, np.ndarray]:
+        """(B, S, width) rows as arrays with the time axis first."""
+        S, (B, N, D) = rows.shape[1], self.start.position.shape
+        rows = np.swapaxes(rows, 0, 1)
+        bodies = rows[:, :, kernel.ROW_BODIES :].reshape(S, B, 2, 3, N)[:, :, :, :D].transpose(0, 1, 2, 4, 3)
+        steps = rows[:, :, kernel.ROW_STEPS]
+        return {
+            "time": rows[:, :, kernel.ROW_TIME].copy(),
+            "dt": rows[:, :, kernel.ROW_DT].copy(),
+            "energy": rows[:, :, kernel.ROW_ENERGY].copy(),
+            "energy_error": rows[:, :, kernel.ROW_ERROR].copy(),
+            "steps": np.where(np.isfinite(steps), steps, -1).astype(np.int64),
+            "position": np.ascontiguousarray(bodies[:, :, 0]),
+            "velocity": np.ascontiguousarray(bodies[:, :, 1]),
+        }
+
+    def final(self) -> ParticleTorch:
+        """The bodies as they are now."""
+        position, velocity = np.zeros(self.start.position.shape), np.zeros(self.start.position.shape)
+        bodies, D = self.start.mask.sum(1).tolist(), position.shape[-1]
+        present = self.start.mask.numpy()
+        for b, n in enumerate(bodies):
+            first = at.HEAD + int(self.state["count"][b, at.CURRENT]) * at.VECTORS * 3 * n
+            state = self.state["states"][b]
+            position[b, present[b]] = state[first : first + 3 * n].reshape(3, n)[:D].T
+            velocity[b, present[b]] = state[first + 3 * n : first + 6 * n].reshape(3, n)[:D].T
+        time, dt = (torch.from_numpy(self.state["real"][:, k].copy()) for k in (at.TIME, at.DT_LAST))
+        moved = {"position": torch.from_numpy(position), "velocity": torch.from_numpy(velocity), "time": time, "dt": dt}
+        return replace(self.start, **moved, _forces=None, _work=None)  # type: ignore[arg-type]
+
+
+def first_state(start: ParticleTorch, program: Program) -> dict[str, np.ndarray]:
+    """All that changes during a run, before its first step, in the room that the kernels expect."""
+    from .kernels.radau import radau_memory
+
+    B, N = start.mask.shape
+    real = np.zeros((B, at.REALS))
+    real[:, at.TIME], real[:, at.EXPECTED] = start.time.numpy(), -np.inf
+    return {
+        "states": _pack(start, program),
+        "real": real,
+        "count": np.zeros((B, at.COUNTS), dtype=np.int64),
+        "memory": np.zeros((B, kernel.WRAP_MEMORY * max(1, len(program.arrays["wraps"])))),
+        "window": np.zeros((B, program.numbers["window"])),
+        "radau": radau_memory(B, N) if program.numbers["method"] == kernel.RADAU else np.zeros((B, 1)),
+    }
+
+
+def _pack(start: ParticleTorch, program: Program) -> np.ndarray:
+    """(B, ...) everything about each system in one row; see kernels.layout. Absent bodies stay out."""
+    from .kernels.forces import CHUNKED, CHUNKS
+
+    B, N, D = start.position.shape
+    length = at.HEAD + int(at.PARTIAL) * N + (CHUNKS * (3 * N + 8) if N >= CHUNKED else 0)
+    states = np.zeros((B, length))
+    states[:, at.SOFTENING2] = (start.softening * start.softening).numpy()
+    states[:, at.FIELD_KIND : at.FIELD_KIND + 8] = program.arrays["field"]
+    mask = start.mask.numpy()
+    for b in range(B):
+        n = int(mask[b].sum())
+        x, v = np.zeros((3, n)), np.zeros((3, n))
+        x[:D], v[:D] = start.position[b].numpy()[mask[b]].T, start.velocity[b].numpy()[mask[b]].T
+        mass = start.mass[b].numpy()[mask[b]]
+        states[b, at.HEAD : at.HEAD + 3 * n], states[b, at.HEAD + 3 * n : at.HEAD + 6 * n] = x.ravel(), v.ravel()
+        first = at.HEAD + int(at.MASS) * n
+        states[b, first : first + n], states[b, first + n : first + 2 * n] = mass, start.G * mass
+    return states
+
+
+def _plan(batch: Batch, wide: bool) -> tuple[np.ndarray, np.ndarray]:
+    """The rules of a run as the kernels read them."""
+    numbers, arrays, output = batch.program.numbers, batch.program.arrays, batch.output
+    wraps, fractions = arrays["wraps"], arrays["fractions"]
+    which = np.zeros(kernel.WRAPS + len(wraps), dtype=np.int64)
+    for name in ("method", "stages", "kind", "base", "trials", "with_sums"):
+        which[getattr(kernel, name.upper())] = int(numbers[name])
+    which[kernel.THREADS] = batch.threads if wide else 1
+    which[kernel.WRAP_COUNT], which[kernel.WRAPS :] = len(wraps), wraps
+    how = np.zeros(kernel.WRAP_NUMBERS + 2 * len(wraps))
+    how[kernel.GUARD] = batch.guard
+    how[kernel.FRACTIONS : kernel.FRACTIONS + len(fractions)] = fractions
+    how[kernel.WRAP_NUMBERS :] = arrays["wrap_numbers"]
+    if output is not None:
+        which[kernel.OUTPUT] = kernel.EVERY_STEPS if output.by_steps else kernel.EVERY_TIME
+        how[kernel.OUTPUT_EVERY] = output.every
+    return which, how
+
+
+class _Advance:
+    """Turns of about `TURN` seconds, whatever a step costs."""
+
+    def __init__(self, batch: Batch) -> None:
+        from .kernels.forces import CHUNKED
+        from .kernels.jit import use_threads
+        from .kernels.run import advance
+
+        self.advance, self.use_threads, self.batch = advance, use_threads, batch
+        arrays = batch.program.arrays
+        self.wide = batch.start.mask.shape[1] >= CHUNKED and len(batch.start) == 1 and batch.threads > 1
+        self.plan = kernel.Plan(*_plan(batch, self.wide))
+        state = batch.state
+        bodies = batch.start.mask.sum(1).numpy().astype(np.int64)
+        self.store = kernel.Store(
+            bodies=bodies,
+            system=batch.system,
+            rule=arrays["rule"],
+            states=state["states"],
+            real=state["real"],
+            count=state["count"],
+            memory=state["memory"],
+            window=state["window"],
+            radau=state["radau"],
+            rows=batch.rows,
+        )
+        shape = arrays["shape"]
+        self.new_net = lambda: kernel.Net(shape, arrays["numbers"], np.zeros(int(shape[kernel.SCRATCH_SIZE])))
+        self.net = self.new_net()
+        self.begin = bool((state["count"][:, at.FORCES] == 0).all())
+        self.budget, self.rate = 64, 0.0
+
+    def running(self) -> np.ndarray:
+        """(B,) bool."""
+        return np.asarray(self.batch.state["count"][:, at.STATUS] == at.RUNNING)
+
+    def turn(self, pool: ThreadPoolExecutor | None) -> None:
+        """Some steps of every running system."""
+        began, before = clock.perf_counter(), int(self.batch.state["count"][:, at.STEPS].sum())
+        B = len(self.batch.start)
+        if pool is None:
+            with one_at_a_time if self.wide else nothing():
+                if self.wide:
+                    self.use_threads(self.batch.threads)
+                self.advance(0, B, self.budget, self.begin, self.store, self.plan, self.net)
+        else:
+            part = max(1, -(-B // (8 * self.batch.threads)))
+            jobs = [pool.submit(self._part, b, min(b + part, B)) for b in range(0, B, part)]
+            for job in jobs:
+                job.result()
+        self.begin = False
+        spent = max(clock.perf_counter() - began, 1e-6)
+        steps = int(self.batch.state["count"][:, at.STEPS].sum()) - before
+        self.rate = steps / spent
+        self.budget = int(min(max(self.budget * min(TURN / spent, 8.0), 1), 2**40))
+
+    def _part(self, first: int, last: int) -> None:
+        self.advance(first, last, self.budget, self.begin, self.store, self.plan, self.new_net())
+
+    def status(self) -> Status:
+        """For progress bars."""
+        real, count = self.batch.state["real"], self.batch.state["count"]
+        running = self.running()
+        slowest = running if running.any() else np.ones_like(running)
+        time, t_end = real[:, at.TIME], self.batch.system[:, at.T_END]
+        last = int(np.argmax(np.where(slowest, t_end - time, -np.inf))) if np.isfinite(t_end).all() else int(np.argmin(time))
+        return Status(
+            time=float(time[last]),
+            t_end=float(t_end[last]),
+            steps=int(count[:, at.STEPS].max()),
+            step_limit=float(self.batch.system[0, at.STEP_LIMIT]),
+            dt=float(real[slowest, at.DT_LAST].min()),
+            max_energy_error=float(real[:, at.MAX_ERROR].max()),
+            running=int(running.sum()),
+            steps_per_second=self.rate,
+        )

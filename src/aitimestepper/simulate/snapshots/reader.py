@@ -1,0 +1,230 @@
+"""The reader of snapshot files: arrays of rows, states as particles, and all that it takes to go on."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import warnings
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from types import TracebackType
+from typing import Any, NamedTuple
+
+import numpy as np
+import torch
+
+from ...differentiable.particle import ParticleTorch
+from ...errors import SnapshotError, UserError
+from ...fields import FIELDS as OUTER_FIELDS
+from ...fields import ExternalField
+from ...specs import build
+from .hdf5 import open_to_read, words
+from .records import Column, newest_rows
+from .slots import Arrays, Slot, arrays_in, newest_slot
+
+# what a particle is made of; a file may say more about the start
+INITIAL = ("mass", "position", "velocity", "mask", "dt", "time", "softening")
+
+
+class Saved(NamedTuple):
+    """What it takes to go on with a run."""
+
+    metadata: dict[str, Any]
+    initial: Arrays
+    constants: Arrays
+    state: Arrays
+    rows: int  # so many were written before this state
+    result: dict[str, Any]
+
+
+class Snapshots:
+    """A simulation on disk: S rows of B systems of N bodies in D axes. Also while it is being written; see `refresh`.
+
+    `len(s)` is S; `s[i]` is row i as a `ParticleTorch`.
+    """
+
+    def __init__(self, path: str | Path) -> None:
+        self.path = Path(path)
+        self._file: Any = None
+        self.refresh()
+
+    def refresh(self) -> Snapshots:
+        """Look again: the rows and the result as they are now."""
+        self.close()
+        self._file, self.unclosed = open_to_read(self.path)
+        self._known: dict[str, Any] = {}
+        try:
+            with self._reading():
+                self._newest_slot = newest_slot(self._file["state"])  # before the rows: those that belong to it are there
+                self._rows, self._newest = newest_rows(self._file["tail"][:])
+        except SnapshotError:
+            self.close()
+            raise
+        return self
+
+    def close(self) -> None:
+        """Let go of the file."""
+        if self._file is not None:
+            self._file.close()
+            self._file = None
+
+    def __enter__(self) -> Snapshots:
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+        self.close()
+
+    def __len__(self) -> int:
+        return self._rows
+
+    # ---- rows ---------------------------------------------------------------------------------------------------------
+    @property
+    def position(self) -> Column:
+        """(S, B, N, D), read where it is sliced."""
+        return self.column("position")
+
+    @property
+    def velocity(self) -> Column:
+        """(S, B, N, D), read where it is sliced."""
+        return self.column("velocity")
+
+    @property
+    def time(self) -> np.ndarray:
+        """(S, B); NaN in the rows after a system's end, here and in the others."""
+        return self._array("time")
+
+    @property
+    def dt(self) -> np.ndarray:
+        """(S, B) the step that led to the row."""
+        return self._array("dt")
+
+    @property
+    def energy(self) -> np.ndarray:
+        """(S, B)."""
+        return self._array("energy")
+
+    @property
+    def energy_error(self) -> np.ndarray:
+        """(S, B) relative, against the start."""
+        return self._array("energy_error")
+
+    @property
+    def steps(self) -> np.ndarray:
+        """(S, B) steps taken so far."""
+        return self._array("steps")
+
+    def column(self, name: str) -> Column:
+        """A field of the rows by name, read where it is sliced."""
+
+        def stored(key: Any) -> np.ndarray:
+            with self._reading():
+                return np.asarray(self.dataset(name)[key])
+
+        return Column(stored, self._newest[name], self._rows)
+
+    def dataset(self, name: str) -> Any:
+        """Its HDF5 dataset, without the newest rows; kept open, for with it goes its cache of chunks."""
+        return self._once(f"/{name}", lambda file: file[name])
+
+    def _array(self, name: str) -> np.ndarray:
+        return np.asarray(self._once(name, lambda _: self.column(name)[:]))
+
+    def __getitem__(self, i: int) -> ParticleTorch:
+        """All systems at row i. Of a system that had ended by then, the last row that it has."""
+        if not -len(self) <= i < len(self):
+            raise IndexError(f"row {i} of {len(self)} in {self.path}")
+        if "last" not in self._known:
+            mine = np.where(np.isfinite(self.time), np.arange(len(self))[:, None], -1)
+            self._known["last"] = np.maximum.accumulate(mine, axis=0)
+        last = self._known["last"][i]
+        start = self.initial
+        tensors = start.clone_detached().tensors()
+        for row in np.unique(last[last >= 0]).tolist():
+            here = torch.as_tensor(last == row)
+            for name in ("time", "dt", "position", "velocity"):
+                values = torch.as_tensor(self.column(name)[row]).to(tensors[name].dtype)
+                present = start.mask.unsqueeze(-1) if values.ndim > 1 else torch.isfinite(values)  # the first dt may be none
+                tensors[name][here] = torch.where(present, values, 0.0)[here]
+        return ParticleTorch(**tensors, G=start.G, external_field=start.external_field)  # type: ignore[arg-type]
+
+    # ---- the rest -----------------------------------------------------------------------------------------------------
+    @property
+    def metadata(self) -> dict[str, Any]:
+        """Settings of the run, versions, units."""
+        return self._once("metadata", lambda file: json.loads(file.attrs["metadata"]))
+
+    @property
+    def initial(self) -> ParticleTorch:
+        """Where the run started."""
+        return self._once("initial", self._particle)
+
+    @property
+    def result(self) -> dict[str, Any]:
+        """The outcome up to the newest saved state."""
+        return self._slot().result
+
+    @property
+    def status(self) -> list[str]:
+        """Of each system: `running` until it has ended."""
+        return self.result.get("status") or ["running"] * self.position.shape[1]
+
+    def saved(self) -> Saved:
+        """All that it takes to go on from the newest whole state."""
+        slot = self._slot()
+        with self._reading() as file:
+            initial, constants = arrays_in(file["initial"]), arrays_in(file["constants"])
+        return Saved(self.metadata, initial, constants, slot.state, slot.rows, slot.result)
+
+    # ---- inside -------------------------------------------------------------------------------------------------------
+    def _slot(self) -> Slot:
+        if self._newest_slot is None:
+            raise SnapshotError(
+                f"{self.path}: both saved states are damaged, so the run cannot be continued; its {len(self)} rows can be read."
+            )
+        return self._newest_slot
+
+    def _particle(self, file: Any) -> ParticleTorch:
+        """Without the checks of `from_tensors`, which need the forces: the run had them made."""
+        arrays = arrays_in(file["initial"])
+        position = torch.as_tensor(arrays["position"])
+        zeros, present = position.new_zeros(len(position)), torch.ones(position.shape[:2], dtype=torch.bool)
+        given = {name: torch.as_tensor(arrays[name]) for name in INITIAL if name in arrays}
+        tensors = {"mask": present, "dt": zeros.clone(), "time": zeros.clone(), "softening": zeros.clone(), **given}
+        G = self.metadata.get("G", 1.0)
+        return ParticleTorch(**tensors, G=G, external_field=_field(self.metadata, G))  # type: ignore[arg-type]
+
+    def _once(self, name: str, read: Callable[[Any], Any]) -> Any:
+        """What was read before, until the next `refresh`."""
+        if name not in self._known:
+            with self._reading() as file:
+                self._known[name] = read(file)
+        return self._known[name]
+
+    @contextlib.contextmanager
+    def _reading(self) -> Iterator[Any]:
+        if self._file is None:
+            raise ValueError(f"{self.path} was closed; use refresh() or open it again.")
+        try:
+            yield self._file
+        except (OSError, RuntimeError, KeyError, json.JSONDecodeError) as error:
+            raise SnapshotError(f"{self.path} is damaged, or was cut short while copying ({words(error)}).") from None
+
+
+def read_state(path: str | Path) -> Saved:
+    """(metadata, initial, constants, state, rows, result) of the newest whole state, to go on from."""
+    with Snapshots(path) as snapshots:
+        return snapshots.saved()
+
+
+def _field(metadata: dict[str, Any], G: float) -> ExternalField | None:
+    """The outer field, if its text in the metadata can make it again."""
+    text = metadata.get("external_field")
+    if text is None:
+        return None
+    try:
+        made: ExternalField = build(str(text), OUTER_FIELDS, "external field", UserError, G=G)
+    except UserError:
+        words = f"the outer field of the run, {text}, cannot be made from its description: the particles come without it."
+        warnings.warn(f"{words} set_external_field() gives it to them.", UserWarning, stacklevel=2)
+        return None
+    return made

@@ -1,0 +1,236 @@
+"""Checkpoints: tensors and plain builtins only, always read with `weights_only=True`: a stranger's file runs no code."""
+
+from __future__ import annotations
+
+import dataclasses
+import io
+import pickle
+import re
+import zipfile
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from ..config import Config
+from ..differentiable.features import ERROR_FRACTION, Scales, feature_count
+from ..differentiable.history import HistoryBuffer
+from ..differentiable.network import FullyConnectedNN
+from ..differentiable.particle import ParticleTorch
+from ..errors import CheckpointError, UserError
+from ..fields import FIELDS, ExternalField
+from ..files import write_atomically
+from ..specs import build
+
+FORMAT, VERSION = "aitimestepper checkpoint", 1
+
+
+@dataclass(frozen=True)
+class Checkpoint:
+    """What a checkpoint holds, as objects."""
+
+    config: Config
+    model_state: dict[str, Tensor]
+    epoch: int = 0  # epochs completed
+    optimizer_state: dict[str, Any] = field(default_factory=dict)
+    metrics: dict[str, Any] = field(default_factory=dict)
+    scales: Scales | None = None
+    initial_conditions: ParticleTorch | None = None
+    current_state: ParticleTorch | None = None  # where the next epoch starts
+    history: dict[str, Any] = field(default_factory=dict)
+    random_state: Tensor | None = None
+    network: str = "FullyConnectedNN"
+    totals: dict[str, float] = field(default_factory=dict)  # of the run so far
+    card: dict[str, Any] = field(default_factory=dict)  # of a model that was tuned: what it can do, how it was made
+
+    def build_model(self, device: torch.device | str = "cpu") -> nn.Module:
+        """The network with its weights; architecture and precision come from the checkpoint."""
+        if self.network != "FullyConnectedNN":
+            raise CheckpointError(
+                f"the checkpoint holds a {self.network}, which only you can build: make it, then load_model_state(model, path)."
+            )
+        model = build_network(self.config)
+        _fit(model, self.model_state, "the checkpoint")
+        return model.to(device)
+
+
+def build_network(config: Config) -> FullyConnectedNN:
+    """The network that `config` describes."""
+    model = FullyConnectedNN(
+        feature_count(config.feature_type, config.history_len),
+        layers=config.layers,
+        activation=config.activation,
+        dropout=config.dropout,
+        fourier_features=config.fourier_features,
+        fourier_scale=config.fourier_scale,
+        soft=config.feature_type == "invariant",
+        seed=config.seed,
+        dtype=torch.float64 if config.dtype == "float64" else torch.float32,
+    )
+    if config.feature_type == "invariant":  # untrained, it starts from the step of EnergyBudget
+        nn.init.zeros_(model.log_dt.bias)
+        # the two phases judge single steps, each from a fresh start: only a network tuned on runs knows what to make of this
+        model.lowest[ERROR_FRACTION], model.highest[ERROR_FRACTION] = 0.0, 0.0
+    return model
+
+
+def field_from(config: Config) -> ExternalField | None:
+    """The outer field that `config` names."""
+    if config.external_field is None:
+        return None
+    made: ExternalField = build(config.external_field, FIELDS, "external field", UserError, G=config.G)
+    return made
+
+
+def save_checkpoint(
+    path: str | Path,
+    model: nn.Module,
+    optimizer: torch.optim.Optimizer | None = None,
+    *,
+    config: Config,
+    epoch: int = 0,
+    metrics: dict[str, Any] | None = None,
+    scales: Scales | None = None,
+    initial_conditions: ParticleTorch | None = None,
+    current_state: ParticleTorch | None = None,
+    history: HistoryBuffer | None = None,
+    random_state: Tensor | None = None,
+    totals: dict[str, float] | None = None,
+    card: dict[str, Any] | None = None,
+) -> Path:
+    """Write a checkpoint; an older file of that name stays whole until the new one is complete."""
+    content = {
+        "format": FORMAT,
+        "version": VERSION,
+        "config": config.to_dict(),
+        "network": type(model).__name__,
+        "model_state": dict(model.state_dict()),
+        "optimizer_state": {} if optimizer is None else optimizer.state_dict(),
+        "epoch": epoch,
+        "metrics": dict(metrics or {}),
+        "scales": None if scales is None else dataclasses.asdict(scales),
+        "initial_conditions": _particle_dict(initial_conditions),
+        "current_state": _particle_dict(current_state),
+        "history": {} if history is None else history.state_dict(),
+        "random_state": random_state,
+        "totals": dict(totals or {}),
+        "card": dict(card or {}),
+    }
+    return save_plain(path, content)
+
+
+def save_plain(path: str | Path, content: dict[str, Any]) -> Path:
+    """Write tensors and plain builtins, whole or not at all."""
+    buffer = io.BytesIO()
+    torch.save(content, buffer)
+    write_atomically(Path(path), buffer.getvalue())
+    return Path(path)
+
+
+def load_checkpoint(path: str | Path) -> Checkpoint:
+    """Read a checkpoint of this program; everything else is a `CheckpointError` of one sentence, and runs no code."""
+    content = _read(Path(path))
+    try:
+        config = Config.from_dict(content["config"])
+        outer = field_from(config)
+        scales = content["scales"]
+        return Checkpoint(
+            config=config,
+            model_state=content["model_state"],
+            epoch=content["epoch"],
+            optimizer_state=content["optimizer_state"],
+            metrics=content["metrics"],
+            scales=None if scales is None else Scales(**scales),
+            initial_conditions=_particle(content["initial_conditions"], outer),
+            current_state=_particle(content["current_state"], outer),
+            history=content["history"],
+            random_state=content["random_state"],
+            network=content["network"],
+            totals=content["totals"],
+            card=content.get("card", {}),
+        )
+    except (KeyError, TypeError, AttributeError, UserError) as error:
+        raise CheckpointError(f"{path} is damaged or from another version ({type(error).__name__}: {error}).") from None
+
+
+def load_config_from_checkpoint(path: str | Path) -> Config:
+    """The whole configuration a checkpoint was trained with."""
+    return load_checkpoint(path).config
+
+
+def load_model_state(model: nn.Module, path: str | Path) -> nn.Module:
+    """Put the weights of a checkpoint into `model` (and return it)."""
+    _fit(model, load_checkpoint(path).model_state, str(path))
+    return model
+
+
+def checkpoint_name(epoch: int) -> str:
+    """File name of the checkpoint after `epoch` epochs."""
+    return f"model_epoch_{epoch:04d}.pt"
+
+
+def find_checkpoint(path_or_run: str | Path, out_dir: str | Path = "runs") -> Path:
+    """A checkpoint file as it is; of a run folder, or a run of that name in `out_dir`, the newest checkpoint."""
+    path = Path(path_or_run)
+    if path.is_file():
+        return path
+    for folder in (path, Path(out_dir) / path):
+        found = [
+            (int(m[1]), p) for p in folder.glob("model_epoch_*.pt") if (m := re.fullmatch(r"model_epoch_(\d+)\.pt", p.name))
+        ]
+        if found:
+            return max(found)[1]
+        if folder.is_dir():
+            raise CheckpointError(
+                f"{folder} holds no checkpoint (model_epoch_XXXX.pt); name a run that got as far as saving one."
+            )
+    raise CheckpointError(
+        f"there is no checkpoint or run {path_or_run}; give a .pt file, a run folder, or the name of a run in {out_dir}/."
+    )
+
+
+def _read(path: Path) -> dict[str, Any]:
+    try:
+        raw = path.read_bytes()
+    except OSError as error:
+        raise CheckpointError(f"cannot read the checkpoint {path}: {error.strerror}.") from None
+    if not zipfile.is_zipfile(io.BytesIO(raw)):
+        raise CheckpointError(
+            f"{path} is not a checkpoint, or was cut short while copying ({len(raw)} bytes, no archive inside)."
+        )
+    try:
+        content = torch.load(io.BytesIO(raw), map_location="cpu", weights_only=True)
+    except pickle.UnpicklingError:
+        raise CheckpointError(
+            f"{path} holds objects that are not plain data; it was refused, and nothing in it was run."
+        ) from None
+    except (RuntimeError, EOFError, ValueError, KeyError, AttributeError, IndexError, zipfile.BadZipFile) as error:
+        raise CheckpointError(f"{path} cannot be read as a checkpoint: {str(error).splitlines()[0]}") from None
+    if not isinstance(content, dict) or content.get("format") != FORMAT:
+        raise CheckpointError(f"{path} was not written by aitimestepper: it does not say {FORMAT!r}.")
+    if content.get("version") != VERSION:
+        raise CheckpointError(
+            f"{path} has format version {content.get('version')}, this program reads {VERSION}; update the program."
+        )
+    return content
+
+
+def _fit(model: nn.Module, state: dict[str, Tensor], where: str) -> None:
+    try:
+        model.load_state_dict(state)
+    except (RuntimeError, AttributeError, TypeError) as error:
+        detail = " ".join(str(error).split())[:200]
+        raise CheckpointError(f"the weights of {where} do not fit the model: {detail}") from None
+
+
+def _particle_dict(p: ParticleTorch | None) -> dict[str, Any] | None:
+    """A state as tensors, with the G it was made with; an outer field comes back from the configuration."""
+    return None if p is None else {**{name: x.detach().contiguous() for name, x in p.tensors().items()}, "G": p.G}
+
+
+def _particle(values: dict[str, Any] | None, outer: ExternalField | None) -> ParticleTorch | None:
+    if values is None:
+        return None
+    return ParticleTorch.from_tensors(**values, external_field=outer, dtype=values["position"].dtype)

@@ -1,0 +1,178 @@
+"""Suites: one batch for problems in any units, files, families of one's own, known answers."""
+
+from __future__ import annotations
+
+import h5py
+import numpy as np
+import pytest
+
+from aitimestepper import simulate
+from aitimestepper.errors import ConfigError, InitialConditionError, SnapshotError
+from aitimestepper.initial.named import Bodies
+from aitimestepper.initial.suite_file import load_suite, save_suite
+from aitimestepper.initial.suites import (
+    REFERENCES,
+    Case,
+    Suite,
+    checked,
+    families_from_file,
+    make_suite,
+    named_suite,
+    reference_case,
+)
+
+OWN = """
+import numpy as np
+from aitimestepper.initial.named import Bodies
+
+def pairs(rng, dim):
+    "Two equal masses."
+    x = np.zeros((2, dim)); x[:, 0] = [-0.5, 0.5]
+    v = np.zeros((2, dim)); v[:, 1] = [-0.5, 0.5]
+    return Bodies(np.full(2, 0.5), x * rng.uniform(0.9, 1.1), v), 3.0
+
+def _helper(rng, dim):
+    return None
+
+def broken(rng, dim):
+    return 7
+"""
+
+
+def same(a: Case, b: Case) -> bool:
+    return (
+        (a.name, a.family, a.t_end, a.softening, a.bodies.G) == (b.name, b.family, b.t_end, b.softening, b.bodies.G)
+        and all(np.array_equal(x, y) for x, y in zip(a.bodies[:3], b.bodies[:3], strict=True))
+        and [(k.quantity, k.time) for k in a.known] == [(k.quantity, k.time) for k in b.known]
+        and all(np.array_equal(x.values, y.values) for x, y in zip(a.known, b.known, strict=True))
+    )
+
+
+def test_a_suite_has_so_many_of_each_family_with_numbers_of_its_split():
+    suite = make_suite(("kepler", "cluster"), "validation", 3)
+    assert [c.name for c in suite.cases] == [f"{f}-{1_000_000 + k}" for f in ("kepler", "cluster") for k in range(3)]
+    assert suite.seeds == {"kepler": (1_000_000, 1_000_003), "cluster": (1_000_000, 1_000_003)}
+    assert suite.family_of.tolist() == [0, 0, 0, 1, 1, 1]
+    more = make_suite(("cluster",), "validation", 5)
+    assert same(more.cases[2], suite.cases[5])  # more problems are more, not others
+
+
+def test_one_batch_holds_problems_of_all_units_and_they_run_as_in_their_own():
+    solar, rl = reference_case("solar"), named_suite("rl").cases[0]
+    flat = Case(
+        "solar", "x", Bodies(solar.bodies.mass, solar.bodies.position, solar.bodies.velocity, None, solar.bodies.G), 4e4
+    )
+    for case in (flat, rl):
+        start, ends = Suite("", (case,)).batch()
+        scaled = simulate(start, t_end=ends, tol=1e-11, integrator="kahan_li8")
+        own = simulate(case.bodies, t_end=case.t_end, tol=1e-11, integrator="kahan_li8")
+        np.testing.assert_allclose(scaled.final.position, own.final.position, rtol=1e-8, atol=1e-8)
+        np.testing.assert_allclose(scaled.max_energy_error, own.max_energy_error, rtol=0.5, atol=1e-14)
+
+
+def test_a_file_holds_everything(tmp_path):
+    for suite in (make_suite(("kepler", "planets", "scatter"), "test", 2), named_suite("burrau"), named_suite("rl")):
+        again = load_suite(save_suite(suite, tmp_path / "suite.h5"))
+        assert (again.name, again.split, again.seeds) == (suite.name, suite.split, suite.seeds)
+        assert all(same(a, b) for a, b in zip(again.cases, suite.cases, strict=True))
+    assert sorted(p.name for p in tmp_path.iterdir()) == ["suite.h5"]
+
+
+def test_a_file_from_elsewhere_needs_four_arrays(tmp_path):
+    path = tmp_path / "mine.h5"
+    with h5py.File(path, "w") as f:
+        f["mass"], f["t_end"] = np.full((1, 2), 0.5), np.array([2.0])
+        f["position"], f["velocity"] = np.array([[[-0.5, 0], [0.5, 0]]]), np.array([[[0, -0.5], [0, 0.5]]])
+    suite = load_suite(path)
+    assert (suite.cases[0].name, suite.families, suite.split) == ("mine-0", ("mine",), None)
+    assert simulate(suite.batch()[0], t_end=suite.batch()[1], tol=1e-3).status == ("ok",)
+    with h5py.File(path, "a") as f:
+        del f["t_end"]
+    with pytest.raises(SnapshotError, match="it has no t_end"):
+        load_suite(path)
+
+
+def test_what_is_no_suite_is_said_in_a_sentence(tmp_path):
+    with pytest.raises(SnapshotError, match="there is no suite"):
+        load_suite(tmp_path / "nothing.h5")
+    (tmp_path / "text.h5").write_text("hello")
+    with pytest.raises(SnapshotError, match="does not hold a suite"):
+        load_suite(tmp_path / "text.h5")
+    two, three = make_suite(("kepler",), "test", 1, 2), make_suite(("kepler",), "test", 1, 3)
+    with pytest.raises(SnapshotError, match="2 and 3 axes; write a file for each"):
+        save_suite(Suite("x", (*two.cases, *three.cases)), tmp_path / "x.h5")
+    one = two.cases[0].bodies
+    with pytest.raises(InitialConditionError, match=r"t_end = -1\.0 must be a positive time"):
+        checked(Case("x", "y", one, -1.0))
+    with pytest.raises(InitialConditionError, match=r"do not fit; they must be \(N, axes\)"):
+        checked(Case("x", "y", one._replace(velocity=one.velocity[:1]), 1.0))
+
+
+@pytest.mark.parametrize(
+    ("name", "values", "message"),
+    [
+        ("t_end", np.array(2.0), "the shapes"),
+        ("t_end", np.array([2.0, 3.0]), "the shapes"),
+        ("mass", np.full(2, 0.5), "the shapes"),
+        ("mass", np.full((1, 2), -0.5), r"mass = \[-0.5, -0.5\] must be finite, masses at least 0"),
+        ("position", np.full((1, 2, 2), np.nan), "position = .* must be finite"),
+        ("position", np.zeros((1, 2, 4)), "do not fit"),
+        ("G", np.array([0.0]), "G = 0.0 must be above 0"),
+        ("G", np.array([-1.0]), "G = -1.0 must be above 0"),
+        ("softening", np.array([-1.0]), "softening = -1.0 at least 0"),
+        ("known", np.array([b"{"]), "does not hold a suite: JSONDecodeError"),
+    ],
+)
+def test_damaged_suites_are_a_sentence(tmp_path, name, values, message):
+    path = save_suite(make_suite(("kepler",), "test", 1, 2), tmp_path / "s.h5")
+    with h5py.File(path, "a") as f:
+        del f[name]
+        f[name] = values
+    with pytest.raises((SnapshotError, InitialConditionError), match=message):
+        load_suite(path)
+
+
+def test_families_of_ones_own_come_from_a_file(tmp_path):
+    path = tmp_path / "own.py"
+    path.write_text(OWN)
+    own = families_from_file(path)
+    assert set(own) == {"own.py:pairs", "own.py:broken"}
+    suite = make_suite(["own.py:pairs", "kepler"], "train", 2, 2, own)
+    assert suite.families == ("own.py:pairs", "kepler")
+    assert same(suite.cases[1], make_suite(["own.py:pairs"], "train", 2, 2, own).cases[1])
+    with pytest.raises(InitialConditionError, match=r"own.py:broken must return \(Bodies, t_end\); it ended with TypeError"):
+        make_suite(["own.py:broken"], "train", 1, 2, own)
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [("x = (", "cannot be run: SyntaxError"), ("1/0", "cannot be run: ZeroDivisionError"), ("x = 1", "holds no family")],
+)
+def test_bad_files_of_families(tmp_path, content, message):
+    path = tmp_path / "own.py"
+    path.write_text(content)
+    with pytest.raises(ConfigError, match=message):
+        families_from_file(path)
+    with pytest.raises(ConfigError, match="there is no file"):
+        families_from_file(tmp_path / "none.py")
+
+
+@pytest.mark.parametrize("name", [n for n in REFERENCES if REFERENCES[n]().known])
+def test_known_answers_are_reproduced(name):
+    case = reference_case(name)
+    for known in case.known:
+        done = simulate(case.bodies, t_end=known.time, tol=1e-13, integrator="radau15")
+        if known.quantity == "position":
+            # 1.5e-7: the digits that the figure-eight's period is given with; Burrau magnifies rounding by 1e6
+            np.testing.assert_allclose(done.final.position[0], known.values, rtol=0, atol=1.5e-7)
+        else:
+            near = done.closest_approach
+            assert near is not None
+            np.testing.assert_allclose([near.distance[0], near.time[0]], known.values, rtol=1e-6)
+
+
+def test_reference_problems_have_names():
+    with pytest.raises(ConfigError, match="did you mean 'burrau'"):
+        reference_case("burau")
+    for name in ("plummer64", "plummer256", "solar", "kozai", "agekyan"):
+        assert reference_case(name).size >= 3

@@ -1,0 +1,86 @@
+"""The objective: the cost at which tolerances are kept, whatever the global constant."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+import pytest
+import torch
+
+from aitimestepper.training.runs import objective
+from aitimestepper.evaluation.evaluation_set import WORST, EvaluationSet, Scores, evaluation_set, evaluate
+from aitimestepper.training.runs.networks import config_for, parameters_of, step_of, untrained, with_parameters
+from aitimestepper.training.runs.objective import forces_and_excess, log_cost, scores, upper
+
+
+def test_the_cost_does_not_depend_on_a_constant_factor(monkeypatch):
+    """Steps s times as long: forces over s, errors times s^order. Only being off the tolerance costs a little."""
+    generator = torch.Generator().manual_seed(1)
+    forces, excess = (torch.randn(60, generator=generator, dtype=torch.float64) for _ in range(2))
+    family = torch.arange(60) % 3
+    monkeypatch.setattr(objective, "SLACK", 0.0)
+    for order in (2, 6):
+        costs = [log_cost(forces - math.log(s), excess + order * math.log(s), family, order).item() for s in (0.5, 1.0, 3.0)]
+        assert costs == pytest.approx([costs[1]] * 3, rel=1e-12)
+
+
+def test_families_count_the_same_however_many_problems_they_have():
+    forces = torch.tensor([1.0] * 30 + [3.0] * 3, dtype=torch.float64)
+    family = torch.tensor([0] * 30 + [1] * 3)
+    mean, _ = forces_and_excess(forces, torch.zeros(33, dtype=torch.float64), family)
+    assert mean.item() == pytest.approx(2.0)
+
+
+def test_the_worst_family_decides_more_than_its_share():
+    excess = torch.zeros(100, dtype=torch.float64)
+    family = torch.arange(100) % 5
+    excess[family == 2] = 1.0
+    _, found = forces_and_excess(torch.zeros(100, dtype=torch.float64), excess, family)
+    assert 0.5 * upper(excess).item() + 0.2 < found.item() < 1.0
+
+
+def test_upper_is_between_the_ranks():
+    values = torch.arange(101, dtype=torch.float64)
+    assert upper(values).item() == pytest.approx(93.0, abs=0.1)
+    assert upper(torch.full((5,), 2.0, dtype=torch.float64)).item() == 2.0
+
+
+def test_scores_say_how_many_comply():
+    what = EvaluationSet("leapfrog", (1e-3,), None, np.array([0, 0, 1, 1]), ("a", "b"), ((1, 1),))
+    outcome_scores = Scores(np.log([[100.0, 100.0, 400.0, 400.0]]), np.array([[-1.0, 0.5, -1.0, -2.0]]))
+    (found,) = scores(what, outcome_scores)
+    assert (found.forces, found.compliance, found.worst_compliance) == (pytest.approx(200.0), 0.75, 0.5)
+    assert found.median == pytest.approx(math.exp(-1.0))
+    assert found.cost(2) == pytest.approx(200 * math.exp(found.excess / 2))
+
+
+@pytest.fixture(scope="module")
+def small() -> EvaluationSet:
+    return evaluation_set("leapfrog", (1e-2, 1e-3), "train", 4, ("kepler", "planets"))
+
+
+def test_longer_steps_cost_less_and_err_more(small):
+    config = config_for("leapfrog")
+    model = untrained(config)
+    before = evaluate(step_of(model, config), small)
+    parameters = parameters_of(model)
+    parameters[-1] += math.log(1.2) / 4  # the bias: steps 1.2 times as long
+    after = evaluate(step_of(with_parameters(model, parameters), config), small)
+    assert np.exp(before.log_forces - after.log_forces).mean() == pytest.approx(1.2, rel=0.03)
+    assert np.median(after.log_excess - before.log_excess) == pytest.approx(2 * math.log(1.2), rel=0.3)
+
+
+def test_runs_that_break_off_are_as_bad_as_can_be(small):
+    config = config_for("leapfrog")
+    found = evaluate(step_of(untrained(config), config), small._replace(budgets=((60, 60), (60, 60))))
+    assert (found.log_excess == WORST).all()
+
+
+def test_genes_are_the_whole_network_but_the_error_estimate():
+    config = config_for("kahan_li6", (5, 3))
+    model = untrained(config)
+    parameters = np.arange(len(parameters_of(model)), dtype=float)
+    assert len(parameters) == 11 * 5 + 5 + 5 * 3 + 3 + 3 + 1
+    assert np.array_equal(parameters_of(with_parameters(model, parameters)), parameters)
+    assert not model.log_error.weight.any()

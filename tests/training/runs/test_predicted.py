@@ -1,0 +1,138 @@
+"""Guesses of runs: the energy error along a track is that of the leading error Hamiltonian, and that of real runs."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+import pytest
+import torch
+
+from aitimestepper import Symmetrized, simulate
+from aitimestepper.evaluation.runs import Systems
+from aitimestepper.differentiable.adapter import ModelAdapter
+from aitimestepper.differentiable.features import ERROR_FRACTION
+from aitimestepper.integrators import COMPOSITIONS
+from aitimestepper.initial.named import kepler
+from aitimestepper.initial.suites import Case, Suite, make_suite
+from aitimestepper.differentiable.gravity import dot
+from aitimestepper.differentiable.particle import ParticleTorch
+from aitimestepper.training.runs.networks import config_for, keep_inputs_in, searched, step_of, untrained
+from aitimestepper.training.runs.predicted import predict_error, converged_prediction
+from aitimestepper.training.runs.reference import ReferenceTrajectories, error_rate, make_tracks
+
+ROUNDS = 40  # until the guess does not change any more
+
+
+def orbits(*eccentricities: float, turns: float = 2.0) -> Systems:
+    return Systems.of(Suite("", tuple(Case(f"{e}", "kepler", kepler(e, q=0.1), turns * 2 * math.pi) for e in eccentricities)))
+
+
+@pytest.fixture(scope="module")
+def tracks() -> ReferenceTrajectories:
+    return make_tracks(orbits(0.2, 0.6, 0.9), np.array([0, 0, 1]), "leapfrog", (1e-2, 1e-4, 1e-6))
+
+
+def error_hamiltonian(p: ParticleTorch) -> torch.Tensor:
+    """H_2 of kick-drift-kick: -1/12 sum m v.j - 1/24 sum m a^2, j the jerk; a step h changes H by -h^2 of its change."""
+    a, h = p.get_acceleration(), 1e-5
+    moved = [
+        ParticleTorch.from_tensors(p.mass, p.position + s * h * p.velocity + 0.5 * h * h * a, p.velocity).get_acceleration()
+        for s in (1, -1)
+    ]
+    jerk = (moved[0] - moved[1]) / (2 * h)
+    return -(p.mass * dot(p.velocity, jerk)).sum(1) / 12 - (p.mass * dot(a, a)).sum(1) / 24
+
+
+def test_the_rate_of_leapfrog_is_that_of_its_error_hamiltonian(random_system):
+    p = random_system(4, 3, systems=20)
+    h = torch.full((20,), 1e-4, dtype=torch.float64)
+    d = 1e-4 * torch.ones_like(h)
+    ahead, behind = (p.clone_detached().evolve(s * d) for s in (1.0, -1.0))
+    slope = (error_hamiltonian(ahead) - error_hamiltonian(behind)) / (2 * d)
+    torch.testing.assert_close(error_rate(p, h, "leapfrog"), -slope, rtol=2e-3, atol=2e-3 * slope.abs().max().item())
+
+
+@pytest.mark.parametrize("integrator", COMPOSITIONS)
+def test_the_rate_is_one_number_for_all_small_steps(two_body, integrator):
+    p = two_body(e=0.5, anomaly=1.0)
+    h = {"leapfrog": 0.002, "suzuki4": 0.04, "kahan_li6": 0.06, "kahan_li8": 0.15}[integrator]
+    rates = [error_rate(p, torch.tensor([f * h], dtype=torch.float64), integrator).item() for f in (1.0, 0.5)]
+    assert rates[1] == pytest.approx(rates[0], rel=0.15)
+    assert abs(rates[0]) > 0
+
+
+def test_guesses_are_what_runs_come_to(tracks):
+    """EnergyBudget on smooth orbits, time-symmetric: forces to 2 %, errors to 15 %, over a thousandfold range of tolerances."""
+    config = config_for("leapfrog", dt_ceiling=100.0)
+    model, systems = untrained(config), orbits(0.2, 0.6, 0.9)
+    for tol in (1e-3, 1e-5, 1e-6):
+        found = converged_prediction(model, ModelAdapter(config), tracks, tol, ROUNDS)[0]
+        criterion = Symmetrized(step_of(model, config).at_tolerance(tol))
+        done = simulate(systems.start, t_end=systems.ends, criterion=criterion)
+        assert found.log_forces.exp().tolist() == pytest.approx(done.force_evaluations.double().tolist(), rel=0.02)
+        assert (found.log_excess.exp() * tol).tolist() == pytest.approx(done.max_energy_error.tolist(), rel=0.15)
+
+
+def test_guesses_follow_a_network_that_brakes_when_the_error_grows(tracks):
+    config = config_for("leapfrog", dt_ceiling=100.0)
+    systems, braking = orbits(0.2, 0.6, 0.9), untrained(config)
+    keep_inputs_in(braking, torch.full((11,), -50.0), torch.full((11,), 50.0))
+    with torch.no_grad():  # one unit looks at |error| by way of two: shorter steps on either side
+        braking.hidden[0].weight.zero_()
+        braking.hidden[0].bias.zero_()
+        for unit, sign in ((0, 1.0), (1, -1.0)):
+            braking.hidden[0].weight[unit, ERROR_FRACTION] = 2.0 * sign
+            braking.hidden[0].bias[unit] = -1.0
+            braking.log_dt.weight[0, unit] = -0.2
+    for tol in (1e-4, 1e-5):
+        found = converged_prediction(braking, ModelAdapter(config), tracks, tol, ROUNDS)[0]
+        done = simulate(systems.start, t_end=systems.ends, criterion=Symmetrized(step_of(braking, config).at_tolerance(tol)))
+        assert found.log_forces.exp().tolist() == pytest.approx(done.force_evaluations.double().tolist(), rel=0.05)
+        assert (found.log_excess.exp() * tol).tolist() == pytest.approx(done.max_energy_error.tolist(), rel=0.2)
+        blind = converged_prediction(untrained(config), ModelAdapter(config), tracks, tol, ROUNDS)[0]
+        assert (found.log_excess - found.log_forces < blind.log_excess + 5).all()
+
+
+def test_the_gradient_is_the_slope_of_the_guess(tracks):
+    """To 1 %: where the ceiling cuts a step, the gradient is that of the step wanted, which keeps it alive."""
+    config = config_for("leapfrog", layers=(4,))
+    model, adapter = untrained(config), ModelAdapter(config)
+    with torch.no_grad():
+        model.log_dt.weight.fill_(0.1)
+    spent = torch.zeros_like(tracks.time)
+
+    def loss():
+        found = predict_error(model, adapter, tracks, 1e-4, spent)
+        return found.log_forces.sum() + 0.5 * found.log_excess.sum()
+
+    loss().backward()
+    weight = searched(model)[0]
+    for unit, feature in ((0, 0), (2, 7), (3, ERROR_FRACTION + 1)):
+        slopes = []
+        for h in (1e-6, -1e-6):
+            with torch.no_grad():
+                weight[unit, feature] += h
+                slopes.append(loss().item())
+                weight[unit, feature] -= h
+        assert weight.grad[unit, feature].item() == pytest.approx((slopes[0] - slopes[1]) / 2e-6, rel=1e-2, abs=1e-7)
+
+
+def test_rows_are_the_tracks_that_were_chosen(tracks):
+    part, points = tracks.rows(torch.tensor([2, 0]))
+    assert torch.equal(part.time, tracks.time[points])
+    assert part.family.tolist() == [1, 0]
+    assert part.first[0] == 0
+    assert part.time[part.first].tolist() == [0.0, 0.0]
+    assert torch.equal(part.features[part.track == 1], tracks.features[tracks.track == 0])
+    assert torch.equal(part.rate[:, part.track == 0], tracks.rate[:, tracks.track == 2])
+
+
+def test_of_long_runs_the_beginning_is_taken(monkeypatch):
+    suite = make_suite(("kepler", "random3"), "train", 2)
+    whole = make_tracks(Systems.of(suite), suite.family_of, "leapfrog", (1e-3,))
+    monkeypatch.setattr("aitimestepper.training.runs.reference.POINTS", 500)
+    parts = make_tracks(Systems.of(suite), suite.family_of, "leapfrog", (1e-3,))
+    assert torch.bincount(parts.track).tolist() == [min(n, 501) for n in torch.bincount(whole.track).tolist()]
+    assert torch.equal(parts.rate[:, parts.track == 1], whole.rate[:, whole.track == 1][:, :501])
+    assert parts.family.tolist() == [0, 0, 1, 1]

@@ -1,0 +1,176 @@
+import io
+import os
+import pickle
+import resource
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import torch
+
+from aitimestepper import (
+    Config,
+    FullyConnectedNN,
+    LearnedStep,
+    ModelAdapter,
+    load_checkpoint,
+    load_config_from_checkpoint,
+    load_model_state,
+    run_two_phase_training,
+    save_checkpoint,
+    simulate,
+)
+from aitimestepper.errors import CheckpointError, UserError
+from aitimestepper.initial.problems import make_problem
+from aitimestepper.training.checkpoints import build_network, find_checkpoint
+
+
+def train(folder: Path, **settings) -> tuple:
+    config = Config(**{"seed": 3, "epochs": 2, "steps_per_epoch": 4, "ic": "kepler:e=0.6", "lr": 1e-3, **settings})
+    particle = make_problem(config).particle
+    adapter, model = ModelAdapter(config), build_network(config)
+    optimizer = torch.optim.AdamW(model.parameters(), lr=config.lr)
+    run_two_phase_training(model, particle, optimizer, config, adapter, save_dir=folder)
+    return config, particle, adapter, model
+
+
+@pytest.mark.parametrize(
+    "settings",
+    [
+        {"feature_type": "basic"},
+        {"feature_type": "delta_mag", "history_len": 2, "layers": (8, 12, 5), "activation": "gelu"},
+        {"feature_type": "rich", "normalize": False, "integrator": "suzuki4", "softening": 0.01, "G": 4.0},
+        {"feature_type": "basic", "fourier_features": 4, "dropout": 0.1, "external_field": "tidal:M=3,R0=9"},
+    ],
+)
+@pytest.mark.filterwarnings("ignore:epoch 1 recorded no sample")
+def test_a_checkpoint_drives_a_simulation_with_nothing_respecified(tmp_path, settings):
+    """INTG-03, trap 9: architecture, features, history, normalization, integrator, precision come back to the same bits."""
+    config, particle, adapter, model = train(tmp_path, **settings)
+    loaded = LearnedStep.load(tmp_path)
+    alive = LearnedStep(model, adapter)
+    a, b = (simulate(particle, steps=20, criterion=c) for c in (loaded, alive))
+    assert a.integrator == config.integrator
+    assert torch.equal(a.final.position, b.final.position)
+    assert torch.equal(a.dt_min, b.dt_min)
+    checkpoint = load_checkpoint(find_checkpoint(tmp_path))
+    assert checkpoint.config == config == load_config_from_checkpoint(find_checkpoint(tmp_path))
+    stored = checkpoint.initial_conditions
+    assert torch.equal(stored.position, particle.position)
+    assert stored.G == particle.G
+    assert torch.equal(stored.total_energy(), particle.total_energy())  # the outer field came back too
+
+
+def test_load_model_state_fits_or_says_why_not(tmp_path):
+    _, _, _, model = train(tmp_path, feature_type="basic")
+    fresh = FullyConnectedNN(11, seed=99)
+    load_model_state(fresh, find_checkpoint(tmp_path))
+    assert all(torch.equal(v, fresh.state_dict()[k]) for k, v in model.state_dict().items())
+    with pytest.raises(CheckpointError, match=r"do not fit the model.*size mismatch"):
+        load_model_state(FullyConnectedNN(23, seed=0), find_checkpoint(tmp_path))
+
+
+def test_a_checkpoint_holds_tensors_and_plain_builtins_only(tmp_path):
+    """Trap 10."""
+    train(tmp_path, history_len=1)
+    content = torch.load(find_checkpoint(tmp_path), weights_only=True)
+
+    def walk(x: object) -> None:
+        if isinstance(x, dict):
+            for k, v in x.items():
+                assert type(k) in (str, int)
+                walk(v)
+        elif isinstance(x, list | tuple):
+            for v in x:
+                walk(v)
+        else:
+            assert x is None or type(x) in (bool, int, float, str) or isinstance(x, torch.Tensor), type(x)
+
+    walk(dict(content))
+
+
+class _Bomb:
+    def __init__(self, target: Path) -> None:
+        self.target = target
+
+    def __reduce__(self):
+        return os.mkdir, (str(self.target),)
+
+
+def test_a_pickle_pretending_to_be_a_checkpoint_runs_nothing(tmp_path):
+    """Trap 10: both a bare pickle and one inside a proper archive are refused, and their code is not run."""
+    bare, archived, target = tmp_path / "bare.pt", tmp_path / "archived.pt", tmp_path / "pwned"
+    bare.write_bytes(pickle.dumps({"format": "aitimestepper checkpoint", "x": _Bomb(target)}))
+    torch.save({"format": "aitimestepper checkpoint", "x": _Bomb(target)}, archived)
+    for path in (bare, archived):
+        with pytest.raises(CheckpointError):
+            load_checkpoint(path)
+    assert not target.exists()
+    pickle.loads(bare.read_bytes())  # the bomb is real: whoever unpickles it runs it
+    assert target.exists()
+
+
+def test_truncated_foreign_and_missing_files(tmp_path):
+    train(tmp_path)
+    whole = find_checkpoint(tmp_path).read_bytes()
+    path = tmp_path / "x.pt"
+    for cut in (0, 10, len(whole) // 2, len(whole) - 1):
+        path.write_bytes(whole[:cut])
+        with pytest.raises(CheckpointError, match=r"x\.pt"):
+            load_checkpoint(path)
+    torch.save({"weights": torch.zeros(3)}, path)
+    with pytest.raises(CheckpointError, match=r"was not written by aitimestepper"):
+        load_checkpoint(path)
+    content = torch.load(io.BytesIO(whole), weights_only=True)
+    torch.save({**content, "version": 99}, path)
+    with pytest.raises(CheckpointError, match=r"version 99"):
+        load_checkpoint(path)
+    torch.save({k: v for k, v in content.items() if k != "config"}, path)
+    with pytest.raises(CheckpointError, match=r"damaged"):
+        load_checkpoint(path)
+    torch.save({**content, "config": {**content["config"], "lr": "quick"}}, path)
+    with pytest.raises(CheckpointError, match=r"damaged.*lr = 'quick'"):
+        load_checkpoint(path)
+    with pytest.raises(CheckpointError, match=r"cannot read"):
+        load_checkpoint(tmp_path / "none.pt")
+    (tmp_path / "empty").mkdir()
+    with pytest.raises(CheckpointError, match=r"holds no checkpoint"):
+        find_checkpoint(tmp_path / "empty")
+
+
+def test_the_newest_checkpoint_of_a_run_is_found_by_number(tmp_path):
+    for n in (5, 40, 10000, 9999):
+        (tmp_path / f"model_epoch_{n:04d}.pt").touch()
+    assert find_checkpoint(tmp_path).name == "model_epoch_10000.pt"
+    assert find_checkpoint(tmp_path.name, tmp_path.parent).name == "model_epoch_10000.pt"
+
+
+def test_a_full_disk_leaves_the_old_checkpoint_whole(tmp_path):
+    """A limit on the file size stands in for the full disk: writing fails half-way, as it would there."""
+    config, _, _, model = train(tmp_path, layers=(300, 300))
+    path = find_checkpoint(tmp_path)
+    before = path.read_bytes()
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (len(before) // 8, hard))
+    try:
+        with pytest.raises(UserError, match=r"cannot write .*what was there before is untouched"):
+            save_checkpoint(path, model, config=config)
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+    assert path.read_bytes() == before
+    assert not list(tmp_path.glob("*.partial"))
+
+
+def test_killed_while_writing_leaves_the_old_checkpoint_whole(tmp_path):
+    """The process dies between writing and renaming: the file under its name is still the old one."""
+    train(tmp_path)
+    path = find_checkpoint(tmp_path)
+    before = path.read_bytes()
+    code = (
+        "import os, sys\nfrom pathlib import Path\nfrom aitimestepper import files\n"
+        "os.replace = lambda *a: os._exit(9)\nfiles.write_atomically(Path(sys.argv[1]), b'half')\n"
+    )
+    assert subprocess.run([sys.executable, "-c", code, str(path)], check=False).returncode == 9
+    assert path.read_bytes() == before
+    assert load_checkpoint(path).epoch == 2
