@@ -1,9 +1,9 @@
-"""Simulation speed: steps, first call, accuracy against IAS15, threads, and the pair loop against the limit of the processor.
+"""Simulation speed: steps, first call, accuracy against IAS15, threads, and the pair loop against the processor's limit.
 
     python benchmarks/engine.py [--only constant accuracy ...] [--quick] [--json FILE]
 
 Contenders take turns, round after round; a ratio is the median of those within a round. Single-threaded runs are timed in
-processor time, so that a machine with other work on it still gives the ratios; threads need a quiet one.
+processor time, so that a machine with other work on it still gives the ratios; the study of threads needs a quiet machine.
 """
 
 from __future__ import annotations
@@ -18,7 +18,6 @@ from pathlib import Path
 
 import numba
 import rebound
-import torch
 from rich.console import Console
 from rich.table import Table
 
@@ -41,7 +40,7 @@ STUDIES: dict[str, Study] = {
 
 
 def machine() -> dict[str, object]:
-    """What the numbers were measured on."""
+    """Return what the numbers were measured on."""
     models = [line.split(":")[1].strip() for line in _cpuinfo() if line.startswith("model name")]
     load = os.getloadavg()[0] if hasattr(os, "getloadavg") else float("nan")
     versions = {"python": platform.python_version(), "numba": numba.__version__, "rebound": rebound.__version__}
@@ -54,12 +53,12 @@ def _cpuinfo() -> list[str]:
 
 
 def shown(value: float, unit: str) -> str:
-    """To three digits; nothing for what is not a number."""
+    """Return a value with three digits and its unit; nothing for what is not a number."""
     return "" if math.isnan(value) else f"{value:.3g} {unit}".strip()
 
 
 def show(console: Console, rows: list[Row]) -> None:
-    """As a table."""
+    """Print rows as a table."""
     table = Table("", "measurement", "target", "measured", "met", "note")
     group = ""
     for row in rows:
@@ -77,7 +76,6 @@ def main() -> None:
     parser.add_argument("--quick", action="store_true", help="three rounds of shorter calls and orbits")
     parser.add_argument("--json", type=Path, help="also write the numbers to this file")
     options = parser.parse_args()
-    torch.set_num_threads(1)
     console, found = Console(width=150), machine()
     console.print(", ".join(f"{k} {v}" for k, v in found.items()))
     rows: list[Row] = []

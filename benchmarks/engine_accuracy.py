@@ -1,4 +1,4 @@
-"""Accuracy and cost against REBOUND's IAS15 as it comes: order 8 at the same error, and Gauss-Radau by itself."""
+"""Accuracy and cost against REBOUND's IAS15 with its default settings: order 8 at the same error, and our Gauss-Radau."""
 
 from __future__ import annotations
 
@@ -6,26 +6,26 @@ import math
 from collections.abc import Callable, Iterator
 from typing import NamedTuple
 
-from aitimestepper import ParticleTorch, SimulationResult, simulate
+from aitimestepper import Bodies, SimulationResult, simulate
 from aitimestepper.bench.peers import PeerRun
 from aitimestepper.bench.timing import Effort, Job, Times, once, rotate
 from aitimestepper.errors import ConfigError
-from aitimestepper.initial.named import Bodies, burrau, figure8, kepler, solar
+from aitimestepper.initial.named import InitialConditions, burrau, figure8, kepler, solar
 from measure import Row
-from peers import ias15, ias15_outcome, particle_of
+from peers import bodies_of, ias15, ias15_outcome
 
 TOLERANCES = [10.0 ** (-0.5 * k) for k in range(8, 31)]
 SAME = 2.0  # errors within this factor count as equal
-FLOOR = 1e-15  # an error below this is luck: rounding alone makes it
+FLOOR = 1e-15  # an error below this is accidental: rounding alone makes it
 ORBIT = 2 * math.pi
-RADAU_PERIOD = 1e-12  # what radau15 must keep the energy to over one period of the figure-eight, if it works
+RADAU_PERIOD = 1e-12  # the energy error of radau15 over one period of the figure-eight is below this, if it works
 
 
 class Problem(NamedTuple):
-    """What is run, and how long."""
+    """Initial conditions, and how long to run them."""
 
     name: str
-    bodies: Bodies
+    initial: InitialConditions
     t_end: float
     quick: float
 
@@ -39,7 +39,7 @@ PROBLEMS = (
 
 
 class Outcome(NamedTuple):
-    """How a run of ours ended, and how to make it."""
+    """Cost and errors of a run of ours, and how to make it again."""
 
     run: Callable[[], object]
     forces: int
@@ -50,12 +50,12 @@ class Outcome(NamedTuple):
         return f"{self.forces} forces, error max {self.max_error:.1e}, final {self.final_error:.1e}"
 
 
-def ran(particle: ParticleTorch, t_end: float, integrator: str, tol: float | None = None) -> Outcome:
-    """By the criterion that the integrator comes with."""
+def ran(bodies: Bodies, t_end: float, integrator: str, tol: float | None = None) -> Outcome:
+    """Run by the criterion that `simulate` takes for the integrator, and return what it came to."""
     given = {} if tol is None else {"tol": tol}
 
     def run() -> SimulationResult:
-        return simulate(particle, t_end=t_end, integrator=integrator, threads=1, **given)
+        return simulate(bodies, t_end=t_end, integrator=integrator, threads=1, **given)
 
     result = run()
     ok = result.status == ("ok",)
@@ -64,41 +64,41 @@ def ran(particle: ParticleTorch, t_end: float, integrator: str, tol: float | Non
 
 
 def cheapest(outcomes: list[Outcome], error: str, wanted: float) -> Outcome | None:
-    """The one with the fewest forces that errs no more than `wanted`."""
+    """Return the outcome with the fewest forces among those whose error is at most about `wanted`."""
     good = [o for o in outcomes if getattr(o, error) <= SAME * max(wanted, FLOOR)]
     return min(good, key=lambda o: o.forces) if good else None
 
 
 def radau_works() -> str:
-    """Empty, or why there is no radau15 to measure."""
+    """Return an empty text, or why there is no radau15 to measure."""
     try:
-        error = ran(particle_of(figure8()), 6.32591398, "radau15").max_error
+        error = ran(bodies_of(figure8()), 6.32591398, "radau15").max_error
     except ConfigError as refusal:
         return str(refusal)
     return "" if error < RADAU_PERIOD else f"a period of the figure-eight errs by {error:.0e}"
 
 
 def against_ias15(effort: Effort) -> Iterator[Row]:
-    """Rows for each problem.
+    """Compare each problem.
 
-    Order 8 is measured at the tolerance that first errs as little as IAS15: by the largest error of the run, and by the
-    error at its end. An orbit that ends at apocentre, where steps that are time-symmetric err least, flatters the latter.
+    Order 8 is measured at the largest tolerance with which its error is as small as that of IAS15: by the largest error of the
+    run, and by the error at its end. The latter favours time-symmetric steps on an orbit that ends at apocentre.
     """
     missing = radau_works()
     if missing:
         yield Row("IAS15", "radau15 is not measured", math.nan, "", note=missing)
     for problem in PROBLEMS:
         t_end = problem.quick if effort.quick else problem.t_end
-        particle, peer = particle_of(problem.bodies), ias15_outcome(problem.bodies, t_end)
-        outcomes = [ran(particle, t_end, "kahan_li8", tol) for tol in TOLERANCES]
+        bodies, peer = bodies_of(problem.initial), ias15_outcome(problem.initial, t_end)
+        outcomes = [ran(bodies, t_end, "kahan_li8", tol) for tol in TOLERANCES]
         chosen = {
             "kahan_li8 at max error": cheapest(outcomes, "max_error", peer.error),
             "kahan_li8 at final error": cheapest(outcomes, "final_error", peer.final_error),
         }
         if not missing:
-            chosen["radau15"] = ran(particle, t_end, "radau15")
+            chosen["radau15"] = ran(bodies, t_end, "radau15")
         jobs = {name: once(o.run) for name, o in chosen.items() if o is not None}
-        times = rotate({"IAS15": _ias15_job(problem.bodies, t_end), **jobs}, effort._replace(call=0.1))
+        times = rotate({"IAS15": _ias15_job(problem.initial, t_end), **jobs}, effort._replace(call=0.1))
         theirs = Outcome(lambda: None, int(peer.forces or 0), peer.final_error, peer.error)
         yield Row(problem.name, "IAS15", 1e3 * times.median("IAS15"), "ms", note=str(theirs))
         for name, outcome in chosen.items():
@@ -109,16 +109,16 @@ def against_ias15(effort: Effort) -> Iterator[Row]:
                 yield from _rows(problem.name, name, outcome, peer, times)
 
 
-def _ias15_job(bodies: Bodies, t_end: float) -> Job:
+def _ias15_job(initial: InitialConditions, t_end: float) -> Job:
     def prepare(amount: int) -> Callable[[], object]:
-        runs = [ias15(bodies, t_end) for _ in range(amount)]
+        runs = [ias15(initial, t_end) for _ in range(amount)]
         return lambda: [run() for run in runs]
 
     return prepare
 
 
 def _rows(problem: str, name: str, outcome: Outcome, peer: PeerRun, times: Times) -> Iterator[Row]:
-    """Forces and time against IAS15; of radau15 also the error, since nobody chose it."""
+    """Compare forces and time with IAS15's; of radau15 also the error, since no tolerance was chosen for it."""
     radau = name == "radau15"
     target = 1.0 if radau else None
     if radau:

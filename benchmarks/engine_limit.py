@@ -1,4 +1,4 @@
-"""How near the pair loop is to what the processor's divider allows, and what a step of few bodies is made of."""
+"""How near the pair loop comes to what the processor's divider allows, and what the parts of a step of few bodies cost."""
 
 from __future__ import annotations
 
@@ -6,21 +6,21 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 import numpy as np
-import torch
 from numba import njit
 
-from aitimestepper import Constant, ParticleTorch
+from aitimestepper import Bodies, Constant
 from aitimestepper.bench.timing import Effort, Job, rotate
+from aitimestepper.integrators import integrator_named
 from aitimestepper.simulate.batch import Batch
 from aitimestepper.simulate.kernels.jit import REASSOCIATE, pointer
 from aitimestepper.simulate.kernels.layout import HEAD, U0, U3, VECTORS
 from aitimestepper.simulate.kernels.methods import drift, kick
-from aitimestepper.simulate.kernels.world import SystemView, forces, kinetic_energy
-from aitimestepper.simulate.methods import method_from
-from aitimestepper.simulate.program import lower, lower_field
+from aitimestepper.simulate.kernels.system import SystemView, forces, kinetic_energy
+from aitimestepper.simulate.own import OwnFunctions
+from aitimestepper.simulate.program import program_of
 from engine_steps import DT, ours
 from measure import Row
-from peers import particle_of, system
+from peers import bodies_of, system
 
 IN_CACHE = 512  # bodies of the bare loops: 16 kB, half of the first cache
 FORCES, MOTION, ENERGY = 1, 2, 4  # parts of a step
@@ -28,7 +28,7 @@ FORCES, MOTION, ENERGY = 1, 2, 4  # parts of a step
 
 @njit(fastmath=REASSOCIATE, error_model="numpy")
 def bare_roots(x: Any, passes: int) -> float:
-    """1 / sqrt and nothing else."""
+    """Sum 1 / sqrt(x) and nothing else."""
     total = 0.0
     for k in range(passes):
         shift = 1e-9 * k  # or the compiler would make one pass of all
@@ -39,7 +39,7 @@ def bare_roots(x: Any, passes: int) -> float:
 
 @njit(fastmath=REASSOCIATE, error_model="numpy")
 def bare_pairs(x: Any, y: Any, z: Any, gm: Any, passes: int) -> float:
-    """The arithmetic of a pair as one body feels it; nothing is stored for the other one."""
+    """Do the arithmetic of a pair for one of its bodies; nothing is stored for the other one."""
     total = 0.0
     for k in range(passes):
         shift = 1e-9 * k
@@ -57,8 +57,8 @@ def bare_pairs(x: Any, y: Any, z: Any, gm: Any, passes: int) -> float:
 
 
 @njit(error_model="numpy")
-def some_parts(n: int, states: Any, steps: int, dt: float, which: int) -> float:
-    """Leapfrog steps of the engine's own kernels, with parts of them left out."""
+def some_parts(n: int, states: Any, steps: int, dt: float, parts: int) -> float:
+    """Take leapfrog steps with the engine's own kernels, with parts of them left out."""
     bodies = np.uint64(n)
     w = SystemView(bodies, pointer(states, 0), U0, 1)
     size = np.uint64(VECTORS) * U3 * bodies
@@ -66,44 +66,42 @@ def some_parts(n: int, states: Any, steps: int, dt: float, which: int) -> float:
     new = old + size
     total = 0.0
     for _ in range(steps):
-        if which & MOTION:
+        if parts & MOTION:
             kick(w, old, new, 0.5 * dt)
             drift(w, old, new, dt)
-        if which & FORCES:
+        if parts & FORCES:
             total += forces(w, new, 0.0)[0]
-        if which & MOTION:
+        if parts & MOTION:
             kick(w, new, new, 0.5 * dt)
-        if which & ENERGY:
+        if parts & ENERGY:
             total += kinetic_energy(w, new)
         old, new = new, old
     return total
 
 
-def states_of(particle: ParticleTorch) -> Any:
-    """The arrays of a run about to begin, the same bodies in both blocks."""
-    field = lower_field(particle)
-    assert field is not None
-    program = lower(Constant(DT), method_from("leapfrog"), particle, field)
-    assert program is not None
-    states = Batch.begin(particle, program, torch.full_like(particle.time, np.inf), np.inf, None).state["states"]
-    size = VECTORS * 3 * int(particle.mask.sum())
+def states_of(bodies: Bodies) -> Any:
+    """Return the array of a run about to begin, with the same bodies in both blocks."""
+    own = OwnFunctions()
+    program = program_of(Constant(DT), integrator_named("leapfrog"), bodies, own)
+    states = Batch.begin(bodies, program, own, np.full(len(bodies), np.inf), np.inf, None).state["states"]
+    size = VECTORS * 3 * int(bodies.body_count[0])
     states[0, HEAD + size : HEAD + 2 * size] = states[0, HEAD : HEAD + size]
     return states
 
 
-def of_parts(particle: ParticleTorch, which: int) -> Job:
-    """A job whose unit is a step."""
-    n = int(particle.mask.sum())
+def of_parts(bodies: Bodies, parts: int) -> Job:
+    """Return a job whose unit of work is a step, made of some parts only."""
+    n = int(bodies.body_count[0])
 
     def prepare(steps: int) -> Callable[[], object]:
-        states = states_of(particle)
-        return lambda: some_parts(n, states, steps, DT, which)
+        states = states_of(bodies)
+        return lambda: some_parts(n, states, steps, DT, parts)
 
     return prepare
 
 
 def bare_jobs() -> dict[str, Job]:
-    """Jobs whose unit is a pass over `IN_CACHE` pairs."""
+    """Return jobs whose unit of work is a pass over `IN_CACHE` pairs."""
     rng = np.random.default_rng(1)
     x, y, z, gm = rng.uniform(1, 2, (4, IN_CACHE))
     return {
@@ -113,11 +111,11 @@ def bare_jobs() -> dict[str, Job]:
 
 
 def pair_loop(effort: Effort) -> Iterator[Row]:
-    """What part of the limit the force pass reaches: the time of bare pairs over the time of the engine's."""
+    """Measure which part of the limit the force pass reaches: the time of bare pairs over the time of the engine's."""
     for n in (16, 100, 1000):
-        particle = particle_of(system(n))
+        bodies = bodies_of(system(n))
         pairs = n * (n - 1) / 2
-        jobs = {**bare_jobs(), "forces": of_parts(particle, FORCES), "step": ours(particle, Constant(DT))}
+        jobs = {**bare_jobs(), "forces": of_parts(bodies, FORCES), "step": ours(bodies, Constant(DT))}
         times = rotate(jobs, effort)
         roots, bare = (1e9 * times.median(name) / IN_CACHE for name in ("roots", "pairs"))
         force, step = (1e9 * times.median(name) / pairs for name in ("forces", "step"))
@@ -127,12 +125,12 @@ def pair_loop(effort: Effort) -> Iterator[Row]:
 
 
 def parts(effort: Effort) -> Iterator[Row]:
-    """A step of few bodies, put together part by part."""
+    """Time a step of few bodies, put together part by part."""
     steps = {"forces": FORCES, "+ kick, drift": FORCES | MOTION, "+ kinetic energy": FORCES | MOTION | ENERGY}
     for n in (2, 3, 10):
-        particle = particle_of(system(n))
-        jobs = {name: of_parts(particle, which) for name, which in steps.items()}
-        times = rotate({**jobs, "+ choice, checks, nearest pair": ours(particle, Constant(DT))}, effort)
+        bodies = bodies_of(system(n))
+        jobs = {name: of_parts(bodies, some) for name, some in steps.items()}
+        times = rotate({**jobs, "+ choice, checks, nearest pair": ours(bodies, Constant(DT))}, effort)
         before = 0.0
         for name in times.rounds:
             now = 1e9 * times.median(name)

@@ -1,4 +1,4 @@
-"""What a step costs: constant, learned, in a new process, on several threads."""
+"""The time that a step takes: a constant one, a learned one, the first of a process, and steps on two threads."""
 
 from __future__ import annotations
 
@@ -9,12 +9,12 @@ import sys
 import time
 from collections.abc import Callable, Iterator
 
-from aitimestepper import AbstractStepCriterion, Constant, EnergyBudget, LearnedStep, ParticleTorch, simulate
+from aitimestepper import Bodies, Constant, Criterion, EnergyBudget, LearnedStep, simulate
 from aitimestepper.bench.peers import rebound_of
 from aitimestepper.bench.timing import Effort, Job, rotate
-from aitimestepper.initial.named import random
+from aitimestepper.initial.named import InitialConditions, random
 from measure import Row
-from peers import particle_of, system
+from peers import bodies_of, system
 
 DT = 1e-4
 CONSTANT_TARGETS = {2: 3.0, 3: 3.0, 10: 1.3, 100: 2.0, 1000: 2.0}  # times as fast as REBOUND
@@ -30,42 +30,42 @@ print(json.dumps([imported - began, time.perf_counter() - imported, time.process
 """
 
 
-def ours(particle: ParticleTorch, criterion: AbstractStepCriterion, threads: int = 1) -> Job:
-    """So many steps of leapfrog."""
+def ours(bodies: Bodies, criterion: Criterion, threads: int = 1) -> Job:
+    """Return a job whose unit of work is a step of leapfrog, of every system."""
 
     def prepare(steps: int) -> Callable[[], object]:
-        return lambda: simulate(particle, steps=steps, criterion=criterion, integrator="leapfrog", threads=threads)
+        return lambda: simulate(bodies, steps=steps, criterion=criterion, integrator="leapfrog", threads=threads)
 
     return prepare
 
 
 def constant_steps(effort: Effort) -> Iterator[Row]:
-    """Ours against REBOUND's leapfrog, both from the same start with the same dt."""
+    """Compare our leapfrog with REBOUND's, both from the same start with the same dt."""
     for n, target in CONSTANT_TARGETS.items():
-        bodies = system(n)
+        initial = system(n)
 
-        def theirs(steps: int, bodies: object = bodies) -> Callable[[], object]:
-            sim = rebound_of(bodies, "leapfrog", DT)
+        def theirs(steps: int, initial: InitialConditions = initial) -> Callable[[], object]:
+            sim = rebound_of(initial, "leapfrog", DT)
             return lambda: sim.steps(steps)
 
-        times = rotate({"ours": ours(particle_of(bodies), Constant(DT)), "REBOUND": theirs}, effort)
+        times = rotate({"ours": ours(bodies_of(initial), Constant(DT)), "REBOUND": theirs}, effort)
         note = f"{1e9 * times.median('ours'):.4g} ns a step, REBOUND {1e9 * times.median('REBOUND'):.4g} ns"
         yield Row("constant step", f"N = {n}: REBOUND's time / ours", times.ratio("REBOUND", "ours"), "x", target, True, note)
 
 
 def learned_steps(effort: Effort) -> Iterator[Row]:
-    """The package's learned step against our own constant step; EnergyBudget shows what the sums over pairs alone cost."""
+    """Compare the package's learned step with our constant one; EnergyBudget shows what the sums over pairs alone cost."""
     for n, target in LEARNED_TARGETS.items():
-        particle = particle_of(system(n))
-        jobs = {"constant": ours(particle, Constant(DT)), "budget": ours(particle, EnergyBudget(1e-3))}
-        times = rotate({**jobs, "learned": ours(particle, LearnedStep.load("default", 1e-3, integrator="leapfrog"))}, effort)
+        bodies = bodies_of(system(n))
+        criteria = {"constant": Constant(DT), "budget": EnergyBudget(1e-3), "learned": LearnedStep.load("default", 1e-3)}
+        times = rotate({name: ours(bodies, criterion) for name, criterion in criteria.items()}, effort)
         spent = ", ".join(f"{name} {1e9 * times.median(name):.4g}" for name in times.rounds)
         note = f"ns a step: {spent}"
         yield Row("learned step", f"N = {n}: learned / constant", times.ratio("learned", "constant"), "x", target, False, note)
 
 
 def first_call(effort: Effort) -> Iterator[Row]:
-    """In new processes, the compiled code on disk."""
+    """Time the first simulation of new processes, with the compiled code on disk."""
     found = []
     for turn in range(4 if effort.quick else 8):
         out = subprocess.run([sys.executable, "-c", FIRST_CALL], check=True, capture_output=True, text=True).stdout
@@ -77,10 +77,10 @@ def first_call(effort: Effort) -> Iterator[Row]:
 
 
 def threads(effort: Effort) -> Iterator[Row]:
-    """Two threads against one, by the clock on the wall."""
-    many = ParticleTorch.stack([particle_of(random(3, seed=seed)) for seed in range(1000)])
-    for what, particle, target in (("1000 systems of 3", many, 1.8), ("one system of 1000", particle_of(system(1000)), 1.7)):
-        jobs = {str(k): ours(particle, Constant(DT), k) for k in (1, 2)}
+    """Compare two threads with one, in elapsed time."""
+    many = Bodies.stack([bodies_of(random(3, seed=seed)) for seed in range(1000)])
+    for what, bodies, target in (("1000 systems of 3", many, 1.8), ("one system of 1000", bodies_of(system(1000)), 1.7)):
+        jobs = {str(k): ours(bodies, Constant(DT), k) for k in (1, 2)}
         times = rotate(jobs, effort, time.perf_counter)
         note = f"{1e3 * times.median('1'):.4g} ms a step of all, {1e3 * times.median('2'):.4g} ms on two"
         yield Row("threads", f"{what}: time on 1 thread / on 2", times.ratio("1", "2"), "x", target, True, note)

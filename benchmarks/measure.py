@@ -1,8 +1,11 @@
-"""What the benchmarks print: rows with a target."""
+"""Rows with a target, which the benchmarks print, and jobs that take turns."""
 
 from __future__ import annotations
 
 import math
+import statistics
+import time
+from collections.abc import Callable
 from typing import NamedTuple
 
 from aitimestepper.bench.timing import Effort
@@ -23,11 +26,36 @@ class Row(NamedTuple):
 
     @property
     def met(self) -> bool | None:
-        """None without a target."""
+        """Whether the target is met; None without a target."""
         if self.target is None:
             return None
         return self.measured >= self.target if self.at_least else self.measured <= self.target
 
     def plain(self) -> dict[str, object]:
-        """For JSON, which knows no NaN."""
+        """Return the row for JSON, which knows no NaN."""
         return {**self._asdict(), "measured": None if math.isnan(self.measured) else self.measured, "met": self.met}
+
+
+def interleaved(jobs: dict[str, Callable[[], object]], rounds: int, warm_up: int = 2) -> dict[str, list[float]]:
+    """Return the seconds of every job in every round; jobs take turns, so that a busy machine slows all of them.
+
+    The first `warm_up` rounds are not counted.
+    """
+    times: dict[str, list[float]] = {name: [] for name in jobs}
+    for turn in range(rounds + warm_up):
+        for name, job in jobs.items():
+            began = time.perf_counter()
+            job()
+            if turn >= warm_up:
+                times[name].append(time.perf_counter() - began)
+    return times
+
+
+def median(times: dict[str, list[float]], name: str) -> float:
+    """Return the median over the rounds of one job."""
+    return statistics.median(times[name])
+
+
+def median_ratio(times: dict[str, list[float]], above: str, below: str) -> float:
+    """Return the median over the rounds of the ratio of two jobs within a round."""
+    return statistics.median(a / b for a, b in zip(times[above], times[below], strict=True))

@@ -1,4 +1,4 @@
-"""Training speed: Part 2, Part 1, memory, import. Ratios within one run, interleaved, medians.
+"""Training speed and memory: Part 2, Part 1, growth. Jobs take turns; a ratio is the median of those within a round.
 
 python benchmarks/training.py [--json] [--quick]
 """
@@ -9,10 +9,6 @@ import argparse
 import dataclasses
 import gc
 import json
-import statistics
-import subprocess
-import sys
-import time
 from collections.abc import Callable
 from typing import Any
 
@@ -21,37 +17,26 @@ import torch
 from torch import nn
 
 from aitimestepper import Config, ModelAdapter, ParticleTorch, collect_trajectory, evaluate_minibatch, run_two_phase_training
+from aitimestepper.differentiable.network import build_network
 from aitimestepper.initial.problems import make_problem
 from aitimestepper.training.attempt import learn
-from aitimestepper.training.checkpoints import build_network
 from aitimestepper.training.collection import collect_trajectory_step
+from measure import interleaved, median, median_ratio
 
 PROTOTYPE = (200, 1000, 1000, 200)
 
 
 def make(**settings: Any) -> tuple[nn.Module, ParticleTorch, torch.optim.Optimizer, Config, ModelAdapter]:
-    """Everything a training needs, on two-body orbits."""
+    """Return everything that a training on two-body orbits needs."""
     config = Config(**{"seed": 1, "feature_type": "basic", "ic": "kepler", "num_orbits": 512, "e_max": 0.8, **settings})
-    particle = make_problem(config).particle
+    particle = ParticleTorch.from_bodies(make_problem(config).bodies)
     adapter, model = ModelAdapter(config), build_network(config)
     adapter.measure_scales(particle)
     return model, particle, torch.optim.AdamW(model.parameters(), lr=config.lr), config, adapter
 
 
-def interleaved(jobs: dict[str, Callable[[], object]], rounds: int) -> dict[str, float]:
-    """Median seconds of every job; they take turns, so that a busy machine slows all of them."""
-    times: dict[str, list[float]] = {name: [] for name in jobs}
-    for turn in range(rounds + 2):
-        for name, job in jobs.items():
-            began = time.perf_counter()
-            job()
-            if turn >= 2:
-                times[name].append(time.perf_counter() - began)
-    return {name: statistics.median(t) for name, t in times.items()}
-
-
 def part_2(rounds: int) -> dict[str, float]:
-    """One iteration on 512 samples against the bare network's own forward, backward and optimizer step on (512, 11)."""
+    """Compare an iteration on 512 samples with the bare network's own forward, backward and optimizer step on (512, 11)."""
 
     def iteration(layers: tuple[int, ...]) -> Callable[[], object]:
         model, particle, optimizer, config, adapter = make(layers=layers)
@@ -68,30 +53,34 @@ def part_2(rounds: int) -> dict[str, float]:
     def bare_network() -> None:
         learn(optimizer, bare(features).sum(dim=1))
 
-    medians = interleaved({"bare": bare_network, "ours": iteration(PROTOTYPE), "default": iteration(Config().layers)}, rounds)
+    jobs = {"bare": bare_network, "ours": iteration(PROTOTYPE), "default": iteration(Config().layers)}
+    times = interleaved(jobs, rounds)
     return {
-        "prototype network, ms an iteration": 1e3 * medians["ours"],
-        "bare prototype network, ms": 1e3 * medians["bare"],
-        "ratio (target <= 2)": medians["ours"] / medians["bare"],
-        "default network, samples/s (target >= 20000)": 512 / medians["default"],
+        "prototype network, ms an iteration": 1e3 * median(times, "ours"),
+        "bare prototype network, ms": 1e3 * median(times, "bare"),
+        "ratio (target <= 2)": median_ratio(times, "ours", "bare"),
+        "default network, samples/s (target >= 20000)": 512 / median(times, "default"),
     }
 
 
 def part_1(rounds: int) -> dict[str, float]:
-    """Accepted steps a second: 256 systems at once against one at a time."""
+    """Compare the accepted steps per second of 256 systems at once with those of one at a time."""
     model, particle, optimizer, config, adapter = make(num_orbits=256, steps_per_epoch=10)
 
     def collect(index: torch.Tensor) -> Callable[[], object]:
         part = particle.select(index)
         return lambda: collect_trajectory(model, part, optimizer, config, adapter)
 
-    medians = interleaved({"batch": collect(torch.arange(256)), "one": collect(torch.tensor([7]))}, rounds)
-    batch, one = 2560 / medians["batch"], 10 / medians["one"]
-    return {"256 at once, accepted steps/s": batch, "one at a time, accepted steps/s": one, "ratio (target >= 50)": batch / one}
+    times = interleaved({"batch": collect(torch.arange(256)), "one": collect(torch.tensor([7]))}, rounds)
+    return {
+        "256 at once, accepted steps/s": 2560 / median(times, "batch"),
+        "one at a time, accepted steps/s": 10 / median(times, "one"),
+        "ratio (target >= 50)": 256 * median_ratio(times, "one", "batch"),
+    }
 
 
 def memory(retrains: int, epochs: int) -> dict[str, float]:
-    """Growth of the resident size over retrains of one state and over epochs, after a warm-up."""
+    """Measure how the resident size grows over retrains of one state and over epochs, after a warm-up."""
 
     def resident() -> int:
         gc.collect()
@@ -116,25 +105,14 @@ def memory(retrains: int, epochs: int) -> dict[str, float]:
     }
 
 
-def import_time(rounds: int) -> dict[str, float]:
-    """What `import aitimestepper` adds to `import torch`, in new processes."""
-
-    def run(module: str) -> Callable[[], object]:
-        return lambda: subprocess.run([sys.executable, "-c", f"import {module}"], check=True)
-
-    medians = interleaved({"torch": run("torch"), "ours": run("aitimestepper")}, rounds)
-    return {"import torch, s": medians["torch"], "added by aitimestepper, s (target < 0.3)": medians["ours"] - medians["torch"]}
-
-
 def main() -> None:
-    """Run all and print them."""
+    """Run all studies and print them."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--json", action="store_true", help="print one JSON object")
     parser.add_argument("--quick", action="store_true", help="fewer rounds")
     options = parser.parse_args()
     rounds = 5 if options.quick else 20
     studies = {
-        "import": lambda: import_time(5 if options.quick else 9),
         "Part 2": lambda: part_2(rounds),
         "Part 1": lambda: part_1(rounds),
         "memory": lambda: memory(1_000 if options.quick else 10_000, 50 if options.quick else 200),

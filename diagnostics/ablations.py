@@ -1,10 +1,11 @@
-"""What each part of the learned step is worth: networks tuned without it, judged on whole runs of `validation`.
+"""What each part of the learned step is worth: networks trained without it, measured on whole runs of `validation`.
 
     python diagnostics/ablations.py [--integrator leapfrog] [--iterations 350] [--only NAME ...] [--json FILE]
 
-`cost`: geometric-mean forces at which 93 % of the problems keep the tolerance, half pooled and half in the worst families, at
-1e-2, 1e-3 and 1e-4 (leapfrog); `ratio`: the mean of its logarithm against the network with everything. `max`, `final`: energy
-error of 1000 Kepler orbits of e = 0.9, asked for 1e-3. Everyone learns from the same tracks, with the same seed.
+`cost`: geometric-mean forces at which 93 % of the problems stay within the tolerance, half pooled and half in the worst
+families, at 1e-2, 1e-3 and 1e-4 (leapfrog). `ratio`: the mean of its logarithm against the network with everything. `max`,
+`final`: energy error of 1000 Kepler orbits of e = 0.9, asked for 1e-3. All networks learn from the same references, with the
+same seed.
 """
 
 from __future__ import annotations
@@ -22,121 +23,142 @@ import torch
 from rich.console import Console
 from rich.table import Table
 
-from aitimestepper import LearnedStep, ModelAdapter, Symmetrized, run_two_phase_training, simulate
-from aitimestepper.criteria.base import AbstractStepCriterion
-from aitimestepper.differentiable.features import INVARIANT
+from aitimestepper import Criterion, LearnedStep, ModelAdapter, ParticleTorch, Symmetrized, run_two_phase_training, simulate
 from aitimestepper.differentiable.network import FullyConnectedNN
 from aitimestepper.evaluation.evaluation_set import LONG, EvaluationSet, evaluate
+from aitimestepper.features import INVARIANT
 from aitimestepper.initial.named import kepler
 from aitimestepper.initial.problems import make_problem
-from aitimestepper.training.runs import descent
-from aitimestepper.training.runs import predicted as surrogate
-from aitimestepper.training.runs.descent import Descending, Descent
-from aitimestepper.training.runs.networks import keep_inputs_in, step_of, untrained
+from aitimestepper.training.runs import descent, predicted
+from aitimestepper.training.runs.descent import Descent
+from aitimestepper.training.runs.networks import learned_step, untrained_network
 from aitimestepper.training.runs.objective import mean_log_cost, scores
-from aitimestepper.training.runs.plan import TunePlan
+from aitimestepper.training.runs.plan import DescentSettings, TrainingPlan
 from aitimestepper.training.runs.reference import ReferenceTrajectories
 from aitimestepper.training.runs.training_run import TrainingRun, input_ranges
 
-ORBITS = 2 * math.pi * 1000
-SHOWN = 1e-3  # the tolerance of the long run
+LONG_TOL = 1e-3  # the tolerance of the long run
 IDLE = ("ln chi", "ln(tau_8", "ln(1 + eccentricity", "ln(sum m a")  # inputs that by themselves make no difference
-Wrap = Callable[[LearnedStep], AbstractStepCriterion]
+Wrap = Callable[[LearnedStep], Criterion]
+Study = Callable[[], dict[str, Any]]
 
 
-def tuned(
-    work: TrainingRun, tracks: ReferenceTrajectories, mute: list[int], start: FullyConnectedNN | None = None
-) -> FullyConnectedNN:
-    """A network for the plan of `work`, blind to the inputs of `mute`."""
-    model = untrained(work.config)
-    if start is not None:
-        model.load_state_dict(start.state_dict())
-    lowest, highest = input_ranges(tracks, work.plan)
-    middle = 0.5 * (lowest + highest)
-    lowest[mute], highest[mute] = middle[mute], middle[mute]
-    keep_inputs_in(model, lowest, highest)
-    plan = work.plan
-    going = Descending(model, ModelAdapter(work.config), tracks, plan.asked, plan.descent, plan.seed)
-    going.advance(plan.descent.iterations)
-    return model.eval()
+class Ablations:
+    """Networks of one training plan, with parts of it left out, and how they do."""
 
+    def __init__(self, plan: TrainingPlan, orbits: int) -> None:
+        self.run, self.orbits = TrainingRun(plan), orbits
+        self.references = self.run.references()
+        self.problems: EvaluationSet = self.run.evaluation_set("validation", 0, plan.validation)
+        self._full: FullyConnectedNN | None = None
 
-def two_phases(work: TrainingRun) -> FullyConnectedNN:
-    """The mission's own loop, on Kepler orbits, as a beginning: 40 epochs."""
-    config = replace(work.config, ic="kepler", num_orbits=32, e_max=0.95, steps_per_epoch=10, epochs=40, lr=1e-3, seed=1)
-    adapter = ModelAdapter(config)
-    model = untrained(config)
-    optimizer = torch.optim.AdamW(model.parameters(), lr=config.lr, weight_decay=config.weight_decay)
-    particle = make_problem(config, adapter.dtype, adapter.device).particle
-    run_two_phase_training(model, particle, optimizer, config, adapter)
-    return model.eval()
+    def trained(
+        self,
+        without: tuple[int, ...] = (),
+        start: FullyConnectedNN | None = None,
+        references: ReferenceTrajectories | None = None,
+        run: TrainingRun | None = None,
+    ) -> FullyConnectedNN:
+        """Return a network that learned without the inputs of these numbers."""
+        run, references = run or self.run, references or self.references
+        network, plan = untrained_network(run.config), run.plan
+        if start is not None:
+            network.load_state_dict(start.state_dict())
+        lowest, highest = input_ranges(references, plan)
+        hidden = list(without)
+        lowest[hidden] = highest[hidden] = 0.5 * (lowest[hidden] + highest[hidden])
+        network.limit_inputs(lowest, highest)
+        adapter = ModelAdapter(run.config)
+        Descent(network, adapter, references, plan.asked, plan.descent, plan.seed).advance(plan.descent.iterations)
+        return network.eval()
 
+    def full(self) -> FullyConnectedNN:
+        """Return the network with everything; it is trained once."""
+        if self._full is None:
+            self._full = self.trained()
+        return self._full
 
-def judged(work: TrainingRun, model: FullyConnectedNN, exam: EvaluationSet, wrap: Wrap = Symmetrized) -> dict[str, Any]:
-    """On `validation`, and over a thousand orbits."""
-    step = step_of(model, work.config)
-    found = scores(exam, evaluate(step, exam, threads=work.threads, wrap=wrap))
-    run = simulate(
-        kepler(e=0.9, q=1e-3), t_end=ORBITS, criterion=wrap(step.at_tolerance(SHOWN)), threads=1, max_steps=3_000_000
-    )
-    return {
-        "cost": {f"{s.tol:g}": s.cost(exam.order) for s in found},
-        "kept": {f"{s.tol:g}": [s.compliance, s.worst_compliance] for s in found},
-        "log_cost": mean_log_cost(found, exam.order),
-        "forces_an_orbit": run.force_evaluations.item() / 1000,
-        "max": run.max_energy_error.item(),
-        "final": run.final_energy_error.item(),
-    }
+    def two_phases(self) -> FullyConnectedNN:
+        """Return a network from 40 epochs of the two phases on Kepler orbits."""
+        settings = {"ic": "kepler", "num_orbits": 32, "e_max": 0.95, "steps_per_epoch": 10, "epochs": 40, "lr": 1e-3}
+        config = replace(self.run.config, seed=1, **settings)
+        network = untrained_network(config)
+        optimizer = torch.optim.AdamW(network.parameters(), lr=config.lr, weight_decay=config.weight_decay)
+        particle = ParticleTorch.from_bodies(make_problem(config).bodies)
+        run_two_phase_training(network, particle, optimizer, config, ModelAdapter(config))
+        return network.eval()
 
+    def measured(self, network: FullyConnectedNN, wrap: Wrap = Symmetrized, run: TrainingRun | None = None) -> dict[str, Any]:
+        """Return how a network does on `validation`, and over a thousand orbits."""
+        step, order = learned_step(network, (run or self.run).config), self.problems.order
+        found = scores(self.problems, evaluate(step, self.problems, threads=self.run.threads, wrap=wrap))
+        criterion, end = wrap(step.at_tolerance(LONG_TOL)), 2 * math.pi * self.orbits
+        long = simulate(kepler(e=0.9, q=1e-3), t_end=end, criterion=criterion, threads=1, max_steps=3_000_000)
+        return {
+            "cost": {f"{s.tol:g}": s.cost(order) for s in found},
+            "within_tolerance": {f"{s.tol:g}": [s.compliance, s.worst_compliance] for s in found},
+            "log_cost": mean_log_cost(found, order),
+            "forces_an_orbit": long.force_evaluations.item() / self.orbits,
+            "max": long.max_energy_error.item(),
+            "final": long.final_energy_error.item(),
+        }
 
-def studies(work: TrainingRun, tracks: ReferenceTrajectories, exam: EvaluationSet) -> dict[str, Callable[[], dict[str, Any]]]:
-    """Name -> what to do."""
-    whole: list[FullyConnectedNN] = []
-
-    def full() -> FullyConnectedNN:
-        if not whole:
-            whole.append(tuned(work, tracks, []))
-        return whole[0]
-
-    def with_setting(module: Any, name: str, value: float) -> dict[str, Any]:
+    def with_setting(self, module: Any, name: str, value: float) -> dict[str, Any]:
+        """Train with another value of a constant of a module."""
         before = getattr(module, name)
         setattr(module, name, value)
         try:
-            return judged(work, tuned(work, tracks, []), exam)
+            return self.measured(self.trained())
         finally:
             setattr(module, name, before)
 
-    def without_long_runs() -> dict[str, Any]:
-        short = torch.nonzero(tracks.family != work.plan.learned_from.index(LONG)).flatten()
-        return judged(work, tuned(work, tracks.rows(short)[0], []), exam)
+    def without_long_runs(self) -> dict[str, Any]:
+        """Train without the references of the family of long runs."""
+        short = torch.nonzero(self.references.family != self.run.plan.learned_from.index(LONG)).flatten()
+        return self.measured(self.trained(references=self.references.rows(short)[0]))
 
-    def with_layers(*layers: int) -> dict[str, Any]:
-        other = copy.copy(work)
-        other.plan = replace(work.plan, layers=layers)
-        other.config = replace(work.config, layers=layers)
-        return judged(other, tuned(other, tracks, []), exam)
+    def with_layers(self, *layers: int) -> dict[str, Any]:
+        """Train a network of another size."""
+        run = copy.copy(self.run)
+        run.plan, run.config = replace(run.plan, layers=layers), replace(run.config, layers=layers)
+        return self.measured(self.trained(run=run), run=run)
 
-    found: dict[str, Callable[[], dict[str, Any]]] = {
-        "everything": lambda: judged(work, full(), exam),
-        "EnergyBudget (all weights zero)": lambda: judged(work, untrained(work.config), exam),
-        "not symmetrized": lambda: judged(work, full(), exam, lambda c: c),
-        "symmetrized, never settled": lambda: judged(work, full(), exam, lambda c: Symmetrized(c, smoothness=math.inf)),
-        "no penalty on rough steps": lambda: with_setting(descent, "ROUGH", 0.0),
-        "change of a step bounded, its bend not": lambda: with_setting(surrogate, "BEND", math.inf),
-        "shown the error as guessed": lambda: with_setting(descent, "NOISE", 0.0),
-        "no long runs to learn from": without_long_runs,
-        "begun with the two phases": lambda: judged(work, tuned(work, tracks, [], two_phases(work)), exam),
-        "the two phases alone": lambda: judged(work, two_phases(work), exam),
-        "4 units": lambda: with_layers(4),
-        "8 units": lambda: with_layers(8),
-        "32 units": lambda: with_layers(32),
-        "16 + 16 units": lambda: with_layers(16, 16),
-    }
-    for k, (name, _) in enumerate(INVARIANT[:-1]):  # the order is the same throughout
-        found[f"without: {name}"] = lambda k=k: judged(work, tuned(work, tracks, [k]), exam)
-    idle = [next(k for k, (name, _) in enumerate(INVARIANT) if name.startswith(word)) for word in IDLE]
-    found["without four of these: chi, tau_8, eccentricity, pull"] = lambda: judged(work, tuned(work, tracks, idle), exam)
-    return found
+    def studies(self) -> dict[str, Study]:
+        """Return what to measure, by name."""
+        found: dict[str, Study] = {
+            "everything": lambda: self.measured(self.full()),
+            "EnergyBudget (all weights zero)": lambda: self.measured(untrained_network(self.run.config)),
+            "not symmetrized": lambda: self.measured(self.full(), lambda c: c),
+            "symmetrized, smoothness unlimited": lambda: self.measured(
+                self.full(), lambda c: Symmetrized(c, smoothness=math.inf)
+            ),
+            "no penalty on rough steps": lambda: self.with_setting(descent, "ROUGHNESS_WEIGHT", 0.0),
+            "penalty on the change of a step, not on its bend": lambda: self.with_setting(predicted, "BEND", math.inf),
+            "shown the error exactly as predicted": lambda: self.with_setting(descent, "NOISE", 0.0),
+            "no long runs to learn from": self.without_long_runs,
+            "started from the two phases": lambda: self.measured(self.trained(start=self.two_phases())),
+            "the two phases alone": lambda: self.measured(self.two_phases()),
+            "4 units": lambda: self.with_layers(4),
+            "8 units": lambda: self.with_layers(8),
+            "32 units": lambda: self.with_layers(32),
+            "16 + 16 units": lambda: self.with_layers(16, 16),
+        }
+        for k, (name, _) in enumerate(INVARIANT[:-1]):  # the order is the same throughout
+            found[f"without: {name}"] = lambda k=k: self.measured(self.trained((k,)))
+        idle = tuple(next(k for k, (name, _) in enumerate(INVARIANT) if name.startswith(word)) for word in IDLE)
+        found["without four of these: chi, tau_8, eccentricity, pull"] = lambda: self.measured(self.trained(idle))
+        return found
+
+
+def table_of(rows: dict[str, Any]) -> Table:
+    """Return what was measured as a table."""
+    tolerances = rows["everything"]["cost"]
+    table = Table("network", "ratio", *(f"cost {t}" for t in tolerances), "forces an orbit", "max", "final")
+    for name, row in rows.items():
+        ratio = math.exp(row["log_cost"] - rows["everything"]["log_cost"])
+        costs = [f"{c:.0f}" for c in row["cost"].values()]
+        table.add_row(name, f"{ratio:.2f}", *costs, f"{row['forces_an_orbit']:.0f}", f"{row['max']:.1e}", f"{row['final']:.1e}")
+    return table
 
 
 def main() -> None:
@@ -144,32 +166,27 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--integrator", default="leapfrog")
     parser.add_argument("--iterations", type=int, default=350)
-    parser.add_argument("--problems", type=int, default=24)
+    parser.add_argument("--problems", type=int, default=24, help="references of each family")
+    parser.add_argument("--validation", type=int, default=24, help="problems of each family to measure on")
+    parser.add_argument("--orbits", type=int, default=1000)
     parser.add_argument("--only", nargs="+", help="parts of names")
     parser.add_argument("--threads", type=int, default=1)
     parser.add_argument("--json", type=Path)
     given = parser.parse_args()
     torch.set_num_threads(1)
     tolerances = (1e-2, 1e-3, 1e-4) if given.integrator == "leapfrog" else (1e-4, 1e-6, 1e-8)
-    how = Descent(iterations=given.iterations)
-    plan = TunePlan(given.integrator, tolerances, problems=given.problems, descent=how, threads=given.threads)
-    work = TrainingRun(plan)
-    tracks, exam = work.tracks(), work.evaluation_set("validation", 0, plan.validation)
+    sizes = {"problems": given.problems, "validation": given.validation, "threads": given.threads}
+    plan = TrainingPlan(given.integrator, tolerances, descent=DescentSettings(iterations=given.iterations), **sizes)
     console, rows = Console(width=180), {}
-    for name, study in studies(work, tracks, exam).items():
+    for name, study in Ablations(plan, given.orbits).studies().items():
         if given.only and not any(word in name for word in given.only) and name != "everything":
             continue
         rows[name] = study()
-        console.print(name, {k: v for k, v in rows[name].items() if k != "kept"})
+        console.print(name, {k: v for k, v in rows[name].items() if k != "within_tolerance"})
         if given.json is not None:
             about = {"integrator": given.integrator, "iterations": given.iterations, "problems": given.problems}
             given.json.write_text(json.dumps({**about, "rows": rows}, indent=1) + "\n")
-    table = Table("network", "ratio", *(f"cost {t:g}" for t in tolerances), "forces an orbit", "max", "final")
-    for name, row in rows.items():
-        ratio = math.exp(row["log_cost"] - rows["everything"]["log_cost"])
-        costs = [f"{c:.0f}" for c in row["cost"].values()]
-        table.add_row(name, f"{ratio:.2f}", *costs, f"{row['forces_an_orbit']:.0f}", f"{row['max']:.1e}", f"{row['final']:.1e}")
-    console.print(table)
+    console.print(table_of(rows))
 
 
 if __name__ == "__main__":

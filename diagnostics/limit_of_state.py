@@ -1,11 +1,11 @@
 """What limits the learned step? A network of the package against steps that know one problem only.
 
-    python diagnostics/limit_of_state.py [--integrators leapfrog kahan_li6] [--tracks 2] [--iterations 250] [--json FILE]
+    python diagnostics/limit_of_state.py [--integrators leapfrog kahan_li6] [--problems 2] [--iterations 250] [--json FILE]
 
-On tracks of `validation`, by guesses (see aitimestepper.training.runs.predicted): the forces at which the error is the tolerance.
-`package`: the network for everything; `own`: the same network after learning from that problem alone, as far as a step that is
-chosen from these inputs can go; `any`: the best steps for a problem whose whole run is known, free to follow it in any way that
-is no rougher; `hindsight`: EnergyBudget with the constant that is best for the problem.
+Measured are the forces at which the error is the tolerance, as predicted along reference trajectories of `validation` (see
+aitimestepper.training.runs.predicted). `package`: the network of the package. `own`: the same network after learning from that
+problem alone, which is as far as a step chosen from these inputs can go. `any`: the best steps for a problem whose whole run
+is known; they may follow it in any way that is no rougher. `hindsight`: EnergyBudget with the best constant for the problem.
 """
 
 from __future__ import annotations
@@ -24,58 +24,58 @@ from rich.table import Table
 from torch import Tensor
 
 from aitimestepper import ModelAdapter
-from aitimestepper.criteria.learned import shipped
-from aitimestepper.differentiable.network import FullyConnectedNN
+from aitimestepper.differentiable.network import FullyConnectedNN, network_from
 from aitimestepper.evaluation.runs import Systems
 from aitimestepper.initial.families import STANDARD
 from aitimestepper.initial.suites import make_suite
 from aitimestepper.integrators import COMPOSITIONS
-from aitimestepper.training.runs.descent import ROUGH
-from aitimestepper.training.runs.networks import searched, untrained
+from aitimestepper.models import shipped
+from aitimestepper.training.runs.descent import ROUGHNESS_WEIGHT
+from aitimestepper.training.runs.networks import trained_parameters, untrained_network
 from aitimestepper.training.runs.objective import log_cost
 from aitimestepper.training.runs.predicted import PredictedError, converged_prediction, log_steps, predict_for_steps
-from aitimestepper.training.runs.reference import ReferenceTrajectories, make_tracks
+from aitimestepper.training.runs.reference import ReferenceTrajectories, make_references
 
-ASKED = {"leapfrog": 1e-3, "suzuki4": 1e-4, "kahan_li6": 1e-6, "kahan_li8": 1e-7}  # where each is at home
-LR, MEMORY, SETTLE = 1e-2, 0.7, 30
-BUMPS, WIDTH = 1000, 1.5  # of steps that are free all along a run: at most so many numbers; how many steps each is wide
+ASKED = {"leapfrog": 1e-3, "suzuki4": 1e-4, "kahan_li6": 1e-6, "kahan_li8": 1e-7}  # where each order is worth asking
+LR, MEMORY, ROUNDS = 1e-2, 0.7, 30
+BUMPS, WIDTH = 1000, 1.5  # for steps that are free all along a run: largest number of bell curves, width of each in steps
 
 
 class Problem(NamedTuple):
-    """A track, and what is asked on it."""
+    """One reference trajectory of S points, and the tolerance asked for on it."""
 
-    track: ReferenceTrajectories
+    reference: ReferenceTrajectories
     tol: float
     integrator: str
 
-    def judge(self, log_Q: Tensor) -> tuple[PredictedError, float]:
-        """(what a run with such steps would come to, the forces at which the error would be the tolerance)."""
-        found = predict_for_steps(log_Q, self.track, self.tol, self.integrator)
+    def predict(self, log_Q: Tensor) -> tuple[PredictedError, float]:
+        """Return what a run with steps exp(log_Q) (S,) would come to, and the forces at which its error is the tolerance."""
+        found = predict_for_steps(log_Q, self.reference, self.tol, self.integrator)
         return found, math.exp((found.log_forces + found.log_excess / self.order).item())
 
     @property
     def order(self) -> int:
-        """Of the integrator."""
+        """Order of the integrator."""
         return COMPOSITIONS[self.integrator].order
 
-    def settled(self, model: FullyConnectedNN, adapter: ModelAdapter) -> tuple[Tensor, Tensor]:
-        """(ln of the steps that a network chooses, the error so far that it sees)."""
-        _, spent = converged_prediction(model, adapter, self.track, self.tol, SETTLE)
+    def steps_of(self, network: FullyConnectedNN, adapter: ModelAdapter) -> tuple[Tensor, Tensor]:
+        """Return ln of the steps that a network chooses (S,), and the error so far over the tolerance that it is shown (S,)."""
+        _, shown = converged_prediction(network, adapter, self.reference, self.tol, ROUNDS)
         with torch.no_grad():
-            return log_steps(model, adapter, self.track, self.tol, spent), spent
+            return log_steps(network, adapter, self.reference, self.tol, shown), shown
 
 
 def improve(
-    problem: Problem, steps: Callable[[Tensor], Tensor], parameters: Iterable[Tensor], spent: Tensor, iterations: int
+    problem: Problem, steps: Callable[[Tensor], Tensor], parameters: Iterable[Tensor], shown: Tensor, iterations: int
 ) -> float:
-    """The fewest forces in the last quarter of a descent, for steps that parameters and the error so far decide about."""
+    """Return the fewest forces in the last quarter of a descent, for steps that follow from parameters and the error so far."""
     optimizer, best = torch.optim.Adam(parameters, lr=LR), math.inf
     for k in range(iterations):
-        found, forces = problem.judge(steps(spent))
-        spent = MEMORY * spent + (1 - MEMORY) * found.spent
-        cost = log_cost(found.log_forces, found.log_excess, problem.track.family, problem.order)
+        found, forces = problem.predict(steps(shown))
+        shown = MEMORY * shown + (1 - MEMORY) * found.error_fraction
+        cost = log_cost(found.log_forces, found.log_excess, problem.reference.family, problem.order)
         optimizer.zero_grad()
-        (cost + ROUGH * found.roughness.mean()).backward()
+        (cost + ROUGHNESS_WEIGHT * found.roughness.mean()).backward()
         optimizer.step()
         optimizer.param_groups[0]["lr"] = LR * (1 - k / iterations) + 1e-4
         if k > 0.75 * iterations:
@@ -83,44 +83,43 @@ def improve(
     return best
 
 
-def smooth_bumps(log_Q: Tensor, track: ReferenceTrajectories) -> Tensor:
-    """(S, K) bell curves along the run, one every step or every few, wide enough for their sums to be smooth."""
-    done = torch.cumsum(torch.nn.functional.pad(torch.diff(track.time) * torch.exp(-log_Q[1:]), (1, 0)), 0)
+def smooth_bumps(log_Q: Tensor, reference: ReferenceTrajectories) -> Tensor:
+    """Return K bell curves along the run, (S, K), one every step or every few, wide enough for their sums to be smooth."""
+    done = torch.cumsum(torch.nn.functional.pad(torch.diff(reference.time) * torch.exp(-log_Q[1:]), (1, 0)), 0)
     at = torch.linspace(0.0, float(done[-1]), max(2, min(BUMPS, int(done[-1]))), dtype=log_Q.dtype)
     bumps = torch.exp(-0.5 * ((done[:, None] - at) / (WIDTH * (at[1] - at[0]))) ** 2)
     return bumps / bumps.sum(1, keepdim=True)
 
 
-def four_ways(problem: Problem, model: FullyConnectedNN, adapter: ModelAdapter, iterations: int) -> list[float]:
-    """Forces: of the package's network, of its own, of any steps, of EnergyBudget in hindsight."""
-    log_Q, spent = problem.settled(model, adapter)
-    package, own_model = problem.judge(log_Q)[1], copy.deepcopy(model)
+def four_ways(problem: Problem, network: FullyConnectedNN, adapter: ModelAdapter, iterations: int) -> list[float]:
+    """Return the forces of the package's network, of its own one, of any steps, and of EnergyBudget in hindsight."""
+    log_Q, shown = problem.steps_of(network, adapter)
+    package, own_network = problem.predict(log_Q)[1], copy.deepcopy(network)
 
-    def own_steps(spent: Tensor) -> Tensor:
-        return log_steps(own_model, adapter, problem.track, problem.tol, spent)
+    def own_steps(shown: Tensor) -> Tensor:
+        return log_steps(own_network, adapter, problem.reference, problem.tol, shown)
 
-    own = improve(problem, own_steps, searched(own_model), spent, iterations)
+    own = improve(problem, own_steps, trained_parameters(own_network), shown, iterations)
     free = [own]
-    for start in (log_Q, problem.settled(own_model, adapter)[0]):
-        bumps = smooth_bumps(start, problem.track)
+    for start in (log_Q, problem.steps_of(own_network, adapter)[0]):
+        bumps = smooth_bumps(start, problem.reference)
         height = torch.zeros(bumps.shape[1], dtype=start.dtype, requires_grad=True)
-        free.append(improve(problem, lambda _, at=start, b=bumps, h=height: at + b @ h, [height], spent, iterations))
-    hindsight = problem.judge(problem.settled(untrained(adapter.config), adapter)[0])[1]
+        free.append(improve(problem, lambda _, at=start, b=bumps, h=height: at + b @ h, [height], shown, iterations))
+    hindsight = problem.predict(problem.steps_of(untrained_network(adapter.config), adapter)[0])[1]
     return [package, own, min(free), hindsight]
 
 
-def of_integrator(integrator: str, tracks: int, iterations: int) -> dict[str, list[float]]:
-    """Geometric means over the problems of each family."""
-    tol, checkpoint = ASKED[integrator], shipped(integrator)
-    model, adapter = checkpoint.build_model(), ModelAdapter(checkpoint.config)
-    assert isinstance(model, FullyConnectedNN)
-    suite = make_suite(STANDARD, "validation", tracks, first=7000)
-    made = make_tracks(Systems.of(suite), suite.family_of, integrator, (10 * tol, tol, 0.1 * tol))
+def of_integrator(integrator: str, count: int, iterations: int) -> dict[str, list[float]]:
+    """Return geometric means over `count` problems of each family."""
+    tol, model = ASKED[integrator], shipped(integrator)
+    network, adapter = network_from(model), ModelAdapter(model.config)  # uncalibrated: it is asked for the tolerance itself
+    suite = make_suite(STANDARD, "validation", count, first=7000)
+    made = make_references(Systems.of(suite), suite.family_of, integrator, (10 * tol, tol, 0.1 * tol))
     found = {}
     for k, family in enumerate(suite.families):
         members = torch.nonzero(made.family == k).flatten()
         problems = [Problem(made.rows(i[None])[0], tol, integrator) for i in members]
-        logs = torch.log(torch.tensor([four_ways(p, model, adapter, iterations) for p in problems], dtype=torch.float64))
+        logs = torch.log(torch.tensor([four_ways(p, network, adapter, iterations) for p in problems], dtype=torch.float64))
         found[family] = logs.mean(0).exp().tolist()
     return found
 
@@ -129,7 +128,7 @@ def main() -> None:
     """Measure and print."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--integrators", nargs="+", default=list(ASKED), choices=list(ASKED))
-    parser.add_argument("--tracks", type=int, default=2, help="of each family")
+    parser.add_argument("--problems", type=int, default=2, help="problems of each family")
     parser.add_argument("--iterations", type=int, default=250)
     parser.add_argument("--json", type=Path)
     given = parser.parse_args()
@@ -137,7 +136,7 @@ def main() -> None:
     table = Table("integrator", "tol", "family", "package", "own", "any", "hindsight", "package / own", "package / any")
     rows = {}
     for integrator in given.integrators:
-        rows[integrator] = of_integrator(integrator, given.tracks, given.iterations)
+        rows[integrator] = of_integrator(integrator, given.problems, given.iterations)
         for family, (package, own, free, hindsight) in rows[integrator].items():
             forces = (f"{x:.0f}" for x in (package, own, free, hindsight))
             ratios = f"{package / own:.2f}", f"{package / free:.2f}"

@@ -1,9 +1,9 @@
-"""Does it pay to learn from tolerances at which an order is wasted? Costs on `validation`, with them and without.
+"""Does it pay to learn from tolerances that are too loose for an order? Costs on `validation`, with them and without.
 
     python diagnostics/loose_tolerances.py [--integrators kahan_li6 kahan_li8] [--iterations 350] [--json FILE]
 
-Cost: forces of a run in which the error is the tolerance, as far as steps of another length would make it so: the geometric
-mean over problems, each family counting the same.
+Cost: force evaluations of a run with steps such that its error is the tolerance, as the order of the method predicts it from a
+run with other steps; geometric mean over problems, each family counting the same.
 """
 
 from __future__ import annotations
@@ -14,28 +14,28 @@ import tempfile
 from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
 import torch
 from rich.console import Console
 from rich.table import Table
 
 from aitimestepper.evaluation.evaluation_set import evaluate
-from aitimestepper.training.runs.descent import Descent
-from aitimestepper.training.runs.networks import step_of
-from aitimestepper.training.runs.plan import TOLERANCES, TunePlan
+from aitimestepper.training.runs.networks import learned_step
+from aitimestepper.training.runs.plan import TOLERANCES, DescentSettings, TrainingPlan
 from aitimestepper.training.runs.training_run import TrainingRun
 
 
-def costs(plan: TunePlan, tolerances: tuple[float, ...]) -> list[float]:
-    """Of a network that learned as the plan says, at these tolerances."""
+def costs(plan: TrainingPlan, tolerances: tuple[float, ...]) -> list[float]:
+    """Return the costs at these tolerances of a network that learned as the plan says."""
     with tempfile.TemporaryDirectory() as folder:
-        work = TrainingRun(plan, folder=Path(folder))
-        step = step_of(work.descend(None), work.config)
-    what = TrainingRun(replace(plan, tolerances=tolerances)).evaluation_set("validation", plan.validation, plan.validation)
-    marks = evaluate(step, what)
-    of_problem = torch.from_numpy(marks.log_forces + marks.log_excess / what.order)
-    family = torch.from_numpy(what.family)
-    means = torch.stack([of_problem[:, family == k].mean(1) for k in range(len(what.families))])
-    return means.mean(0).exp().tolist()
+        run = TrainingRun(plan, folder=Path(folder))
+        step = learned_step(run.descend(), run.config)
+    fresh = plan.validation  # the first problems of `validation` have chosen the network
+    problems = TrainingRun(replace(plan, tolerances=tolerances)).evaluation_set("validation", fresh, plan.validation)
+    measured = evaluate(step, problems)
+    log_cost = measured.log_forces + measured.log_excess / problems.order
+    means = [log_cost[:, problems.family == k].mean(1) for k in range(len(problems.families))]
+    return np.exp(np.mean(means, axis=0)).tolist()
 
 
 def main() -> None:
@@ -43,14 +43,17 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--integrators", nargs="+", default=["kahan_li6", "kahan_li8"], choices=list(TOLERANCES))
     parser.add_argument("--iterations", type=int, default=350)
-    parser.add_argument("--problems", type=int, default=24)
+    parser.add_argument("--problems", type=int, default=24, help="references of each family")
+    parser.add_argument("--validation", type=int, default=24, help="problems of each family to measure on")
     parser.add_argument("--json", type=Path)
     given = parser.parse_args()
     torch.set_num_threads(1)
     table = Table("integrator", "tolerance", "learned from all", "from the tight ones", "ratio")
     rows: dict[str, dict[str, list[float]]] = {}
     for integrator in given.integrators:
-        plan = TunePlan(integrator, problems=given.problems, descent=Descent(iterations=given.iterations), threads=1)
+        how_long = DescentSettings(iterations=given.iterations)
+        sizes = {"problems": given.problems, "validation": given.validation}
+        plan = TrainingPlan(integrator, descent=how_long, threads=1, **sizes)
         both = [costs(p, plan.learned) for p in (replace(plan, tolerances=plan.asked), plan)]
         rows[integrator] = {}
         for tol, every, tight in zip(plan.learned, *both, strict=True):

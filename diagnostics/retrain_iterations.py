@@ -1,9 +1,9 @@
 """How many retrains Part 1 needs, from 100 initializations of the default network, on easy and on hard states.
 
-    python diagnostics/retrain_iterations.py [--seeds 100] [--spoil 8]
+    python diagnostics/retrain_iterations.py [--seeds 100] [--spoil 8] [--only kepler burrau]
 
-Every row is one problem, every seed a fresh network with the default settings and no retry cap: two accepted steps, so that
-the second one starts from what the first one taught. A row that did not end would hang here, and fail.
+Every row is one problem, every seed a fresh network with the default settings and no retry cap. Two steps are accepted, so that
+the second one starts from what was learned on the first. A training that does not end would hang here.
 """
 
 from __future__ import annotations
@@ -17,16 +17,15 @@ from collections.abc import Iterator
 import numpy as np
 import torch
 
-from aitimestepper import Config, ModelAdapter, collect_trajectory
-from aitimestepper.differentiable.network import LOG_GAIN
-from aitimestepper.differentiable.particle import ParticleTorch
-from aitimestepper.initial.named import Bodies, burrau, figure8, kepler, plummer, random, two_body
+from aitimestepper import Config, ModelAdapter, ParticleTorch, collect_trajectory
+from aitimestepper.differentiable.network import build_network
+from aitimestepper.features import LOG_GAIN
+from aitimestepper.initial.named import InitialConditions, burrau, figure8, kepler, plummer, random, two_body
 from aitimestepper.initial.problems import as_problem
-from aitimestepper.training.checkpoints import build_network
 
 
-def problems() -> Iterator[tuple[str, Bodies, Bodies]]:
-    """(name, the state that units are measured on, the state to step from): at their hardest place where there is one."""
+def problems() -> Iterator[tuple[str, InitialConditions, InitialConditions]]:
+    """Yield name, the state that the scales are measured on, and the state to step from: the hardest one where there is one."""
     for e in (0.0, 0.5, 0.9, 0.99):
         yield f"kepler e={e} pericentre", kepler(e), two_body(e, 1.0, 1.0, 0.0, 1.0, 2)
     yield "kepler e=0.99 apocentre", kepler(0.99), kepler(0.99)
@@ -38,17 +37,17 @@ def problems() -> Iterator[tuple[str, Bodies, Bodies]]:
     yield "plummer n=16", plummer(n=16, seed=1), plummer(n=16, seed=1)
 
 
-def _burrau_collision() -> Bodies:
-    """Two of the three bodies at the distance of the closest approach, 7.735e-4, passing at their escape speed."""
+def _burrau_collision() -> InitialConditions:
+    """Return two of the three bodies at a distance of 7.735e-4, passing at nearly their escape speed."""
     r = 7.735e-4
     v = math.sqrt(2 * 7.0 / r)
     position = np.array([[-3 / 7 * r, 0.0], [4.0, 1.0], [4 / 7 * r, 0.0]])
     velocity = np.array([[0.0, -3 / 7 * v], [0.0, 0.0], [0.0, 4 / 7 * v]])
-    return Bodies(np.array([4.0, 5.0, 3.0]), position, velocity * 0.999)
+    return InitialConditions(np.array([4.0, 5.0, 3.0]), position, velocity * 0.999)
 
 
 def retrains(units: ParticleTorch, particle: ParticleTorch, config: Config, spoil: float) -> int:
-    """Retrains of the first two accepted steps, by a fresh network whose ln dt is `spoil` too large."""
+    """Return the retrains of the first two accepted steps, by a fresh network whose ln dt is `spoil` too large."""
     adapter = ModelAdapter(config)
     adapter.measure_scales(units)
     model = build_network(config)
@@ -60,21 +59,24 @@ def retrains(units: ParticleTorch, particle: ParticleTorch, config: Config, spoi
 
 
 def main() -> None:
-    """Print one row a problem."""
+    """Measure, and print one row a problem."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--seeds", type=int, default=100)
     parser.add_argument(
         "--spoil", type=float, default=0.0, help="added to ln dt of every fresh network: 8 starts it at 30 time units"
     )
+    parser.add_argument("--only", nargs="+", help="parts of names of problems")
     parser.add_argument("--json", action="store_true")
     options = parser.parse_args()
     rows = []
-    for name, reference, bodies in problems():
+    for name, reference, initial in problems():
+        if options.only and not any(word in name for word in options.only):
+            continue
         began = time.perf_counter()
         counts = []
         for seed in range(options.seeds):
             config = Config(seed=seed, steps_per_epoch=2)
-            units, start = (as_problem([b], config, torch.float64).particle for b in (reference, bodies))
+            units, start = (ParticleTorch.from_bodies(as_problem([x], config).bodies) for x in (reference, initial))
             counts.append(retrains(units, start, config, options.spoil))
         quantiles = np.percentile(counts, [0, 50, 90, 100]).tolist()
         rows.append(

@@ -2,13 +2,13 @@
 
     python diagnostics/symmetric_steps.py [--orbits 1000] [--json FILE]
 
-"theirs" are throw-away experiments from before this package; only the numbers are left of them, not where on its orbit a run
+"theirs" are throw-away experiments from before this package; only their numbers remain, not the place on its orbit where a run
 began. "ours" begins at apocentre (the figure-eight as it is usually given), then again at 8 places along the orbit. A rule's
-number is found by bisection: on the whole run it must spend the wanted force evaluations, those that a run counts: trials
-are among them, Huayno's two further looks at the pairs are not. The verdicts: "same", both figures within a factor of 1.5;
-"phase", theirs is within that factor of the range over the 8 places; "chance", of the range that numbers up to 2 % away
-give (rules with kinks jump, and a final error is one draw); "rounding", ours is the smaller one of two below 1e-10 (its sums
-are compensated); "differs".
+number is found by bisection: the whole run must spend the wanted force evaluations, as the engine counts them. Trial steps are
+counted, the two further passes over the pairs that Huayno makes are not. The verdicts: "same", both figures within a factor of
+1.5; "phase", theirs is within that factor of the range over the 8 places; "chance", it is within that factor of the range that
+numbers up to 2 % away give (rules with kinks jump, and a final error is one draw); "rounding", ours is the smaller one of two
+below 1e-10 (its sums are compensated); "differs".
 """
 
 from __future__ import annotations
@@ -22,26 +22,26 @@ from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
-import torch
 from rich.console import Console
 from rich.table import Table
 
 from aitimestepper import (
     PRS23,
-    AbstractStepCriterion,
+    Bodies,
     Boekholt,
     Constant,
+    Criterion,
     EnergyBudget,
     FreeFall,
     Huayno,
     HutMakino,
     HutMakinoMcMillan,
-    ParticleTorch,
     SimulationResult,
     Symmetrized,
     Tidal,
     simulate,
 )
+from aitimestepper.bodies import as_bodies
 from aitimestepper.evaluation.matched import bisected
 from aitimestepper.initial.named import figure8, two_body
 from aitimestepper.integrators import COMPOSITIONS
@@ -54,7 +54,7 @@ NEARBY = tuple(1 + 0.005 * k for k in range(-4, 5) if k)
 MASS_RATIO = 1e-3
 E90, E99, EIGHT = "e = 0.9", "e = 0.99", "figure-eight"
 
-Rule = Callable[[float, ParticleTorch], AbstractStepCriterion]  # every step is proportional to the number it is given
+Rule = Callable[[float, Bodies], Criterion]  # every step is proportional to the number it is given
 RULES: dict[str, Rule] = {
     "constant": lambda p, _: Constant(p),
     "HutMakino": lambda p, _: HutMakino(p),
@@ -64,11 +64,11 @@ RULES: dict[str, Rule] = {
     "PRS23 symmetrized": lambda p, _: Symmetrized(PRS23(p)),
     "Boekholt symmetrized": lambda p, _: Symmetrized(Boekholt(p)),
     "Tidal symmetrized": lambda p, _: Symmetrized(Tidal(p * p)),
-    "LogH": lambda p, start: Constant(p / start.potential_energy().abs()),  # the first step: ds = p
+    "LogH": lambda p, start: Constant(p / np.abs(start.potential_energy())),  # the first step: ds = p
     "FreeFall symmetrized": lambda p, _: Symmetrized(FreeFall(p)),
     "EnergyBudget symmetrized": lambda p, _: Symmetrized(EnergyBudget(1e-3, "leapfrog", p)),
     "Huayno(FreeFall)": lambda p, _: Huayno(FreeFall(p)),
-    "HMM(FreeFall), 3 trials": lambda p, _: HutMakinoMcMillan(FreeFall(p), 3, "leapfrog"),
+    "HMM(FreeFall), 3 trials": lambda p, _: HutMakinoMcMillan(FreeFall(p), 3),
 }
 THEIRS: dict[str, dict[str, tuple[float, ...]]] = {  # (max, final) over 1000 orbits; max over 100 periods
     "constant": {E90: (3.5e-1, 2.4e-5), E99: (541,), EIGHT: (9.5e-5,)},
@@ -91,10 +91,10 @@ THEIR_ORDERS: dict[str, dict[int, float]] = {  # max over 1000 orbits by forces 
 
 
 class Problem(NamedTuple):
-    """An orbit and where along it runs begin; the first of them is the usual place."""
+    """An orbit, and the states along it in which runs begin; the first of them is the usual one."""
 
     name: str
-    starts: ParticleTorch
+    starts: Bodies
     period: float
     orbits: int
 
@@ -115,44 +115,46 @@ class Figure(NamedTuple):
 
     @property
     def verdict(self) -> str:
-        """How both compare; see above."""
+        """Return how both figures compare; see above."""
         if self.theirs is None:
             return ""
         chances = {"same": (self.ours,), "phase": (self.low, self.high), "chance": self.nearby}
-        for word, seen in chances.items():
-            if seen and min(seen) / CLOSE <= self.theirs <= max(seen) * CLOSE:
+        for word, found in chances.items():
+            if found and min(found) / CLOSE <= self.theirs <= max(found) * CLOSE:
                 return word
         return "rounding" if self.ours < self.theirs < ROUNDING else "differs"
 
 
 def kepler_problem(name: str, e: float, orbits: int) -> Problem:
-    """From apocentre, and from eccentric anomalies evenly around the orbit."""
+    """Return an orbit from apocentre, and from eccentric anomalies evenly around it."""
     anomalies = [math.pi * (1 + 2 * k / PHASES) for k in range(PHASES)]
-    bodies = [two_body(e, MASS_RATIO, 1.0, anomaly, 1.0, 2) for anomaly in anomalies]
-    starts = [ParticleTorch.from_tensors(b.mass, b.position, b.velocity) for b in bodies]
-    return Problem(name, ParticleTorch.stack(starts), 2 * math.pi, orbits)
+    starts = [as_bodies(two_body(e, MASS_RATIO, 1.0, anomaly, 1.0, 2)) for anomaly in anomalies]
+    return Problem(name, Bodies.stack(starts), 2 * math.pi, orbits)
 
 
 def eight_problem(periods: int) -> Problem:
-    """The figure-eight, and the same a little later: after a twelfth of the period it repeats, but for names and a turn."""
-    bodies = figure8()
-    starts = [ParticleTorch.from_tensors(bodies.mass, bodies.position, bodies.velocity)]
-    assert bodies.period is not None
+    """Return the figure-eight at several times in a twelfth of its period, after which it repeats, but for names and a turn."""
+    eight = figure8()
+    starts = [as_bodies(eight)]
+    assert eight.period is not None
     for k in range(1, PHASES):
-        later = simulate(bodies, t_end=bodies.period / 12 * k / PHASES, tol=1e-13).final
-        starts.append(ParticleTorch.from_tensors(later.mass, later.position, later.velocity))
-    return Problem(EIGHT, ParticleTorch.stack(starts), bodies.period, periods)
+        later = simulate(eight, t_end=eight.period / 12 * k / PHASES, tol=1e-13).final
+        starts.append(Bodies(later.mass, later.position, later.velocity))
+    return Problem(EIGHT, Bodies.stack(starts), eight.period, periods)
 
 
-def run(rule: Rule, p: float, problem: Problem, method: str, orbits: float, starts: ParticleTorch) -> SimulationResult:
-    """Runs that spend much more than they should stop early."""
+def run(rule: Rule, p: float, problem: Problem, method: str, orbits: float, starts: Bodies) -> SimulationResult:
+    """Run from all starts; runs that spend many more forces than they should stop early."""
     most = int(40 * FORCES * orbits) + 1000
     return simulate(starts, t_end=orbits * problem.period, criterion=rule(p, starts), integrator=method, max_steps=most)
 
 
 def calibrated(rule: Rule, problem: Problem, method: str, wanted: float) -> tuple[float, float]:
-    """(the rule's number, forces an orbit it spends from the usual place): first on a few orbits, then on all of them."""
-    first = problem.starts.select(torch.tensor([0]))
+    """Return the number of a rule, and the forces an orbit that it spends from the usual place.
+
+    It is found on a few orbits first, then on all of them.
+    """
+    first = problem.starts.select([0])
 
     def spent(p: float, orbits: int) -> float:
         return run(rule, p, problem, method, orbits, first).force_evaluations.item() / orbits
@@ -167,15 +169,15 @@ def calibrated(rule: Rule, problem: Problem, method: str, wanted: float) -> tupl
 
 
 def figures(problem: Problem, rule: str, theirs: tuple[float, ...], method: str = "", forces: int = FORCES) -> Iterator[Figure]:
-    """Largest and final error of one rule on one problem; the figure-eight is compared by its largest alone."""
-    first = problem.starts.select(torch.tensor([0]))
+    """Yield largest and final error of one rule on one problem; the figure-eight is compared by its largest error alone."""
+    first = problem.starts.select([0])
     method = method or ("logh" if rule == "LogH" else "leapfrog")
     p, spent = calibrated(RULES[rule], problem, method, forces)
     result = run(RULES[rule], p, problem, method, problem.orbits, problem.starts)
     errors = (("max", result.max_energy_error), ("final", result.final_energy_error))
     for (what, error), known in zip(errors[: 1 if problem.name == EIGHT else 2], (*theirs, None, None), strict=False):
-        low, high = error.nan_to_num(math.inf).min().item(), error.nan_to_num(math.inf).max().item()
-        figure = Figure(problem.name, rule, what, known, error[0].item(), low, high, spent, p, ())
+        low, high = (f(np.nan_to_num(error, nan=math.inf)) for f in (np.min, np.max))
+        figure = Figure(problem.name, rule, what, known, float(error[0]), float(low), float(high), spent, p, ())
         if figure.verdict in ("rounding", "differs"):
             others = [run(RULES[rule], f * p, problem, method, problem.orbits, first) for f in NEARBY]
             near = tuple(getattr(other, f"{what}_energy_error").item() for other in others)
@@ -184,7 +186,7 @@ def figures(problem: Problem, rule: str, theirs: tuple[float, ...], method: str 
 
 
 def table_of_rules(orbits: int) -> list[Figure]:
-    """The first table."""
+    """Return the first table: every rule on every problem."""
     problems = [kepler_problem(E90, 0.9, orbits), kepler_problem(E99, 0.99, orbits), eight_problem(max(1, orbits // 10))]
     found = []
     for problem in problems:
@@ -194,7 +196,7 @@ def table_of_rules(orbits: int) -> list[Figure]:
 
 
 def table_of_orders(orbits: int) -> list[Figure]:
-    """The second table: symmetrized FreeFall at e = 0.9 with methods of order 2 to 8."""
+    """Return the second table: symmetrized FreeFall at e = 0.9 with methods of order 2 to 8."""
     problem, found = kepler_problem(E90, 0.9, orbits), []
     for method, known in THEIR_ORDERS.items():
         for forces, error in known.items():
@@ -204,7 +206,7 @@ def table_of_orders(orbits: int) -> list[Figure]:
 
 
 def show(console: Console, title: str, found: list[Figure]) -> None:
-    """As a table, and in words."""
+    """Print a table, its verdicts counted, and the figures that differ."""
     table = Table("rule", "problem", "error", "theirs", "ours", "over phases", "verdict", "forces", title=title)
     for f in found:
         known = "" if f.theirs is None else f"{f.theirs:.1e}"
@@ -222,10 +224,10 @@ def show(console: Console, title: str, found: list[Figure]) -> None:
 
 
 def main() -> None:
-    """Both tables."""
+    """Measure and print both tables."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument(
-        "--orbits", type=int, default=1000, help="of the Kepler problems; the figure-eight makes a tenth of them"
+        "--orbits", type=int, default=1000, help="orbits of the Kepler problems; the figure-eight makes a tenth as many"
     )
     parser.add_argument("--json", type=Path, help="also write the figures to this file")
     options = parser.parse_args()

@@ -23,13 +23,13 @@ FEWEST = {"forces": "force evaluations", "charged_forces": "with what choosing c
 
 
 def steps_tables(results: Results) -> Iterator[str]:
-    """For each integrator: every rule at every tolerance, and which one is to beat."""
+    """Yield, for each integrator, every rule at every tolerance, and the rule to beat."""
     about = results.settings["measured_on"]
     yield (
         f"### Step quality\n\n`{results.command}`: {about['problems']} problems of {about['suite']}, split "
         f"`{about['split']}`, at most {short(results.settings['budget'])} forces a run. Each cell: calibrated on `train` "
-        "(and how many % of `test` then comply, and of its worst family) / fitted / hindsight, geometric-mean force "
-        "evaluations; –: not within the budget."
+        "(with the share of `test` that then complies, and that of its worst family) / fitted / hindsight, geometric-mean "
+        "force evaluations; –: not within the budget."
     )
     records = [r for r in results.records if r.family == "all"]
     for integrator in dict.fromkeys(r.integrator for r in records):
@@ -65,7 +65,7 @@ def _forces(record: Record | None) -> str:
 
 
 def _winners(records: Sequence[Record]) -> str:
-    """The fewest forces when fitted, as they are and charged, and how many rules are within the noise of the winner."""
+    """Return who takes the fewest forces when fitted, choosing charged or not, and how many rules are within the noise."""
     rows = []
     for integrator in dict.fromkeys(r.integrator for r in records):
         for tol in sorted({r.tolerance for r in records if r.tolerance is not None}, reverse=True):
@@ -79,7 +79,7 @@ def _winners(records: Sequence[Record]) -> str:
 
 
 def _winner(fitted: Sequence[Record], by: str) -> str:
-    """Who it is; others whose interval reaches down to it may be as good."""
+    """Return the best rule; others whose interval reaches down to it may be as good."""
     best = min(fitted, key=lambda r: float(getattr(r, by)), default=None)
     if best is None:
         return "–"
@@ -103,11 +103,11 @@ def _charges(records: Sequence[Record]) -> str:
 
 
 def longrun_tables(results: Results) -> Iterator[str]:
-    """Largest and final error of every rule on every problem; drift and reversal on one of them."""
+    """Yield largest and final error of every rule on every problem; drift and reversal on one of them."""
     settings = results.settings
     yield (
         f"### Long runs\n\n`{results.command}`: {settings['orbits']} orbits ({settings['orbits'] // 10} periods of the "
-        f"figure-eight), everyone at {settings['forces']:.0f} forces a period. Largest / final relative energy error."
+        f"figure-eight), all rules at {settings['forces']:.0f} forces a period. Largest / final relative energy error."
     )
     problems = [name for name in dict.fromkeys(r.family for r in results.records) if not name.startswith("longrun")]
     who = list(dict.fromkeys((r.integrator, label(r)) for r in results.records))
@@ -130,14 +130,14 @@ def longrun_tables(results: Results) -> Iterator[str]:
 
 
 def rl_tables(results: Results) -> Iterator[str]:
-    """Constant parameters beside what was measured before, then everyone at equal cost."""
+    """Yield constant parameters beside what was measured before, then all rules at equal cost."""
     title = "### The test set of the reinforcement-learning stepper"
     yield f"{title}\n\n`{results.command}`. Relative energy error at the end of 30 years."
     head = ["rule", "median forces", "median", "90 %", "largest"]
     rows = [_rl_row(r, f"{r.criterion} {r.value:g}") for r in results.records if r.mode == "pieces"]
     rows += [_rl_row(r, r.criterion) for r in results.records if r.mode == "published"]
     yield (
-        "Hermite 4 begun anew every 0.1 years, with constant parameters, in brackets what was measured before (another code, "
+        "Hermite 4 begun anew every 0.1 years, with constant parameters; in brackets what was measured before (another code, "
         "without compensated sums); below them the policies, quoted from there:\n\n" + table(head, rows)
     )
     own = sorted((r for r in results.records if r.mode == "matched"), key=lambda r: r.more["final_quantiles"]["0.9"] or 1e9)
@@ -153,9 +153,9 @@ def _rl_row(record: Record, name: str) -> list[str]:
 
 
 def curves_tables(results: Results) -> Iterator[str]:
-    """Who is cheapest at an error; the pictures."""
+    """Yield who is cheapest at an error, and the pictures."""
     words = "Who reaches an energy error with the fewest forces, and in the least time:"
-    yield f"### TrainingRun and precision\n\n`{results.command}`. {words}"
+    yield f"### Work and precision\n\n`{results.command}`. {words}"
     yield table(["problem", "error", "fewest forces", "least time", "fastest other code"], list(cheapest_rows(results)))
     for picture in sorted((HERE / "bench" / "curves").glob("*best*.svg")):
         yield f"![{picture.stem}](bench/curves/{picture.name})"
@@ -169,7 +169,7 @@ MAKERS = {"steps": steps_tables, "longrun": longrun_tables, "rl": rl_tables, "cu
 
 
 def tables() -> str:
-    """All of them."""
+    """Return all tables of the page."""
     files = sorted(path for path in (HERE / "bench").iterdir() if path.name.endswith((".json", ".json.gz")))
     found = [Results.load(path) for path in files]
     return "\n\n".join(part for results in found for part in MAKERS[results.study](results))

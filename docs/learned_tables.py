@@ -23,12 +23,12 @@ BEGIN, END = "<!-- results: made by docs/learned_tables.py -->", "<!-- end of re
 
 
 def loaded(name: str) -> Any:
-    """A JSON file of docs/learned."""
+    """Return the content of a JSON file of docs/learned."""
     return json.loads((FILES / name).read_text(encoding="utf-8"))
 
 
 def promises() -> Iterator[str]:
-    """Asked for a tolerance: what was kept, and at which cost beside the classical rules."""
+    """Yield how many runs stay within the tolerance asked for, and at which cost beside the classical rules."""
     learned, classical = Results.load(FILES / "steps.json.gz"), Results.load(BENCH / "steps.json.gz")
     yield f"### Asked for a tolerance, on `test`\n\n`{learned.command}`, beside `{classical.command}` (the same problems)."
     worst, rows = worst_families(learned), []
@@ -42,12 +42,13 @@ def promises() -> Iterator[str]:
             best = min(rivals, key=lambda x, count=count: getattr(x, count), default=None)
             cells.append(_against(own[0] if own else None, best, count))
         rows.append(cells)
-    head = ["integrator", "asked", "kept (worst family)", "median error / asked", "forces", "fitted, over the best classical"]
-    yield table([*head, "hindsight, over the best classical", "fitted, choosing charged"], rows)
+    head = ["integrator", "asked", "within it (worst family)", "median error / asked", "forces"]
+    ratios = ["fitted, over the best classical", "hindsight, over the best classical", "fitted, choosing charged"]
+    yield table([*head, *ratios], rows)
 
 
 def _alike(results: Results, r: Record, mode: str, count: str) -> list[Record]:
-    """Records over all families for the same integrator and tolerance."""
+    """Return the records over all families for the same integrator and tolerance."""
     return [
         x
         for x in results.records
@@ -63,45 +64,38 @@ def _against(mine: Record | None, other: Record | None, count: str) -> str:
 
 
 def automatic() -> Iterator[str]:
-    """A tolerance and nothing else, beside IAS15."""
+    """Yield a tolerance and nothing else, beside IAS15."""
     yield "### A tolerance and nothing else, beside IAS15\n\n`python benchmarks/automatic.py`"
     rows = []
     for r in loaded("automatic.json")["rows"]:
         ias = "–" if "ratio" not in r else f"{r['ias15_forces']:.0f} (ε = {r['epsilon']:g})"
         ratio, time = (f"{r[k]:.2f}" if k in r else "–" for k in ("ratio", "time_ratio"))
-        kept = f"{r['kept']:.0%} ({r['worst']:.0%})"
-        rows.append([f"{r['tol']:.0e}", r["integrator"], kept, f"{r['median']:.2g}", f"{r['forces']:.0f}", ias, ratio, time])
-    head = [
-        "asked",
-        "integrator chosen",
-        "kept (worst family)",
-        "median error / asked",
-        "forces",
-        "IAS15, loosest ε that keeps it",
-    ]
-    yield table([*head, "forces, ratio", "time, ratio"], rows)
+        within = f"{r['within_tolerance']:.0%} ({r['worst']:.0%})"
+        mine = [f"{r['tol']:.0e}", r["integrator"], within, f"{r['median']:.2g}", f"{r['forces']:.0f}"]
+        rows.append([*mine, ias, ratio, time])
+    head = ["asked", "integrator chosen", "within it (worst family)", "median error / asked", "forces"]
+    yield table([*head, "IAS15, loosest ε within it", "forces, ratio", "time, ratio"], rows)
 
 
 def unseen() -> Iterator[str]:
-    """Problems of other kinds."""
+    """Yield problems of other kinds."""
     yield "### Problems of kinds it was never trained on\n\n`python benchmarks/unseen.py`"
     rows = []
     for r in loaded("unseen.json")["rows"]:
-        none = r["ratio"] is None
-        rival = "none keeps it" if none else f"{r['classical']}: {r['classical_kept']:.0%}, {r['classical_forces']:.0f}"
-        mine = [f"{r['kept']:.0%}", f"{r['median']:.2g}", f"{r['forces']:.0f}"]
+        none, share = r["ratio"] is None, r["classical_within_tolerance"]
+        rival = "none is within it" if none else f"{r['classical']}: {share:.0%}, {r['classical_forces']:.0f}"
+        mine = [f"{r['within_tolerance']:.0%}", f"{r['median']:.2g}", f"{r['forces']:.0f}"]
         rows.append([r["problem"], r["integrator"], f"{r['tol']:.0e}", *mine, rival, "–" if none else f"{r['ratio']:.2f}"])
-    yield table(
-        ["problem", "integrator", "asked", "kept", "error / asked", "forces", "best calibrated classical", "ratio"], rows
-    )
+    head = ["problem", "integrator", "asked", "within it", "error / asked", "forces", "best calibrated classical", "ratio"]
+    yield table(head, rows)
 
 
 def ablations() -> Iterator[str]:
-    """What each part is worth."""
+    """Yield what each part is worth."""
     about = loaded("ablations.json")
     yield (
         f"### What each part is worth\n\n`python diagnostics/ablations.py`: {about['integrator']}, {about['iterations']} "
-        f"iterations each, {about['problems']} tracks a family, judged on `validation`."
+        f"iterations each, {about['problems']} references a family, measured on `validation`."
     )
     base, rows = about["rows"]["everything"]["log_cost"], []
     for name, r in about["rows"].items():
@@ -122,7 +116,7 @@ def ablations() -> Iterator[str]:
 
 
 def loose() -> Iterator[str]:
-    """Tolerances to learn from."""
+    """Yield what learning from loose tolerances costs."""
     about = loaded("loose_tolerances.json")
     yield (
         f"### What to learn from\n\n`python diagnostics/loose_tolerances.py`: {about['iterations']} iterations; forces at "
@@ -134,11 +128,11 @@ def loose() -> Iterator[str]:
 
 
 def one_for_all() -> Iterator[str]:
-    """A network that is told the order."""
+    """Yield what one network costs that has the order as an input."""
     about = loaded("one_for_all.json")
     yield (
         f"### One network for all orders?\n\n`python diagnostics/one_for_all.py`: {about['iterations']} iterations for each "
-        "order; forces at which the tolerances are kept, on `validation`, and their ratio to those of a network each."
+        "order; forces at which runs stay within the tolerances, on `validation`, and their ratio to those of a network each."
     )
     first, *_ = about["cost"].values()
     rows = [
@@ -148,28 +142,28 @@ def one_for_all() -> Iterator[str]:
     yield table(["networks", *first], rows)
 
 
-def settling() -> Iterator[str]:
-    """When mirrored steps are given up."""
-    about = loaded("settle.json")
+def smoothness() -> Iterator[str]:
+    """Yield when time-symmetric steps are given up."""
+    about = loaded("smoothness.json")
     yield (
-        "### When a mirrored step is given up\n\n`python diagnostics/settle.py`: off by so much from the extrapolated one. "
-        "Forces at which the error is the tolerance, on `validation`, over those with "
-        f"{about['package']:g}; largest error over what was asked in a thousand orbits of e = "
+        "### When a time-symmetric step is given up\n\n`python diagnostics/smoothness.py`: the factor `smoothness` by which it "
+        "may differ from the extrapolated one. Forces at which the error is the tolerance, on `validation`, over those with "
+        f"{about['package']:g}; largest error over the tolerance in a thousand orbits of e = "
         f"{', '.join(map(str, about['e']))}."
     )
     rows = [
         [name, *(f"{ratio:.2f}; {', '.join(f'{x:.2g}' for x in largest)}" for ratio, *largest in row.values())]
         for name, row in about["rows"].items()
     ]
-    yield table(["given up at", *(f"{name}, {tol:g}" for name, tol in about["asked"].items())], rows)
+    yield table(["smoothness", *(f"{name}, {tol:g}" for name, tol in about["asked"].items())], rows)
 
 
 def limits() -> Iterator[str]:
-    """Steps that know one problem only."""
+    """Yield what steps that know one problem only would cost."""
     about = loaded("limit_of_state.json")
     yield (
-        "### What limits it\n\n`python diagnostics/limit_of_state.py`: forces at which the error is the tolerance, by guesses "
-        "on tracks of `validation`; in brackets: the package's over these."
+        "### What limits it\n\n`python diagnostics/limit_of_state.py`: forces at which the error is the tolerance, as "
+        "predicted along reference trajectories of `validation`; in brackets: those of the package's network over these."
     )
     rows = [
         [name, f"{about['asked'][name]:g}", family, f"{mine:.0f}", *(f"{x:.0f} ({mine / x:.2f})" for x in others)]
@@ -180,11 +174,11 @@ def limits() -> Iterator[str]:
     yield table([*head, "any steps as smooth, the run being known", "EnergyBudget, best constant for it"], rows)
 
 
-def places() -> Iterator[str]:
-    """Errors in position."""
+def positions() -> Iterator[str]:
+    """Yield errors in position."""
     about = loaded("phase_errors.json")
     yield (
-        f"### Does it also keep the orbit?\n\n`python diagnostics/phase_errors.py`: {about['integrator']}, the learned step "
+        f"### Errors in position\n\n`python diagnostics/phase_errors.py`: {about['integrator']}, the learned step "
         f"asked for {about['tol']:g}, the others with as many forces on each problem. Median error in position / in energy."
     )
     families = list(next(iter(about["rows"].values())))
@@ -193,7 +187,7 @@ def places() -> Iterator[str]:
 
 
 def long_runs() -> Iterator[str]:
-    """A thousand orbits at 500 forces each, and the reinforcement-learning set."""
+    """Yield a thousand orbits at 500 forces each, and the reinforcement-learning set."""
     mine, others = Results.load(FILES / "longrun.json.gz"), Results.load(BENCH / "longrun.json.gz")
     yield f"### A thousand orbits, 500 forces each\n\n`{mine.command}`, beside the best classical rule of docs/bench.md."
     rows = []
@@ -216,11 +210,12 @@ def long_runs() -> Iterator[str]:
 
 
 def thousand_orbits() -> Iterator[str]:
-    """A tolerance, for a thousand orbits."""
+    """Yield runs of a thousand orbits that were asked for a tolerance."""
     rows = loaded("thousand_orbits.json")["rows"]
     yield (
-        "### A thousand orbits, asked for a tolerance\n\n`python diagnostics/thousand_orbits.py`: largest error over what was "
-        "asked, that at the end, forces an orbit. Calibrated are runs of ten orbits to a few hundred."
+        "### A thousand orbits, asked for a tolerance\n\n`python diagnostics/thousand_orbits.py`: largest error and error at "
+        "the end, both over the tolerance, and forces an orbit. The networks were calibrated on runs of ten to a few hundred "
+        "orbits."
     )
     cells = [[f"{r['largest']:.2g}, {r['final']:.0e}, {r['forces']:.0f}" for r in row["orbits"]] for row in rows]
     head = ["asked", "integrator chosen", *(f"e = {r['e']:g}" for r in rows[0]["orbits"])]
@@ -228,25 +223,10 @@ def thousand_orbits() -> Iterator[str]:
 
 
 def page() -> str:
-    """All tables."""
-    parts = [
-        part
-        for make in (
-            promises,
-            automatic,
-            long_runs,
-            thousand_orbits,
-            unseen,
-            places,
-            limits,
-            settling,
-            loose,
-            one_for_all,
-            ablations,
-        )
-        for part in make()
-    ]
-    return "\n\n".join(parts)
+    """Return all tables of the page."""
+    makers = (promises, automatic, long_runs, thousand_orbits, unseen, positions, limits)
+    more = (smoothness, loose, one_for_all, ablations)
+    return "\n\n".join(part for make in (*makers, *more) for part in make())
 
 
 if __name__ == "__main__":

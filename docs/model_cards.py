@@ -1,4 +1,4 @@
-"""Put tuned models into the package, with a card each.
+"""Put trained models into the package, with a card each.
 
 python docs/model_cards.py RUN [RUN ...]   copy the models of these runs to src/aitimestepper/models, by integrator
 python docs/model_cards.py --write         write src/aitimestepper/models/README.md from the models that are there
@@ -7,65 +7,70 @@ python docs/model_cards.py --write         write src/aitimestepper/models/README
 from __future__ import annotations
 
 import sys
-from pathlib import Path
+from collections.abc import Mapping
 from typing import Any
 
-from aitimestepper.criteria.learned import MODELS
+from pages import table
+
 from aitimestepper.files import write_atomically
 from aitimestepper.integrators import COMPOSITIONS
-from aitimestepper.training.checkpoints import Checkpoint, find_checkpoint, load_checkpoint
+from aitimestepper.models import FOLDER, Model, find_model, load_model, shipped
 
 HEAD = """# The learned steps of the package
 
-One small network for each composition; `simulate(particle, t_end=..., tol=...)` takes the cheapest for the tolerance. They were
-made by the commands below, from problems of the split `train`, and looked at on `validation` while they were made; figures on
-`test` are in docs/learned.md. The same command and seed give the same bits on the same machine.
+One small network for each composition; `simulate(bodies, t_end=..., tol=...)` takes the cheapest for the tolerance. The
+commands below made them, with an earlier version of this program, from problems of the split `train`. They were measured on
+`validation` on the way; figures on `test` are in docs/learned.md. The same command and seed give the same bits on the same
+machine.
 
-Limits: tolerances outside the range of the table (three times beyond it at most) are not theirs: `simulate` takes EnergyBudget
-or Gauss-Radau there. States unlike all that they were trained on are taken for the nearest they know; how often that was is in
-`steps_outside_training` of a result. They look at the energy error so far, so that what they promise is the energy error, not
-the place of a body: see docs/learned.md for both.
+A network is asked for its calibrated tolerance, so that true runs stay within the tolerance that the user asks for.
+
+Limits: the networks are for the tolerances of their table, and for three times smaller or larger ones. Beyond these `simulate`
+takes EnergyBudget or Gauss-Radau. An input outside the range of the training counts as the end of that range;
+`steps_outside_training` of a result says in how many steps that happened. One input is the energy error so far: what the models
+promise is the energy error, not the positions of the bodies. docs/learned.md has figures for both.
 """
 
 
-def card(integrator: str, checkpoint: Checkpoint) -> str:
-    """Of one model."""
-    c: dict[str, Any] = checkpoint.card
-    first = c["start"] or c  # what made the network, and what calibrated it, if that was something else
+def card(integrator: str, model: Model) -> str:
+    """Return the card of a model as Markdown."""
+    about: Mapping[str, Any] = model.card
+    first = about["start"] or about  # what made the network, and what calibrated it, if that was something else
     plan = first["plan"]
-    hours = c["hours"] + c["start"].get("hours", 0.0)
-    parameters = sum(x.numel() for name, x in checkpoint.model_state.items() if name.startswith(("hidden", "log_dt")))
-    told = dict(c["calibration"])
-    lines = [
-        f"## {integrator}",
-        "",
-        "\n".join(f"`{command}`" for command in dict.fromkeys((first["command"], c["command"]))),
-        "",
-        f"{parameters} parameters, layers {' '.join(map(str, plan['layers']))}, seed {plan['seed']}, {hours:.2f} hours on "
-        f"one core. Trained on {plan['problems']} problems each of {', '.join(plan['families'])}, "
-        f"{plan['descent']['iterations']} iterations at {', '.join(f'{tol:g}' for tol in plan['learned'])}; calibrated on "
-        f"{plan['calibration']} others of each family.",
-        "",
-        "| asked for | told | `validation`: kept (worst family) | median error / asked | force evaluations |",
-        "|---|---|---|---|---|",
+    hours = about["hours"] + about["start"].get("hours", 0.0)
+    parameters = sum(x.size for name, x in model.weights.items() if name.startswith(("hidden", "log_dt")))
+    commands = dict.fromkeys((first["command"], about["command"]))
+    words = (
+        f"{parameters} parameters, layers {' '.join(map(str, plan['layers']))}, seed {plan['seed']}, {hours:.2f} hours on one "
+        f"core. Trained on {plan['problems']} problems each of {', '.join(plan['families'])}, {plan['descent']['iterations']} "
+        f"iterations at {', '.join(f'{tol:g}' for tol in plan['learned'])}; calibrated on {plan['calibration']} others of each "
+        "family."
+    )
+    factor = dict(model.calibration)
+    head = ["tolerance", "calibrated tolerance", "within it on `validation` (worst family)", "median error / tolerance"]
+    rows = [
+        [
+            f"{row['tol']:g}",
+            f"{factor[row['tol']] * row['tol']:.2g}",
+            f"{row['compliance']:.0%} ({row['worst_compliance']:.0%})",
+            f"{row['median']:.2g}",
+            f"{row['forces']:.0f}",
+        ]
+        for row in about["validation"]
     ]
-    for row in c["validation"]:
-        lines.append(
-            f"| {row['tol']:g} | {told[row['tol']] * row['tol']:.2g} | {row['compliance']:.0%} ({row['worst_compliance']:.0%}) "
-            f"| {row['median']:.2g} | {row['forces']:.0f} |"
-        )
-    return "\n".join(lines) + "\n"
+    parts = [f"## {integrator}", "\n".join(f"`{command}`" for command in commands), words]
+    return "\n\n".join([*parts, table([*head, "force evaluations"], rows)]) + "\n"
 
 
 def main() -> None:
-    """Copy, or write the cards."""
+    """Copy models, or write their cards."""
     if sys.argv[1:] == ["--write"]:
-        cards = [card(name, load_checkpoint(MODELS / f"{name}.pt")) for name in COMPOSITIONS]
-        write_atomically(MODELS / "README.md", "\n".join([HEAD, *cards]).encode())
+        cards = [card(name, shipped(name)) for name in COMPOSITIONS]
+        write_atomically(FOLDER / "README.md", "\n".join([HEAD, *cards]).encode())
         return
     for run in sys.argv[1:]:
-        path = find_checkpoint(run)
-        write_atomically(MODELS / f"{load_checkpoint(path).config.integrator}.pt", Path(path).read_bytes())
+        path = find_model(run)
+        write_atomically(FOLDER / f"{load_model(path).config.integrator}.npz", path.read_bytes())
 
 
 if __name__ == "__main__":

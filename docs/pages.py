@@ -1,4 +1,4 @@
-"""Parts of a page that are made by a program: between two marks, and nowhere else."""
+"""Parts of a page that a program makes: between two marks, and nowhere else."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from pathlib import Path
 
 
 def print_or_write(page: Path, begin: str, end: str, make: Callable[[], str]) -> None:
-    """Print what was made, or with --write put it between the marks of the page."""
+    """Print what `make` returns, or with --write put it between the marks of the page."""
     if "--write" not in sys.argv:
         print(make())
         return
@@ -19,6 +19,6 @@ def print_or_write(page: Path, begin: str, end: str, make: Callable[[], str]) ->
 
 
 def table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
-    """Rows of cells."""
+    """Return rows of cells as a Markdown table."""
     lines = ["| " + " | ".join(head) + " |", "|---" * len(head) + "|"]
     return "\n".join([*lines, *("| " + " | ".join(row) + " |" for row in rows)])

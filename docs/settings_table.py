@@ -18,14 +18,14 @@ README = Path(__file__).resolve().parents[1] / "README.md"
 
 
 def allowed(limits: object) -> str:
-    """The range of a setting in words."""
+    """Return the range of a setting in words."""
     words = {"above": "> ", "least": "≥ ", "below": "< ", "most": "≤ "}
     parts = [f"{sign}{limits[key]}" for key, sign in words.items() if key in limits]  # type: ignore[operator,index]
     return ", ".join(parts)
 
 
 def table() -> str:
-    """One Markdown table a section."""
+    """Return one Markdown table for each section."""
     lines, section = [], ""
     for f in dataclasses.fields(Config):
         if field_sections()[f.name] != section:

@@ -1,108 +1,91 @@
-"""Systems that many tests share. Every fixture is a factory: it returns a function that makes what its name says."""
+"""Fixtures of all tests, without torch. Most return a function that makes what their name says.
+
+Tests that need PyTorch carry the mark `torch`, by the folder they are in or by a fixture that they use; torch_fixtures.py has
+the same systems in torch. Where it is not installed, they are left out.
+"""
 
 from __future__ import annotations
 
-import dataclasses
+import importlib.util
 import math
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
+from pathlib import Path
+from types import ModuleType
+from typing import Any
 
+import numpy as np
 import pytest
-import torch
-from torch import Tensor
 
-from aitimestepper.differentiable.particle import ParticleTorch
+from aitimestepper.bodies import Bodies
 from aitimestepper.initial import named as initial
-from aitimestepper.integrators import step
+
+WITH_TORCH = ("differentiable", "training", "cli/test_training_commands.py", "test_docs.py", "test_readme.py")
+NEED_TORCH = {"torch", "trained"}  # fixtures
+HERE = Path(__file__).parent
+collect_ignore = [] if importlib.util.find_spec("torch") else list(WITH_TORCH)
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Mark what needs PyTorch."""
+    for item in items:
+        where = item.path.relative_to(HERE).as_posix()
+        if where.startswith(WITH_TORCH) or NEED_TORCH & set(getattr(item, "fixturenames", ())):
+            item.add_marker("torch")
 
 
 @pytest.fixture
-def two_body() -> Callable[..., ParticleTorch]:
+def torch() -> ModuleType:
+    """PyTorch, for a test that puts tensors into the runtime."""
+    return pytest.importorskip("torch")
+
+
+@pytest.fixture
+def slope() -> Callable[[list[float], list[float]], float]:
+    """Return the least-squares slope of log error against log step."""
+    return lambda steps, errors: float(np.polyfit(np.log(steps), np.log(errors), 1)[0])
+
+
+@pytest.fixture
+def two_body() -> Callable[..., Bodies]:
     """A bound orbit of total mass 1 and semi-major axis `a`, from apocentre (or any eccentric anomaly), at rest as a whole."""
 
     def make(e: float = 0.5, q: float = 1.0, a: float = 1.0, dim: int = 2, G: float = 1.0, anomaly: float = math.pi, **more):
         b = initial.two_body(e, q, a, anomaly, G, dim)
-        return ParticleTorch.from_tensors(b.mass, b.position, b.velocity, G=G, **more)
+        return Bodies(b.mass, b.position, b.velocity, G=G, **more)
 
     return make
 
 
 @pytest.fixture
-def random_system() -> Callable[..., ParticleTorch]:
+def random_system() -> Callable[..., Bodies]:
     """B systems of n bodies, unequal masses, no symmetry of any kind, no close pair (nearest-pair distance above 0.1)."""
 
-    def make(n: int = 4, dim: int = 3, seed: int = 0, systems: int = 1, **more) -> ParticleTorch:
-        generator = torch.Generator().manual_seed(1000 * n + 10 * dim + seed)
-
-        def draw(*shape: int) -> Tensor:
-            return torch.randn(*shape, generator=generator, dtype=torch.float64)
-
-        mass = torch.exp(0.7 * draw(systems, n))
+    def make(n: int = 4, dim: int = 3, seed: int = 0, systems: int = 1, **more: Any) -> Bodies:
+        rng = np.random.default_rng([n, dim, seed])
+        mass = np.exp(0.7 * rng.normal(size=(systems, n)))
         while True:
-            position = draw(systems, n, dim)
-            apart = torch.cdist(position, position) + 10 * torch.eye(n, dtype=torch.float64)
+            position = rng.normal(size=(systems, n, dim))
+            apart = np.linalg.norm(position[:, :, None] - position[:, None], axis=-1) + 10 * np.eye(n)
             if apart.min() > 0.1:
-                return ParticleTorch.from_tensors(mass, position, 0.5 * draw(systems, n, dim), **more)
+                return Bodies(mass, position, 0.5 * rng.normal(size=(systems, n, dim)), **more)
 
     return make
 
 
 @pytest.fixture
-def padded() -> Callable[[ParticleTorch, int], ParticleTorch]:
+def padded() -> Callable[[Bodies, int], Bodies]:
     """The same systems with absent bodies appended, up to `n` bodies."""
 
-    def grow(p: ParticleTorch, n: int) -> ParticleTorch:
-        def zeros(x: Tensor) -> Tensor:
-            return torch.cat([x, x.new_zeros(x.shape[0], n - x.shape[1], *x.shape[2:])], dim=1)
+    def grow(p: Bodies, n: int) -> Bodies:
+        def zeros(x: np.ndarray) -> np.ndarray:
+            return x if x.ndim == 1 else np.pad(x, [(0, 0), (0, n - x.shape[1]), *[(0, 0)] * (x.ndim - 2)])
 
-        tensors = {k: zeros(x) if x.ndim > 1 else x for k, x in p.tensors().items()}
-        return ParticleTorch.from_tensors(**tensors, G=p.G, external_field=p.external_field, dtype=p.position.dtype)
+        return Bodies(**{k: zeros(x) for k, x in p.arrays().items()}, G=p.G, external_field=p.external_field)
 
     return grow
 
 
 @pytest.fixture
-def flipped() -> Callable[[ParticleTorch], ParticleTorch]:
+def flipped() -> Callable[[Bodies], Bodies]:
     """The same state with all velocities reversed."""
-    return lambda p: dataclasses.replace(p, velocity=-p.velocity)
-
-
-@pytest.fixture
-def run_constant() -> Callable[..., ParticleTorch]:
-    """The state `n` equal steps later, `duration` in total."""
-
-    def run(p: ParticleTorch, duration: float, n: int, integrator: str = "leapfrog") -> ParticleTorch:
-        dt = torch.full_like(p.time, duration / n)
-        for _ in range(n):
-            p = step(p, dt, integrator)
-        return p
-
-    return run
-
-
-@pytest.fixture
-def slope() -> Callable[[list[float], list[float]], float]:
-    """Least-squares slope of log error against log step."""
-
-    def fit(steps: list[float], errors: list[float]) -> float:
-        x, y = (torch.log(torch.tensor(v, dtype=torch.float64)) for v in (steps, errors))
-        return (((x - x.mean()) * (y - y.mean())).sum() / ((x - x.mean()) ** 2).sum()).item()
-
-    return fit
-
-
-@pytest.fixture
-def same_bits() -> Callable[[Tensor, Tensor], bool]:
-    """Equal to the last bit, NaN equal to NaN."""
-    return lambda a, b: (
-        a.shape == b.shape
-        and a.dtype == b.dtype
-        and torch.equal(torch.nan_to_num(a, nan=1e300), torch.nan_to_num(b, nan=1e300))
-    )
-
-
-@pytest.fixture
-def global_random_state_untouched() -> Iterator[None]:
-    """Fails the test if it moved torch's global random stream."""
-    before = torch.get_rng_state()
-    yield
-    assert torch.equal(before, torch.get_rng_state()), "the global random state was touched"
+    return lambda p: p.replace(velocity=-p.velocity)

@@ -5,8 +5,10 @@ import math
 import pytest
 
 from aitimestepper import Config
-from aitimestepper.config import field_sections, load_toml
+from aitimestepper.config import INTEGRATORS, MORE_INTEGRATORS, field_sections, load_toml
 from aitimestepper.errors import ConfigError
+from aitimestepper.integrators import COMPOSITIONS
+from aitimestepper.integrators import INTEGRATORS as ALL_INTEGRATORS
 
 CONTRACT = {
     "epochs": 1000,
@@ -80,7 +82,8 @@ def test_frozen_and_round_trip():
 
 def test_every_setting_has_a_help_text_and_a_section():
     for f in dataclasses.fields(Config):
-        assert len(f.metadata["help"]) > 10, f.name
+        assert 10 < len(f.metadata["help"]) < 200, f.name
+        assert not f.metadata["help"].endswith("."), f.name
         assert field_sections()[f.name], f.name
 
 
@@ -106,6 +109,22 @@ def test_bad_toml_is_one_sentence(tmp_path, text, words):
     path.write_text(text)
     with pytest.raises(ConfigError, match=words):
         load_toml(path, "train")
+
+
+@pytest.mark.parametrize("name", ["leapfrog", "kahan_li8", "hermite4", "hermite4:n=3", "hermite4:n=20", "logh", "radau15"])
+def test_integrators_are_known_by_name_and_hermite_by_its_number_too(name):
+    assert Config(integrator=name).integrator == name
+
+
+@pytest.mark.parametrize("name", ["hermite", "hermite4:", "hermite4:3", "hermite4:n=", "hermite4:n=-1", "leapfrog:n=3", "auto"])
+def test_other_integrators_are_one_sentence_that_lists_them(name):
+    with pytest.raises(ConfigError, match=f"integrator = '{name}' must be one of leapfrog, .*radau15: "):
+        Config(integrator=name)
+
+
+def test_the_names_of_integrators_are_those_that_exist():
+    assert {*INTEGRATORS, *MORE_INTEGRATORS} == {*ALL_INTEGRATORS}
+    assert set(INTEGRATORS) == set(COMPOSITIONS)
 
 
 def test_two_ways_to_say_when_to_stop_or_how_to_step_are_refused():

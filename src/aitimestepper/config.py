@@ -1,10 +1,11 @@
-"""Every setting of the system, one line each: default, meaning, range. Flags, TOML, README table and checks come from here."""
+"""Every setting of the system in one line: default, meaning, range. Flags, TOML, the README's table and all checks come from here."""
 
 from __future__ import annotations
 
 import dataclasses
 import functools
 import math
+import re
 import tomllib
 import types
 import typing
@@ -18,16 +19,16 @@ from .errors import ConfigError, nearest_name_hint
 FEATURE_TYPES = ("basic", "rich", "delta_mag", "invariant")
 ACTIVATIONS = ("tanh", "relu", "gelu", "silu", "elu", "sigmoid")
 INTEGRATORS = ("leapfrog", "suzuki4", "kahan_li6", "kahan_li8")
-MORE_INTEGRATORS = ("hermite4", "logh", "radau15")  # for simulations: a network cannot learn through them
+MORE_INTEGRATORS = ("hermite4", "logh", "radau15")  # for simulations only: a network cannot be trained through them
 SYMMETRIZERS = ("explicit", "huayno", "hmm")
 
 
 def _setting(default: Any, help: str, **limits: Any) -> Any:
-    """A dataclass field; `limits` may hold `above`, `least`, `below`, `most` and `choices`."""
+    """Return a dataclass field; `limits` may hold `above`, `least`, `below`, `most`, `choices`, and a `pattern` beside those."""
     return field(default=default, metadata={"help": help, **limits})
 
 
-# The first setting of each section, in the order of the class: headings in --help and in the README's table.
+# The first setting of each section, in the order of the class; sections are the headings in --help and in the README's table.
 SECTION_STARTS = {
     "epochs": "training",
     "feature_type": "network",
@@ -41,77 +42,77 @@ SECTION_STARTS = {
 # fmt: off
 @dataclass(frozen=True)
 class Config:
-    """The settings of training and simulation; frozen, checked on construction, stored whole in every checkpoint."""
+    """The settings of training and simulation: frozen, checked when made, and stored whole in every checkpoint and model."""
 
     # training
     epochs: int = _setting(1000, "number of epochs; each is Part 1 (collect), then Part 2 (generalize)", least=1)
     steps_per_epoch: int = _setting(1, "accepted steps of every system per epoch", least=1)
     energy_threshold: float = _setting(2e-4, "largest relative energy error of one step that is accepted", above=0)
-    E_lower: float = _setting(1e-6, "lower edge of the error band: a step with less error is too timid", above=0)
-    E_upper: float = _setting(1e-4, "upper edge of the error band (both edges scale down under a smaller energy_threshold)", above=0)
-    replay_steps: int = _setting(1000, "Part 2: most minibatches per epoch, a safety limit only", least=1)
-    replay_min_steps: int = _setting(10, "Part 2: minibatches to learn from before a passing one ends it: pulls timid steps into the band", least=0)
+    E_lower: float = _setting(1e-6, "lower edge of the error band: a step with a smaller error is shorter than it need be", above=0)
+    E_upper: float = _setting(1e-4, "upper edge of the error band (a smaller energy_threshold scales both edges down)", above=0)
+    replay_steps: int = _setting(1000, "Part 2: largest number of minibatches per epoch, a safety limit only", least=1)
+    replay_min_steps: int = _setting(10, "Part 2: smallest number of minibatches per epoch; they draw steps that are too short into the band", least=0)
     replay_batch_size: int = _setting(512, "Part 2: samples per minibatch", least=1)
     min_replay_size: int = _setting(2, "Part 2 is skipped for trajectories shorter than this", least=1)
-    max_retrain_steps: int | None = _setting(None, "Part 1: most retrains on one state; none: until it passes", least=1)
-    retry_fallback: str = _setting("raise", "at max_retrain_steps: raise an error, shrink dt until the step passes, or drop the system for this epoch", choices=("raise", "shrink", "drop"))
+    max_retrain_steps: int | None = _setting(None, "Part 1: largest number of retrains on one state; none: until it passes", least=1)
+    retry_fallback: str = _setting("raise", "what happens at max_retrain_steps: raise an error, shrink dt until the step passes, or drop the system for this epoch", choices=("raise", "shrink", "drop"))
     recheck_trajectory: bool = _setting(False, "after Part 2, verify every sample of the trajectory once more")
-    epoch_start: str = _setting("initial", "where an epoch starts: the initial conditions, or where the last one ended", choices=("initial", "continue"))
+    epoch_start: str = _setting("initial", "where an epoch starts: at the initial conditions, or where the last epoch ended", choices=("initial", "continue"))
     lr: float = _setting(1e-4, "learning rate of AdamW", above=0)
-    lr_decay: float = _setting(1.0, "learning rate of the last epoch over that of the first (geometric in between): settles what is learned", above=0, most=1)
+    lr_decay: float = _setting(1.0, "learning rate of the last epoch over that of the first; in between it falls geometrically", above=0, most=1)
     weight_decay: float = _setting(1e-2, "weight decay of AdamW", least=0)
     checkpoint_interval: int = _setting(10, "epochs between checkpoints (the last epoch is always saved)", least=1)
     # network
-    feature_type: str = _setting("delta_mag", "what the network looks at; invariant: dimensionless sums over pairs and the tolerance, no history", choices=FEATURE_TYPES)
-    history_len: int = _setting(0, "past states the network also sees", least=0)
-    normalize: bool = _setting(True, "measure scales of length, speed, acceleration and time once, so that units do not matter")
-    layers: tuple[int, ...] = _setting((64, 64), "widths of the hidden layers (the prototype: 200 1000 1000 200)", least=1)
+    feature_type: str = _setting("delta_mag", "what the network is shown of the state; invariant: dimensionless sums over pairs, and the tolerance", choices=FEATURE_TYPES)
+    history_len: int = _setting(0, "number of past states that the network is shown as well", least=0)
+    normalize: bool = _setting(True, "divide features by scales of length, speed, acceleration and time, measured once, so that units do not matter")
+    layers: tuple[int, ...] = _setting((64, 64), "widths of the hidden layers", least=1)
     activation: str = _setting("tanh", "activation between layers", choices=ACTIVATIONS)
-    dropout: float = _setting(0.0, "dropout while learning; never active while a step is judged", least=0, below=1)
-    fourier_features: int = _setting(0, "random Gaussian Fourier features added to the input (0: none)", least=0)
-    fourier_scale: float = _setting(1.0, "standard deviation of their frequencies", above=0)
+    dropout: float = _setting(0.0, "dropout while learning; never active while a step is chosen", least=0, below=1)
+    fourier_features: int = _setting(0, "number of random Fourier features added to the input (0: none)", least=0)
+    fourier_scale: float = _setting(1.0, "standard deviation of the frequencies of the Fourier features", above=0)
     # physics
     G: float = _setting(1.0, "gravitational constant", above=0)
-    softening: float = _setting(0.0, "softening length (Plummer)", least=0)
-    integrator: str = _setting("leapfrog", "method that takes the step: a symmetric composition; for simulations also hermite4, logh, radau15 (with --tol alone: the cheapest)", choices=INTEGRATORS + MORE_INTEGRATORS)
+    softening: float = _setting(0.0, "Plummer softening length", least=0)
+    integrator: str = _setting("leapfrog", "method that takes the step; hermite4 (also hermite4:n=3), logh and radau15 only simulate; a simulation for which none is given takes the one that its step is made for", choices=INTEGRATORS + MORE_INTEGRATORS, pattern=r"hermite4:n=\d+")
     dt_ceiling: float = _setting(0.2, "largest learned dt, in units of the system's shortest dynamical time", above=0)
-    external_field: str | None = _setting(None, "outer field, such as tidal:M=1000,R0=20 or tidal:M=1000,R0=20,period=60")
+    external_field: str | None = _setting(None, "external field, such as tidal:M=1000,R0=20 or tidal:M=1000,R0=20,period=60")
     # initial conditions
     ic: str = _setting("kepler:e=0.5", "initial conditions by name or file, such as kepler:e=0.9,q=0.1 (see --list-ic)")
-    num_orbits: int = _setting(1, "systems in the batch, sampled from the family of --ic", least=1)
+    num_orbits: int = _setting(1, "number of systems in the batch, sampled from the family that --ic names", least=1)
     e_min: float = _setting(0.0, "two-body batches: smallest eccentricity", least=0, below=1)
     e_max: float = _setting(0.9, "two-body batches: largest eccentricity", least=0, below=1)
     q_min: float = _setting(1.0, "two-body batches: smallest mass ratio (log-uniform)", above=0)
     q_max: float = _setting(1.0, "two-body batches: largest mass ratio (log-uniform)", above=0)
     # run
-    dtype: str = _setting("float64", "precision of all numbers", choices=("float64", "float32"))
-    device: str = _setting("auto", "cpu, cuda, cuda:1, ...; auto: a GPU if there is one")
-    seed: int | None = _setting(None, "seed of everything random; none: a new one each time", least=0)
-    save_name: str | None = _setting(None, "name of the run: outputs go to OUT_DIR/NAME (none: a time stamp)")
+    dtype: str = _setting("float64", "precision of the training; a simulation always computes in float64", choices=("float64", "float32"))
+    device: str = _setting("auto", "where the training runs: cpu, cuda, cuda:1, ...; auto: a GPU if there is one")
+    seed: int | None = _setting(None, "seed of everything that is random; none: a new one each time", least=0)
+    save_name: str | None = _setting(None, "name of the run, whose outputs go to OUT_DIR/NAME (none: a time stamp)")
     out_dir: str = _setting("runs", "folder that holds the runs")
-    wandb: bool = _setting(False, "also log to Weights & Biases (extra: wandb; WANDB_MODE=offline needs no network)")
+    wandb: bool = _setting(False, "also log to Weights & Biases (needs the extra wandb; WANDB_MODE=offline needs no network)")
     # simulation
-    model: str | None = _setting(None, "checkpoint file, run folder or run name whose network chooses the step")
-    criterion: str | None = _setting(None, "classical step instead of a network, such as freefall:eta=0.02 (see --list-criteria)")
-    tol: float | None = _setting(None, "energy error wanted: of the run, for the default step and tuned networks; of one step for others (none: as trained)", above=0)
-    symmetrized: bool = _setting(False, "make the steps time-symmetric: no drift of the energy; short for symmetrizer explicit")
-    symmetrizer: str | None = _setting(None, "how to make them time-symmetric: from the last step, from the rate of change, or by three steps on trial for each", choices=SYMMETRIZERS)
+    model: str | None = _setting(None, "model file (.npz), run folder or run name whose network chooses the step")
+    criterion: str | None = _setting(None, "what chooses the step: a rule such as freefall:eta=0.02 (see --list-criteria), or a model")
+    tol: float | None = _setting(None, "relative energy error to stay below: of the whole run for the default step and models trained on runs, of one step for other models (none: 1e-6, or as trained)", above=0)
+    symmetrized: bool = _setting(False, "make the steps time-symmetric, so that the energy does not drift; short for symmetrizer explicit")
+    symmetrizer: str | None = _setting(None, "how the steps are made time-symmetric: from the last step, from the rate of change of the step, or by three trial steps for each", choices=SYMMETRIZERS)
     t_end: float | None = _setting(None, "end time, reached exactly (none: ten periods of the initial conditions)")
     steps: int | None = _setting(None, "stop after this many steps instead of at an end time", least=1)
     max_steps: int = _setting(10_000_000, "safety limit on the number of steps", least=1)
     dt_min: float | None = _setting(None, "smallest step", above=0)
     dt_max: float | None = _setting(None, "largest step", above=0)
-    guard: bool = _setting(False, "make a step again, smaller, if it changes the energy by more than a tenth of tol; leave off for time-symmetric steps")
-    output: str | None = _setting(None, "write the run to this HDF5 file, readable while it grows and after a kill (see inspect)")
-    output_every: float | None = _setting(None, "time between rows of the output; the steps do not depend on it (none: a thousand rows)", above=0)
-    threads: int | None = _setting(None, "most threads of a simulation (none: all cores); they do not change its bits", least=1)
+    guard: bool = _setting(False, "make a step again, smaller, if it changes the energy by more than a tenth of tol; not for time-symmetric steps")
+    output: str | None = _setting(None, "write the run to this HDF5 file, which can be read while it grows and after a kill (see inspect)")
+    output_every: float | None = _setting(None, "time between rows of the output; it does not change the steps (none: a thousand rows)", above=0)
+    threads: int | None = _setting(None, "largest number of threads of a simulation (none: all cores); it changes no bit of the result", least=1)
     movie: str | None = _setting(None, "write a movie (MP4) of the run to this file")
     movie_seconds: float = _setting(12.0, "length of the movie", above=0)
-    report: bool = _setting(False, "after `both`: compare with classical steps and write report.html into the run folder")
+    report: bool = _setting(False, "after training with `both`: compare with classical steps, and write report.html into the run folder")
     # fmt: on
 
     def __post_init__(self) -> None:
-        """Coerce what TOML and JSON cannot tell apart (5 and 5.0, lists and tuples), then check every field."""
+        """Convert what TOML and JSON do not distinguish (5 and 5.0, lists and tuples), then check every field."""
         for f in dataclasses.fields(self):
             object.__setattr__(self, f.name, coerced(f.name, getattr(self, f.name)))
         self.validate()
@@ -129,7 +130,7 @@ class Config:
         if self.t_end is not None and self.steps is not None:
             raise ConfigError(f"t_end = {self.t_end} and steps = {self.steps} both say when to stop; give only one of them.")
         if self.feature_type == "invariant" and self.history_len > 0:
-            raise ConfigError(f"history_len = {self.history_len} must be 0 with feature_type = invariant: these features look at no past states.")
+            raise ConfigError(f"history_len = {self.history_len} must be 0 with feature_type = invariant: these features show no past states.")
         if self.symmetrized and self.symmetrizer not in (None, "explicit"):
             raise ConfigError(f"symmetrized = True is short for symmetrizer = explicit, but symmetrizer = {self.symmetrizer}; give only one of them.")
         if self.criterion is not None and self.model is not None:
@@ -137,14 +138,14 @@ class Config:
 
     @property
     def energy_band(self) -> tuple[float, float]:
-        """(lower, upper) edge of the error band; never above `energy_threshold`, else a failing step could have zero loss."""
+        """Lower and upper edge of the error band; never above `energy_threshold`, else a failing step could have zero loss."""
         if self.E_upper <= self.energy_threshold:
             return self.E_lower, self.E_upper
         return 0.5 * self.energy_threshold * self.E_lower / self.E_upper, 0.5 * self.energy_threshold
 
     @classmethod
     def from_dict(cls, values: Mapping[str, Any]) -> Config:
-        """Build from a mapping; an unknown key is an error that names the nearest known one."""
+        """Return the settings of a mapping; an unknown key is an error that names the nearest known one."""
         known = field_types()
         for key in values:
             if key not in known:
@@ -152,23 +153,23 @@ class Config:
         return cls(**values)
 
     def to_dict(self) -> dict[str, Any]:
-        """Plain builtins only (tuples become lists), so that it fits JSON, TOML and checkpoints."""
+        """Return plain builtins only (tuples become lists), which fit JSON, TOML and checkpoints."""
         return {k: list(v) if isinstance(v, tuple) else v for k, v in dataclasses.asdict(self).items()}
 
     def as_wandb_dict(self) -> dict[str, Any]:
-        """What an experiment tracker should show: every setting, with lists as text so that runs can be grouped by them."""
+        """Return every setting for an experiment tracker, with lists as text so that runs can be grouped by them."""
         return {k: "-".join(map(str, v)) if isinstance(v, list) else v for k, v in self.to_dict().items()}
 
 
 @functools.cache
 def field_types() -> dict[str, Any]:
-    """Setting name -> resolved type; resolving costs 1 ms, and every Config asks for every field."""
+    """Return the type of each setting by name; cached, because resolving costs 1 ms and every Config asks for every field."""
     return typing.get_type_hints(Config)
 
 
 @functools.cache
 def field_sections() -> dict[str, str]:
-    """Setting name -> section."""
+    """Return the section of each setting by name."""
     current, sections = "", {}
     for f in dataclasses.fields(Config):
         current = SECTION_STARTS.get(f.name, current)
@@ -177,7 +178,7 @@ def field_sections() -> dict[str, str]:
 
 
 def coerced(name: str, value: Any) -> Any:
-    """`value` as the type of setting `name`, or a `ConfigError` that says what was expected."""
+    """Return `value` as the type of setting `name`, or raise a `ConfigError` that says what was expected."""
     kind = field_types()[name]
     if isinstance(kind, types.UnionType):
         if value is None:
@@ -201,7 +202,7 @@ def _check_range(name: str, value: Any, limits: Mapping[str, Any]) -> None:
     if isinstance(value, float) and not math.isfinite(value):
         raise ConfigError(f"{name} = {value} must be a finite number.")
     choices = limits.get("choices")
-    if choices and value not in choices:
+    if choices and value not in choices and not re.fullmatch(limits.get("pattern", r"(?!)"), value):
         raise ConfigError(f"{name} = {value!r} must be one of {', '.join(choices)}: {nearest_name_hint(str(value), choices)}")
     bounds = []
     ok = True
@@ -219,7 +220,7 @@ def _check_range(name: str, value: Any, limits: Mapping[str, Any]) -> None:
 
 
 def load_toml(path: str | Path, command: str) -> dict[str, Any]:
-    """Settings for `command` (train or simulate) from a TOML file: shared ones at the top, its own table over them."""
+    """Return the settings for `command` (train or simulate) in a TOML file: shared ones at the top, its own table over them."""
     try:
         with open(path, "rb") as f:
             content = tomllib.load(f)
@@ -232,7 +233,7 @@ def load_toml(path: str | Path, command: str) -> dict[str, Any]:
     for name, table in tables.items():
         if not isinstance(table, dict):
             raise ConfigError(f"{path}: {name} = {table!r} must be a table: write [{name}] above its settings.")
-        Config.from_dict({**content, **table})  # also the table that this command does not use must be right
+        Config.from_dict({**content, **table})  # the table of the other command must be right too
         if command == name:
             values.update(table)
     return values

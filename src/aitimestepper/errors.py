@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import difflib
+import importlib
 from collections.abc import Iterable
+from typing import Any
 
 
 class UserError(ValueError):
@@ -34,8 +36,30 @@ class UnreachableThresholdError(UserError):
     """The energy threshold asks for more digits than the arithmetic has."""
 
 
+class SlowPythonWarning(UserWarning):
+    """A function of the user's own runs in Python inside the compiled loop."""
+
+
+class MissingExtraError(UserError, ImportError):
+    """An optional part of the program needs a package that is not installed."""
+
+
+def missing_extra(module: str, extra: str, what: str) -> MissingExtraError:
+    """Return the error that says what needs `module`, and which extra of this package installs it."""
+    name = {"torch": "PyTorch"}.get(module, module)
+    return MissingExtraError(f"{what} needs {name}: pip install 'aitimestepper[{extra}]'.")
+
+
+def require(module: str, extra: str, what: str) -> Any:
+    """Return `module`, imported, or raise `missing_extra(module, extra, what)`."""
+    try:
+        return importlib.import_module(module)
+    except ImportError:
+        raise missing_extra(module.partition(".")[0], extra, what) from None
+
+
 def nearest_name_hint(name: str, known: Iterable[str]) -> str:
-    """`did you mean 'x'? ` for the closest known name, else the list of known names."""
+    """Return `did you mean 'x'?` for the closest known name, else the list of known names."""
     known = sorted(known)
     close = difflib.get_close_matches(name, known, n=1, cutoff=0.5)
     return f"did you mean {close[0]!r}?" if close else f"known: {', '.join(known)}."

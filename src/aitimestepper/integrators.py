@@ -1,17 +1,17 @@
-"""Symmetric compositions of the one kick-drift-kick: a table of sub-step fractions each.
+"""The integrators: tables of the symmetric compositions, and what everybody needs to know of the others.
 
-Every one is symplectic for a constant step, time-reversible, and differentiable through positions, velocities and dt. The
-last force of a sub-step is the first of the next one, so an s-stage method costs s force evaluations a step.
+A composition is a palindrome of kick-drift-kick leapfrogs by fractions of dt. Every one is symplectic for a constant step and
+time-reversible. The last force of a sub-step is the first of the next one, so an s-stage method costs s force evaluations a
+step.
 """
 
 from __future__ import annotations
 
-import dataclasses
 from typing import NamedTuple
 
-from torch import Tensor
+from .errors import ConfigError, nearest_name_hint
 
-from .differentiable.particle import ParticleTorch
+COMPOSITION, HERMITE, LOGH, RADAU = range(4)  # kinds of integrators, as the kernels switch on them
 
 
 class Composition(NamedTuple):
@@ -22,8 +22,8 @@ class Composition(NamedTuple):
     source: str
 
 
-def _mirrored(*half: float) -> tuple[float, ...]:
-    """The palindrome whose first half and middle are `half`."""
+def _palindrome(*half: float) -> tuple[float, ...]:
+    """Return the palindrome whose first half and middle are `half`."""
     return (*half, *reversed(half[:-1]))
 
 
@@ -31,10 +31,10 @@ _SUZUKI = 1.0 / (4.0 - 4.0 ** (1.0 / 3.0))
 
 COMPOSITIONS: dict[str, Composition] = {
     "leapfrog": Composition(2, (1.0,), "Stoermer, Verlet"),
-    "suzuki4": Composition(4, _mirrored(_SUZUKI, _SUZUKI, 1.0 - 4.0 * _SUZUKI), "Suzuki 1990, 5 stages"),
+    "suzuki4": Composition(4, _palindrome(_SUZUKI, _SUZUKI, 1.0 - 4.0 * _SUZUKI), "Suzuki 1990, 5 stages"),
     "kahan_li6": Composition(
         6,
-        _mirrored(
+        _palindrome(
             0.39216144400731413928,
             0.33259913678935943860,
             -0.70624617255763935981,
@@ -45,7 +45,7 @@ COMPOSITIONS: dict[str, Composition] = {
     ),
     "kahan_li8": Composition(
         8,
-        _mirrored(
+        _palindrome(
             0.13020248308889008088,
             0.56116298177510838456,
             -0.38947496264484728641,
@@ -61,10 +61,49 @@ COMPOSITIONS: dict[str, Composition] = {
 }
 
 
-def step(particle: ParticleTorch, dt: Tensor, integrator: str = "leapfrog") -> ParticleTorch:
-    """The state one step of `dt` (B,) later; the input is not modified."""
-    dt, start = dt.expand(len(particle)), particle.time
-    for fraction in COMPOSITIONS[integrator].fractions:
-        particle = particle.evolve(fraction * dt)
-    # one addition, not one a stage: the sum of the fractions differs from 1 in the last bit
-    return dataclasses.replace(particle, dt=dt, time=start + dt)
+class Integrator(NamedTuple):
+    """An integrator that a simulation can be run with; its text, as in `hermite4:n=3`, is how it is written."""
+
+    name: str
+    kind: int  # COMPOSITION, HERMITE, LOGH (logarithmic Hamiltonian), RADAU (Gauss-Radau)
+    order: int
+    forces_per_step: int  # of radau15, whose number varies between 7 and 15, a typical one
+    allows_field: bool = True
+
+    @property
+    def fractions(self) -> tuple[float, ...]:
+        """Sub-steps of a composition as fractions of dt; of the others, one whole step."""
+        return COMPOSITIONS[self.name].fractions if self.kind == COMPOSITION else (1.0,)
+
+    def __str__(self) -> str:
+        """Return the integrator as it is written."""
+        return f"{self.name}:n={self.forces_per_step}" if self.kind == HERMITE and self.forces_per_step > 1 else self.name
+
+
+_OTHERS = {
+    "hermite4": Integrator("hermite4", HERMITE, 4, 1, allows_field=False),
+    "logh": Integrator("logh", LOGH, 2, 1, allows_field=False),
+    "radau15": Integrator("radau15", RADAU, 15, 11),
+}
+INTEGRATORS = (*COMPOSITIONS, *_OTHERS)
+
+
+def integrator_named(text: str) -> Integrator:
+    """Return the integrator of that name; `hermite4:n=3` evaluates and corrects three times a step."""
+    name, _, rest = text.partition(":")
+    if name in COMPOSITIONS and not rest:
+        method = COMPOSITIONS[name]
+        return Integrator(name, COMPOSITION, method.order, len(method.fractions))
+    if name in _OTHERS and not rest:
+        return _OTHERS[name]
+    if name == "hermite4":
+        n = rest.removeprefix("n=")
+        if not (n.isascii() and n.isdigit()) or not 1 <= int(n) <= 20:
+            raise ConfigError(f"integrator = {text!r}: write hermite4:n=3, n from 1 to 20 corrections.")
+        return _OTHERS[name]._replace(forces_per_step=int(n))
+    raise ConfigError(f"integrator = {text!r}: {nearest_name_hint(name, (*INTEGRATORS, 'auto'))}")
+
+
+def like_composition(name: str) -> str:
+    """Return the composition of the order that an integrator has, for criteria that need one."""
+    return name if name in COMPOSITIONS else {"hermite4": "suzuki4"}.get(name.partition(":")[0], "leapfrog")

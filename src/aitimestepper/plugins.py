@@ -1,4 +1,4 @@
-"""Python files of the user's own: families of problems, criteria. They are run, so they are as trusted as the user is."""
+"""Python files that a user wrote: families of problems, criteria. Loading one runs it, with all the rights of the user."""
 
 from __future__ import annotations
 
@@ -11,15 +11,15 @@ from .errors import ConfigError
 
 
 def load_module(path: Path, what: str) -> ModuleType:
-    """Run a file, or say in one sentence why that cannot be done; `what` it should hold."""
+    """Run the Python file at `path` and return it as a module; an error names `what` the file should hold."""
     if not path.is_file():
         raise ConfigError(f"there is no file {path} with {what} in it.")
-    name = f"aitimestepper_own_{path.stem}"  # not the name of anything that could be installed
+    name = f"aitimestepper_own_{path.stem}"  # no package that could be installed has this name
     spec = importlib.util.spec_from_file_location(name, path)
     if spec is None or spec.loader is None:
         raise ConfigError(f"{path} is not a Python file; it should hold {what}.")
     module = importlib.util.module_from_spec(spec)
-    sys.modules[name] = module  # dataclasses look themselves up there
+    sys.modules[name] = module  # a dataclass looks up its own module there
     try:
         spec.loader.exec_module(module)
     except Exception as error:

@@ -3,59 +3,77 @@
 from __future__ import annotations
 
 import inspect
+import types
+import typing
 from collections.abc import Callable, Mapping
+from inspect import Parameter
 from typing import Any
 
 from .errors import UserError, nearest_name_hint
 
 
 def build(text: str, makers: Mapping[str, Callable[..., Any]], what: str, error: type[UserError], **extra: Any) -> Any:
-    """Call the maker that `text` names with the arguments it gives; `extra` fills parameters the text leaves open.
+    """Call the maker that `text` names, a function or a class, with the arguments that `text` gives.
 
-    A value without a key goes to the first parameter; that parameter takes all of the text if it is a path.
+    `extra` fills parameters that the text leaves open. A value without a key goes to the first parameter; if that is called
+    `path`, it takes all of the text.
     """
     name, _, rest = text.partition(":")
     if name not in makers:
         raise error(f"unknown {what} {name!r}: {nearest_name_hint(name, makers)}")
     maker = makers[name]
     parameters = inspect.signature(maker, eval_str=True).parameters
-    first = next(iter(parameters), "")
-    items = [rest.removeprefix("path=")] if first == "path" and rest else [item for item in rest.split(",") if item]
-    values: dict[str, Any] = {}
-    for item in items:
-        key, equals, value = ("", "", item) if first == "path" else item.partition("=")
-        if not equals:
-            key, value = first, item
+    given = {}
+    for key, value in _items(rest, next(iter(parameters), "")):
         if key not in parameters:
             raise error(f"{text}: {name} has no argument {key!r}: {nearest_name_hint(key, parameters)}")
-        values[key] = _convert(value, parameters[key].annotation, f"{text}: {key}", error)
-    missing = [p.name for p in parameters.values() if p.default is p.empty and p.name not in values]
-    missing = [m for m in missing if m not in extra]
+        given[key] = _convert(value, parameters[key].annotation, f"{text}: {key}", error)
+    values = {key: value for key, value in extra.items() if key in parameters} | given
+    missing = [p.name for p in parameters.values() if p.default is Parameter.empty and p.name not in values]
     if missing:
         raise error(f"{text}: {name} needs {', '.join(missing)}: write {name}:{','.join(m + '=...' for m in missing)}.")
-    return maker(**{k: v for k, v in extra.items() if k in parameters and k not in values}, **values)
+    return maker(**values)
 
 
-def _convert(value: str, kind: Any, where: str, error: type[UserError]) -> Any:
-    if kind is str or kind == (str | None):
+def _items(rest: str, first: str) -> list[tuple[str, str]]:
+    """Return the (key, value) pairs of what follows the name; `first` is the name of the first parameter."""
+    if first == "path" and rest:
+        return [(first, rest.removeprefix("path="))]
+    pairs = [item.partition("=") for item in rest.split(",") if item]
+    return [(key, value) if equals else (first, key) for key, equals, value in pairs]
+
+
+def _convert(value: str, annotation: Any, where: str, error: type[UserError]) -> Any:
+    """Return `value` as the plainest type that the annotation names; where it allows more than one number, as one."""
+    kinds = typing.get_args(annotation) if isinstance(annotation, types.UnionType) else (annotation,)
+    if str in kinds:
         return value
-    if kind is bool:
+    if bool in kinds:
         if value.lower() in ("true", "yes", "1", "false", "no", "0"):
             return value.lower() in ("true", "yes", "1")
         raise error(f"{where} = {value!r} must be true or false.")
+    whole = int in kinds
     try:
-        return int(value) if kind in (int, int | None) else float(value)
+        return int(value) if whole else float(value)
     except ValueError:
-        raise error(f"{where} = {value!r} must be a {'whole ' if kind in (int, int | None) else ''}number.") from None
+        raise error(f"{where} = {value!r} must be a {'whole ' if whole else ''}number.") from None
 
 
 def describe(makers: Mapping[str, Callable[..., Any]]) -> list[tuple[str, str]]:
-    """(how to write it with its defaults, first line of its documentation) of each maker, for --list-..."""
+    """Return (how to write it, first line of its documentation) of each maker.
+
+    Arguments stand with their defaults, `...` where one must be given, and in brackets where one may be left open.
+    """
     rows = []
     for name, maker in makers.items():
-        arguments = ",".join(
-            f"{p.name}={'...' if p.default is p.empty else p.default}" for p in inspect.signature(maker).parameters.values()
-        )
-        doc = (inspect.getdoc(maker) or "").partition("\n")[0]
-        rows.append((f"{name}:{arguments}" if arguments else name, doc))
+        written = name
+        for number, parameter in enumerate(inspect.signature(maker).parameters.values()):
+            written += _described(parameter, "," if number else ":")
+        rows.append((written, (inspect.getdoc(maker) or "").partition("\n")[0]))
     return rows
+
+
+def _described(parameter: Parameter, separator: str) -> str:
+    if parameter.default is None:
+        return f"[{separator}{parameter.name}=...]"
+    return f"{separator}{parameter.name}={'...' if parameter.default is Parameter.empty else parameter.default}"

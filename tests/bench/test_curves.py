@@ -6,7 +6,7 @@ import math
 import pytest
 
 from aitimestepper.bench import points
-from aitimestepper.bench.curves import PEERS_MAY, CurvesPlan, curve, part_name, work_precision_curves
+from aitimestepper.bench.curves import PEER_BUDGETS, CurvesPlan, curve, part_name, work_precision_curves
 from aitimestepper.bench.peers import PeerRun, peer_named
 from aitimestepper.bench.points import Point, points_of, processor_seconds, step_parameters, values_of
 from aitimestepper.bench.records import Partial, Results
@@ -50,14 +50,14 @@ def quiet(*_) -> None:
         ("freefall", "symmetrized", "kahan_li6", 0.2, -6, 0.5),
     ],
 )
-def test_the_error_falls_with_the_order_as_forces_are_spent(slope, rule, variant, integrator, first, power, within):
+def test_the_error_decreases_with_the_order_as_forces_are_spent(slope, rule, variant, integrator, first, power, within):
     sweep = [first / 2 ** (k / 2) for k in range(4)]
     found = points_of(short("kepler0.5", 0.05), contender(rule, variant, integrator), sweep, 10**6)
     assert slope([p.run.forces for p in found], [p.run.error for p in found]) == pytest.approx(power, abs=within)
     assert [p.value for p in found] == pytest.approx(sweep)
 
 
-def test_records_say_who_ran_what_and_how_it_went(small):
+def test_records_hold_what_was_run_and_how_it_went(small):
     case = small.cases()[0]
     records = curve(small, case, small.contenders()[1])
     assert len(records) == 3
@@ -79,7 +79,7 @@ def test_rules_that_take_a_tolerance_are_asked_for_tolerances(small):
     assert records[1].errors[0] < 1e-3
 
 
-def test_what_costs_too_much_is_kept_without_an_error_and_ends_the_curve(untimed):
+def test_a_run_that_costs_too_much_is_recorded_without_an_error_and_ends_the_curve(untimed):
     case, free_fall = short("kepler0.5", 0.05), contender("freefall", "symmetrized")
     found = points_of(case, free_fall, [0.2, 0.16, 0.01], 200)
     assert [p.run.unfinished for p in found] == [False, True]
@@ -114,24 +114,24 @@ def test_budgets_shrink_with_the_pairs_and_problems_with_the_share():
 
 
 def test_the_plan_holds_every_rule_under_every_integrator_that_it_makes_sense_with():
-    who = CurvesPlan().contenders()
-    assert {c.rule.name for c in who if c.integrator == "kahan_li6"} == set(CLASSICAL)
-    assert {c.rule.name for c in who if c.integrator == "radau15"} == {*CLASSICAL, "lastterm"}
-    assert {c.variant for c in who if c.integrator in ("hermite4", "logh", "radau15")} == {"plain"}
-    assert {c.variant for c in who if c.rule.name == "freefall" and c.integrator == "leapfrog"} == {"plain", "symmetrized"}
+    found = CurvesPlan().contenders()
+    assert {c.rule.name for c in found if c.integrator == "kahan_li6"} == set(CLASSICAL)
+    assert {c.rule.name for c in found if c.integrator == "radau15"} == {*CLASSICAL, "lastterm"}
+    assert {c.variant for c in found if c.integrator in ("hermite4", "logh", "radau15")} == {"plain"}
+    assert {c.variant for c in found if c.rule.name == "freefall" and c.integrator == "leapfrog"} == {"plain", "symmetrized"}
     few = CurvesPlan(problems=("burrau",)).quick()
     assert few.problems == ("burrau",)
     assert few.share == pytest.approx(0.1)
-    assert len(few.contenders()) < len(who)
+    assert len(few.contenders()) < len(found)
 
 
 @pytest.mark.parametrize("wrong", [{"points": 0}, {"share": 0.0}, {"share": 2.0}, {"budget": 1}, {"tolerances": (0.0,)}])
-def test_a_plan_out_of_range_is_told(wrong):
+def test_a_plan_out_of_range_is_refused(wrong):
     with pytest.raises(ConfigError, match=f"{next(iter(wrong)).removesuffix('erances')}"):
         CurvesPlan(**wrong).checked()
 
 
-def test_unknown_problems_and_missing_peers_are_told(monkeypatch):
+def test_unknown_problems_and_missing_peers_are_refused(monkeypatch):
     with pytest.raises(ConfigError, match="did you mean 'burrau'"):
         CurvesPlan(problems=("burau",)).checked()
     monkeypatch.setattr("aitimestepper.bench.curves.available_peers", lambda: ("rebound:whfast",))
@@ -149,7 +149,7 @@ def test_a_fixed_step_of_a_peer_is_as_long_as_that_of_our_constant_rule():
     assert [p.run.steps for p in ours] == [math.ceil(case.t_end / dt) for dt in dts]
 
 
-def test_ias15_is_always_run_as_it_comes():
+def test_ias15_is_always_run_with_its_default():
     case = reference_case("kepler0.5")
     assert [values_of(peer_named("rebound:ias15:prs23"), case, n)[-1] for n in (1, 4, 10)] == [1e-9] * 3
 
@@ -173,7 +173,7 @@ def test_peers_have_records_like_ours():
     tight = dataclasses.replace(plan, budget=100)
     last = curve(tight, plan.cases()[0], peer_named("rebound:ias15:prs23"))[-1]
     assert last.unfinished == 1
-    assert last.forces > PEERS_MAY * 100
+    assert last.forces > PEER_BUDGETS * 100
 
 
 # ---- the study -------------------------------------------------------------------------------------------------------
@@ -182,17 +182,17 @@ def test_a_study_goes_on_where_it_was_and_survives_its_file(small, tmp_path, unt
     stopped = Partial(path, small.fingerprint())
     first = next(work_precision_curves(small, stopped, quiet))
     stopped.stop()
-    told = []
+    reported = []
     partial = Partial(path, small.fingerprint())
-    every = list(work_precision_curves(small, partial, lambda *news: told.append(news)))
+    every = list(work_precision_curves(small, partial, lambda *report: reported.append(report)))
     assert every[0] == first
     names = [part_name((small.cases()[0], c)) for c in small.contenders()]
     assert names == [
         "kepler0.5 leapfrog constant",
         *(f"kepler0.5 leapfrog {r}, symmetrized" for r in ("freefall", "energybudget")),
     ]
-    assert [news[2] for news in told] == [*names[1:], ""]
-    assert told[-1][:2] == (2, 2)
+    assert [what for _, _, what in reported] == [*names[1:], ""]
+    assert reported[-1][:2] == (2, 2)
     records = [record for name in names for record in partial.done[name]]
     assert records == [r for part in every for r in part]
     Results("curves", "", small.fingerprint(), records).save(path)

@@ -5,18 +5,20 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-import torch
 
+from aitimestepper.bench import longrun
 from aitimestepper.bench.drift import drift_of
-from aitimestepper.bench.longrun import ROWS_A_PERIOD, LongrunPlan, bits_lost, long_runs, shortest_period, there_and_back
+from aitimestepper.bench.longrun import ROWS_PER_PERIOD, LongrunPlan, bits_lost, long_runs, there_and_back
 from aitimestepper.bench.records import Partial, plain
+from aitimestepper.bodies import as_bodies
+from aitimestepper.errors import ConfigError
 from aitimestepper.evaluation.contenders import Contender, rule_named
 from aitimestepper.evaluation.runs import Systems
-from aitimestepper.initial.named import kepler
+from aitimestepper.initial.named import InitialConditions, kepler
 from aitimestepper.initial.suites import Case, Suite
 
 ORBITS, DRIFT = 1000, 3e-6
-TIME = np.arange(int(ROWS_A_PERIOD * ORBITS)) / ROWS_A_PERIOD
+TIME = np.arange(int(ROWS_PER_PERIOD * ORBITS)) / ROWS_PER_PERIOD
 
 
 def spikes(rng):
@@ -99,31 +101,45 @@ def test_equal_steps_find_their_way_back():
     plan = LongrunPlan(references=("kepler0.5",), count=0, orbits=100)
     problem = plan.problems()[0]
     one = Systems.of(Suite("", (problem.case,))).rows(np.array([0]))
-    one = Systems(one.start, torch.tensor([problem.end], dtype=torch.float64))
+    one = Systems(one.start, np.array([problem.end]))
     contender = Contender(rule_named("constant"), "plain", "leapfrog")
-    per_dial = contender.criterion(torch.ones(1, dtype=torch.float64), one.start).value.item()
-    found = there_and_back(one, contender, problem.end / 100_000 / per_dial, problem, 100_000)
+    unit = contender.criterion(1.0, one.start).dt[0]
+    found = there_and_back(one, contender, problem.end / 100_000 / unit, problem, 100_000)
     assert found.forces == pytest.approx(100_001, abs=2)
     assert found.bits_lost < 10
-    between = there_and_back(one, contender, problem.end / 100_000.5 / per_dial, problem, 100_000)
+    between = there_and_back(one, contender, problem.end / 100_000.5 / unit, problem, 100_000)
     assert between.final_error < 1e-4
     assert 13 < between.bits_lost < 45  # the cut step is at another place on the way back
 
 
-def test_bits_are_powers_of_two_over_rounding(two_body, flipped):
-    start = two_body(0.5)
-    back = flipped(start)
+def test_bits_are_powers_of_two_over_rounding():
+    start = as_bodies(kepler(0.5))
+    back = start.replace(velocity=-start.velocity)
     assert bits_lost(start, back) == 0
-    moved = replace(back, position=back.position * (1 + 2.0**-33))
+    moved = back.replace(position=back.position * (1 + 2.0**-33))
     assert bits_lost(start, moved) == pytest.approx(20, abs=1e-3)
-    assert bits_lost(start, start) == pytest.approx(54, abs=1e-9)  # velocities not turned: twice their size away
+    assert bits_lost(start, start) == pytest.approx(54, abs=1e-9)  # velocities not reversed: twice their size away
 
 
-def test_the_tightest_pair_counts_the_time(two_body):
-    bodies = kepler(0.7, q=0.1, a=2.0)
-    assert shortest_period(Case("x", "x", bodies, 1.0)) == pytest.approx(2 * math.pi * 2**1.5, rel=1e-12)
+def test_the_tightest_pair_counts_the_time():
+    initial = kepler(0.7, q=0.1, a=2.0)._replace(period=None)
+    problem = longrun._problem(Case("x", "x", initial, 40.0), 1000)
+    assert problem.period == pytest.approx(2 * math.pi * 2**1.5, rel=1e-12)
+    assert problem.periods == pytest.approx(40.0 / problem.period)
     plan = LongrunPlan(count=8, orbits=2000)
     periods = {p.case.name: p.periods for p in plan.problems()}
     assert periods["figure8"] == 200
     assert periods["kepler0.9"] == 2000
     assert {round(v) for k, v in periods.items() if k.startswith("longrun")} == {1000, 2000}  # two bodies end at 1000
+
+
+def test_a_problem_without_an_orbit_is_refused():
+    unbound = InitialConditions(np.ones(2), np.array([[0.0, 0.0], [1.0, 0.0]]), np.array([[0.0, 0.0], [0.0, 3.0]]))
+    with pytest.raises(ConfigError, match="x: no two bodies are bound at the start"):
+        longrun._problem(Case("x", "x", unbound, 1.0), 1)
+
+
+@pytest.mark.parametrize("wrong", [{"count": -1}, {"orbits": 0}, {"forces": 1.0}, {"threads": 0}])
+def test_a_plan_out_of_range_is_refused(wrong):
+    with pytest.raises(ConfigError, match=f"{next(iter(wrong))} = .* is out of range"):
+        LongrunPlan(**wrong).checked()

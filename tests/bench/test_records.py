@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gzip
+import importlib.metadata
 import json
 import math
 from dataclasses import replace
@@ -11,7 +12,7 @@ import numpy as np
 import pytest
 
 from aitimestepper.bench.comparison import compare
-from aitimestepper.bench.records import Partial, Record, Results, quantiles, rounded
+from aitimestepper.bench.records import Partial, Record, Results, quantiles, rounded, versions
 from aitimestepper.errors import UserError
 
 N = 60
@@ -75,7 +76,20 @@ def test_other_files_are_refused_in_a_sentence(tmp_path, content, message):
         Results.load(tmp_path / "x.json.gz")
 
 
-def test_numbers_are_kept_to_four_digits_and_infinity_has_no_number():
+def test_versions_are_recorded_of_packages_that_are_installed(monkeypatch):
+    installed = {"numpy": "2.0", "numba": "0.60"}
+
+    def version(name):
+        if name not in installed:
+            raise importlib.metadata.PackageNotFoundError(name)
+        return installed[name]
+
+    monkeypatch.setattr(importlib.metadata, "version", version)
+    assert versions().items() >= installed.items()
+    assert set(versions()) == {"aitimestepper", "python", "numpy", "numba"}
+
+
+def test_numbers_are_rounded_to_four_digits_and_infinity_has_no_number():
     assert rounded(np.array([1.23456789e-7, math.inf, 0.0])) == [1.235e-7, None, 0.0]
     assert quantiles(np.array([1.0] * 9 + [math.inf])) == {"0.1": 1.0, "0.5": 1.0, "0.9": 1.0, "1": None}
 
@@ -149,7 +163,7 @@ def test_compliance_changes_by_the_problems_that_changed_sides():
     assert verdicts(measured(1, errors=good), measured(1, errors=broken))["compliance"] == "worse"
 
 
-def test_errors_are_compared_where_no_tolerance_is_kept():
+def test_errors_are_compared_where_there_is_no_tolerance():
     def run(factor):
         errors = (1e-5 * np.exp(np.random.default_rng(0).normal(0, 2, N)) * factor).tolist()
         return measured(1, errors=errors, tolerance=None, mode="matched")

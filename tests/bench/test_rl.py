@@ -8,6 +8,7 @@ import pytest
 
 from aitimestepper.bench.records import Partial
 from aitimestepper.bench.rl import PUBLISHED, RlPlan, in_pieces, reinforcement_set
+from aitimestepper.errors import ConfigError
 from aitimestepper.evaluation.contenders import rule_named
 from aitimestepper.evaluation.runs import Systems
 from aitimestepper.initial.suites import Suite, named_suite, reinforcement_case
@@ -17,7 +18,7 @@ AU, GM_SUN, YEAR = 149_597_870_700.0, 1.3271244e20, 31_557_600.0
 
 
 @pytest.mark.parametrize("seed", [0, 1, 2])
-def test_places_are_those_of_the_global_stream_which_stays_as_it_is(seed):
+def test_positions_are_those_of_the_global_stream_which_stays_as_it_is(seed):
     before = np.random.get_state()
     try:
         np.random.seed(seed)
@@ -25,7 +26,7 @@ def test_places_are_those_of_the_global_stream_which_stays_as_it_is(seed):
         x2, y2 = np.random.uniform(0, -10), np.random.uniform(5, 20)
     finally:
         np.random.set_state(before)
-    bodies = reinforcement_case(seed).bodies
+    bodies = reinforcement_case(seed).initial
     after = np.random.get_state()
     assert (before[1] == after[1]).all()
     assert before[2] == after[2]
@@ -47,7 +48,7 @@ def test_the_energy_of_seed_0_in_si_units():
     for i, j in ((0, 1), (0, 2), (1, 2)):
         energy -= GM_SUN / math.dist(r[i], r[j])
     start = Systems.of(Suite("rl", (reinforcement_case(0),))).start
-    ours = start.total_energy().item() * GM_SUN / AU  # G = 1, solar masses, au
+    ours = start.total_energy()[0] * GM_SUN / AU  # G = 1, solar masses, au
     assert ours == pytest.approx(energy, rel=2e-4)
 
 
@@ -88,3 +89,10 @@ def test_rows_of_two_parameters_are_different_measurements(tmp_path):
     partial = Partial(tmp_path / "rl.json", plan.fingerprint())
     records = [r for rows in reinforcement_set(plan, partial, lambda *_: None) for r in rows]
     assert len({r.key for r in records}) == len(records) == 3 + 4 + 1
+
+
+@pytest.mark.parametrize("wrong", [{"forces": 1.0}, {"seeds": [100]}, {"seeds": []}, {"threads": 0}, {"etas": (0.0,)}])
+def test_a_plan_out_of_range_is_refused(wrong):
+    name = next(iter(wrong))
+    with pytest.raises(ConfigError, match=f"{'eta' if name == 'etas' else name} = .* is out of range"):
+        RlPlan(**wrong).checked()

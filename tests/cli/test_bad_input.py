@@ -24,14 +24,30 @@ ARGUMENTS = [
     ("simulate --ic kepler:ee=0.5", "no argument 'ee'"),
     ("simulate --ic kepler:e=1.5", "e = 1.5 is out of range"),
     ("simulate --ic kepler:e=half", "e = 'half' must be a number"),
-    ("simulate --criterion frefall", "unknown criterion 'frefall': did you mean 'freefall'"),
+    (
+        "simulate --criterion frefall",
+        "criterion 'frefall' is no rule, and no model or run of that name is there: did you mean 'freefall'",
+    ),
+    ("simulate --criterion none/here.npz", "there is no model or run none/here.npz"),
     ("simulate --criterion constant", "constant needs dt: write constant:dt=..."),
     ("simulate --criterion freefall:eta=-1", "eta = -1.0 must be a positive number"),
     ("simulate --t-end 3 --steps 5", "t_end = 3.0 and steps = 5"),
     ("simulate --t-end -1", "t_end = -1.0 must be finite and not before the start"),
-    ("simulate --model nowhere", "there is no checkpoint or run nowhere"),
+    ("simulate --model nowhere", "there is no model or run nowhere"),
+    ("simulate --model x --criterion freefall", "criterion = freefall and model = x both choose the step"),
+    ("simulate --integrator hermite", "did you mean 'hermite4'"),
+    ("simulate --integrator hermite4:m=3", "did you mean 'hermite4'"),
+    ("simulate --integrator hermite4:n=0", "write hermite4:n=3, n from 1 to 20 corrections"),
+    ("simulate --integrator leapfrog:n=3", "did you mean 'leapfrog'"),
+    ("simulate --criterion lastterm --integrator leapfrog", "lastterm is the rule of radau15"),
+    ("simulate --resume none.h5", "none.h5"),
     ("simulate --tol 0", "tol = 0.0 must be > 0"),
-    ("simulate --device cuda:7", "device = 'cuda:7' cannot be used here"),
+    ("simulate --device cuda:7", "--device is a setting of train and both, not of simulate"),
+    ("train --device cuda:7", "device = 'cuda:7' cannot be used here"),
+    (
+        "train --integrator hermite4",
+        "integrator = hermite4 is for simulations only: a network is trained through one of leapfrog, suzuki4",
+    ),
     ("simulate --external-field tidl:M=3", "unknown external field 'tidl': did you mean 'tidal'"),
     ("simulate --external-field tidal:M=3", "tidal needs R0"),
     ("simulate --movie run.avi --t-end 1", "run.avi"),
@@ -49,10 +65,11 @@ ARGUMENTS = [
     ("tune --tol 1e-3 --integrator leapfog", "did you mean 'leapfrog'"),
     ("tune --ic-family keppler", "unknown family 'keppler': did you mean 'kepler'"),
     ("tune --ic-family nothing.py", "nothing.py"),
-    ("tune --start nowhere --tol 1e-3", "there is no checkpoint or run nowhere"),
+    ("tune --start nowhere --tol 1e-3", "there is no model or run nowhere"),
     ("tune --start default --layers 3 --tol 1e-3", "has invariant features and layers 16, not invariant and 3"),
     ("tune --layers 0", "layers = 0 must be >= 1"),
-    ("tune --generations -1", "generations = -1 must be >= 0"),
+    ("tune --iterations -1", "iterations = -1 must be >= 0"),
+    ("tune --generations 3", "unrecognized arguments: --generations"),
     ("tune --problems many", "invalid int value: 'many'"),
     ("trian", "unknown command 'trian': did you mean 'train'"),
     ("", "required"),
@@ -78,7 +95,13 @@ def test_initial_condition_files(command, tmp_path, name):
     assert (tmp_path / name).read_text() == content
 
 
-@pytest.mark.parametrize(("arguments", "words"), ARGUMENTS)
+def needing_torch(case: tuple[str, str]) -> object:
+    """Commands that train are told that PyTorch is missing before anything else."""
+    trains = case[0].partition(" ")[0] in ("train", "tune", "both")
+    return pytest.param(*case, marks=pytest.mark.torch) if trains else case
+
+
+@pytest.mark.parametrize(("arguments", "words"), [needing_torch(case) for case in ARGUMENTS])
 def test_arguments(command, tmp_path, arguments, words):
     expect_complaint(command(*arguments.split()), words)
     assert not (tmp_path / "runs").exists()  # and no empty run was left behind
@@ -90,15 +113,22 @@ def test_coincident_bodies_are_fine_with_softening(command, tmp_path):
     assert done.returncode == 0, done.stderr
 
 
-def test_a_pickled_array_is_not_run(command, tmp_path):
-    class Bomb:
-        def __reduce__(self):
-            return os.mkdir, ("pwned",)
+class Bomb:
+    def __reduce__(self):
+        return os.mkdir, ("pwned",)
 
+
+def test_a_pickled_array_is_not_run(command, tmp_path):
     np.save(tmp_path / "bomb.npy", np.array([Bomb()], dtype=object), allow_pickle=True)
     expect_complaint(command("simulate", "--ic", "file:bomb.npy", "--t-end", "1"), "bomb.npy is not an array of numbers")
+    (tmp_path / "bomb.npz").write_bytes(pickle.dumps({"format": Bomb()}))
+    expect_complaint(command("simulate", "--model", "bomb.npz"), "bomb.npz is not a model of aitimestepper")
+    assert not (tmp_path / "pwned").exists()
+
+
+def test_a_pickled_checkpoint_is_not_run(command, tmp_path, torch):
     (tmp_path / "bomb.pt").write_bytes(pickle.dumps({"format": Bomb()}))
-    expect_complaint(command("simulate", "--model", "bomb.pt"), "bomb.pt is not a checkpoint")
+    expect_complaint(command("train", "--resume", "bomb.pt"), "bomb.pt is not a checkpoint")
     assert not (tmp_path / "pwned").exists()
 
 
@@ -109,12 +139,23 @@ def test_bad_toml(command, tmp_path):
     )
 
 
-def test_truncated_and_foreign_checkpoints(command, trained, tmp_path):
-    whole = (trained / "model_epoch_0003.pt").read_bytes()
-    (tmp_path / "cut.pt").write_bytes(whole[: len(whole) // 2])
-    expect_complaint(command("simulate", "--model", "cut.pt"), "cut.pt is not a checkpoint, or was cut short")
-    (tmp_path / "foreign.pt").write_text("hello")
-    expect_complaint(command("simulate", "--model", "foreign.pt"), "foreign.pt is not a checkpoint")
+def test_truncated_and_foreign_checkpoints_and_models(command, trained, tmp_path):
+    for kind, flags, words in (
+        ("pt", ("train", "--resume"), "cut.pt is not a checkpoint, or was cut short"),
+        ("npz", ("simulate", "--model"), "cut.npz is not a model of aitimestepper, or is damaged"),
+    ):
+        whole = (trained / f"model_epoch_0003.{kind}").read_bytes()
+        (tmp_path / f"cut.{kind}").write_bytes(whole[: len(whole) // 2])
+        expect_complaint(command(*flags, f"cut.{kind}"), words)
+        (tmp_path / f"foreign.{kind}").write_text("hello")
+        expect_complaint(command(*flags, f"foreign.{kind}"), f"foreign.{kind} is not a")
+
+
+def test_a_checkpoint_without_its_model_says_how_to_get_one(command, trained, tmp_path):
+    (tmp_path / "alone.pt").write_bytes((trained / "model_epoch_0003.pt").read_bytes())
+    done = command("simulate", "--model", "alone.pt")
+    expect_complaint(done, "there is no alone.npz beside alone.pt")
+    assert "the extra train" in done.stderr
 
 
 def test_a_run_is_never_overwritten_by_accident(command, trained):
@@ -130,12 +171,12 @@ def test_a_run_is_never_overwritten_by_accident(command, trained):
 
 def test_a_full_disk_while_saving_keeps_what_was_there(command, trained):
     """A limit on the file size stands in for the full disk. The run can be resumed afterwards."""
-    before = {p.name: p.read_bytes() for p in trained.glob("*.pt")}
+    before = {p.name: p.read_bytes() for p in trained.glob("model_*")}
     done = command(*["train", "--resume", "small", "--epochs", "6"], file_limit=20_000)
     assert done.returncode == 2, done.stderr
     assert "cannot write" in done.stderr
     assert "Traceback" not in done.stderr
-    assert {p.name: p.read_bytes() for p in trained.glob("*.pt")} == before
+    assert {p.name: p.read_bytes() for p in trained.glob("model_*")} == before
     assert not list(trained.glob("*.partial"))
     assert command(*["train", "--resume", "small", "--epochs", "6"]).returncode == 0
 

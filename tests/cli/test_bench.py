@@ -1,4 +1,4 @@
-"""`aitimestepper bench`: studies from the command line, their files, and bad input in one sentence."""
+"""`aitimestepper bench`: studies from the command line, their files, and wrong input in one sentence."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ SMALL = (
 )
 FAMILY = """
 import numpy as np
-from aitimestepper.initial.named import Bodies
+from aitimestepper import Bodies
 
 def circles(rng, dim):
     x = np.zeros((2, dim)); x[:, 0] = [-0.5, 0.5]
@@ -35,10 +35,10 @@ def circles(rng, dim):
     return Bodies(np.full(2, 0.5), x, v), 2.0 + rng.uniform()
 """
 CRITERION = """
-from aitimestepper.criteria.classical import FreeFall
+from aitimestepper import FreeFall, Limited
 
-class Mine(FreeFall):
-    name = "mine"
+def mine(eta):
+    return Limited(FreeFall(eta), dt_max=0.5)
 """
 
 
@@ -103,10 +103,10 @@ def test_suites_are_written_read_and_measured_on(command, tmp_path):
 def test_families_and_criteria_of_ones_own(command, tmp_path):
     (tmp_path / "family.py").write_text(FAMILY)
     (tmp_path / "rule.py").write_text(CRITERION)
-    arguments = (*SMALL[2:], "--families", "family.py:circles", "--criteria", "rule.py:Mine", "--variants", "plain")
+    arguments = (*SMALL[2:], "--families", "family.py:circles", "--criteria", "rule.py:mine", "--variants", "plain")
     done = command("bench", "steps", *arguments, "--train", "2", "--test", "2")
     assert done.returncode == 0, done.stderr
-    assert "rule.py:Mine" in done.stdout
+    assert "rule.py:mine" in done.stdout
     assert "2 problems of family.py:circles" in done.stdout
 
 
@@ -120,7 +120,7 @@ def test_a_trained_network_is_measured_like_the_others(command, trained):
 def test_the_reinforcement_learning_set_keeps_what_is_quoted_beside_what_is_measured(command, tmp_path):
     done = command("bench", "rl", "--quick", "--criteria", "energybudget", "--variants", "plain", "--forces", "500")
     assert done.returncode == 0, done.stderr
-    assert "everyone at 500 forces in the median" in done.stdout
+    assert "all rules at 500 forces in the median" in done.stdout
     found = Results.load(tmp_path / "runs/bench/rl.json")
     assert {r.mode for r in found.records} == {"published", "pieces", "run", "matched"}
     assert {r.criterion for r in found.records if r.mode == "matched"} == {"energybudget"}
@@ -163,7 +163,7 @@ def test_curves_are_measured_and_drawn(command, tmp_path):
         (("steps", "--criteria", "frefall"), "criterion 'frefall': did you mean 'freefall'?"),
         (("steps", "--criteria", "none.py:Mine"), "there is no file none.py with a criterion in it"),
         (("steps", "--criteria", "learned:nowhere"), "nowhere"),
-        (("steps", "--integrators", "order5"), "integrator = 'order5': did you mean"),
+        (("steps", "--integrators", "kahan_li5"), "integrator = 'kahan_li5': did you mean 'kahan_li"),
         (("steps", "--variants", "symmetric"), "variant = 'symmetric': did you mean 'symmetrized'?"),
         (("steps", "--families", "keplr"), "unknown family 'keplr': did you mean 'kepler'?"),
         (("steps", "--families", "none.py"), "there is no file none.py with families in it"),

@@ -1,4 +1,4 @@
-"""`aitimestepper inspect` says what a file holds and what to do next; foreign files are one sentence."""
+"""`aitimestepper inspect` describes a file and names what can be done with it; foreign files are one sentence."""
 
 import json
 import re
@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 
 from aitimestepper.cli.arguments import parse
+from aitimestepper.models import FOLDER
 from aitimestepper.simulate.snapshots import SnapshotWriter
 
 METADATA = {
@@ -118,17 +119,39 @@ def test_a_file_that_says_little(command, tmp_path):
     assert json.loads(command("inspect", "run.h5", "--json").stdout)["time"] is None
 
 
-def test_a_checkpoint_and_a_run_folder(command, trained):
-    by_file = lines_of(command("inspect", trained / "model_epoch_0002.pt"))
-    assert by_file["epochs completed"] == "2"
+def test_a_model_the_checkpoint_beside_it_and_a_run(command, trained):
+    by_file = lines_of(command("inspect", trained / "model_epoch_0002.npz"))
+    assert by_file["epochs"] == "2"
     assert by_file["trained on"] == "kepler:e=0.6"
-    assert by_file["features"] == "basic"
+    assert by_file["network"].startswith("FullyConnectedNN, layers 64 64, ")
+    assert by_file["features"] == "basic, 11 inputs"
+    assert by_file["integrator"] == "leapfrog"
     assert by_file["energy threshold"] == "0.0002"
-    assert "acceptance rate" in by_file["last epoch"]
-    by_folder = json.loads(command("inspect", trained, "--json").stdout)
-    assert (by_folder["kind"], by_folder["epochs"]) == ("checkpoint", 3)
-    following = parse(shlex.split(by_folder["next"])[1:])
-    assert (following.command, following.simulation["model"]) == ("simulate", str(trained / "model_epoch_0003.pt"))
+    assert by_file["last epoch"].startswith("acceptance rate ")
+    assert lines_of(command("inspect", trained / "model_epoch_0002.pt")) == by_file
+    for run in (trained, "small"):
+        found = json.loads(command("inspect", run, "--json").stdout)
+        assert (found["kind"], found["epochs"]) == ("model", 3)
+        following = parse(shlex.split(found["next"])[1:])
+        assert following.command == "simulate"
+        assert (trained / "model_epoch_0003.npz").samefile(trained.parents[1] / following.simulation["model"])
+
+
+def test_a_calibrated_model_names_its_tolerances(command):
+    found = json.loads(command("inspect", FOLDER / "leapfrog.npz", "--json").stdout)
+    assert found["calibrated_for"] == [0.1, 0.01, 0.001, 0.0001, 1e-05]
+    assert found["trained_on"].startswith("kepler, triple, ")
+    assert "energy_threshold" not in found
+    lines = lines_of(command("inspect", FOLDER / "leapfrog.npz"))
+    assert lines["calibrated for"] == "0.1, 0.01, 0.001, 0.0001, 1e-05"
+    assert lines["features"] == "invariant, 11 inputs"
+
+
+def test_a_model_moved_out_of_its_run_is_described_without_its_epochs(command, trained, tmp_path):
+    (tmp_path / "mine.npz").write_bytes((trained / "model_epoch_0002.npz").read_bytes())
+    lines = lines_of(command("inspect", "mine.npz"))
+    assert "epochs" not in lines
+    assert lines["next"] == "aitimestepper simulate --model mine.npz"
 
 
 def test_foreign_files_are_one_sentence(command, tmp_path):
@@ -140,15 +163,18 @@ def test_foreign_files_are_one_sentence(command, tmp_path):
     write(tmp_path / "run.h5", RESULT).close()
     whole = (tmp_path / "run.h5").read_bytes()
     (tmp_path / "cut.h5").write_bytes(whole[: len(whole) // 2])
-    (tmp_path / "zip.pt").write_bytes(b"PK\x03\x04 and so on")
+    for name in ("alone.pt", "zip.npz"):
+        (tmp_path / name).write_bytes(b"PK\x03\x04 and so on")
     for name, words in (
-        ("notes.txt", "notes.txt is neither a simulation (.h5) nor a checkpoint (.pt) of aitimestepper"),
+        ("notes.txt", "notes.txt is neither a simulation (.h5) nor a model (.npz) of aitimestepper"),
         ("empty.h5", "empty.h5 is neither"),
         ("none.h5", "cannot read none.h5: No such file"),
-        ("folder", "folder holds no checkpoint"),
+        ("folder", "folder holds no model"),
+        ("nowhere", "there is no model or run nowhere"),
         ("other.h5", "other.h5 is HDF5, but not a simulation of aitimestepper"),
         ("cut.h5", "cut.h5 is damaged, or was cut short"),
-        ("zip.pt", "zip.pt"),
+        ("zip.npz", "zip.npz is not a model of aitimestepper, or is damaged"),
+        ("alone.pt", "there is no alone.npz beside alone.pt"),
     ):
         done = command("inspect", name)
         assert (done.returncode, done.stdout) == (2, ""), name

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import math
 
 import pytest
@@ -10,7 +11,7 @@ import torch
 from aitimestepper.differentiable.conserved import (
     angular_momentum,
     angular_momentum_scale,
-    field_power,
+    energy_scale,
     field_work,
     momentum,
     momentum_scale,
@@ -18,8 +19,8 @@ from aitimestepper.differentiable.conserved import (
     roundoff_floor,
 )
 from aitimestepper.differentiable.particle import ParticleTorch
+from aitimestepper.differentiable.stepping import step
 from aitimestepper.fields import PointMassTidalField, tidal
-from aitimestepper.integrators import step
 
 
 @pytest.mark.parametrize("q", [1.0, 0.1, 1e-3])
@@ -57,6 +58,38 @@ def test_relative_error_is_relative_and_never_hides_a_zero_energy():
     assert error[3] == 0
     assert error[4] > 1e200
     assert torch.isnan(relative_error(E0[:1], torch.full_like(E0[:1], torch.nan))).all()
+    floor = torch.tensor([1.0, 8.0, 1e-3, 1.0, 1e-30], dtype=torch.float64)
+    expected = [1e-3, 0, 1e-28, 0, 1]
+    assert relative_error(E0, E1, floor).tolist() == pytest.approx(expected, rel=1e-9, abs=0)
+    assert torch.isnan(relative_error(E0[:1], torch.full_like(E0[:1], torch.nan), floor[:1])).all()
+
+
+def test_energies_are_measured_against_what_a_system_has_in_its_own_frame(two_body):
+    """S is |E| where that is an ordinary number, and does not depend on how fast the system moves as a whole."""
+    p = two_body(e=0.5, q=0.3, anomaly=1.0)
+    torch.testing.assert_close(energy_scale(p), p.total_energy().abs(), rtol=1e-14, atol=0)
+    moving = ParticleTorch.from_tensors(p.mass, p.position, p.velocity + torch.tensor([3.0, -2.0], dtype=torch.float64))
+    torch.testing.assert_close(energy_scale(moving), energy_scale(p), rtol=1e-13, atol=0)
+    assert moving.total_energy() > 6
+
+
+def test_a_parabolic_pair_is_an_ordinary_system():
+    """E = 0 exactly: its energy errors are measured against 1e-4 of K + |U|, and round-off is far below any tolerance."""
+    p = ParticleTorch.from_tensors([1.0, 1.0], [[-1.0, 0.0], [1.0, 0.0]], [[0.0, -0.5], [0.0, 0.5]], G=0.5)
+    assert p.total_energy().item() == 0
+    assert energy_scale(p).item() == pytest.approx(1e-4 * 2 * p.kinetic_energy().item(), rel=1e-14)
+    assert 1e-13 < roundoff_floor(p).item() < 1e-10
+
+
+def test_with_an_outer_field_the_motion_of_the_frame_counts(two_body):
+    p = two_body(e=0.5, q=0.3, anomaly=1.0, external_field=PointMassTidalField(50.0, R0=6.0))
+    moving = dataclasses.replace(p, velocity=p.velocity + 3.0)
+    assert torch.equal(energy_scale(moving), moving.total_energy().abs())
+
+
+def test_bodies_without_any_energy_have_a_scale_to_divide_by():
+    star_and_planet = ParticleTorch.from_tensors([1.0, 0.0], [[0.0, 0.0], [4.0, 0.0]], [[0.0, 0.0], [0.0, 0.5]])
+    assert energy_scale(star_and_planet).item() == torch.finfo(torch.float64).tiny
 
 
 @pytest.mark.parametrize("n", range(2, 10))
@@ -64,7 +97,7 @@ def test_invariants_of_padded_systems_keep_every_bit(random_system, padded, n):
     p = random_system(n, 3, systems=3)
     for size in (n + 1, n + 2, 11, 16):
         big = padded(p, size)
-        for f in (momentum, angular_momentum, momentum_scale, angular_momentum_scale, roundoff_floor):
+        for f in (momentum, angular_momentum, momentum_scale, angular_momentum_scale, roundoff_floor, energy_scale):
             assert torch.equal(f(big), f(p)), f.__name__
         for name in ("kinetic_energy", "potential_energy", "total_energy", "total_energy_batch"):
             assert torch.equal(getattr(big, name)(), getattr(p, name)()), name
@@ -93,13 +126,13 @@ def test_power_of_a_moving_field_is_the_partial_time_derivative(random_system):
 
     h = 1e-4
     expected = (outer_energy(p.time + h) - outer_energy(p.time - h)) / (2 * h)
-    torch.testing.assert_close(field_power(p), expected, rtol=1e-7, atol=1e-9)
-    assert field_power(p).abs().min() > 1e-3
+    torch.testing.assert_close(p.field_power(), expected, rtol=1e-7, atol=1e-9)
+    assert p.field_power().abs().min() > 1e-3
 
 
 def test_fields_that_stand_still_or_are_absent_do_no_work(random_system):
     p = random_system(3, 2, systems=2)
-    assert field_power(p).tolist() == [0, 0]
+    assert p.field_power().tolist() == [0, 0]
     p.set_external_field(tidal(M=50.0, R0=6.0, period=9.0))
     p = step(p, torch.full_like(p.time, 0.1))
     p.set_external_field(PointMassTidalField(50.0, R0=6.0))  # in place of one that did work

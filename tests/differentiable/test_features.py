@@ -7,18 +7,9 @@ import math
 import pytest
 import torch
 
-from aitimestepper.differentiable.features import (
-    BASIC,
-    INVARIANT,
-    RICH,
-    TRANSITION,
-    Scales,
-    describe,
-    feature_count,
-    slot_table,
-    transition,
-)
+from aitimestepper.differentiable.features import describe, measure_scales, requested_features, scale_row, transition
 from aitimestepper.differentiable.particle import ParticleTorch
+from aitimestepper.features import BASIC, INVARIANT, RICH, TRANSITION, Scales, feature_count, slot_table
 from aitimestepper.fields import PointMassTidalField
 
 KINDS = pytest.mark.parametrize("kind", ["basic", "rich"])
@@ -181,19 +172,19 @@ def test_scaled_features_do_not_depend_on_units(random_system, units):
     mass, length, time = units
     p = random_system(4, 3, systems=2, softening=0.1)
     q = in_other_units(p, mass, length, time)
-    ours, theirs = Scales.measure(p), Scales.measure(q)
+    ours, theirs = measure_scales(p), measure_scales(q)
     for table, kind in ((BASIC, "basic"), (RICH, "rich")):
-        a, b = describe(p, kind) / ours.of(table, p.time), describe(q, kind) / theirs.of(table, q.time)
+        a, b = describe(p, kind) / scale_row(ours, table, p.time), describe(q, kind) / scale_row(theirs, table, q.time)
         torch.testing.assert_close(b, a, rtol=1e-11, atol=1e-13)
     dt = torch.tensor([0.01, 0.02], dtype=torch.float64)
-    a = transition(p, p.evolve(dt), dt) / ours.of(TRANSITION, p.time)
-    b = transition(q, q.evolve(dt * time), dt * time) / theirs.of(TRANSITION, q.time)
+    a = transition(p, p.evolve(dt), dt) / scale_row(ours, TRANSITION, p.time)
+    b = transition(q, q.evolve(dt * time), dt * time) / scale_row(theirs, TRANSITION, q.time)
     torch.testing.assert_close(b, a, rtol=1e-9, atol=1e-13)
 
 
 def test_scales_are_the_dynamics_of_the_set(two_body):
     """Mean radius a/2 and total mass 1 on a circle: L0 = a/2, V0 = sqrt(GM/L0), and the others follow."""
-    s = Scales.measure(two_body(e=0.0, a=4.0, G=3.0))
+    s = measure_scales(two_body(e=0.0, a=4.0, G=3.0))
     V0 = math.sqrt(3.0 / 2.0)
     found = [s.L0, s.V0, s.A0, s.T0, s.M0]
     assert found == pytest.approx([2.0, V0, V0**2 / 2, 2 / V0, 1.0], rel=1e-14)
@@ -201,15 +192,15 @@ def test_scales_are_the_dynamics_of_the_set(two_body):
 
 def test_a_system_at_rest_has_scales():
     p = ParticleTorch.from_tensors([1.0, 3.0], [[4.0, 0.0], [0.0, 0.0]], torch.zeros(2, 2))
-    s = Scales.measure(p)
+    s = measure_scales(p)
     found = [s.L0, s.V0, s.M0]
     assert found == pytest.approx([2.0, math.sqrt(2.0), 4.0], rel=1e-14)
 
 
 def test_default_scales_leave_features_as_they_are(random_system):
     p = random_system(3)
-    assert torch.equal(Scales().of(RICH, p.time), torch.ones(23, dtype=torch.float64))
-    assert Scales().of(RICH, p.to(dtype=torch.float32).time).dtype == torch.float32
+    assert torch.equal(scale_row(Scales(), RICH, p.time), torch.ones(23, dtype=torch.float64))
+    assert scale_row(Scales(), RICH, p.to(dtype=torch.float32).time).dtype == torch.float32
 
 
 @KINDS
@@ -223,3 +214,12 @@ def test_features_see_the_outer_field(random_system, kind):
     assert found[0, 8].item() == pytest.approx(expected.max().item(), rel=1e-14)
     assert not torch.equal(found, alone)
     assert torch.equal(found[:, :7], alone[:, :7])
+
+
+def test_what_a_run_asks_for_by_hand():
+    """The energy error over the tolerance with its sign, then the tolerance and the order of the method."""
+    fraction, tol = torch.tensor([0.0, 0.1, -0.5], dtype=torch.float64), torch.tensor([1e-2, 1e-4, 1e-6], dtype=torch.float64)
+    found = requested_features(fraction, tol, 6)
+    assert found[:, 0].tolist() == pytest.approx([0.0, 0.5 * math.log(2), -0.5 * math.log(26)], rel=1e-14)
+    assert found[:, 1].tolist() == pytest.approx([math.log(t) for t in tol.tolist()], rel=1e-14)
+    assert found[:, 2].tolist() == [math.log(6)] * 3

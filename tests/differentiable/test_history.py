@@ -7,9 +7,11 @@ from itertools import pairwise
 import pytest
 import torch
 
-from aitimestepper.differentiable.features import BASIC, RICH, TRANSITION, Scales, describe, feature_count, transition
+from aitimestepper.differentiable.features import describe, measure_scales, scale_row, transition
 from aitimestepper.differentiable.history import HistoryBuffer
 from aitimestepper.differentiable.particle import ParticleTorch
+from aitimestepper.errors import ConfigError
+from aitimestepper.features import BASIC, RICH, TRANSITION, Scales, feature_count
 from aitimestepper.fields import PointMassTidalField
 
 TABLES = {"basic": BASIC, "rich": RICH, "delta_mag": TRANSITION}
@@ -57,7 +59,7 @@ def test_hist_01_padded_slots_are_exact_zeros_and_the_rest_is_finite(two_body, k
     """HIST-01: exact zeros in the feature vector while the window fills, finite at softening 0, for every feature type."""
     K, p = 4, two_body(e=0.9, q=0.1, softening=softening)
     width, states = len(TABLES[kind]), orbit(p, K + 1)
-    scales = Scales.measure(p) if scaled else None
+    scales = measure_scales(p) if scaled else None
     history = HistoryBuffer(K, kind)
     for pushed, (now, dt) in enumerate(states):
         features = history.features_for(now, scales)
@@ -79,9 +81,9 @@ def test_scales_divide_every_slot_by_its_dimension(random_system, kind):
     history, (now, _) = filled(kind, 3, states[:-1]), states[-1]
     scales = Scales(L0=2.0, V0=3.0, A0=5.0, T0=7.0, M0=11.0)
     slots = feature_count(kind, 3) // len(TABLES[kind])
-    expected = history.features_for(now) / scales.of(TABLES[kind], now.time).repeat(slots)
+    expected = history.features_for(now) / scale_row(scales, TABLES[kind], now.time).repeat(slots)
     assert torch.equal(history.features_for(now, scales), expected)
-    assert scales.of(TABLES[kind], now.time).unique().tolist()[-1] == (11.0 if kind != "delta_mag" else 7.0)
+    assert scale_row(scales, TABLES[kind], now.time).unique().tolist()[-1] == (11.0 if kind != "delta_mag" else 7.0)
 
 
 @TYPES
@@ -175,7 +177,7 @@ def test_reset_forgets_everything(random_system, kind):
 
 
 @TYPES
-def test_what_was_pushed_is_kept_as_it_was_and_without_a_graph(random_system, kind):
+def test_what_was_pushed_stays_as_it_was_and_has_no_graph(random_system, kind):
     states = orbit(random_system(3, 2), 4)
     expected = filled(kind, 3, states[:3]).features_for(states[3][0])
     history = HistoryBuffer(3, kind)
@@ -222,10 +224,10 @@ def test_another_batch_size_is_refused(random_system, kind):
     history = filled(kind, 2, orbit(random_system(3, 2, systems=2), 2))
     other = random_system(3, 2, systems=3)
     for use in (history.push, history.features_for):
-        with pytest.raises(ValueError, match="the history holds 2 systems, the state 3"):
+        with pytest.raises(ConfigError, match="the history holds 2 systems, the state 3"):
             use(other)
 
 
 def test_no_history_needs_no_buffer():
-    with pytest.raises(ValueError, match="history_len = 0 must be >= 1"):
+    with pytest.raises(ConfigError, match="history_len = 0 must be >= 1"):
         HistoryBuffer(0)

@@ -9,10 +9,11 @@ import pytest
 import torch
 
 from aitimestepper.differentiable import timescales
-from aitimestepper.differentiable.features import INVARIANT, Scales, describe
+from aitimestepper.differentiable.features import describe, measure_scales, scale_row
 from aitimestepper.differentiable.history import HistoryBuffer
 from aitimestepper.differentiable.particle import ParticleTorch
-from aitimestepper.differentiable.timescales import pair_rates, pair_sums, smooth_minimum_time
+from aitimestepper.differentiable.timescales import moving_pairs, pair_sums, smooth_minimum_time
+from aitimestepper.features import INVARIANT
 from aitimestepper.fields import PointMassTidalField
 
 
@@ -73,7 +74,7 @@ def test_they_are_the_sums_over_pairs(random_system, n, dim, softening, G):
         sums = pair_sums(p)
         assert sums.shortest.item() == pytest.approx(shortest, rel=1e-12, abs=0)
         assert sums.chi.item() == pytest.approx(chi, rel=1e-12, abs=0)
-        assert torch.equal(sums.tau_4, smooth_minimum_time(pair_rates(p)[0]))
+        assert torch.equal(sums.tau_4, smooth_minimum_time(moving_pairs(p).freefall_rate2))
 
 
 @pytest.mark.parametrize(("e", "q", "anomaly"), [(0.0, 1.0, 0.3), (0.6, 0.1, 2.0), (0.97, 1e-3, 0.05)])
@@ -150,7 +151,7 @@ def test_batch_equals_loop(random_system):
 
 
 def test_only_tight_pairs_have_a_say_in_terms_of_the_velocities(two_body):
-    """A binary and a third body whose free freefall_rate2 is 1e-3 of the binary's rate: its speed is in the energies alone."""
+    """A binary and a third body whose free-fall rate is 1e-3 of the binary's rate: its speed is in the energies alone."""
     p = two_body(e=0.3, anomaly=2.0, dim=3)
     x = torch.cat([p.position, torch.tensor([[[10.0, 0.0, 0.0]]]).double()], 1)
     mass = torch.cat([p.mass, torch.tensor([[1e-3]]).double()], 1)
@@ -162,7 +163,7 @@ def test_only_tight_pairs_have_a_say_in_terms_of_the_velocities(two_body):
     slow, fast = sums(0.0), sums(30.0)
     for name in ("flyby_over_freefall", "radial", "growth", "shortest", "tau_2", "tau_4", "tau_8"):
         assert torch.equal(getattr(slow, name), getattr(fast, name)), name
-    assert fast.energy > 2 * slow.energy
+    assert fast.energy_scale > 2 * slow.energy_scale
     assert slow.growth.item() == pytest.approx(pair_sums(p).growth.item(), rel=1e-12)
 
 
@@ -178,17 +179,17 @@ def test_systems_without_energy_have_finite_features():
     parabola = ParticleTorch.from_tensors([1.0, 1.0], [[-1.0, 0.0], [1.0, 0.0]], [[0.0, -0.5], [0.0, 0.5]], G=0.5)
     found = describe(parabola, "invariant")[0]
     assert parabola.total_energy().item() == 0
-    expected = 20 * math.log(10)  # |E| counts as 1e-20 |U|
-    assert found[1].item() == pytest.approx(expected, rel=1e-12)
+    # K = |U|, and the energy counts as 1e-4 of their sum
+    assert found[1].item() == pytest.approx(math.log(1 / 2e-4), rel=1e-12)
     v = [[0.0, 0.0], [0.0, 0.5], [1 / 3, 0.0]]
-    tracers = ParticleTorch.from_tensors([1.0, 0.0, 0.0], [[0.0, 0.0], [4.0, 0.0], [0.0, 9.0]], v)
-    found = describe(tracers, "invariant")[0]
-    assert pair_sums(tracers).chi.item() == 0
-    assert found[[1, 7]].tolist() == pytest.approx([-expected] * 2)  # what has no mass neither binds nor pulls
+    massless = ParticleTorch.from_tensors([1.0, 0.0, 0.0], [[0.0, 0.0], [4.0, 0.0], [0.0, 9.0]], v)
+    found = describe(massless, "invariant")[0]
+    assert pair_sums(massless).chi.item() == 0
+    assert found[[1, 7]].tolist() == pytest.approx([math.log(1e-20)] * 2)  # what has no mass neither binds nor pulls
     assert torch.isfinite(describe(ParticleTorch.stack([parabola, parabola]), "invariant")).all()
 
 
-def test_two_tracers_close_together_count_for_nothing(random_system):
+def test_two_test_particles_close_together_count_for_nothing(random_system):
     p = random_system(3, 2)
     place, drift = torch.tensor([[[30.0, 0.0], [30.0, 1e-5]]]).double(), torch.tensor([[[0.1, 0.0], [0.2, 0.0]]]).double()
     mass = torch.cat([p.mass, torch.zeros(1, 2).double()], 1)
@@ -210,7 +211,7 @@ def test_an_outer_field_counts_in_the_energies_as_they_are(random_system):
     alone = describe(p, "invariant")[0]
     p.set_external_field(PointMassTidalField(100.0, R0=8.0))
     found, sums = describe(p, "invariant")[0], pair_sums(p)
-    assert torch.equal(sums.energy, p.total_energy().abs())
+    assert torch.equal(sums.energy_scale, p.total_energy().abs())
     assert (found != alone)[[1, 7]].all()
     assert torch.equal(found[[0, 2, 3, 4, 5, 6]], alone[[0, 2, 3, 4, 5, 6]])
     pull = p.get_acceleration()  # the field pulls as well
@@ -219,6 +220,6 @@ def test_an_outer_field_counts_in_the_energies_as_they_are(random_system):
 
 def test_they_need_no_scale_and_no_history(random_system):
     p = random_system(3)
-    assert Scales.measure(p).of(INVARIANT, p.time).tolist() == [1.0] * 11
+    assert scale_row(measure_scales(p), INVARIANT, p.time).tolist() == [1.0] * 11
     with pytest.raises(ValueError, match="invariant features look at no past states"):
         HistoryBuffer(2, "invariant")

@@ -8,8 +8,10 @@ import pytest
 import torch
 
 from aitimestepper.config import ACTIVATIONS, Config
-from aitimestepper.differentiable.network import LOG_RANGE, FullyConnectedNN, SeededDropout
-from aitimestepper.errors import ConfigError
+from aitimestepper.differentiable.network import FullyConnectedNN, SeededDropout, build_network, model_from, network_from
+from aitimestepper.errors import CheckpointError, ConfigError
+from aitimestepper.features import ERROR_FRACTION, LOG_RANGE, Scales
+from aitimestepper.models import load_model, save_model, shipped
 
 
 def inputs(rows: int, width: int, seed: int = 0, dtype=torch.float64) -> torch.Tensor:
@@ -77,30 +79,30 @@ def test_global_random_state_has_no_say():
     assert torch.equal(*outputs)
 
 
-def test_dropout_acts_in_training_and_is_off_while_judging():
+def test_dropout_acts_in_training_and_is_off_in_eval_mode():
     net = FullyConnectedNN(11, (64, 64), dropout=0.3, seed=2)
     x = inputs(9, 11)
     net.train()
     first, second = net(x), net(x)
     assert not torch.equal(first, second)
     net.eval()
-    judged = net(x)
-    assert torch.equal(net(x), judged)
+    evaluated = net(x)
+    assert torch.equal(net(x), evaluated)
     plain = FullyConnectedNN(11, (64, 64), dropout=0.0, seed=2)
     plain.load_state_dict(
         dict(zip(plain.state_dict(), (v for k, v in net.state_dict().items() if "stream" not in k), strict=True))
     )
-    assert torch.equal(plain(x), judged)
-    assert torch.equal(plain.train()(x), judged)
+    assert torch.equal(plain(x), evaluated)
+    assert torch.equal(plain.train()(x), evaluated)
 
 
 @pytest.mark.parametrize("p", [0.1, 0.5, 0.9])
-def test_dropout_keeps_the_expected_share_and_the_mean(p):
+def test_dropout_passes_the_expected_share_and_the_mean(p):
     layer = SeededDropout(p, seed=4).train()
     x = torch.ones(200, 500, dtype=torch.float64)
     out = layer(x)
-    kept = (out != 0).double().mean().item()
-    assert kept == pytest.approx(1 - p, abs=4 * math.sqrt(p * (1 - p) / x.numel()))
+    passed = (out != 0).double().mean().item()
+    assert passed == pytest.approx(1 - p, abs=4 * math.sqrt(p * (1 - p) / x.numel()))
     assert out[out != 0].unique().tolist() == pytest.approx([1 / (1 - p)], rel=1e-15)
     again = layer(x)
     overlap = ((out != 0) & (again != 0)).double().mean().item()
@@ -166,30 +168,93 @@ def test_fourier_features_are_sines_and_cosines_of_random_frequencies():
     assert net.frequencies.std().item() == pytest.approx(2.0, rel=0.05)
     assert net.hidden[0].in_features == 3 + 4000
     assert not net.frequencies.requires_grad
-    seen = []
-    net.hidden.register_forward_pre_hook(lambda _, args: seen.append(args[0]))
+    looks = []
+    net.hidden.register_forward_pre_hook(lambda _, args: looks.append(args[0]))
     x = inputs(2, 3)
     net(x)
     phase = torch.asinh(x) @ net.frequencies
-    assert torch.equal(seen[0], torch.cat([torch.asinh(x), torch.sin(phase), torch.cos(phase)], -1))
+    assert torch.equal(looks[0], torch.cat([torch.asinh(x), torch.sin(phase), torch.cos(phase)], -1))
 
 
 def test_soft_inputs_are_nearly_those_of_asinh():
     """Between -20 and 5, where the logarithms of the invariant features are; odd, and growing everywhere."""
-    seen, x = [], torch.linspace(-20.0, 5.0, 2001).double().unsqueeze(1)
+    looks, x = [], torch.linspace(-20.0, 5.0, 2001).double().unsqueeze(1)
     for soft in (False, True):
         net = FullyConnectedNN(1, (3,), soft=soft, seed=1)
-        net.hidden.register_forward_pre_hook(lambda _, args: seen.append(args[0]))
+        net.hidden.register_forward_pre_hook(lambda _, args: looks.append(args[0]))
         for sign in (1.0, -1.0):
             net(sign * x)
-    asinh, _, soft, mirrored = seen
+    asinh, _, soft, negative = looks
     assert ((soft - asinh).abs() <= 0.1 * asinh.abs()).all()
-    assert torch.equal(mirrored, -soft)
+    assert torch.equal(negative, -soft)
     assert (soft[1:] > soft[:-1]).all()
 
 
-def test_an_unknown_activation_is_told_the_nearest():
+def test_the_nearest_activation_is_named_for_an_unknown_one():
     with pytest.raises(ConfigError, match="activation = 'tanhh': did you mean 'tanh'"):
         FullyConnectedNN(11, activation="tanhh")
     for name in ACTIVATIONS:
         assert Config(activation=name).activation == name
+
+
+# ---- as a value and back -----------------------------------------------------------------------------------------------
+SETTINGS = {
+    "plain": {"feature_type": "basic"},
+    "history": {"feature_type": "delta_mag", "history_len": 2, "activation": "silu", "layers": (8, 4)},
+    "fourier": {"feature_type": "rich", "fourier_features": 3, "layers": (5,)},
+    "dropout": {"feature_type": "basic", "dropout": 0.3, "layers": (8, 8)},
+    "invariant": {"feature_type": "invariant", "layers": (6,), "integrator": "kahan_li6"},
+    "single": {"feature_type": "basic", "dtype": "float32"},
+}
+
+
+@pytest.mark.parametrize("which", SETTINGS)
+def test_a_network_as_a_value_comes_back_with_every_bit(tmp_path, which):
+    """Also through a file: weights, input limits, and where dropout stands in its random stream."""
+    config = Config(seed=3, **SETTINGS[which])
+    net = build_network(config)
+    x = inputs(7, net.input_dim, dtype=net.log_dt.weight.dtype)
+    net.train()(x)
+    net.limit_inputs(torch.full((net.input_dim,), -2.0), torch.full((net.input_dim,), 1.5))
+    model = model_from(net, config, Scales(L0=2.0), {"calibration": [(1e-3, 0.5)]})
+    assert (model.config, model.scales, model.calibration) == (config, Scales(L0=2.0), ((1e-3, 0.5),))
+    assert set(model.weights) == set(net.state_dict())
+    for again in (network_from(model), network_from(load_model(save_model(tmp_path / "m.npz", model)))):
+        assert again.soft == net.soft == (which == "invariant")
+        for name, weight in net.state_dict().items():
+            assert torch.equal(again.state_dict()[name], weight), name
+            assert again.state_dict()[name].dtype == weight.dtype
+        before = [m.stream.clone() for m in net.modules() if isinstance(m, SeededDropout)]
+        assert torch.equal(again.train()(x), net.train()(x))
+        for m, stream in zip((m for m in net.modules() if isinstance(m, SeededDropout)), before, strict=True):
+            m.stream.copy_(stream)
+    with torch.no_grad():
+        net.log_dt.bias += 1.0
+    assert torch.equal(network_from(model).log_dt.bias + 1.0, net.log_dt.bias)  # a value: no later change reaches it
+
+
+def test_weights_of_another_network_are_refused():
+    model = model_from(build_network(Config(feature_type="basic", layers=(4,))), Config(feature_type="basic", layers=(4,)))
+    with pytest.raises(CheckpointError, match="do not fit the network that the configuration describes"):
+        model_from(network_from(model), Config(feature_type="basic", layers=(5,)))
+
+
+def test_an_untrained_network_for_invariant_features_answers_one_and_looks_at_no_error_so_far():
+    net = build_network(Config(feature_type="invariant", seed=2))
+    assert net.log_dt.bias.item() == 0
+    assert net.lowest[ERROR_FRACTION] == net.highest[ERROR_FRACTION] == 0
+    x = inputs(50, 11)
+    other = x.clone()
+    other[:, ERROR_FRACTION] = 7.0
+    assert torch.equal(net(x), net(other))
+    assert not net.out_of_range(other).any()
+    net.limit_inputs(torch.full((11,), -100.0), torch.cat([torch.full((10,), 100.0), torch.zeros(1)]))
+    assert torch.equal(net.out_of_range(x), x[:, 10] > 0)
+
+
+@pytest.mark.parametrize("integrator", ["leapfrog", "suzuki4", "kahan_li6", "kahan_li8"])
+def test_shipped_networks_can_be_learned_on_with(integrator):
+    net = network_from(shipped(integrator))
+    assert net.soft
+    assert torch.isfinite(net(inputs(5, 11))).all()
+    assert all(p.requires_grad for p in net.parameters())

@@ -1,4 +1,4 @@
-"""ParticleTorch: the door (shapes, precision, refusals), values that stay what they are, and the cache of forces."""
+"""ParticleTorch: what becomes one and what is refused, values that stay what they are, and the cache of forces."""
 
 from __future__ import annotations
 
@@ -9,11 +9,14 @@ import numpy as np
 import pytest
 import torch
 
+from aitimestepper.bodies import Bodies
 from aitimestepper.differentiable import particle as particle_module
+from aitimestepper.differentiable.conserved import energy_scale
 from aitimestepper.differentiable.particle import ParticleTorch
 from aitimestepper.errors import InitialConditionError
-from aitimestepper.fields import PointMassTidalField
+from aitimestepper.fields import PointMassTidalField, tidal
 
+CIRCLING = tidal(M=50.0, R0=9.0, period=9.0)
 X = [[1.0, 0.0], [0.0, 2.0], [-1.5, 0.5]]
 V = [[0.0, 0.5], [0.25, 0.0], [0.0, -0.5]]
 
@@ -214,12 +217,80 @@ def test_select_by_mask_and_with_rows(random_system, same_bits):
     assert same_bits(merged.total_energy(), expected)
 
 
+@pytest.fixture
+def worked() -> ParticleTorch:
+    """Three systems in a moving field, each of which did another amount of work on them."""
+    systems = [three(time=t, external_field=CIRCLING).evolve(0.1 + t) for t in (0.0, 0.3, 0.7)]
+    batch = ParticleTorch.stack(systems)
+    assert batch.work_so_far().tolist() == [p.work_so_far().item() for p in systems]
+    assert batch.work_so_far().unique().numel() == 3
+    assert batch.work_so_far().abs().min() > 1e-6
+    return batch
+
+
+def test_the_work_of_a_moving_field_stays_with_its_systems(worked):
+    work = worked.work_so_far()
+    chosen = torch.tensor([2, 0])
+    assert torch.equal(worked.select(chosen).work_so_far(), work[chosen])
+    assert torch.equal(worked.padded_to(5).work_so_far(), work)
+    assert torch.equal(worked.clone_detached().work_so_far(), work)
+    assert torch.equal(worked.to(dtype=torch.float32).work_so_far(), work.float())
+    new = three(external_field=CIRCLING)
+    assert worked.with_rows(torch.tensor([1]), new).work_so_far().tolist() == [work[0], 0, work[2]]
+    fresh_batch = ParticleTorch.stack([new, new, new])
+    merged = fresh_batch.with_rows(chosen, worked.select(chosen))
+    assert merged.work_so_far().tolist() == [work[0], 0, work[2]]
+    assert torch.equal(fresh_batch.work_so_far(), torch.zeros(3, dtype=torch.float64))
+
+
 def test_systems_of_one_batch_must_agree(two_body):
     flat, space, heavy = two_body(), two_body(dim=3), two_body(G=2.0)
     tidal = two_body(external_field=PointMassTidalField(1.0, R0=9.0))
     for other in (space, heavy, tidal):
         with pytest.raises(InitialConditionError, match="share the number of axes, G and the external field"):
             ParticleTorch.stack([flat, other])
+
+
+# ---- arrays and back --------------------------------------------------------------------------------------------------------
+def test_bodies_become_a_particle_and_come_back(same_bits):
+    field = PointMassTidalField(2.0, R0=15.0, G=2.0)
+    bodies = Bodies.stack(
+        [
+            Bodies([1.0, 2.0, 3.0], X, V, time=0.5, softening=0.1, G=2.0, external_field=field),
+            Bodies([4.0, 5.0], X[:2], V[:2], time=1.5, G=2.0, external_field=field),
+        ]
+    )
+    p = ParticleTorch.from_bodies(bodies)
+    assert (p.G, p.external_field, p.dt.tolist()) == (2.0, field, [0.0, 0.0])
+    assert p.mask.tolist() == bodies.present.tolist() == [[True] * 3, [True, True, False]]
+    back = p.to_bodies()
+    assert (back.G, back.external_field) == (2.0, field)
+    for name, values in bodies.arrays().items():
+        assert np.array_equal(back.arrays()[name], values), name
+    np.testing.assert_allclose(bodies.total_energy(), p.total_energy().numpy(), rtol=1e-14)
+    np.testing.assert_allclose(bodies.energy_scale(), energy_scale(p).numpy(), rtol=1e-14)
+    single = ParticleTorch.from_bodies(bodies, dtype=torch.float32)
+    assert single.position.dtype == torch.float32
+    assert single.to_bodies().position.dtype == np.float64
+    p.position[0, 0, 0] = 99.0
+    assert back.position[0, 0, 0] == bodies.position[0, 0, 0] == 1.0
+
+
+def test_a_graph_does_not_follow_into_bodies_and_a_field_of_torch_alone_may():
+    class OfTorch:
+        time_dependent = False
+
+        def acceleration(self, x, t):
+            return -torch.sin(x)
+
+        def potential(self, x, t):
+            return -torch.cos(x).sum(-1)
+
+    field = OfTorch()
+    x = torch.tensor(X, dtype=torch.float64, requires_grad=True)
+    bodies = three(position=x, external_field=field).to_bodies()
+    assert bodies.external_field is field
+    assert bodies.position[0].tolist() == X
 
 
 # ---- values -------------------------------------------------------------------------------------------------------------
@@ -347,7 +418,7 @@ def test_a_step_costs_one_force_pass(monkeypatch, n):
         ({"mass": np.ones((2, 3))}, r"mass has shape \(2, 3\), which does not fit \(1, 3\)"),
         ({"dt": [0.1, 0.2]}, r"dt has shape \(2,\), which does not fit \(1,\)"),
         ({"softening": np.zeros((3, 3))}, r"softening has shape \(3, 3\), which does not fit \(1,\)"),
-        ({"mask": [True, True]}, r"mask has shape \(2,\), which does not fit \(1, 3\)"),
+        ({"mask": [True, True]}, r"present has shape \(2,\), which does not fit \(1, 3\)"),
         ({"position": [[1.0, 0.0], [0.0], [2.0, 1.0]]}, r"position must be numbers in a regular array, got list \[\[1.0"),
         ({"mass": "heavy"}, "mass must be numbers in a regular array, got str heavy"),
         ({"velocity": None}, r"velocity has shape \(\), position \(1, 3, 2\)"),
@@ -368,7 +439,7 @@ def test_a_step_costs_one_force_pass(monkeypatch, n):
         ({"position": [[1.0, 0], [0, 2], [1, 0]]}, "body 0 of system 0 is at the same place as another, at softening 0"),
     ],
 )
-def test_the_door_names_what_is_wrong_and_its_value(changes, message):
+def test_what_cannot_be_simulated_is_refused_with_its_value(changes, message):
     with pytest.raises(InitialConditionError, match=message):
         three(**changes)
 
@@ -378,7 +449,7 @@ def test_one_body_alone_is_refused():
         ParticleTorch.from_tensors(1.0, [[0.0, 0.0]], [[0.0, 0.0]])
 
 
-def test_the_door_names_the_system_of_a_batch():
+def test_the_system_of_a_batch_that_cannot_be_simulated_is_named():
     x = torch.tensor([X, X], dtype=torch.float64)
     x[1, 2] = x[1, 0]
     with pytest.raises(InitialConditionError, match="body 0 of system 1 is at the same place"):

@@ -9,43 +9,47 @@ import pytest
 
 from aitimestepper.evaluation.calibration import (
     calibrated_step_parameter,
-    first_crossing,
-    forces_at_dial,
-    geometric_mean,
+    forces_at,
     hindsight_forces,
-    interval,
-    resampled,
-    share_interval,
     step_parameter_spread,
 )
-from aitimestepper.evaluation.runs import ParameterSweep, crossing, share_error
+from aitimestepper.evaluation.statistics import (
+    crossing,
+    first_crossing,
+    geometric_mean,
+    interval,
+    resampled,
+    share_error,
+    share_interval,
+)
+from aitimestepper.evaluation.sweep import ParameterSweep
 
-DIALS = 0.7 / math.sqrt(2.0) ** np.arange(30)
+PARAMETERS = 0.7 / math.sqrt(2.0) ** np.arange(30)
 HARD = 10.0 ** np.linspace(0, 3, 20)  # how much harder each problem is than the first
 BUDGET = 10**9
 
 
 def sweep(error, forces=None):
     error = np.asarray(error, float)
-    forces = np.broadcast_to(100 / DIALS[: error.shape[1]], error.shape) if forces is None else forces
-    return ParameterSweep(DIALS[: error.shape[1]], error, forces, BUDGET)
+    forces = np.broadcast_to(100 / PARAMETERS[: error.shape[1]], error.shape) if forces is None else forces
+    return ParameterSweep(PARAMETERS[: error.shape[1]], error, forces, BUDGET)
 
 
 def law(order=2):
     """error = hardness * step_parameter^order, forces = 100 / step_parameter."""
-    return sweep(HARD[:, None] * DIALS[None, :] ** order)
+    return sweep(HARD[:, None] * PARAMETERS[None, :] ** order)
 
 
 @pytest.mark.parametrize("order", [2, 4])
 @pytest.mark.parametrize("tol", [1e-2, 1e-4])
-def test_the_calibrated_dial_is_the_one_where_the_share_complies(order, tol):
+def test_the_calibrated_step_parameter_is_the_one_where_the_share_complies(order, tol):
     for share, problem in ((0.9, 17), (0.5, 9), (0.05, 0)):
         assert calibrated_step_parameter(law(order), tol, share) == pytest.approx(
             (tol / HARD[problem]) ** (1 / order), rel=1e-9
         )
 
 
-def test_hindsight_is_the_cost_of_each_problem_at_its_own_dial():
+def test_hindsight_is_the_cost_of_each_problem_at_its_own_step_parameter():
     found = hindsight_forces(law(), 1e-3)
     np.testing.assert_allclose(found, 100 / (1e-3 / HARD) ** 0.5, rtol=1e-9)
     # geometric means: what knowing each problem is worth is the spread of the hardness above its mean
@@ -53,14 +57,14 @@ def test_hindsight_is_the_cost_of_each_problem_at_its_own_dial():
     assert calibrated / geometric_mean(found) == pytest.approx(math.sqrt(HARD[17] / geometric_mean(HARD)), rel=1e-9)
 
 
-def test_forces_at_a_dial_between_and_beyond_the_rungs():
-    np.testing.assert_allclose(forces_at_dial(law(), 0.0123), 100 / 0.0123, rtol=1e-9)
+def test_forces_between_and_beyond_the_runs_of_a_sweep():
+    np.testing.assert_allclose(forces_at(law(), 0.0123), 100 / 0.0123, rtol=1e-9)
     short = law()
     error, forces = short.error.copy(), short.forces.copy()
     error[:, 8:], forces[:, 8:] = np.nan, np.nan
-    np.testing.assert_allclose(forces_at_dial(sweep(error, forces), DIALS[20]), 100 / DIALS[20], rtol=1e-9)
+    np.testing.assert_allclose(forces_at(sweep(error, forces), PARAMETERS[20]), 100 / PARAMETERS[20], rtol=1e-9)
     error[0], forces[0] = np.nan, np.nan
-    assert forces_at_dial(sweep(error, forces), 0.01)[0] == pytest.approx(BUDGET)
+    assert forces_at(sweep(error, forces), 0.01)[0] == pytest.approx(BUDGET)
 
 
 def test_a_lucky_run_does_not_count():
@@ -90,10 +94,10 @@ def test_problems_that_needed_no_finer_steps_count_as_complying_and_unaffordable
     assert np.isfinite(hindsight_forces(sweep(error, forces), 1e-6)[10:17]).all()
 
 
-def test_the_answer_for_a_tolerance_does_not_depend_on_how_far_the_ladder_goes():
+def test_the_answer_for_a_tolerance_does_not_depend_on_how_far_the_sweep_goes():
     """Chaos: bumps at finer steps, which only a sweep for tighter tolerances would see."""
     rng = np.random.default_rng(4)
-    error = HARD[:, None] * DIALS[None, :] ** 2 * np.exp(rng.normal(0, 1.0, (20, 30)))
+    error = HARD[:, None] * PARAMETERS[None, :] ** 2 * np.exp(rng.normal(0, 1.0, (20, 30)))
     long = sweep(error)
     for tol in (1e-2, 1e-3):
         good = share_error(error, 0.9) <= tol
@@ -104,11 +108,11 @@ def test_the_answer_for_a_tolerance_does_not_depend_on_how_far_the_ladder_goes()
 
 def test_if_even_the_coarsest_steps_comply_they_are_the_answer():
     easy = sweep(1e-9 * np.ones((20, 5)))
-    assert calibrated_step_parameter(easy, 1e-3, 0.9) == DIALS[0]
-    np.testing.assert_allclose(hindsight_forces(easy, 1e-3), 100 / DIALS[0])
+    assert calibrated_step_parameter(easy, 1e-3, 0.9) == PARAMETERS[0]
+    np.testing.assert_allclose(hindsight_forces(easy, 1e-3), 100 / PARAMETERS[0])
 
 
-def test_one_lucky_rung_is_not_enough_and_a_bump_after_two_good_ones_is_not_looked_at():
+def test_one_lucky_run_is_not_enough_and_a_bump_after_two_good_ones_does_not_count():
     x, error = np.array([8.0, 4.0, 2.0, 1.0, 0.5]), np.array([1.0, 1e-9, 1.0, 0.25, 0.0625])
     assert first_crossing(x, error, 0.5) == pytest.approx(math.sqrt(2))
     bumpy = np.array([1.0, 0.1, 0.1, 9.0, 9.0])
@@ -128,7 +132,7 @@ def test_an_interval_of_a_share_holds_the_truth_as_often_as_it_says():
 
 
 def test_a_resample_that_nothing_is_good_enough_for_makes_the_cost_unbounded():
-    error = HARD[:, None] * DIALS[None, :12] ** 2
+    error = HARD[:, None] * PARAMETERS[None, :12] ** 2
     spread = step_parameter_spread(sweep(error), 2e-1, 0.9, resampled(np.zeros(20, int), np.random.default_rng(1)))
     assert np.isneginf(spread).any()
     assert np.isfinite(spread).any()
@@ -167,7 +171,7 @@ def test_the_spread_of_a_calibration_is_that_of_calibrations_on_other_problems()
 
     def another():
         hard = 10 ** rng.normal(0, 1, 100)
-        return sweep(hard[:, None] * DIALS[None, :] ** 2)
+        return sweep(hard[:, None] * PARAMETERS[None, :] ** 2)
 
     one = another()
     spread = step_parameter_spread(one, 1e-3, 0.9, resampled(np.zeros(100, int), rng))

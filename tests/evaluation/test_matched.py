@@ -1,4 +1,4 @@
-"""Equal cost: what is asked for is what is spent."""
+"""Runs at equal cost spend the forces that were asked for."""
 
 import numpy as np
 import pytest
@@ -13,11 +13,11 @@ from aitimestepper.initial.suites import Suite, make_suite, reinforcement_case
 def test_the_search_finds_a_known_inverse_row_by_row(power):
     wanted, asked = np.array([10.0, 500.0, 7e5]), []
 
-    def spent(number, rows):
+    def forces_at(number, rows):
         asked.append(rows.tolist())
         return wanted[rows] * (np.array([0.3, 2e-3, 5.0])[rows] / number) ** power
 
-    match = bisected(spent, np.full(3, 0.02), wanted)
+    match = bisected(forces_at, np.full(3, 0.02), wanted)
     assert np.abs(match.forces / wanted - 1).max() < 1e-3
     np.testing.assert_allclose(match.number, [0.3, 2e-3, 5.0], rtol=1e-3 / power)
     assert sum(map(len, asked)) < 3 * len(asked)  # rows that are there already are left alone
@@ -41,7 +41,7 @@ def test_each_problem_spends_what_is_wanted_within_two_percent(contender):
 
 
 def test_chaotic_problems_are_matched_as_far_as_their_forces_jump():
-    """Of 240 of them, one is 3 % off: its forces go up and down by a factor of two with the step_parameter."""
+    """Of 240 of them, one is 3 % off: its forces go up and down by a factor of two with the step parameter."""
     suite = make_suite(("random3",), "validation", 12)
     _, done = matched_step_parameters(Systems.of(suite), Contender(rule_named("hutmakino"), "symmetrized", "leapfrog"), 6000.0)
     off = np.abs(done.forces / 6000 - 1)
@@ -54,4 +54,4 @@ def test_the_median_problem_spends_what_is_wanted_within_two_percent(integrator)
     systems = Systems.of(Suite("rl", tuple(reinforcement_case(seed) for seed in range(11))))
     _, done = matched_step_parameter(systems, Contender(rule_named("freefall"), "symmetrized", integrator), 3000.0)
     assert np.median(done.forces) == pytest.approx(3000, rel=0.02)
-    assert done.forces.max() > 1.1 * done.forces.min()  # one step_parameter for all: they do not cost the same
+    assert done.forces.max() > 1.1 * done.forces.min()  # one step parameter for all: they do not cost the same

@@ -9,7 +9,7 @@ import pytest
 
 from aitimestepper.errors import ConfigError
 from aitimestepper.initial.families import FAMILIES, ORBIT, SPLIT_SIZE, SPLITS, STANDARD, crossing_time, sample, seed_range
-from aitimestepper.initial.named import Bodies, energies
+from aitimestepper.initial.named import InitialConditions, energies
 
 MANY = 400
 
@@ -53,12 +53,12 @@ def test_a_problem_depends_on_its_number_alone(name, dim):
     first = sample(FAMILIES[name], name, 5, dim)
     sample(FAMILIES[name], name, 6, dim)
     again, other = sample(FAMILIES[name], name, 5, dim), sample(FAMILIES[name], name, 1_000_005, dim)
-    assert first.bodies.position.shape[1] == dim
-    assert np.array_equal(first.bodies.position, again.bodies.position)
-    assert np.array_equal(first.bodies.velocity, again.bodies.velocity)
+    assert first.initial.position.shape[1] == dim
+    assert np.array_equal(first.initial.position, again.initial.position)
+    assert np.array_equal(first.initial.velocity, again.initial.velocity)
     assert first.t_end == again.t_end > 0
-    assert first.bodies.position.shape != other.bodies.position.shape or not np.allclose(
-        first.bodies.position, other.bodies.position
+    assert first.initial.position.shape != other.initial.position.shape or not np.allclose(
+        first.initial.position, other.initial.position
     )
 
 
@@ -76,7 +76,7 @@ def test_all_problems_are_at_rest_as_a_whole_and_bound(name, dim):
 
 def test_the_stream_of_a_family_is_its_own():
     a, b = (sample(FAMILIES["kepler"], name, 0) for name in ("kepler", "longrun"))
-    assert not np.allclose(a.bodies.position, b.bodies.position)
+    assert not np.allclose(a.initial.position, b.initial.position)
 
 
 def test_kepler():
@@ -201,6 +201,6 @@ def test_scatter_arrives_on_a_hyperbola_and_is_given_the_time_to_leave(dim):
 
 def test_the_standard_five():
     assert STANDARD == ("kepler", "triple", "random3", "cluster", "planets")
-    assert isinstance(sample(FAMILIES["kepler"], "kepler", 0).bodies, Bodies)
+    assert isinstance(sample(FAMILIES["kepler"], "kepler", 0).initial, InitialConditions)
     with pytest.raises(ConfigError, match="dim = 4 must be 2 or 3"):
         sample(FAMILIES["kepler"], "kepler", 0, 4)

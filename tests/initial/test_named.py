@@ -4,21 +4,21 @@ from __future__ import annotations
 
 import math
 import pickle
+import tracemalloc
 from pathlib import Path
 
 import numpy as np
 import pytest
-import torch
 
+from aitimestepper.bodies import Bodies, as_bodies
 from aitimestepper.config import Config
-from aitimestepper.criteria.base import Symmetrized
-from aitimestepper.criteria.classical import FreeFall
-from aitimestepper.differentiable.conserved import angular_momentum, momentum, momentum_scale
-from aitimestepper.differentiable.particle import ParticleTorch
+from aitimestepper.criteria.classical import Constant, FreeFall
+from aitimestepper.criteria.wrappers import Symmetrized
 from aitimestepper.errors import ConfigError, InitialConditionError
+from aitimestepper.fields import field_from
 from aitimestepper.initial.named import (
     MAKERS,
-    Bodies,
+    InitialConditions,
     agekyan,
     burrau,
     figure8,
@@ -30,12 +30,13 @@ from aitimestepper.initial.named import (
     two_body,
 )
 from aitimestepper.initial.named import file as from_file
-from aitimestepper.initial.problems import as_problem, make_problem, period_of
+from aitimestepper.initial.problems import as_problem, make_problem, period_of, shortest_period
 from aitimestepper.simulate.engine import simulate
 
 
-def particle(b: Bodies, **more) -> ParticleTorch:
-    return ParticleTorch.from_tensors(b.mass, b.position, b.velocity, G=b.G, **more)
+def run_constant(initial: InitialConditions, duration: float, steps: int) -> Bodies:
+    """The state after that many equal steps of order 8."""
+    return simulate(initial, t_end=duration, criterion=Constant(duration / steps), integrator="kahan_li8").final
 
 
 def elements(mass: float, x: np.ndarray, v: np.ndarray, G: float) -> tuple[float, float, float]:
@@ -48,14 +49,20 @@ def elements(mass: float, x: np.ndarray, v: np.ndarray, G: float) -> tuple[float
     return float(a), float(e), math.degrees(math.acos(h[2] / np.linalg.norm(h)))
 
 
-def relative(b: Bodies, i: int, j: int):
+def relative(b: InitialConditions, i: int, j: int):
     return b.mass[i] + b.mass[j], b.position[j] - b.position[i], b.velocity[j] - b.velocity[i], b.G
 
 
-def at_rest_as_a_whole(b: Bodies) -> bool:
+def at_rest_as_a_whole(b: InitialConditions) -> bool:
     size = (b.mass[:, None] * np.abs(b.position)).sum(0).max(), (b.mass[:, None] * np.abs(b.velocity)).sum(0).max()
     centre, drift = ((b.mass[:, None] * y).sum(0) for y in (b.position, b.velocity))
     return bool(np.abs(centre).max() <= 4e-15 * size[0] and np.abs(drift).max() <= 4e-15 * size[1])
+
+
+def momentum_share(b: Bodies) -> float:
+    """The largest momentum of a system over the sum of m |v|, which is at least 1e-30."""
+    size = (b.mass * np.linalg.norm(b.velocity, axis=-1)).sum(1)
+    return float((np.linalg.norm(b.momentum(), axis=-1) / np.maximum(size, 1e-30)).max())
 
 
 # ---- two bodies ---------------------------------------------------------------------------------------------------------
@@ -74,20 +81,17 @@ def test_kepler_has_the_elements_that_were_asked_for(e, q, dim):
     r, v = b.position[1] - b.position[0], b.velocity[1] - b.velocity[0]
     assert np.linalg.norm(r) == pytest.approx(2.5 * (1 + e), rel=1e-14)  # it starts at apocentre
     assert abs(r @ v) < 1e-13
-    p = particle(b)
-    # trap 8: unequal masses with net momentum
-    assert (momentum(p).norm(dim=-1) <= 1e-16 * momentum_scale(p)).all()
+    assert momentum_share(as_bodies(b)) <= 1e-16  # trap 8: unequal masses with net momentum
     assert at_rest_as_a_whole(b)
 
 
-def test_kepler_comes_back_after_its_period(run_constant):
+def test_kepler_comes_back_after_its_period():
     b = kepler(e=0.5, q=0.2, a=2.0, G=5.0)
-    p = particle(b)
-    end = run_constant(p, b.period, 300, "kahan_li8")
-    torch.testing.assert_close(end.position, p.position, rtol=0, atol=1e-11)
-    torch.testing.assert_close(end.velocity, p.velocity, rtol=0, atol=1e-11)
-    halfway = run_constant(p, b.period / 2, 150, "kahan_li8")
-    separation = (halfway.position[0, 1] - halfway.position[0, 0]).norm().item()
+    end = run_constant(b, b.period, 300)
+    np.testing.assert_allclose(end.position[0], b.position, rtol=0, atol=1e-11)
+    np.testing.assert_allclose(end.velocity[0], b.velocity, rtol=0, atol=1e-11)
+    halfway = run_constant(b, b.period / 2, 150)
+    separation = np.linalg.norm(halfway.position[0, 1] - halfway.position[0, 0])
     assert separation == pytest.approx(2.0 * 0.5, rel=1e-10)  # pericentre
 
 
@@ -120,18 +124,17 @@ def test_kepler_refuses_what_is_no_orbit(arguments, named):
 
 # ---- the other problems -------------------------------------------------------------------------------------------------
 @pytest.mark.parametrize("dim", [2, 3])
-def test_figure8_comes_back_after_its_period(run_constant, dim):
+def test_figure8_comes_back_after_its_period(dim):
     """The published eight digits of the start close the orbit to 1e-7."""
     b = figure8(dim)
-    p = particle(b)
+    start = as_bodies(b)
     assert b.period == 6.32591398
     assert b.position.shape == (3, dim)
-    assert (momentum(p).abs() < 1e-15).all()
-    assert angular_momentum(p).abs().max() < 1e-8
-    end = run_constant(p, b.period, 100, "kahan_li8")
-    torch.testing.assert_close(end.position, p.position, rtol=0, atol=2e-7)
-    third = run_constant(p, b.period / 3, 34, "kahan_li8")  # the bodies have changed places
-    torch.testing.assert_close(third.position[0, [1, 2, 0]], p.position[0], rtol=0, atol=2e-7)
+    assert np.abs(start.momentum()).max() < 1e-15
+    assert np.abs(start.angular_momentum()).max() < 1e-8
+    np.testing.assert_allclose(run_constant(b, b.period, 100).position[0], b.position, rtol=0, atol=2e-7)
+    third = run_constant(b, b.period / 3, 34)  # the bodies have changed places
+    np.testing.assert_allclose(third.position[0, [1, 2, 0]], b.position, rtol=0, atol=2e-7)
 
 
 def test_burrau_reaches_its_reference_state():
@@ -141,7 +144,7 @@ def test_burrau_reaches_its_reference_state():
     assert not b.velocity.any()
     assert np.linalg.norm(b.position[[0, 0, 1]] - b.position[[1, 2, 2]], axis=1).tolist() == [3, 4, 5]
     assert not (b.mass[:, None] * b.position).sum(0).any()
-    r = simulate(particle(b), t_end=10.0, criterion=Symmetrized(FreeFall(0.09)), integrator="kahan_li8")
+    r = simulate(b, t_end=10.0, criterion=Symmetrized(FreeFall(0.09)), integrator="kahan_li8")
     reference = [
         [1.15298573629971, -0.162610887490898],
         [-2.02509247797820, 0.0972193841460584],
@@ -151,7 +154,7 @@ def test_burrau_reaches_its_reference_state():
         [0, 0], abs=2e-14
     )  # no misprint: centre at rest
     assert r.final.time.item() == 10.0
-    torch.testing.assert_close(r.final.position[0], torch.tensor(reference, dtype=torch.float64), rtol=0, atol=1e-8)
+    np.testing.assert_allclose(r.final.position[0], reference, rtol=0, atol=1e-8)
     assert r.max_energy_error.item() < 2e-8
 
 
@@ -191,7 +194,7 @@ def test_solar_has_the_orbits_of_the_planets():
 @pytest.mark.parametrize(("n", "seed"), [(2, 0), (32, 0), (500, 3)])
 def test_plummer_is_in_standard_units_and_virial_equilibrium(n, seed):
     b = plummer(n, seed)
-    p = particle(b)
+    p = as_bodies(b)
     assert b.mass.tolist() == [1 / n] * n
     assert p.total_energy().item() == pytest.approx(-0.25, rel=1e-12)
     assert p.kinetic_energy().item() == pytest.approx(0.25, rel=1e-12)
@@ -199,6 +202,17 @@ def test_plummer_is_in_standard_units_and_virial_equilibrium(n, seed):
     assert at_rest_as_a_whole(b)
     assert np.array_equal(plummer(n, seed).position, b.position)
     assert not np.array_equal(plummer(n, seed + 1).position, b.position)
+
+
+def test_a_large_plummer_sphere_is_made_without_an_array_of_all_pairs():
+    b = plummer(2500, 1)
+    tracemalloc.start()
+    again = plummer(2500, 1)
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert np.array_equal(again.position, b.position)
+    assert peak < 20e6  # all pairs: 75 MB for their distances alone
+    assert as_bodies(b).total_energy().item() == pytest.approx(-0.25, rel=1e-12)
 
 
 def test_plummer_has_plummers_profile():
@@ -233,7 +247,7 @@ def test_random_is_bound_with_the_virial_ratio_it_promises(dim):
     ratios = []
     for seed in range(30):
         b = random(4, dim, seed)
-        p = particle(b)
+        p = as_bodies(b)
         K, U = p.kinetic_energy().item(), p.potential_energy().item()
         ratios.append(K / -U)
         assert b.position.shape == (4, dim)
@@ -295,9 +309,9 @@ def test_files_hold_mass_position_velocity(tmp_path, rows, form):
     assert b.position.tolist() == [row[1 : 1 + dim] for row in rows]
     assert b.velocity.tolist() == [row[1 + dim :] for row in rows]
     problem = make_problem(Config(ic=f"file:{path}", G=2.0, softening=0.5))
-    assert problem.particle.position[0].tolist() == b.position.tolist()
-    assert problem.particle.velocity[0].tolist() == b.velocity.tolist()  # as given, whatever G is
-    assert (problem.particle.G, problem.particle.softening.item()) == (2.0, 0.5)
+    assert problem.bodies.position[0].tolist() == b.position.tolist()
+    assert problem.bodies.velocity[0].tolist() == b.velocity.tolist()  # as given, whatever G is
+    assert (problem.bodies.G, problem.bodies.softening.item()) == (2.0, 0.5)
 
 
 class RunsCode:
@@ -388,21 +402,21 @@ def test_every_name_makes_a_problem_that_runs():
             continue
         problem = make_problem(Config(ic=name))
         assert problem.period > 0
-        assert momentum(problem.particle).abs().max() <= 1e-14 * momentum_scale(problem.particle).clamp_min(1e-30).item()
-        r = simulate(problem.particle, t_end=problem.period / 100, tol=1e-4)
+        assert momentum_share(problem.bodies) <= 1e-14
+        r = simulate(problem.bodies, t_end=problem.period / 100, tol=1e-4)
         assert r.status == ("ok",), name
 
 
 def test_settings_reach_the_bodies():
     config = Config(ic="kepler:e=0.3,q=0.5,a=4,dim=3", G=2.0, softening=0.1, external_field="tidal:M=10,R0=50")
-    problem = make_problem(config, dtype=torch.float32)
-    p = problem.particle
-    assert p.position.dtype == torch.float32
-    assert p.position.shape == (1, 2, 3)
-    assert (p.G, p.external_field.M, p.external_field.G) == (2.0, 10.0, 2.0)
-    assert p.softening.item() == pytest.approx(0.1)
-    assert (p.position[0, 1] - p.position[0, 0]).norm().item() == pytest.approx(4 * 1.3, rel=1e-6)
-    assert problem.period == pytest.approx(2 * math.pi * math.sqrt(64 / 2), rel=1e-12)
+    bodies, period = make_problem(config)
+    assert bodies.position.shape == (1, 2, 3)
+    assert bodies.external_field == field_from(config)
+    assert (bodies.G, bodies.external_field.M, bodies.external_field.G) == (2.0, 10.0, 2.0)
+    assert bodies.softening.item() == 0.1
+    assert np.linalg.norm(bodies.position[0, 1] - bodies.position[0, 0]) == pytest.approx(4 * 1.3, rel=1e-14)
+    assert period == pytest.approx(2 * math.pi * math.sqrt(64 / 2), rel=1e-12)
+    assert field_from(Config()) is None
 
 
 @pytest.mark.parametrize("G", [4.0, 0.25])
@@ -412,85 +426,124 @@ def test_another_G_is_the_same_problem_in_another_unit_of_time(name, G):
     standard = 0.01720209895**2 if name == "solar" else 1.0
     one, other = make_problem(Config(ic=name)), make_problem(Config(ic=name, G=G))
     factor = math.sqrt(G / standard)
-    found = [p.particle.G for p in (one, other)]
-    assert found == [standard, G]
-    assert torch.equal(other.particle.position, one.particle.position)
-    torch.testing.assert_close(other.particle.velocity, factor * one.particle.velocity, rtol=1e-14, atol=1e-18)
+    assert [p.bodies.G for p in (one, other)] == [standard, G]
+    assert np.array_equal(other.bodies.position, one.bodies.position)
+    np.testing.assert_allclose(other.bodies.velocity, factor * one.bodies.velocity, rtol=1e-14, atol=1e-18)
     assert other.period == pytest.approx(one.period / factor, rel=1e-12)
-    energy = other.particle.total_energy() / one.particle.total_energy()
+    energy = other.bodies.total_energy() / one.bodies.total_energy()
     assert energy.item() == pytest.approx(G / standard, rel=1e-11)
 
 
 def test_period_of_two_bodies_and_of_many():
     b = kepler(e=0.7, q=0.2, a=3.0, G=2.0)
-    assert period_of(particle(b)).item() == pytest.approx(b.period, rel=1e-12)
-    p = particle(plummer(20))
-    assert period_of(p).item() == pytest.approx(2 * math.sqrt(2), rel=1e-12)  # M^2.5 / (2 |E|)^1.5
-    both = ParticleTorch.stack([particle(kepler(e=0.7, a=3.0)), particle(burrau())])
+    assert period_of(as_bodies(b)).item() == pytest.approx(b.period, rel=1e-12)
+    crossing = period_of(as_bodies(plummer(20))).item()
+    assert crossing == pytest.approx(2 * math.sqrt(2), rel=1e-12)  # M^2.5 / (2 |E|)^1.5
+    both = Bodies.stack([as_bodies(kepler(e=0.7, a=3.0)), as_bodies(burrau())])
     found = period_of(both)
-    E = both.total_energy()[1].item()
-    assert found[0].item() == pytest.approx(2 * math.pi * 27**0.5, rel=1e-12)
-    assert found[1].item() == pytest.approx(12**2.5 / (2 * -E) ** 1.5, rel=1e-12)
-    flyby = ParticleTorch.from_tensors(1.0, [[0.0, 0.0], [1.0, 0.0]], [[0.0, 0.0], [0.0, 9.0]])
+    E = both.total_energy()[1]
+    assert found[0] == pytest.approx(2 * math.pi * 27**0.5, rel=1e-12)
+    assert found[1] == pytest.approx(12**2.5 / (2 * -E) ** 1.5, rel=1e-12)
+    drifting = as_bodies(b).replace(velocity=b.velocity + 100.0)  # motion as a whole is no part of an orbit
+    assert period_of(drifting).item() == pytest.approx(b.period, rel=1e-10)
+
+
+@pytest.mark.parametrize(
+    ("mass", "speed"),
+    [(1.0, 9.0), (0.5, math.sqrt(2)), ([1.0, 0.0], 9.0)],  # hyperbola, energy of exactly 0, test particle flying by
+)
+def test_bodies_that_are_not_bound_have_a_time_too(mass, speed):
+    flyby = Bodies(mass, [[0.0, 0.0], [1.0, 0.0]], [[0.0, 0.0], [0.0, speed]])
     assert 0 < period_of(flyby).item() < math.inf
+    assert shortest_period(flyby).item() == math.inf
 
 
-def test_the_period_of_a_file_is_measured(tmp_path):
+def test_the_shortest_period_is_that_of_the_tightest_bound_pair():
+    """Sun and planets: Jupiter. A pair that passes close but fast is none."""
+    b = as_bodies(solar())
+    orbits = [b.orbit(0, planet).period.item() for planet in range(1, 6)]
+    assert shortest_period(b).item() == pytest.approx(min(orbits), rel=1e-12) == pytest.approx(orbits[0], rel=1e-12)
+    passing = Bodies([1.0, 1e-3, 1e-3], [[0.0, 0], [1.0, 0], [1.0, 1e-3]], [[0.0, 0], [0, 1.0], [0, -1.0]])
+    assert shortest_period(passing).item() == pytest.approx(passing.orbit(0, 1).period.item(), rel=0.01)
+    pair = Bodies(*kepler(a=2.0)[:3])
+    assert shortest_period(Bodies.stack([passing, pair])).tolist() == [shortest_period(b).item() for b in (passing, pair)]
+    cluster = as_bodies(plummer(400))
+    r, v = (np.linalg.norm(x[0][:, None] - x[0][None], axis=-1) for x in (cluster.position, cluster.velocity))
+    i, j = np.triu_indices(400, 1)
+    axis = 1 / (2 / r[i, j] - v[i, j] ** 2 / (2 / 400))
+    expected = 2 * math.pi * math.sqrt(axis[axis > 0].min() ** 3 / (2 / 400))
+    assert shortest_period(cluster).item() == pytest.approx(expected, rel=1e-9)
+
+
+def saved(path: Path, mass, position, velocity) -> str:
+    np.save(path, np.hstack([np.array(mass)[:, None], position, velocity]))
+    return f"file:{path}"
+
+
+def test_the_period_of_a_file_is_that_of_its_tightest_pair(tmp_path):
+    """Star, planet, far companion: the crossing time of the whole is 1.8e7 orbits of the planet."""
     b = kepler(e=0.7, q=0.2, a=3.0)
-    path = tmp_path / "pair.npy"
-    np.save(path, np.hstack([b.mass[:, None], b.position, b.velocity]))
-    assert make_problem(Config(ic=f"file:{path}")).period == pytest.approx(b.period, rel=1e-12)
+    assert make_problem(Config(ic=saved(tmp_path / "pair.npy", *b[:3]))).period == pytest.approx(b.period, rel=1e-12)
+    mass, x = [1.0, 1e-6, 1e-3], [[0.0, 0.0], [1.0, 0.0], [4000.0, 0.0]]
+    v = [[0.0, 0.0], [0.0, 1.0], [0.0, 0.016]]
+    made = make_problem(Config(ic=saved(tmp_path / "planet.npy", mass, x, v)))
+    assert made.period == pytest.approx(2 * math.pi, rel=1e-5)
+    assert period_of(made.bodies).item() > 1e7 * made.period
+    mass, x = [1.0, 1.0, 1.0], [[0.0, 0.0], [1.0, 0.0], [0.0, 1.0]]
+    v = [[0.0, 0.0], [9.0, 0.0], [0.0, 9.0]]  # nobody is bound
+    made = make_problem(Config(ic=saved(tmp_path / "apart.npy", mass, x, v), G=2.0))
+    assert made.period == period_of(made.bodies).item() < math.inf
 
 
 # ---- batches ------------------------------------------------------------------------------------------------------------
 @pytest.mark.parametrize("dim", [2, 3])
 def test_sampled_orbits_cover_what_was_asked_and_are_reproducible(dim):
     config = Config(ic=f"kepler:dim={dim},a=2", num_orbits=60, e_min=0.2, e_max=0.8, q_min=0.01, q_max=1.0, seed=5)
-    p = make_problem(config).particle
+    p = make_problem(config).bodies
     assert len(p) == 60
     e, phase = [], []
     for i in range(60):
         x, v = p.position[i, 1] - p.position[i, 0], p.velocity[i, 1] - p.velocity[i, 0]
-        found = elements(1.0, x.numpy(), v.numpy(), 1.0)
+        found = elements(1.0, x, v, 1.0)
         assert found[0] == pytest.approx(2.0, rel=1e-11)
         e.append(found[1])
         phase.append(math.copysign(1.0, float(x @ v)))
     assert 0.2 <= min(e) < 0.25
     assert 0.75 < max(e) <= 0.8
-    q = torch.log10(p.mass[:, 1] / p.mass[:, 0])
+    q = np.log10(p.mass[:, 1] / p.mass[:, 0])
     assert -2 <= q.min() < -1.8
     assert -0.2 < q.max() <= 0
-    assert q.median().item() == pytest.approx(-1, abs=0.3)  # uniform in the logarithm
+    assert np.median(q) == pytest.approx(-1, abs=0.3)  # uniform in the logarithm
     assert 15 < phase.count(1.0) < 45  # on the way out and on the way in
-    assert (momentum(p).norm(dim=-1) <= 1e-15 * momentum_scale(p)).all()
-    assert (p.mask.sum(1) == 2).all()
-    assert torch.equal(make_problem(config).particle.position, p.position)
-    assert torch.equal(make_problem(config).particle.velocity, p.velocity)
+    assert momentum_share(p) <= 1e-15
+    assert (p.body_count == 2).all()
+    assert np.array_equal(make_problem(config).bodies.position, p.position)
+    assert np.array_equal(make_problem(config).bodies.velocity, p.velocity)
     other = Config(**{**config.to_dict(), "seed": 6})
-    assert not (make_problem(other).particle.position == p.position).any()
+    assert not (make_problem(other).bodies.position == p.position).any()
     more = Config(**{**config.to_dict(), "num_orbits": 80})
-    assert torch.equal(make_problem(more).particle.position[:60], p.position)  # a larger batch begins as the smaller one
+    assert np.array_equal(make_problem(more).bodies.position[:60], p.position)  # a larger batch begins as the smaller one
     if dim == 3:
-        assert (p.position[..., 2].abs().amax(1) > 1e-4).all()
+        assert (np.abs(p.position[..., 2]).max(1) > 1e-4).all()
 
 
 @pytest.mark.parametrize(("ic", "bodies"), [("plummer:n=5", 5), ("random:n=4,dim=2", 4), ("random", 3)])
 def test_sampled_families_have_a_seed_for_every_system(ic, bodies):
-    p = make_problem(Config(ic=ic, num_orbits=4, seed=10)).particle
+    p = make_problem(Config(ic=ic, num_orbits=4, seed=10)).bodies
     assert p.position.shape[:2] == (4, bodies)
-    assert len({x.item() for x in p.position[:, 0, 0]}) == 4
-    assert (momentum(p).norm(dim=-1) <= 1e-14 * momentum_scale(p)).all()
-    from_text = make_problem(Config(ic=f"{ic}{',' if ':' in ic else ':'}seed=12", num_orbits=2, seed=99)).particle
-    assert torch.equal(from_text.position, p.position[2:])
-    alone = make_problem(Config(ic=f"{ic}{',' if ':' in ic else ':'}seed=11")).particle
-    assert torch.equal(alone.position[0], p.position[1])
+    assert len(set(p.position[:, 0, 0].tolist())) == 4
+    assert momentum_share(p) <= 1e-14
+    from_text = make_problem(Config(ic=f"{ic}{',' if ':' in ic else ':'}seed=12", num_orbits=2, seed=99)).bodies
+    assert np.array_equal(from_text.position, p.position[2:])
+    alone = make_problem(Config(ic=f"{ic}{',' if ':' in ic else ':'}seed=11")).bodies
+    assert np.array_equal(alone.position[0], p.position[1])
 
 
 def test_the_period_of_a_batch_is_its_longest():
     systems = [kepler(a=1.0), kepler(a=4.0), kepler(a=2.0)]
-    assert as_problem(systems, Config(), torch.float64).period == pytest.approx(16 * math.pi)
-    mixed = as_problem([kepler(), burrau(), figure8()], Config(), torch.float64)
-    assert mixed.particle.body_count.tolist() == [2, 3, 3]
+    assert as_problem(systems, Config()).period == pytest.approx(16 * math.pi)
+    mixed = as_problem([kepler(), burrau(), figure8()], Config())
+    assert mixed.bodies.body_count.tolist() == [2, 3, 3]
     assert mixed.period == 7.0
 
 

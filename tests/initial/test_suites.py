@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import h5py
 import numpy as np
 import pytest
 
-from aitimestepper import simulate
+from aitimestepper.bodies import Bodies
 from aitimestepper.errors import ConfigError, InitialConditionError, SnapshotError
-from aitimestepper.initial.named import Bodies
 from aitimestepper.initial.suite_file import load_suite, save_suite
 from aitimestepper.initial.suites import (
     REFERENCES,
@@ -20,16 +21,27 @@ from aitimestepper.initial.suites import (
     named_suite,
     reference_case,
 )
+from aitimestepper.simulate.engine import simulate
 
 OWN = """
 import numpy as np
-from aitimestepper.initial.named import Bodies
+from aitimestepper.bodies import Bodies
+from aitimestepper.initial import InitialConditions
 
 def pairs(rng, dim):
     "Two equal masses."
     x = np.zeros((2, dim)); x[:, 0] = [-0.5, 0.5]
     v = np.zeros((2, dim)); v[:, 1] = [-0.5, 0.5]
-    return Bodies(np.full(2, 0.5), x * rng.uniform(0.9, 1.1), v), 3.0
+    return InitialConditions(np.full(2, 0.5), x * rng.uniform(0.9, 1.1), v), 3.0
+
+def units(rng, dim):
+    "The same pair as bodies, with G = 4."
+    made, t_end = pairs(rng, dim)
+    return Bodies(*made[:3], G=4.0), t_end / 2
+
+def soft(rng, dim):
+    made, t_end = pairs(rng, dim)
+    return Bodies(*made[:3], softening=0.1), t_end
 
 def _helper(rng, dim):
     return None
@@ -41,8 +53,8 @@ def broken(rng, dim):
 
 def same(a: Case, b: Case) -> bool:
     return (
-        (a.name, a.family, a.t_end, a.softening, a.bodies.G) == (b.name, b.family, b.t_end, b.softening, b.bodies.G)
-        and all(np.array_equal(x, y) for x, y in zip(a.bodies[:3], b.bodies[:3], strict=True))
+        (a.name, a.family, a.t_end, a.softening, a.initial.G) == (b.name, b.family, b.t_end, b.softening, b.initial.G)
+        and all(np.array_equal(x, y) for x, y in zip(a.initial[:3], b.initial[:3], strict=True))
         and [(k.quantity, k.time) for k in a.known] == [(k.quantity, k.time) for k in b.known]
         and all(np.array_equal(x.values, y.values) for x, y in zip(a.known, b.known, strict=True))
     )
@@ -59,13 +71,12 @@ def test_a_suite_has_so_many_of_each_family_with_numbers_of_its_split():
 
 def test_one_batch_holds_problems_of_all_units_and_they_run_as_in_their_own():
     solar, rl = reference_case("solar"), named_suite("rl").cases[0]
-    flat = Case(
-        "solar", "x", Bodies(solar.bodies.mass, solar.bodies.position, solar.bodies.velocity, None, solar.bodies.G), 4e4
-    )
-    for case in (flat, rl):
+    for case in (replace(solar, t_end=4e4), rl):
         start, ends = Suite("", (case,)).batch()
+        assert isinstance(start, Bodies)
+        assert (start.G, ends.tolist()) == (1.0, [case.t_end * case.initial.G**0.5])
         scaled = simulate(start, t_end=ends, tol=1e-11, integrator="kahan_li8")
-        own = simulate(case.bodies, t_end=case.t_end, tol=1e-11, integrator="kahan_li8")
+        own = simulate(case.initial, t_end=case.t_end, tol=1e-11, integrator="kahan_li8")
         np.testing.assert_allclose(scaled.final.position, own.final.position, rtol=1e-8, atol=1e-8)
         np.testing.assert_allclose(scaled.max_energy_error, own.max_energy_error, rtol=0.5, atol=1e-14)
 
@@ -92,6 +103,18 @@ def test_a_file_from_elsewhere_needs_four_arrays(tmp_path):
         load_suite(path)
 
 
+def test_rows_of_a_suite_are_a_batch_padded_to_its_largest():
+    suite = make_suite(("kepler", "planets"), "test", 2)
+    start, ends = suite.batch()
+    assert start.body_count.tolist() == [case.size for case in suite.cases]
+    for i, case in enumerate(suite.cases):
+        assert np.array_equal(start.position[i, : case.size], case.initial.position)
+        assert not start.mass[i, case.size :].any()
+    some, some_ends = suite.batch(np.array([3, 1]))
+    assert np.array_equal(some_ends, ends[[3, 1]])
+    assert np.array_equal(some.velocity[1, :2], start.velocity[1, :2])
+
+
 def test_what_is_no_suite_is_said_in_a_sentence(tmp_path):
     with pytest.raises(SnapshotError, match="there is no suite"):
         load_suite(tmp_path / "nothing.h5")
@@ -101,7 +124,7 @@ def test_what_is_no_suite_is_said_in_a_sentence(tmp_path):
     two, three = make_suite(("kepler",), "test", 1, 2), make_suite(("kepler",), "test", 1, 3)
     with pytest.raises(SnapshotError, match="2 and 3 axes; write a file for each"):
         save_suite(Suite("x", (*two.cases, *three.cases)), tmp_path / "x.h5")
-    one = two.cases[0].bodies
+    one = two.cases[0].initial
     with pytest.raises(InitialConditionError, match=r"t_end = -1\.0 must be a positive time"):
         checked(Case("x", "y", one, -1.0))
     with pytest.raises(InitialConditionError, match=r"do not fit; they must be \(N, axes\)"):
@@ -136,10 +159,14 @@ def test_families_of_ones_own_come_from_a_file(tmp_path):
     path = tmp_path / "own.py"
     path.write_text(OWN)
     own = families_from_file(path)
-    assert set(own) == {"own.py:pairs", "own.py:broken"}
+    assert set(own) == {"own.py:pairs", "own.py:units", "own.py:soft", "own.py:broken"}
     suite = make_suite(["own.py:pairs", "kepler"], "train", 2, 2, own)
     assert suite.families == ("own.py:pairs", "kepler")
     assert same(suite.cases[1], make_suite(["own.py:pairs"], "train", 2, 2, own).cases[1])
+    made = make_suite(["own.py:units"], "train", 1, 2, own).cases[0]
+    assert (made.initial.G, made.t_end, made.initial.position.shape) == (4.0, 1.5, (2, 2))
+    with pytest.raises(InitialConditionError, match=r"own.py:soft must return .*: problems of a family have no softening"):
+        make_suite(["own.py:soft"], "train", 1, 2, own)
     with pytest.raises(InitialConditionError, match=r"own.py:broken must return \(Bodies, t_end\); it ended with TypeError"):
         make_suite(["own.py:broken"], "train", 1, 2, own)
 
@@ -161,7 +188,7 @@ def test_bad_files_of_families(tmp_path, content, message):
 def test_known_answers_are_reproduced(name):
     case = reference_case(name)
     for known in case.known:
-        done = simulate(case.bodies, t_end=known.time, tol=1e-13, integrator="radau15")
+        done = simulate(case.initial, t_end=known.time, tol=1e-13, integrator="radau15")
         if known.quantity == "position":
             # 1.5e-7: the digits that the figure-eight's period is given with; Burrau magnifies rounding by 1e6
             np.testing.assert_allclose(done.final.position[0], known.values, rtol=0, atol=1.5e-7)

@@ -1,20 +1,50 @@
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Mapping
 from typing import Any
 
 import numpy as np
 import pytest
 
+from aitimestepper.bodies import Bodies
 from aitimestepper.criteria.classical import FreeFall
+from aitimestepper.initial import named
 from aitimestepper.report.compare import Curve
 from aitimestepper.simulate.engine import simulate
 from aitimestepper.simulate.recording import RecordedTrajectory, TrajectoryRecorder
 
 
 @pytest.fixture
-def make_track() -> Callable[..., RecordedTrajectory]:
-    """A track whose bodies move along polynomials of time: `coefficients` (K, N, D), lowest power first."""
+def two_body() -> Callable[..., Bodies]:
+    """A bound orbit of total mass 1 and semi-major axis 1, from apocentre, at rest as a whole."""
+
+    def make(e: float = 0.5, q: float = 1.0, **more: Any) -> Bodies:
+        b = named.two_body(e, q, 1.0, math.pi, 1.0, 2)
+        return Bodies(b.mass, b.position, b.velocity, **more)
+
+    return make
+
+
+@pytest.fixture
+def random_system() -> Callable[..., Bodies]:
+    """Systems of n bodies in space with unequal masses and no close pair (nearest-pair distance above 0.1)."""
+
+    def make(n: int = 4, seed: int = 0, systems: int = 1) -> Bodies:
+        rng = np.random.default_rng([n, seed])
+        mass = np.exp(0.7 * rng.normal(size=(systems, n)))
+        while True:
+            position = rng.normal(size=(systems, n, 3))
+            apart = np.linalg.norm(position[:, :, None] - position[:, None], axis=-1) + 10 * np.eye(n)
+            if apart.min() > 0.1:
+                return Bodies(mass, position, 0.5 * rng.normal(size=(systems, n, 3)))
+
+    return make
+
+
+@pytest.fixture
+def make_trajectory() -> Callable[..., RecordedTrajectory]:
+    """A trajectory whose bodies move along polynomials of time: `coefficients` (K, N, D), lowest power first."""
 
     def make(time: np.ndarray, coefficients: np.ndarray, mass: Any = None, **changes: Any) -> RecordedTrajectory:
         time = np.asarray(time, dtype=float)
@@ -41,8 +71,8 @@ def make_track() -> Callable[..., RecordedTrajectory]:
 def orbit(two_body) -> RecordedTrajectory:
     """One revolution of an eccentric orbit, as `simulate` takes it."""
     recorder = TrajectoryRecorder()
-    simulate(two_body(e=0.6), t_end=6.0, criterion=FreeFall(0.1), observer=recorder)
-    return recorder.track()
+    simulate(two_body(e=0.6), t_end=6.0, criterion=FreeFall(0.1), output_steps=1, sinks=(recorder.take,))
+    return recorder.trajectory()
 
 
 @pytest.fixture

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import dataclasses
 import xml.etree.ElementTree as ET
 
 import numpy as np
@@ -7,7 +8,7 @@ import pytest
 from matplotlib.colors import same_color
 
 from aitimestepper.bench.peers import PEERS as METHODS
-from aitimestepper.bench.records import Record, Results
+from aitimestepper.bench.records import Record
 from aitimestepper.errors import UserError
 from aitimestepper.report.bench_figures import PEERS, RULES, draw_curves, envelope, lines_of, problem_figure, summary_figure
 from aitimestepper.report.style import ACCENT
@@ -130,8 +131,8 @@ def test_a_rule_of_ones_own_is_not_lost_among_the_classical_ones(study):
 def test_peers_are_where_they_can_be_compared(study):
     """IAS15 and Taylor beside all; the leapfrog of REBOUND beside ours. Taylor has no force evaluations to be drawn against."""
     figure = problem_figure("figure8", lines_of(study)["figure8"])
-    marks = [[{line.get_marker() for line in drawn(figure, row, column)} - {"None"} for column in (0, 1)] for row in (0, 1)]
-    assert marks == [[{"o", "x"}, {"o", "x", "D"}], [{"o"}, {"o", "D"}]]
+    markers = [[{line.get_marker() for line in drawn(figure, row, column)} - {"None"} for column in (0, 1)] for row in (0, 1)]
+    assert markers == [[{"o", "x"}, {"o", "x", "D"}], [{"o"}, {"o", "D"}]]
 
 
 def test_the_summary_shows_the_best_rule_under_each_integrator(study):
@@ -171,8 +172,7 @@ def test_nothing_is_cut_off_and_the_legend_covers_no_data(study):
 
 
 def test_pictures_are_files_of_both_kinds(study, tmp_path):
-    results = Results("curves", "", {}, study, cases=["burrau", "figure8"])
-    paths = draw_curves(results, tmp_path / "new")
+    paths = draw_curves(study, ["burrau", "figure8"], tmp_path / "new")
     stems = ("curves-burrau", "curves-figure8", "curves-best")
     assert [p.name for p in paths] == [f"{stem}{end}" for stem in stems for end in (".svg", ".png")]
     for path in paths:
@@ -186,12 +186,13 @@ def test_peers_alone_are_a_picture_too(tmp_path):
     alone = records(("rebound", "prs23", "ias15"), [1e-4, 1e-9, 1e-15, 1e-15])
     figure = problem_figure("burrau", lines_of(alone)["burrau"])
     assert [line.get_marker() for line in drawn(figure, 0, 0)] == ["o"]
-    assert len(draw_curves(Results("curves", "", {}, alone), tmp_path)) == 4
+    assert len(draw_curves(alone, [], tmp_path)) == 4
 
 
-def test_results_without_a_curve_are_told(tmp_path):
-    with pytest.raises(UserError, match="'steps' without a single curve"):
-        draw_curves(Results("steps", "", {}, []), tmp_path)
+def test_records_without_a_curve_are_refused(tmp_path):
     lost = records(("freefall", "plain", "suzuki4"), [None, 0.5, None, 20.0])
-    with pytest.raises(UserError, match="'curves' without a single curve"):
-        draw_curves(Results("curves", "", {}, lost), tmp_path)
+    other = [dataclasses.replace(r, study="steps") for r in records(("freefall", "plain", "suzuki4"), [1e-3] * 4)]
+    for found in (lost, other, []):
+        with pytest.raises(UserError, match="the records hold no curve to draw"):
+            draw_curves(found, ["burrau"], tmp_path)
+    assert not list(tmp_path.iterdir())

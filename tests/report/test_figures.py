@@ -118,8 +118,8 @@ def test_the_work_precision_figure_shows_the_curves(power_law):
 
 
 # ---- steps -----------------------------------------------------------------------------------------------------------
-def test_the_steps_figure_shows_the_tracks(orbit, make_track):
-    other = make_track([0.0, 2.0, 6.0], np.ones((2, 2, 2)))
+def test_the_steps_figure_shows_the_tracks(orbit, make_trajectory):
+    other = make_trajectory([0.0, 2.0, 6.0], np.ones((2, 2, 2)))
     figure = steps_figure({"learned": orbit, "FreeFall": other})
     path, dt, error = figure.axes[:3]
     dots = path.collections[0]
@@ -131,11 +131,11 @@ def test_the_steps_figure_shows_the_tracks(orbit, make_track):
     assert_labels_are_readable(figure)
 
 
-def test_a_run_in_space_is_seen_from_the_third_axis(make_track):
+def test_a_run_in_space_is_seen_from_the_third_axis(make_trajectory):
     rng = np.random.default_rng(1)
-    track = make_track(np.linspace(0, 1, 30), rng.normal(size=(3, 4, 3)))
-    dots = steps_figure({"run": track}).axes[0].collections[0]
-    np.testing.assert_array_equal(dots.get_offsets(), track.position[..., :2].reshape(-1, 2))
+    trajectory = make_trajectory(np.linspace(0, 1, 30), rng.normal(size=(3, 4, 3)))
+    dots = steps_figure({"run": trajectory}).axes[0].collections[0]
+    np.testing.assert_array_equal(dots.get_offsets(), trajectory.position[..., :2].reshape(-1, 2))
 
 
 # ---- overview --------------------------------------------------------------------------------------------------------

@@ -21,21 +21,27 @@ from aitimestepper.simulate.recording import TrajectoryRecorder
 
 
 def decoded(path: Path) -> tuple[str, np.ndarray]:
-    """What ffmpeg says of the file, and its frames (F, height, width, 3)."""
+    """Return ffmpeg's line on the video stream, and the frames (F, height, width, 3)."""
     command = [imageio_ffmpeg.get_ffmpeg_exe(), "-i", str(path), "-f", "rawvideo", "-pix_fmt", "rgb24", "-"]
     done = subprocess.run(command, capture_output=True, check=True)
-    said = next(line for line in done.stderr.decode().splitlines() if "Video: h264" in line)
-    return said, np.frombuffer(done.stdout, dtype=np.uint8).reshape(-1, HEIGHT, WIDTH, 3)
+    stream = next(line for line in done.stderr.decode().splitlines() if "Video: h264" in line)
+    return stream, np.frombuffer(done.stdout, dtype=np.uint8).reshape(-1, HEIGHT, WIDTH, 3)
+
+
+def recorded(bodies, **run) -> TrajectoryRecorder:
+    """Record every step of a run."""
+    recorder = TrajectoryRecorder()
+    simulate(bodies, **run, output_steps=1, sinks=(recorder.take,))
+    return recorder
 
 
 @pytest.fixture
 def escaping(random_system) -> TrajectoryRecorder:
     """Five bodies in space, one of them without mass and leaving at 50 times the speed of the others."""
-    p = random_system(n=5, dim=3, seed=2)
-    p.mass[0, 4], p.velocity[0, 4] = 0.0, 50.0
-    recorder = TrajectoryRecorder()
-    simulate(p, steps=60, observer=recorder)
-    return recorder
+    b = random_system(n=5, seed=2)
+    mass, velocity = b.mass.copy(), b.velocity.copy()
+    mass[0, 4], velocity[0, 4] = 0.0, 50.0
+    return recorded(b.replace(mass=mass, velocity=velocity), steps=60)
 
 
 # ---- the file --------------------------------------------------------------------------------------------------------
@@ -44,10 +50,10 @@ def test_a_movie_of_two_bodies_in_the_plane_decodes(orbit, tmp_path):
     path = write_movie(orbit, tmp_path / "new" / "run.mp4", seconds=1.2, fps=10, progress=lambda *x: counted.append(x))
     assert path == tmp_path / "new" / "run.mp4"
     assert imageio_ffmpeg.count_frames_and_secs(str(path)) == (12, pytest.approx(1.2))
-    said, frames = decoded(path)
-    assert "yuv420p" in said
-    assert f" {WIDTH}x{HEIGHT}" in said
-    assert " 10 fps" in said
+    stream, frames = decoded(path)
+    assert "yuv420p" in stream
+    assert f" {WIDTH}x{HEIGHT}" in stream
+    assert " 10 fps" in stream
     assert len(frames) == 12
     assert counted == [(n, 12) for n in range(1, 13)]
     assert list(path.parent.iterdir()) == [path]
@@ -60,7 +66,7 @@ def test_a_movie_of_two_bodies_in_the_plane_decodes(orbit, tmp_path):
 
 def test_a_movie_of_bodies_in_space_with_one_escaping_decodes(escaping, tmp_path):
     path = write_movie(
-        escaping.track(), tmp_path / "run.MP4", seconds=0.5, fps=8, title="a_b $ {x} \\frac 重力 " + "long " * 40
+        escaping.trajectory(), tmp_path / "run.MP4", seconds=0.5, fps=8, title="a_b $ {x} \\frac 重力 " + "long " * 40
     )
     assert imageio_ffmpeg.count_frames_and_secs(str(path)) == (4, pytest.approx(0.5))
     _, frames = decoded(path)
@@ -123,27 +129,27 @@ def test_a_length_that_is_no_length_is_one_sentence(orbit, tmp_path, changes):
 
 
 @pytest.mark.parametrize("times", [[2.0], [2.0, 2.0]])
-def test_a_run_that_took_no_time_is_one_sentence(make_track, tmp_path, times):
+def test_a_run_that_took_no_time_is_one_sentence(make_trajectory, tmp_path, times):
     with pytest.raises(UserError, match=r"took no time \(t = 2 to 2\); simulate further"):
-        write_movie(make_track(times, np.ones((1, 2, 2))), tmp_path / "run.mp4")
+        write_movie(make_trajectory(times, np.ones((1, 2, 2))), tmp_path / "run.mp4")
 
 
-@pytest.mark.parametrize("missing", ["imageio_ffmpeg", "matplotlib.figure"])
-def test_without_the_extra_the_sentence_names_it(orbit, tmp_path, monkeypatch, missing):
+@pytest.mark.parametrize(("missing", "package"), [("imageio_ffmpeg", "imageio-ffmpeg"), ("matplotlib.figure", "matplotlib")])
+def test_without_the_extra_the_sentence_names_it(orbit, tmp_path, monkeypatch, missing, package):
     monkeypatch.setitem(sys.modules, missing, None)
-    with pytest.raises(UserError, match=r"^movies need the extra: pip install 'aitimestepper\[report\]'$"):
+    with pytest.raises(UserError, match=rf"^a movie needs {package}: pip install 'aitimestepper\[report\]'\.$"):
         write_movie(orbit, tmp_path / "run.mp4")
 
 
 # ---- where the bodies are --------------------------------------------------------------------------------------------
 @pytest.mark.parametrize("dim", [2, 3])
-def test_interpolation_is_exact_for_cubic_motion(make_track, dim):
+def test_interpolation_is_exact_for_cubic_motion(make_trajectory, dim):
     rng = np.random.default_rng(0)
     coefficients = rng.normal(size=(4, 3, dim))
     recorded = np.sort(rng.uniform(-1, 2, 9))
     times = np.sort(np.append(rng.uniform(recorded[0], recorded[-1], 40), recorded))
-    expected = make_track(times, coefficients).position
-    assert np.abs(positions_at(make_track(recorded, coefficients), times) - expected).max() < 1e-13
+    expected = make_trajectory(times, coefficients).position
+    assert np.abs(positions_at(make_trajectory(recorded, coefficients), times) - expected).max() < 1e-13
 
 
 def test_interpolation_between_leapfrog_steps_is_as_good_as_the_steps(two_body):
@@ -151,38 +157,36 @@ def test_interpolation_between_leapfrog_steps_is_as_good_as_the_steps(two_body):
 
     def largest_gap(steps: int) -> float:
         def run(n: int) -> TrajectoryRecorder:
-            recorder = TrajectoryRecorder()
-            simulate(two_body(e=0.3), t_end=4.0, criterion=Constant(4.0 / n), observer=recorder)
-            return recorder
+            return recorded(two_body(e=0.3), t_end=4.0, criterion=Constant(4.0 / n))
 
         times = np.linspace(0, 4, 301)
-        fine = run(1600).track()
-        return float(np.abs(positions_at(run(steps).track(), times) - positions_at(fine, times)).max())
+        fine = run(1600).trajectory()
+        return float(np.abs(positions_at(run(steps).trajectory(), times) - positions_at(fine, times)).max())
 
     assert largest_gap(50) / largest_gap(100) == pytest.approx(4, rel=0.1)
 
 
-def test_bodies_seen_too_rarely_do_not_swing_out(make_track):
-    """A circle of radius 1 seen every 10.3 revolutions: the cubic would leave it by 9 radii."""
+def test_bodies_recorded_too_rarely_do_not_swing_out(make_trajectory):
+    """A circle of radius 1 recorded every 10.3 revolutions: the cubic would leave it by 9 radii."""
     time = np.arange(12) * 10.3
     angle = 2 * np.pi * time
     position = np.stack([np.cos(angle), np.sin(angle)], -1)[:, None] * np.array([1.0, -1.0])[:, None]
     velocity = 2 * np.pi * np.stack([-np.sin(angle), np.cos(angle)], -1)[:, None] * np.array([1.0, -1.0])[:, None]
     changes = {"position": position, "velocity": velocity}
     times = np.linspace(time[0], time[-1], 500)
-    thinned = make_track(time, np.zeros((1, 2, 2)), **changes, dt=np.full(12, 0.01))
+    thinned = make_trajectory(time, np.zeros((1, 2, 2)), **changes, dt=np.full(12, 0.01))
     assert np.linalg.norm(positions_at(thinned, times), axis=-1).max() <= 1 + 1e-12
-    whole = make_track(time, np.zeros((1, 2, 2)), **changes)
+    whole = make_trajectory(time, np.zeros((1, 2, 2)), **changes)
     assert np.linalg.norm(positions_at(whole, times), axis=-1).max() > 5
 
 
 def test_the_view_holds_a_run_and_not_an_escaper(escaping, orbit):
-    track = escaping.track()
-    view = view_of(track)
-    assert not view.outside(track.position[:, :4]).any()
-    assert view.outside(track.position[-1, 4])
-    assert not view.outside(track.position[0, 4])
-    assert view.half.max() < 0.2 * np.abs(track.position[-1, 4]).max()
+    trajectory = escaping.trajectory()
+    view = view_of(trajectory)
+    assert not view.outside(trajectory.position[:, :4]).any()
+    assert view.outside(trajectory.position[-1, 4])
+    assert not view.outside(trajectory.position[0, 4])
+    assert view.half.max() < 0.2 * np.abs(trajectory.position[-1, 4]).max()
     assert view.half.min() >= 0.4 * view.half.max()
     assert not view_of(orbit, aspect=1.5).outside(orbit.position).any()
     np.testing.assert_allclose(view_of(orbit, aspect=1.5).half[0], 1.5 * view_of(orbit, aspect=1.5).half[1])
@@ -190,10 +194,8 @@ def test_the_view_holds_a_run_and_not_an_escaper(escaping, orbit):
 
 def test_the_view_of_a_light_companion_far_out_holds_it(two_body):
     """Far out is not escaping: a planet at 1000 times the distance of its star from the centre."""
-    recorder = TrajectoryRecorder()
-    simulate(two_body(e=0.8, q=1e-3), t_end=6.0, observer=recorder)
-    track = recorder.track()
-    assert not view_of(track).outside(track.position).any()
+    trajectory = recorded(two_body(e=0.8, q=1e-3), t_end=6.0).trajectory()
+    assert not view_of(trajectory).outside(trajectory.position).any()
 
 
 def test_trails_end_at_the_bodies_and_fade(orbit):
@@ -208,7 +210,7 @@ def test_trails_end_at_the_bodies_and_fade(orbit):
     assert gaps.max() < 0.03 * view_of(orbit).half.max()  # no corners
 
 
-def test_dots_grow_with_the_mass_and_massless_bodies_are_seen():
+def test_dots_grow_with_the_mass_and_massless_bodies_are_visible():
     areas = dot_areas(np.array([0.0, 1e-3, 0.5, 1.0]))
     assert (np.diff(areas) > 0).all()
     assert areas[0] > 8  # points squared: 4 pixels across
@@ -218,11 +220,11 @@ def test_dots_grow_with_the_mass_and_massless_bodies_are_seen():
 # ---- what is shown beside them ---------------------------------------------------------------------------------------
 def test_conserved_quantities_are_those_of_the_summary(random_system):
     recorder = TrajectoryRecorder()
-    result = simulate(random_system(n=4, dim=3), steps=50, observer=recorder)
-    track = recorder.track()
-    assert momentum_error(track)[-1] == pytest.approx(result.momentum_error[0].item(), rel=1e-9, abs=1e-15)
-    assert angular_momentum_error(track)[-1] == pytest.approx(result.angular_momentum_error[0].item(), rel=1e-9, abs=1e-15)
-    assert [s.name for s in series_of(track)] == [
+    result = simulate(random_system(n=4), steps=50, output_steps=1, sinks=(recorder.take,))
+    trajectory = recorder.trajectory()
+    assert momentum_error(trajectory)[-1] == pytest.approx(result.momentum_error[0].item(), rel=1e-9, abs=1e-15)
+    assert angular_momentum_error(trajectory)[-1] == pytest.approx(result.angular_momentum_error[0].item(), rel=1e-9, abs=1e-15)
+    assert [s.name for s in series_of(trajectory)] == [
         "energy",
         "relative energy error",
         "momentum error",
@@ -231,7 +233,7 @@ def test_conserved_quantities_are_those_of_the_summary(random_system):
     ]
 
 
-def test_the_step_that_lands_on_the_end_is_not_shown(make_track):
-    track = make_track([0.0, 1.0, 2.0, 2.1], np.ones((1, 2, 2)))
-    np.testing.assert_array_equal(shown_dt(track), [1, 1, 1, 1])
-    np.testing.assert_allclose(track.dt, [1, 1, 1, 0.1])
+def test_the_step_that_lands_on_the_end_is_not_shown(make_trajectory):
+    trajectory = make_trajectory([0.0, 1.0, 2.0, 2.1], np.ones((1, 2, 2)))
+    np.testing.assert_array_equal(shown_dt(trajectory), [1, 1, 1, 1])
+    np.testing.assert_allclose(trajectory.dt, [1, 1, 1, 0.1])

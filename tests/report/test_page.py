@@ -45,7 +45,7 @@ class Page(HTMLParser):
 
 @pytest.fixture
 def report(tmp_path, power_law, orbit, records, two_body):
-    """Everything at once; returns what `write_report` is to be told, to be changed."""
+    """Return arguments of `write_report` with everything at once, to be changed."""
     result = simulate(two_body(e=0.6), t_end=2.0, criterion=FreeFall(0.1))
     return {
         "title": "a run",
@@ -56,7 +56,7 @@ def report(tmp_path, power_law, orbit, records, two_body):
             power_law("Tidal", 0.25),
             power_law("learned", 1.0, learned=True),
         ],
-        "tracks": {"learned": orbit, "FreeFall": orbit},
+        "trajectories": {"learned": orbit, "FreeFall": orbit},
         "summary": result.summary(),
         "movie": None,
     }
@@ -139,7 +139,7 @@ def test_without_a_common_error_nothing_is_compared(power_law):
 
 
 def test_text_is_escaped(report, tmp_path):
-    report |= {"tracks": {}, "training_records": []}
+    report |= {"trajectories": {}, "training_records": []}
     report["title"] = "<script>alert(1)</script> & “x”"
     report["settings"] = {"ic": "file:<b>&\"'.txt", "save_name": "<i>"}
     report["curves"][0] = dataclasses.replace(report["curves"][0], label="<u>rule</u>")
@@ -152,12 +152,12 @@ def test_text_is_escaped(report, tmp_path):
 
 
 def test_what_is_missing_is_left_out(report, tmp_path):
-    nothing = {"training_records": [], "curves": [], "tracks": {}, "summary": {}}
+    nothing = {"training_records": [], "curves": [], "trajectories": {}, "summary": {}}
     page = Page(write_report(tmp_path / "none", **{**report, **nothing}).read_text())
     assert "img" not in page.tags
     assert page.tags.count("section") == 2  # what was run, and with which settings
     assert not (tmp_path / "none" / "report.png").exists()
-    for name, sections in (("training_records", 3), ("curves", 4), ("tracks", 3), ("summary", 3)):
+    for name, sections in (("training_records", 3), ("curves", 4), ("trajectories", 3), ("summary", 3)):
         folder = tmp_path / name
         page = Page(write_report(folder, **{**report, **nothing, name: report[name]}).read_text())
         assert page.tags.count("section") == sections
@@ -166,7 +166,7 @@ def test_what_is_missing_is_left_out(report, tmp_path):
 
 def test_a_batch_shows_the_range_over_its_systems(report, tmp_path, random_system):
     result = simulate(random_system(systems=3), t_end=0.2, criterion=FreeFall(0.1))
-    report |= {"curves": [], "tracks": {}, "training_records": [], "summary": result.summary()}
+    report |= {"curves": [], "trajectories": {}, "training_records": [], "summary": result.summary()}
     text = "\n".join(Page(write_report(tmp_path, **report).read_text()).text)
     errors = result.max_energy_error.tolist()
     assert f"{min(errors):.6g} to {max(errors):.6g}" in text
@@ -177,7 +177,7 @@ def test_a_movie_is_inside_the_page(report, tmp_path, monkeypatch):
     film = tmp_path / "run" / "film <1>.mp4"
     film.parent.mkdir()
     film.write_bytes(b"not really a movie")
-    report |= {"curves": [], "tracks": {}, "training_records": []}
+    report |= {"curves": [], "trajectories": {}, "training_records": []}
     page = Page(write_report(film.parent, **{**report, "movie": film}).read_text())
     assert "data:video/mp4;base64," + base64.b64encode(film.read_bytes()).decode() in page.links
     monkeypatch.setattr("aitimestepper.report.page.MOVIE_LIMIT", 3)
@@ -186,7 +186,7 @@ def test_a_movie_is_inside_the_page(report, tmp_path, monkeypatch):
 
 
 def test_a_failing_report_leaves_the_old_one(report, tmp_path):
-    report |= {"tracks": {}, "training_records": []}
+    report |= {"trajectories": {}, "training_records": []}
     (tmp_path / "report.html").write_text("old")
     (tmp_path / "report.png").write_bytes(b"old")
     with pytest.raises(UserError, match=r"cannot read the movie .*gone\.mp4: No such file"):

@@ -1,7 +1,7 @@
 """Rows that can be told from their number alone, and a process that writes them until it is killed.
 
-As a script: reads a line with a path for each writer to start, and answers with its process id. The import of torch (1.3 s)
-is paid once: writers are forks. They go on with a file that exists, and note in PATH.said what had returned before.
+As a script: reads a line with a path for each writer to start, and answers with its process id. The import (0.3 s) is
+paid once: writers are forks. They go on with a file that exists, and note in PATH.said what had returned before.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ def start_of(shape: tuple[int, int, int] = SHAPE) -> dict[str, np.ndarray]:
     rng = np.random.default_rng(0)
     return {
         "mass": np.ones((systems, bodies)),
-        "mask": np.ones((systems, bodies), bool),
+        "present": np.ones((systems, bodies), bool),
         "position": rng.normal(size=shape),
         "velocity": rng.normal(size=shape),
         "time": np.zeros(systems),

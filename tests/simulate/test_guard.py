@@ -7,12 +7,11 @@ import time
 
 import numpy as np
 import pytest
-import torch
 from stopped_runs import started
 
-from aitimestepper.criteria.base import Limited, Symmetrized
+from aitimestepper.bodies import Bodies
 from aitimestepper.criteria.classical import Constant, EnergyBudget, FreeFall
-from aitimestepper.differentiable.particle import ParticleTorch
+from aitimestepper.criteria.wrappers import Limited, Symmetrized
 from aitimestepper.initial import named as initial
 from aitimestepper.integrators import COMPOSITIONS
 from aitimestepper.simulate.engine import GUARD_SHARE, simulate
@@ -20,9 +19,9 @@ from aitimestepper.simulate.engine import GUARD_SHARE, simulate
 METHODS = (*COMPOSITIONS, "hermite4", "hermite4:n=3", "logh", "radau15")
 
 
-def head_on() -> ParticleTorch:
+def head_on() -> Bodies:
     """Two bodies at rest: they meet at t = pi."""
-    return ParticleTorch.from_tensors([0.5, 0.5], [[-1.0, 0.0], [1.0, 0.0]], torch.zeros(2, 2))
+    return Bodies([0.5, 0.5], [[-1.0, 0.0], [1.0, 0.0]], np.zeros((2, 2)))
 
 
 # ---- the guard ------------------------------------------------------------------------------------------------------
@@ -33,12 +32,12 @@ def test_a_guard_makes_a_step_that_is_too_long_shorter_and_counts(integrator):
     given = {"t_end": 20.0, "criterion": Constant(0.1), "integrator": integrator, "tol": 1e-3}
     loose, guarded = simulate(start, **given), simulate(start, **given, guard=True)
     # radau15 also makes a step again whose iterations do not settle
-    assert (loose.rejected_steps.item() == 0) is (integrator != "radau15")
-    assert loose.max_energy_error.item() > 0.005
+    assert (loose.rejected_steps[0] == 0) == (integrator != "radau15")
+    assert loose.max_energy_error[0] > 0.005
     assert guarded.status == ("ok",)
-    assert guarded.rejected_steps.item() > 0
-    assert guarded.max_energy_error.item() < 0.02 * loose.max_energy_error.item()
-    assert guarded.dt_min.item() < 0.1 == guarded.dt_max.item()
+    assert guarded.rejected_steps[0] > 0
+    assert guarded.max_energy_error[0] < 0.02 * loose.max_energy_error[0]
+    assert guarded.dt_min[0] < 0.1 == guarded.dt_max[0]
 
 
 @pytest.mark.parametrize("integrator", [*COMPOSITIONS, "hermite4:n=2"])
@@ -46,8 +45,8 @@ def test_forces_of_rejected_steps_are_counted(integrator):
     start = started(initial.kepler(0.9))
     r = simulate(start, t_end=4.0, criterion=Constant(0.1), integrator=integrator, tol=1e-3, guard=True)
     stages = len(COMPOSITIONS[integrator].fractions) if integrator in COMPOSITIONS else 2
-    assert r.rejected_steps.item() > 3
-    assert r.force_evaluations.item() == 1 + stages * (r.steps.item() + r.rejected_steps.item())
+    assert r.rejected_steps[0] > 3
+    assert r.force_evaluations[0] == 1 + stages * (r.steps[0] + r.rejected_steps[0])
 
 
 def test_no_accepted_step_changes_the_energy_by_more_than_a_tenth_of_the_tolerance():
@@ -63,19 +62,19 @@ def test_no_accepted_step_changes_the_energy_by_more_than_a_tenth_of_the_toleran
         sinks=(lambda _, rows: energies.extend(rows["energy"][:, 0]),),
     )
     jumps = np.abs(np.diff(energies)) / abs(energies[0])
-    assert len(jumps) == r.steps.item()
+    assert len(jumps) == r.steps[0]
     assert jumps.max() <= GUARD_SHARE * 1e-3
     assert jumps.max() > 0.3 * GUARD_SHARE * 1e-3
 
 
-def test_a_guard_that_has_nothing_to_do_changes_no_bit(same_bits):
+def test_a_guard_that_has_nothing_to_do_changes_no_bit():
     start = started(initial.random(4, 3, seed=3))
     for criterion, integrator in ((Symmetrized(FreeFall(0.01)), "leapfrog"), (EnergyBudget(1e-9, "kahan_li8"), "kahan_li8")):
         given = {"steps": 200, "criterion": criterion, "integrator": integrator, "tol": 1e3}
         plain, guarded = simulate(start, **given), simulate(start, **given, guard=True)
-        assert guarded.rejected_steps.item() == 0
-        assert same_bits(plain.final.position, guarded.final.position)
-        assert same_bits(plain.max_energy_error, guarded.max_energy_error)
+        assert guarded.rejected_steps[0] == 0
+        assert np.array_equal(plain.final.position, guarded.final.position)
+        assert np.array_equal(plain.max_energy_error, guarded.max_energy_error)
 
 
 @pytest.mark.parametrize("criterion", [Constant(0.02), FreeFall(0.1)], ids=["constant", "freefall"])
@@ -84,16 +83,16 @@ def test_a_guard_shortens_the_steps_of_logh_too(criterion):
     given = {"t_end": 3.0, "criterion": criterion, "integrator": "logh", "tol": 1e-4}
     loose, guarded = (simulate(started(initial.burrau()), **given, guard=guard) for guard in (False, True))
     assert guarded.status == ("ok",)
-    assert guarded.rejected_steps.item() > 0
-    assert guarded.max_energy_error.item() < 0.8 * loose.max_energy_error.item()
+    assert guarded.rejected_steps[0] > 0
+    assert guarded.max_energy_error[0] < 0.8 * loose.max_energy_error[0]
 
 
 def test_each_system_of_a_batch_is_guarded_for_itself():
-    both = ParticleTorch.stack([started(initial.kepler(0.9)), started(initial.kepler(0.1))])
+    both = Bodies.stack([started(initial.kepler(0.9)), started(initial.kepler(0.1))])
     r = simulate(both, t_end=4.0, criterion=Constant(0.05), tol=1e-2, guard=True)
-    assert r.rejected_steps[0].item() > 0
-    assert r.rejected_steps[1].item() == 0
-    assert r.steps[1].item() == 80
+    assert r.rejected_steps[0] > 0
+    assert r.rejected_steps[1] == 0
+    assert r.steps[1] == 80
 
 
 @pytest.mark.parametrize("integrator", METHODS)
@@ -104,15 +103,15 @@ def test_a_collision_head_on_ends(integrator, criterion):
     r = simulate(head_on(), t_end=10.0, criterion=criterion, integrator=integrator, tol=1e-12, guard=True, max_steps=20_000)
     assert time.perf_counter() - began < 5
     assert r.status[0] in ("stuck", "max_steps")
-    assert r.max_energy_error.item() < 1e-7
-    assert r.final.time.item() < math.pi + 0.01
-    assert torch.isfinite(r.final.position).all()
+    assert r.max_energy_error[0] < 1e-7
+    assert r.final.time[0] < math.pi + 0.01
+    assert np.isfinite(r.final.position).all()
 
 
 def test_where_no_step_is_small_enough_the_run_is_stuck_and_the_others_go_on():
     pair = started(initial.kepler(0.2))
     r = simulate(
-        ParticleTorch.stack([head_on(), pair]),
+        Bodies.stack([head_on(), pair]),
         t_end=5.0,
         criterion=Constant(0.01),
         integrator="kahan_li8",
@@ -120,10 +119,10 @@ def test_where_no_step_is_small_enough_the_run_is_stuck_and_the_others_go_on():
         guard=True,
     )
     assert r.status == ("stuck", "ok")
-    assert r.final.time[0].item() == pytest.approx(math.pi, abs=1e-5)
-    assert r.max_energy_error[0].item() < 1e-9
+    assert r.final.time[0] == pytest.approx(math.pi, abs=1e-5)
+    assert r.max_energy_error[0] < 1e-9
     alone = simulate(pair, t_end=5.0, criterion=Constant(0.01), integrator="kahan_li8", tol=1e-10, guard=True)
-    assert torch.equal(r.final.position[1], alone.final.position[0])
+    assert np.array_equal(r.final.position[1], alone.final.position[0])
 
 
 # ---- steps that are no steps ----------------------------------------------------------------------------------------
@@ -135,7 +134,7 @@ def test_steps_too_short_to_get_anywhere_are_stuck(begin, given):
     """Also from t = 0, where any step changes the time."""
     r = simulate(started(initial.kepler(), time=begin), t_end=begin + 1, max_steps=1000, **given)
     assert r.status == ("stuck",)
-    assert r.final.time.item() <= begin + 1e-290
+    assert r.final.time[0] <= begin + 1e-290
 
 
 @pytest.mark.parametrize("integrator", METHODS)
@@ -143,44 +142,42 @@ def test_a_step_to_infinity_is_not_finite_and_is_not_taken(integrator):
     start = started(initial.kepler(0.5))
     r = simulate(start, steps=3, criterion=Constant(1e200), integrator=integrator)
     assert r.status == ("non_finite",)
-    assert r.steps.item() == 0
-    assert torch.equal(r.final.position, start.position)
-    assert torch.equal(r.final.velocity, start.velocity)
+    assert r.steps[0] == 0
+    assert np.array_equal(r.final.position, start.position)
+    assert np.array_equal(r.final.velocity, start.velocity)
 
 
-@pytest.mark.parametrize("engine", ["compiled", "reference"])
-def test_two_bodies_in_one_place_are_not_finite_and_the_state_before_is_kept(engine):
+def test_two_bodies_in_one_place_are_not_finite_and_the_state_before_is_kept():
     """All numbers are exact: a step that leads back to where it began, then one of 1 that ends at 0 for both."""
-    start = ParticleTorch.from_tensors([4.0, 4.0], [[-1.0, 0.0], [1.0, 0.0]], [[-0.5, 0.0], [0.5, 0.0]])
-    r = simulate(start, steps=5, criterion=Constant(1.0), engine=engine)
+    start = Bodies([4.0, 4.0], [[-1.0, 0.0], [1.0, 0.0]], [[-0.5, 0.0], [0.5, 0.0]])
+    r = simulate(start, steps=5, criterion=Constant(1.0))
     assert r.status == ("non_finite",)
-    assert r.steps.item() == 1
-    assert r.final.time.item() == 1.0
+    assert r.steps[0] == 1
+    assert r.final.time[0] == 1.0
     assert r.final.position[0].tolist() == [[-1.0, 0.0], [1.0, 0.0]]
     assert r.final.velocity[0].tolist() == [[0.5, 0.0], [-0.5, 0.0]]
-    assert r.final_energy_error.item() == 0
+    assert r.final_energy_error[0] == 0
 
 
 def test_with_a_guard_that_step_is_made_shorter():
-    start = ParticleTorch.from_tensors([4.0, 4.0], [[-1.0, 0.0], [1.0, 0.0]], [[-0.5, 0.0], [0.5, 0.0]])
+    start = Bodies([4.0, 4.0], [[-1.0, 0.0], [1.0, 0.0]], [[-0.5, 0.0], [0.5, 0.0]])
     r = simulate(start, steps=2, criterion=Constant(1.0), tol=1.0, guard=True)
     assert r.status == ("ok",)
-    assert r.rejected_steps.item() > 0
+    assert r.rejected_steps[0] > 0
 
 
 def test_the_forces_of_a_step_that_failed_are_counted():
-    start = ParticleTorch.from_tensors([4.0, 4.0], [[-1.0, 0.0], [1.0, 0.0]], [[-0.5, 0.0], [0.5, 0.0]])
-    for engine in ("compiled", "reference"):
-        assert simulate(start, steps=5, criterion=Constant(1.0), engine=engine).force_evaluations.item() == 3
+    start = Bodies([4.0, 4.0], [[-1.0, 0.0], [1.0, 0.0]], [[-0.5, 0.0], [0.5, 0.0]])
+    assert simulate(start, steps=5, criterion=Constant(1.0)).force_evaluations.tolist() == [3]
 
 
 def test_max_steps_ends_a_run_before_its_time_and_says_so():
-    start = ParticleTorch.stack([started(initial.kepler(0.3)), started(initial.kepler(0.3), time=0.9)])
+    start = Bodies.stack([started(initial.kepler(0.3)), started(initial.kepler(0.3), time=0.9)])
     for integrator in METHODS:
         r = simulate(start, t_end=1.0, criterion=Constant(0.02), integrator=integrator, max_steps=20)
         assert r.status == ("max_steps", "ok")
-        assert r.steps[0].item() == 20
-        assert r.final.time[0].item() < 1.0 == r.final.time[1].item()
+        assert r.steps[0] == 20
+        assert r.final.time[0] < 1.0 == r.final.time[1]
 
 
 def test_limits_hold_in_every_step():
@@ -188,9 +185,9 @@ def test_limits_hold_in_every_step():
     given = {"t_end": 6.3, "output_steps": 1, "sinks": (lambda _, rows: steps.extend(rows["dt"][:, 0]),)}
     start = started(initial.kepler(0.9))
     r = simulate(start, criterion=Limited(FreeFall(0.05), 0.004, 0.02), **given)
-    assert len(steps) == r.steps.item() + 1
+    assert len(steps) == r.steps[0] + 1
     inner = steps[1:-1]  # neither the start nor the step that lands on the end
-    assert (min(inner), max(inner)) == (r.dt_min.item(), r.dt_max.item()) == (0.004, 0.02)
+    assert (min(inner), max(inner)) == (r.dt_min[0], r.dt_max[0]) == (0.004, 0.02)
     assert len(set(inner)) > 20
     by_name = simulate(start, t_end=6.3, criterion=FreeFall(0.05), dt_min=0.004, dt_max=0.02)
-    assert torch.equal(by_name.final.position, r.final.position)
+    assert np.array_equal(by_name.final.position, r.final.position)

@@ -109,10 +109,12 @@ def test_foreign_and_missing_files(tmp_path):
         with pytest.raises(SnapshotError, match=r"x\.h5 is HDF5, but not a simulation"):
             read_state(path)
     new_file(path, overwrite=True).close()
-    with h5py.File(path, "r+") as f:
-        f.attrs["version"] = 2
-    with pytest.raises(SnapshotError, match=r"format version 2, this program reads 1; update"):
-        Snapshots(path)
+    for version in (1, 3):
+        with h5py.File(path, "r+") as f:
+            f.attrs["version"] = version
+        for read in (Snapshots, read_state, SnapshotWriter.reopen):
+            with pytest.raises(SnapshotError, match=rf"x\.h5 has format version {version}, this program reads 2: use"):
+                read(path)
     with pytest.raises(SnapshotError, match=r"none\.h5: No such file"):
         Snapshots(tmp_path / "none.h5")
     with pytest.raises(SnapshotError, match=r"cannot read .*: Is a directory"):
@@ -124,7 +126,7 @@ def test_foreign_and_missing_files(tmp_path):
 def test_what_exists_is_kept_unless_told_otherwise(tmp_path):
     path = tmp_path / "run.h5"
     new_file(path, rows=3).close()
-    with pytest.raises(UserError, match=r"run\.h5 exists; give --overwrite or another name"):
+    with pytest.raises(UserError, match=r"run\.h5 exists; pass overwrite=True .* or another name\."):
         new_file(path)
     with pytest.raises(UserError, match=r"there is no folder .*nowhere; make it first"):
         new_file(tmp_path / "nowhere" / "run.h5")

@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 import pytest
 import torch
 from torch import Tensor, nn
 
 from aitimestepper import Config, HistoryBuffer, ModelAdapter, ParticleTorch
+from aitimestepper.differentiable.network import build_network
 from aitimestepper.initial.problems import make_problem
-from aitimestepper.training.checkpoints import build_network
+from torch_fixtures import *  # noqa: F403
 
 
 @dataclass
@@ -41,9 +43,14 @@ class ScriptedStep(nn.Module):
         return torch.stack([dt, torch.zeros_like(dt)], dim=-1)
 
 
+def particle_of(**settings: Any) -> ParticleTorch:
+    """The systems that settings describe, as tensors."""
+    return ParticleTorch.from_bodies(make_problem(Config(**settings)).bodies)
+
+
 def make_setup(model: nn.Module | None = None, **settings: object) -> Setup:
     config = Config(**{"seed": 1, "lr": 1e-2, "ic": "kepler:e=0.9", "feature_type": "basic", **settings})
-    particle = make_problem(config).particle
+    particle = ParticleTorch.from_bodies(make_problem(config).bodies)
     adapter = ModelAdapter(config)
     if model is None:
         model = build_network(config)
@@ -60,3 +67,8 @@ def setup():
 @pytest.fixture
 def scripted():
     return ScriptedStep
+
+
+@pytest.fixture
+def systems():
+    return particle_of

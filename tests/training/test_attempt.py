@@ -1,4 +1,5 @@
 import copy
+import dataclasses
 import gc
 
 import pytest
@@ -6,7 +7,8 @@ import torch
 
 from aitimestepper import ModelAdapter, PointMassTidalField, attempt_single_step, check_energy_threshold
 from aitimestepper.differentiable.network import FullyConnectedNN
-from aitimestepper.integrators import step
+from aitimestepper.differentiable.stepping import step
+from aitimestepper.training.attempt import StepStart, judge_step
 
 D = torch.float64
 
@@ -67,10 +69,29 @@ def test_what_is_not_finite_never_passes(bad):
     assert check.rel_dE[1] == float("inf")
 
 
-def test_zero_energy_passes_only_unchanged():
+def test_zero_energy_without_a_floor_passes_only_unchanged():
     E0 = torch.zeros(2, dtype=D)
     check = check_energy_threshold(E0, torch.tensor([0.0, 1e-20], dtype=D), 2e-4)
     assert (check.rel_dE <= 2e-4).tolist() == [True, False]
+
+
+def test_a_floor_makes_an_energy_of_zero_an_ordinary_one():
+    """Contract TOL: |E1 - E0| / max(|E0|, floor), the floor 1e-4 (K + |U|) of the state."""
+    E0, E1 = torch.tensor([0.0, -1.0], dtype=D), torch.tensor([1e-8, -1.0 - 1e-4], dtype=D)
+    check = check_energy_threshold(E0, E1, 2e-4, torch.tensor([2e-4, 2e-4], dtype=D))
+    assert check.passed
+    assert check.rel_dE.tolist() == pytest.approx([5e-5, 1e-4], rel=1e-9)
+
+
+def test_a_step_is_judged_the_same_from_a_moving_frame(setup, scripted):
+    """S is that about the centre of mass: bulk motion with a thousand times the energy hides no error."""
+    s = setup(scripted(0.1), ic="kepler:e=0.5")
+    here = s.particle.evolve(1.0).clone_detached()
+    moving = dataclasses.replace(here, velocity=here.velocity + 30.0)
+    rest, past = (judge_step(s.model, StepStart.observe(p, s.adapter), s.config, s.adapter) for p in (here, moving))
+    assert past.attempt.E0.item() > 100
+    assert rest.rel_dE.item() > 1e-6
+    assert past.rel_dE.item() == pytest.approx(rest.rel_dE.item(), rel=1e-5)
 
 
 def test_dt_has_a_physical_ceiling_with_a_live_gradient(setup, scripted):

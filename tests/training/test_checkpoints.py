@@ -6,6 +6,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 
@@ -14,6 +15,7 @@ from aitimestepper import (
     FullyConnectedNN,
     LearnedStep,
     ModelAdapter,
+    ParticleTorch,
     load_checkpoint,
     load_config_from_checkpoint,
     load_model_state,
@@ -21,14 +23,16 @@ from aitimestepper import (
     save_checkpoint,
     simulate,
 )
+from aitimestepper.differentiable.network import build_network, model_from
 from aitimestepper.errors import CheckpointError, UserError
 from aitimestepper.initial.problems import make_problem
-from aitimestepper.training.checkpoints import build_network, find_checkpoint
+from aitimestepper.models import find_model, load_model
+from aitimestepper.training.checkpoints import export_model, find_checkpoint
 
 
 def train(folder: Path, **settings) -> tuple:
     config = Config(**{"seed": 3, "epochs": 2, "steps_per_epoch": 4, "ic": "kepler:e=0.6", "lr": 1e-3, **settings})
-    particle = make_problem(config).particle
+    particle = ParticleTorch.from_bodies(make_problem(config).bodies)
     adapter, model = ModelAdapter(config), build_network(config)
     optimizer = torch.optim.AdamW(model.parameters(), lr=config.lr)
     run_two_phase_training(model, particle, optimizer, config, adapter, save_dir=folder)
@@ -49,17 +53,78 @@ def test_a_checkpoint_drives_a_simulation_with_nothing_respecified(tmp_path, set
     """INTG-03, trap 9: architecture, features, history, normalization, integrator, precision come back to the same bits."""
     config, particle, adapter, model = train(tmp_path, **settings)
     loaded = LearnedStep.load(tmp_path)
-    alive = LearnedStep(model, adapter)
+    alive = LearnedStep(model_from(model, config, adapter.scales))
+    assert loaded == alive
     a, b = (simulate(particle, steps=20, criterion=c) for c in (loaded, alive))
     assert a.integrator == config.integrator
-    assert torch.equal(a.final.position, b.final.position)
-    assert torch.equal(a.dt_min, b.dt_min)
+    assert np.array_equal(a.final.position, b.final.position)
+    assert np.array_equal(a.dt_min, b.dt_min)
     checkpoint = load_checkpoint(find_checkpoint(tmp_path))
     assert checkpoint.config == config == load_config_from_checkpoint(find_checkpoint(tmp_path))
     stored = checkpoint.initial_conditions
     assert torch.equal(stored.position, particle.position)
     assert stored.G == particle.G
     assert torch.equal(stored.total_energy(), particle.total_energy())  # the outer field came back too
+    start = load_model(find_model(tmp_path)).initial_conditions
+    assert np.array_equal(start.position, particle.position.numpy())
+    assert start.total_energy() == pytest.approx(particle.total_energy().numpy(), rel=1e-14)
+
+
+def test_before_each_checkpoint_the_model_is_written(tmp_path):
+    """Contract 7: the .npz is enough to simulate, and equals what the .pt exports."""
+    train(tmp_path, feature_type="basic", checkpoint_interval=1)
+    for epoch in (1, 2):
+        checkpoint, model = (tmp_path / f"model_epoch_{epoch:04d}.{kind}" for kind in ("pt", "npz"))
+        assert model.stat().st_mtime_ns <= checkpoint.stat().st_mtime_ns
+        written = load_model(model)
+        model.unlink()
+        assert export_model(checkpoint) == model
+        exported = load_model(model)
+        assert exported == written
+        assert exported.config == written.config
+        assert np.array_equal(exported.initial_conditions.velocity, written.initial_conditions.velocity)
+
+
+def test_a_float32_network_is_written_with_all_its_digits(tmp_path):
+    """INTG-03: trained in float32, simulated in float64."""
+    _, _, _, network = train(tmp_path, feature_type="basic", dtype="float32")
+    written = load_model(find_model(tmp_path))
+    for name, values in network.state_dict().items():
+        assert values.dtype in (torch.float32, torch.int64)
+        assert np.array_equal(written.weights[name], values.double().numpy())
+    done = simulate(written.initial_conditions, steps=20, criterion=LearnedStep.load(tmp_path))
+    assert done.final.position.dtype == np.float64
+
+
+def test_networks_of_ones_own_have_checkpoints_only(tmp_path):
+    """And a model file of the same name, of an earlier network, is not taken for theirs."""
+    path = tmp_path / "model_epoch_0001.pt"
+    save_checkpoint(path, build_network(Config(seed=1)), config=Config(seed=1))
+    assert path.with_suffix(".npz").exists()
+    save_checkpoint(path, torch.nn.Linear(11, 2), config=Config(seed=1))
+    assert not path.with_suffix(".npz").exists()
+    with pytest.raises(CheckpointError, match=r"holds a Linear, which only you can build"):
+        export_model(path)
+    with pytest.warns(UserWarning, match=r"model_epoch_0001\.pt comes without a model file .*hidden\.0\.bias has the shape"):
+        save_checkpoint(path, FullyConnectedNN(11, layers=(3,), seed=1), config=Config(seed=1))
+    assert load_model_state(FullyConnectedNN(11, layers=(3,), seed=2), path).hidden[0].weight.shape == (3, 11)
+
+
+def test_a_field_that_only_torch_can_ask_does_not_stop_a_checkpoint(tmp_path):
+    class Uniform:
+        time_dependent = False
+
+        def acceleration(self, x, t):
+            return torch.ones_like(x)
+
+        def potential(self, x, t):
+            return -x.sum(-1)
+
+    config = Config(seed=1)
+    particle = ParticleTorch.from_bodies(make_problem(config).bodies).set_external_field(Uniform())
+    save_checkpoint(tmp_path / "x.pt", build_network(config), config=config, initial_conditions=particle)
+    assert np.array_equal(load_model(tmp_path / "x.npz").initial_conditions.position, particle.position.numpy())
+    assert isinstance(particle.external_field, Uniform)
 
 
 def test_load_model_state_fits_or_says_why_not(tmp_path):
@@ -123,9 +188,10 @@ def test_truncated_foreign_and_missing_files(tmp_path):
     with pytest.raises(CheckpointError, match=r"was not written by aitimestepper"):
         load_checkpoint(path)
     content = torch.load(io.BytesIO(whole), weights_only=True)
-    torch.save({**content, "version": 99}, path)
-    with pytest.raises(CheckpointError, match=r"version 99"):
-        load_checkpoint(path)
+    for version in (1, 99):
+        torch.save({**content, "version": version}, path)
+        with pytest.raises(CheckpointError, match=rf"version {version}, this program reads 2: train anew"):
+            load_checkpoint(path)
     torch.save({k: v for k, v in content.items() if k != "config"}, path)
     with pytest.raises(CheckpointError, match=r"damaged"):
         load_checkpoint(path)

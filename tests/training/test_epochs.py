@@ -171,17 +171,17 @@ def test_the_learning_rate_decays_geometrically_if_asked_to(setup):
         assert seen == pytest.approx(expected)
 
 
-def test_progress_is_told_while_collecting(setup):
+def test_progress_is_reported_while_collecting(setup):
     """ENH-04."""
     s = setup(epochs=2, steps_per_epoch=3)
-    told = []
+    reported = []
 
     class Watch(Recorder):
         def collecting(self, epoch, step, retrains):
-            told.append((epoch, step))
+            reported.append((epoch, step))
 
     run_two_phase_training(*s.args, recorder=Watch())
-    assert told == [(1, 1), (1, 2), (1, 3), (2, 1), (2, 2), (2, 3)]
+    assert reported == [(1, 1), (1, 2), (1, 3), (2, 1), (2, 2), (2, 3)]
 
 
 def _resident() -> int:

@@ -11,8 +11,8 @@ from aitimestepper import (
     generalize_on_trajectory,
     sample_minibatch,
 )
-from aitimestepper.integrators import step
-from aitimestepper.training.checkpoints import build_network
+from aitimestepper.differentiable.network import build_network
+from aitimestepper.differentiable.stepping import step
 from aitimestepper.training.generalization import verify_trajectory
 
 

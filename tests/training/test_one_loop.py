@@ -21,8 +21,8 @@ def test_learning_happens_in_one_place():
     found = calls()
     for what in ("optimizer.step", "optimizer.zero_grad", "losses.mean().backward"):
         assert [(f, n) for (f, name), n in found.items() if name == what] == [("training/attempt.py", 1)], what
-    tuning = "tuning/descent.py"  # on whole runs, after the two phases or instead of them
-    assert not [f for f, name in found if name.endswith(".backward") and f not in ("training/attempt.py", tuning)]
+    on_runs = "training/runs/descent.py"  # after the two phases or instead of them
+    assert not [f for f, name in found if name.endswith(".backward") and f not in ("training/attempt.py", on_runs)]
 
 
 def test_each_phase_is_called_from_one_place():

@@ -6,6 +6,7 @@ import torch
 
 from aitimestepper import LearnedStep, Symmetrized, collect_trajectory, evaluate_minibatch, run_two_phase_training, simulate
 from aitimestepper.differentiable.adapter import Observation
+from aitimestepper.differentiable.network import model_from
 
 SETTINGS = {"feature_type": "invariant", "ic": "kepler", "num_orbits": 8, "e_max": 0.9, "steps_per_epoch": 6}
 
@@ -36,9 +37,9 @@ def test_two_phases_converge_and_use_the_tolerance_up(setup):
     assert last["part2/final_pass_rate"] == 1.0
     assert last["part1/mean_dt"] > 15 * first["part1/mean_dt"]
     assert 1e-6 < last["part1/mean_energy_error"] < 2e-4
-    learned = LearnedStep(s.model, s.adapter)
+    learned = LearnedStep(model_from(s.model, s.config))
     run = simulate(s.particle, t_end=10.0, criterion=Symmetrized(learned))
-    finer = simulate(s.particle, t_end=10.0, criterion=Symmetrized(LearnedStep(s.model, s.adapter, tol=2e-6)))
+    finer = simulate(s.particle, t_end=10.0, criterion=Symmetrized(learned.at_tolerance(2e-6)))
     assert run.status == finer.status == ("ok",) * 8
     assert (finer.max_energy_error < 0.1 * run.max_energy_error).all()
     assert (finer.steps / run.steps > 4).all()  # 10 for dt ~ tol^(1/2), less what the network makes of it

@@ -1,1 +1,1 @@
-"""The measuring instrument: which step is best, on problems that none of them has seen."""
+"""Studies that compare rules for the step on problems that no rule was calibrated on."""

@@ -1,4 +1,4 @@
-"""Two results against each other: what got better or worse beyond noise."""
+"""Comparison of two results: what got better or worse beyond noise."""
 
 from __future__ import annotations
 
@@ -12,13 +12,13 @@ import numpy as np
 from ..errors import UserError
 from .records import Record, Results
 
-FEW = 5  # problems below which nothing is said
+FEW = 5  # problems that a verdict needs at least
 STRICT = 4.0  # standard errors, for a verdict on hundreds of comparisons at once
 DECISIVE = ("dim", "budget", "share", "calibrated_on", "measured_on", "forces", "orbits", "problems")
 
 
 class Change(NamedTuple):
-    """One quantity of one measurement in both files. `low` and `high` hold the truth in 95 % of such cases."""
+    """One quantity of one measurement in both files. The true change is between `low` and `high` in 95 % of such cases."""
 
     record: Record  # the later one
     quantity: str  # forces, compliance, error
@@ -30,35 +30,38 @@ class Change(NamedTuple):
 
     @property
     def verdict(self) -> str:
-        """better, worse or same."""
-        return self.judged(1.0)
+        """Whether the later measurement is better, worse or the same."""
+        return self.verdict_beyond(1.0)
 
-    def judged(self, wider: float) -> str:
-        """The same with an interval so many times as wide."""
+    def verdict_beyond(self, factor: float) -> str:
+        """Return the verdict with an interval so many times as wide."""
         share = self.quantity == "compliance"
         numbers = (self.change, self.low, self.high)
         mean, low, high = numbers if share else (math.log(x) if x > 0 else -math.inf for x in numbers)
-        if mean - wider * (mean - low) <= 0 <= mean + wider * (high - mean):
+        if mean - factor * (mean - low) <= 0 <= mean + factor * (high - mean):
             return "same"
         return "better" if (mean > 0) == share else "worse"
 
 
 class Comparison(NamedTuple):
-    """All that both files have, and how much only one of them has."""
+    """Changes of what both files hold, and how many measurements only one of them holds."""
 
     changes: list[Change]
     only_before: int
     only_after: int
-    differences: list[str]  # settings that are not the same: what they change is no change of a rule
+    differences: list[str]  # settings that differ: what they change is no change of a rule
 
     @property
     def surely_worse(self) -> bool:
-        """Something got worse by more than the chance that comes with so many comparisons."""
-        return any(change.judged(STRICT / 1.96) == "worse" for change in self.changes)
+        """Whether something got worse by more than the chance that comes with so many comparisons."""
+        return any(change.verdict_beyond(STRICT / 1.96) == "worse" for change in self.changes)
 
 
 def compare(before: Results, after: Results) -> Comparison:
-    """The records that both have. Problem by problem where both ran the same ones, which is far sharper than two intervals."""
+    """Compare the records that both results hold.
+
+    Where both ran the same problems they are compared one by one, which is far sharper than two intervals.
+    """
     if before.study != after.study:
         raise UserError(f"the first file holds a study of {before.study}, the second of {after.study}; give two of one kind.")
     first = {record.key: record for record in before.records}
@@ -74,7 +77,7 @@ def compare(before: Results, after: Results) -> Comparison:
 
 
 def _with_arrays(records: dict[tuple[Any, ...], Record], key: tuple[Any, ...], results: Results) -> Record:
-    """The record of a family with the numbers of its problems, which only that of all families has."""
+    """Return the record of a family with the numbers of its problems, which only the record of all families holds."""
     record = records[key]
     whole = records.get(replace(record, family="all").key)
     if record.forces_each or whole is None:
@@ -90,6 +93,7 @@ def _with_arrays(records: dict[tuple[Any, ...], Record], key: tuple[Any, ...], r
 
 
 def _changes(a: Record, b: Record, same_problems: bool) -> Iterator[Change]:
+    """Yield the changes from the earlier record `a` to the later one `b`."""
     paired = same_problems and a.n == b.n >= FEW
     if paired and a.forces_each and b.forces_each:
         yield _ratio(b, "forces", _logs(a.forces_each), _logs(b.forces_each), _calibration_noise(a, b))
@@ -107,22 +111,24 @@ def _changes(a: Record, b: Record, same_problems: bool) -> Iterator[Change]:
 
 
 def _calibration_noise(a: Record, b: Record) -> float:
-    """Standard error of ln(forces) from the constants: other problems to calibrate on would have given others."""
+    """Return the standard error of ln(forces) from the calibration: other problems would have given other constants."""
     widths = [r.more.get("step_parameter_spread") for r in (a, b) if r.mode in ("calibrated", "fitted")]
     same = a.value is not None and b.value is not None and a.value == b.value
     return 0.0 if same else math.hypot(*(math.inf if w is None else w for w in widths))
 
 
 def _student(n: int) -> float:
-    """How many standard errors hold 95 % with n problems: 1.96 for many, 2.8 for five."""
+    """Return how many standard errors hold 95 % with n problems: 1.96 for many, 2.8 for five."""
     return 1.96 + 2.4 / (n - 1) + 3.5 / (n - 1) ** 2
 
 
 def _logs(values: list[float]) -> np.ndarray:
+    """Return the logarithms of numbers of which some may be missing: NaN."""
     return np.log(np.array([math.nan if v is None else v for v in values], dtype=float))
 
 
 def _ratio(record: Record, quantity: str, a: np.ndarray, b: np.ndarray, more: float = 0.0) -> Change:
+    """Return the change of a geometric mean from the logarithms of each problem, with `more` noise beside their own."""
     known = np.isfinite(a) & np.isfinite(b)
     a, b = a[known], b[known]
     n = len(a)
@@ -136,7 +142,7 @@ def _ratio(record: Record, quantity: str, a: np.ndarray, b: np.ndarray, more: fl
 
 
 def _compliance(record: Record, a: np.ndarray, b: np.ndarray) -> Change:
-    """Of the same problems: only those that changed sides say anything."""
+    """Return the change of a compliance on the same problems: only those that changed sides say anything."""
     gained, lost = int((b & ~a).sum()), int((a & ~b).sum())
     n = len(a)
     difference = (gained - lost) / n
@@ -145,14 +151,14 @@ def _compliance(record: Record, a: np.ndarray, b: np.ndarray) -> Change:
 
 
 def _counts(record: Record, before: int, after: int) -> Change:
-    """Problems out of reach in hindsight: as many as changed sides at least."""
+    """Return the change of a compliance in hindsight from the numbers of problems out of reach."""
     n = record.n
     difference, noise = (before - after) / n, _student(n) * math.sqrt(abs(before - after)) / n
     return Change(record, "compliance", 1 - before / n, 1 - after / n, difference, difference - noise, difference + noise)
 
 
 def _from_intervals(b: Record, a: Record, quantity: str) -> Change:
-    """Two samples of problems: their noise adds up."""
+    """Return the change between two samples of problems, whose noise adds up."""
     assert a.forces
     assert b.forces
     widths = [_half_width(r) for r in (a, b)]
@@ -162,5 +168,6 @@ def _from_intervals(b: Record, a: Record, quantity: str) -> Change:
 
 
 def _half_width(record: Record) -> float:
+    """Return half the width of the interval of the forces, in logarithms."""
     low, high = record.forces_interval or [None, None]
     return math.inf if low is None or high is None else math.log(high / low) / 2

@@ -6,33 +6,32 @@ from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
 import numpy as np
-import torch
 
+from ..bodies import as_bodies
+from ..criteria.base import Criterion
 from ..criteria.classical import Constant
-from ..differentiable.particle import ParticleTorch
 from ..evaluation.contenders import Contender
-from ..evaluation.runs import forces_a_step
 from ..initial.named import plummer
 from ..simulate.engine import simulate
 from .timing import Effort, Job, rotate
 
 SIZES = (2, 3, 5, 9, 16, 64, 256)
-FINE = 1e-3  # the step_parameter: steps so short that the bodies stay where they are
+FINE = 1e-3  # the step parameter: steps so short that the bodies hardly move
 CAREFUL, QUICK = Effort(5, 0.02), Effort(3, 0.005, True)
 
 
 class Charge(NamedTuple):
-    """Force evaluations a step, by number of bodies."""
+    """Cost of one choice of a step in force evaluations, by number of bodies."""
 
     sizes: tuple[int, ...]
     measured: tuple[float, ...]
 
     def at(self, bodies: Sequence[int] | np.ndarray) -> np.ndarray:
-        """(P,) for problems of so many bodies; interpolated in the logarithm of the number."""
+        """Return the cost (P,) for problems of so many bodies, interpolated in the logarithm of the number."""
         return np.interp(np.log(bodies), np.log(self.sizes), self.measured)
 
     def plain(self) -> dict[str, float]:
-        """For JSON."""
+        """Return the costs by number of bodies, for JSON."""
         return {str(n): round(c, 3) for n, c in zip(self.sizes, self.measured, strict=True)}
 
 
@@ -40,7 +39,8 @@ class Charges:
     """Force evaluations that one choice of a step costs beyond those of the step, by number of bodies.
 
     The unit is a leapfrog step of constant dt, which is one force evaluation and what the engine does around it. Times are
-    taken in turns, in processor time; what is known is kept, since a choice costs as much under every integrator.
+    taken in turns, in processor time. What was measured once is remembered, since a choice costs as much under every
+    integrator.
     """
 
     def __init__(self, largest: int, effort: Effort = CAREFUL) -> None:
@@ -49,23 +49,20 @@ class Charges:
         self._known: dict[str, list[float]] = {}
 
     def of(self, contender: Contender) -> Charge:
-        """Of a contender, under any integrator."""
+        """Return the cost for a contender, under any integrator."""
         if contender.label not in self._known:
             self._known[contender.label] = [self._measured(contender, n) for n in self.sizes]
         return Charge(tuple(self.sizes), tuple(self._known[contender.label]))
 
     def _measured(self, contender: Contender, n: int) -> float:
-        bodies = plummer(n, seed=n)
-        start = ParticleTorch.from_tensors(bodies.mass, bodies.position, bodies.velocity)
-        plain = Contender(contender.rule, contender.variant, "leapfrog")
+        start = as_bodies(plummer(n, seed=n))
+        leapfrog = Contender(contender.rule, contender.variant, "leapfrog")
 
-        def steps(criterion: object) -> Job:
+        def steps(criterion: Criterion) -> Job:
             def prepare(amount: int) -> Callable[[], object]:
-                return lambda: simulate(start, steps=amount, criterion=criterion, integrator="leapfrog", threads=1)  # type: ignore[arg-type]
+                return lambda: simulate(start, steps=amount, criterion=criterion, integrator="leapfrog", threads=1)
 
             return prepare
 
-        step_parameter = torch.full((1,), FINE, dtype=torch.float64)
-        jobs = {"constant": steps(Constant(1e-6)), "chosen": steps(plain.criterion(step_parameter, start))}
-        ratio = rotate(jobs, self.effort).ratio("chosen", "constant")
-        return max(0.0, ratio - forces_a_step(plain))
+        jobs = {"constant": steps(Constant(1e-6)), "chosen": steps(leapfrog.criterion(FINE, start))}
+        return max(0.0, rotate(jobs, self.effort).ratio("chosen", "constant") - leapfrog.forces_per_step)

@@ -1,4 +1,4 @@
-"""TrainingRun-precision curves: what an error costs, in force evaluations and in time, on one known problem after the other.
+"""Work-precision curves: what an error costs, in force evaluations and in time, on one known problem after the other.
 
 Everything runs in this process on one thread, one thing at a time. A curve is a sweep of runs from coarse to fine.
 """
@@ -16,40 +16,38 @@ import numpy as np
 from ..errors import ConfigError, UserError
 from ..evaluation.contenders import CLASSICAL, Contender, Rule, contenders, rule_named
 from ..initial.suites import Case, reference_case
-from ..integrators import COMPOSITIONS
-from ..simulate.methods import method_from
-from .parallel import Tell
+from ..integrators import COMPOSITIONS, INTEGRATORS, integrator_named
+from .parallel import Progress
 from .peers import Peer, available_peers, peer_named, refusal
 from .points import Point, points_of, points_of_peer, processor_seconds, step_parameters, values_of
 from .records import Partial, Record, rounded
 
 PROBLEMS = ("kepler0.5", "kepler0.9", "figure8", "burrau", "solar", "plummer64")
-INTEGRATORS = (*COMPOSITIONS, "hermite4", "logh", "radau15")
 QUICK_PROBLEMS = ("kepler0.9", "figure8", "plummer64")
 QUICK_INTEGRATORS = ("leapfrog", "suzuki4", "kahan_li8", "radau15")
 TOLERANCES = tuple(10.0**-k for k in range(1, 13))
-PAIRS = 100  # up to so many the budget holds as it is; with more pairs of bodies it is as many times smaller
-PEERS_MAY = 4  # times that budget: IAS15 as it comes needs 2.5 of it on the figure-eight
+PAIRS = 100  # of bodies, up to which the budget holds as it is; with more it shrinks in proportion
+PEER_BUDGETS = 4  # budgets that a peer may spend: IAS15 as it comes needs 2.5 on the figure-eight
 
 
 @dataclass(frozen=True)
 class CurvesPlan:
-    """What to measure."""
+    """What to measure: problems, contenders and peers, and how far down each curve goes."""
 
     problems: Sequence[str] = PROBLEMS
     rules: Sequence[Rule] = field(default_factory=lambda: [rule_named(name) for name in (*CLASSICAL, "lastterm")])
-    variants: Sequence[str] = ("plain", "symmetrized")  # under compositions; other integrators gain nothing by them
+    variants: Sequence[str] = ("plain", "symmetrized")  # of rules under compositions; other integrators gain nothing by them
     integrators: Sequence[str] = INTEGRATORS
     peers: Sequence[str] = ()  # see `peers.available_peers`
     points: int = 10  # of a curve, at most
-    tolerances: Sequence[float] = TOLERANCES  # the points of rules that take one
-    share: float = 1.0  # of each problem's time
-    budget: int = 500_000  # forces a run, of up to `PAIRS` pairs
+    tolerances: Sequence[float] = TOLERANCES  # where rules that take a tolerance have their points
+    share: float = 1.0  # of the time of each problem that is run
+    budget: int = 500_000  # force evaluations of a run of up to `PAIRS` pairs, at most
     rounds: int = 3  # how often a short run is timed
     threads: int = 1  # of a run; processor time is only comparable with one
 
     def quick(self) -> CurvesPlan:
-        """A first look: a tenth of the time, few points, and few problems and integrators unless some were chosen."""
+        """Return a plan for a first look: a tenth of the time, few points, and few problems and integrators unless given."""
         return dataclasses.replace(
             self,
             problems=QUICK_PROBLEMS if self.problems == PROBLEMS else self.problems,
@@ -60,7 +58,7 @@ class CurvesPlan:
         )
 
     def checked(self) -> CurvesPlan:
-        """The plan, or one sentence about what is wrong with it."""
+        """Return the plan, or raise one sentence about what is wrong with it."""
         self.contenders()
         self.cases()
         missing = sorted({peer_named(name).package for name in self.peers} - {p.partition(":")[0] for p in available_peers()})
@@ -81,37 +79,37 @@ class CurvesPlan:
         return self
 
     def cases(self) -> list[Case]:
-        """The problems, as long as they are run."""
+        """Return the problems with the time that they are run for."""
         known = [reference_case(name) for name in dict.fromkeys(self.problems)]
         return [dataclasses.replace(case, t_end=self.share * case.t_end) for case in known]
 
     def contenders(self) -> list[Contender]:
-        """Ours. The rule that reads the polynomial of Gauss-Radau is for radau15 alone."""
+        """Return the contenders of this package; the rule that reads the polynomial of Gauss-Radau is for radau15 alone."""
         chosen = []
         for integrator in self.integrators:
-            name = method_from(integrator).name
+            name = integrator_named(integrator).name
             rules = [rule for rule in self.rules if rule.name != "lastterm" or name == "radau15"]
             variants = self.variants if name in COMPOSITIONS else ("plain",)
             chosen += contenders(rules, variants, [integrator])
         return chosen
 
     def sweep(self, contender: Contender) -> list[float]:
-        """Dials from coarse to fine."""
+        """Return the step parameters of a contender, from coarse to fine."""
         if contender.rule.takes_tolerance:
             return [contender.step_parameter(tol) for tol in sorted(self.tolerances, reverse=True)]
         return step_parameters(contender.integrator, self.points)
 
     def most(self, case: Case) -> int:
-        """Forces that a run of the problem may cost."""
+        """Return how many force evaluations a run of the problem may cost."""
         pairs = case.size * (case.size - 1) // 2
         return max(1, int(self.budget * min(1.0, PAIRS / pairs)))
 
     def fingerprint(self) -> dict[str, Any]:
-        """All that decides about the result."""
+        """Return all settings that decide about the result."""
         return {
             "study": "curves",
             "problems": {case.name: case.t_end for case in self.cases()},
-            "contenders": [_name(c) for c in self.contenders()],
+            "contenders": [contender.name for contender in self.contenders()],
             "peers": list(self.peers),
             "points": self.points,
             "tolerances": list(self.tolerances),
@@ -125,58 +123,50 @@ class CurvesPlan:
 Part = tuple[Case, Contender | Peer]
 
 
-def work_precision_curves(plan: CurvesPlan, partial: Partial, tell: Tell) -> Iterator[list[Record]]:
-    """The records of one curve after the other; those that `partial` has already are not measured again."""
-    who: list[Contender | Peer] = [*plan.contenders(), *(peer_named(name) for name in plan.peers)]
-    parts: list[Part] = [(case, one) for case in plan.cases() for one in who]
-    for part in parts:
-        if part_name(part) in partial.done:
-            yield partial.done[part_name(part)]
+def work_precision_curves(plan: CurvesPlan, partial: Partial, progress: Progress) -> Iterator[list[Record]]:
+    """Yield the records of one curve after the other; those that `partial` holds already are not measured again."""
+    measured: list[Contender | Peer] = [*plan.contenders(), *(peer_named(name) for name in plan.peers)]
+    parts: list[Part] = [(case, one) for case in plan.cases() for one in measured]
+    yield from (partial.done[part_name(part)] for part in parts if part_name(part) in partial.done)
     left = [part for part in parts if part_name(part) not in partial.done]
     for k, part in enumerate(left):  # never side by side: they are timed
-        tell(k, len(left), part_name(part))
+        progress(k, len(left), part_name(part))
         records = curve(plan, *part)
         partial.add(part_name(part), records)
         yield records
-    tell(len(left), len(left), "")
+    progress(len(left), len(left), "")
 
 
 def part_name(part: Part) -> str:
-    """Of a curve, in the file of finished parts."""
-    return f"{part[0].name} {_name(part[1])}"
-
-
-def _name(one: Contender | Peer) -> str:
-    return one.name if isinstance(one, Peer) else f"{one.integrator} {one.label}"
+    """Return the name of a curve in the file of finished parts."""
+    return f"{part[0].name} {part[1].name}"
 
 
 def curve(plan: CurvesPlan, case: Case, one: Contender | Peer) -> list[Record]:
-    """One record a point; a single one without numbers says why there is no curve."""
+    """Return one record a point; where a peer does not fit the problem, a single record that says why."""
     if isinstance(one, Peer):
         why = refusal(one, case)
         if why:
-            return [_record(case, one, None, None, {"skipped": why})]
-        points = points_of_peer(case, one, values_of(one, case, plan.points), PEERS_MAY * plan.most(case))
+            return [Record(**_head(case, one), tolerance=None, n=0, more={"skipped": why})]
+        points = points_of_peer(case, one, values_of(one, case, plan.points), PEER_BUDGETS * plan.most(case))
     else:
         points = points_of(case, one, plan.sweep(one), plan.most(case), plan.threads)
-    return [
-        _record(case, one, point, spent) for point, spent in zip(points, processor_seconds(points, plan.rounds), strict=True)
-    ]
+    seconds = processor_seconds(points, plan.rounds)
+    return [_record(case, one, point, spent) for point, spent in zip(points, seconds, strict=True)]
 
 
 # ---- records ---------------------------------------------------------------------------------------------------------
-def _record(
-    case: Case, one: Contender | Peer, point: Point | None, seconds: float | None, more: dict[str, Any] | None = None
-) -> Record:
-    """A point; None: only `more`."""
-    who = (one.package, one.mode, one.method) if isinstance(one, Peer) else (one.rule.name, one.variant, one.integrator)
-    head: dict[str, Any] = dict(zip(("criterion", "variant", "integrator"), who, strict=True))
-    head |= {"study": "curves", "suite": "reference", "family": case.name, "split": None, "seeds": None, "mode": "run"}
-    if point is None:
-        return Record(**head, tolerance=None, n=0, more=more or {})
+def _head(case: Case, one: Contender | Peer) -> dict[str, Any]:
+    """Return the fields of a record that say what was measured."""
+    names = (one.package, one.mode, one.method) if isinstance(one, Peer) else (one.rule.name, one.variant, one.integrator)
+    head: dict[str, Any] = dict(zip(("criterion", "variant", "integrator"), names, strict=True))
+    return head | {"study": "curves", "suite": "reference", "family": case.name, "split": None, "seeds": None, "mode": "run"}
+
+
+def _record(case: Case, one: Contender | Peer, point: Point, seconds: float | None) -> Record:
     run = point.run
     return Record(
-        **head,
+        **_head(case, one),
         tolerance=point.tolerance,
         n=1,
         value=point.value,

@@ -1,4 +1,4 @@
-"""How fast a quantity that should stay the same wanders off, and how sure that is."""
+"""How fast a quantity that should stay constant drifts, and how sure that is."""
 
 from __future__ import annotations
 
@@ -20,14 +20,14 @@ class Drift(NamedTuple):
 
 
 def drift_of(time: np.ndarray, values: np.ndarray) -> Drift:
-    """The drift of a series (S,) at evenly spaced times: a line through the medians of 32 blocks.
+    """Return the drift of a series (S,) at evenly spaced times (S,): a line through the medians of 32 blocks.
 
-    Medians, since the error of a bound orbit is a spike at every pericentre, thousands of times its drift, and a mean says
-    how many samples happened to fall into spikes. Blocks must be some orbits long. The error bar is the larger one of two:
-    that of the line, from the scatter of the levels about it, which is right if they are independent; and that of a random
-    walk, from how far the levels move between eighths of the run, which is right if what a run has lost it never regains.
-    So it is honest for both (within two error bars: 94 % of walks and more of all else), and four to five times too large
-    for independent noise. NaN for a series that is too short or not finite.
+    Medians, since the error of a bound orbit is a spike at every pericentre, thousands of times its drift, and a mean depends
+    on how many samples happen to lie in spikes. Blocks must be some orbits long. The error bar is the larger one of two: that
+    of the line, from the scatter of the levels about it, which is right if they are independent; and that of a random walk,
+    from how far the levels move between eighths of the run, which is right if a run never regains what it has lost. So it is
+    honest for both (within two error bars: 94 % of walks and more of all else), and four to five times too large for
+    independent noise. The result is NaN for a series that is too short or not finite.
     """
     if len(time) < 2 * BLOCKS or not np.isfinite(values).all():
         return Drift(math.nan, math.nan)
@@ -35,9 +35,9 @@ def drift_of(time: np.ndarray, values: np.ndarray) -> Drift:
     y = np.array([np.median(part) for part in np.array_split(values, BLOCKS)])
     x = x - x.mean()
     slope = float((x * y).sum() / (x * x).sum())
-    rest = y - y.mean() - slope * x
-    scatter = (rest * rest).sum() / (BLOCKS - 2) / (x * x).sum()
-    moved = np.diff(rest.reshape(GROUPS, -1).mean(1))
+    residual = y - y.mean() - slope * x
+    scatter = (residual * residual).sum() / (BLOCKS - 2) / (x * x).sum()
+    moved = np.diff(residual.reshape(GROUPS, -1).mean(1))
     apart = (x[-1] - x[0]) / (BLOCKS - 1) * (BLOCKS / GROUPS)  # between the middles of two groups
     walk = WALK * (moved * moved).mean() / GROUPS / apart**2
     return Drift(slope, math.sqrt(max(scatter, walk)))

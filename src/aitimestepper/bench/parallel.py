@@ -1,4 +1,4 @@
-"""Parts of a study side by side: a thread each, since compiled runs let go of Python's lock; Ctrl-C stops them all."""
+"""Parts of a study side by side: a thread each, since compiled runs release Python's lock; Ctrl-C stops them all."""
 
 from __future__ import annotations
 
@@ -7,13 +7,13 @@ from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import FIRST_COMPLETED, ThreadPoolExecutor, wait
 from typing import Any, TypeVar
 
-from ..simulate.batch import Watch
+from ..simulate.progress import Watch
 from ..simulate.threads import available_cores
 from .records import Partial, Record
 
 Part = TypeVar("Part")
-Found = TypeVar("Found")
-Tell = Callable[[int, int, str], None]  # parts done, parts in all, what is going on
+Result = TypeVar("Result")
+Progress = Callable[[int, int, str], None]  # takes: parts that are done, parts in all, what is being measured
 
 
 class Stopped(Exception):
@@ -21,22 +21,29 @@ class Stopped(Exception):
 
 
 def side_by_side(
-    parts: Sequence[Part], work: Callable[[Part, Watch], Found], name: Callable[[Part], str], threads: int | None, tell: Tell
-) -> Iterator[tuple[Part, Found]]:
-    """(part, what `work` made of it) as they are finished. `work` hands its second argument on to `simulate`."""
+    parts: Sequence[Part],
+    work: Callable[[Part, Watch], Result],
+    name: Callable[[Part], str],
+    threads: int | None,
+    progress: Progress,
+) -> Iterator[tuple[Part, Result]]:
+    """Yield each part with the result of `work`, in the order in which they finish.
+
+    `work` passes its second argument on to `simulate`, so that runs that nobody waits for any more are stopped.
+    """
     stop = threading.Event()
-    going: dict[int, str] = {}
+    running: dict[int, str] = {}
 
     def watch(_: Any) -> None:
         if stop.is_set():
             raise Stopped
 
-    def job(number: int) -> Found:
-        going[number] = name(parts[number])
+    def job(number: int) -> Result:
+        running[number] = name(parts[number])
         try:
             return work(parts[number], watch)
         finally:
-            going.pop(number)
+            running.pop(number)
 
     done = 0
     with ThreadPoolExecutor(available_cores() if threads is None else threads) as pool:
@@ -48,7 +55,7 @@ def side_by_side(
                 for future in finished:
                     done += 1
                     yield parts[futures[future]], future.result()
-                tell(done, len(parts), "; ".join(list(going.values())))
+                progress(done, len(parts), "; ".join(list(running.values())))
         finally:  # an error, Ctrl-C, or nobody wants more
             stop.set()
             for future in futures:
@@ -61,11 +68,11 @@ def part_by_part(
     name: Callable[[Part], str],
     partial: Partial,
     threads: int | None,
-    tell: Tell,
+    progress: Progress,
 ) -> Iterator[list[Record]]:
-    """The records of the parts that `partial` has already, then those of the others as they are finished and kept there."""
+    """Yield the records of the parts that `partial` holds, then those of the others as they finish and are stored there."""
     yield from (partial.done[name(part)] for part in parts if name(part) in partial.done)
     left = [part for part in parts if name(part) not in partial.done]
-    for part, records in side_by_side(left, work, name, threads, tell):
+    for part, records in side_by_side(left, work, name, threads, progress):
         partial.add(name(part), records)
         yield records

@@ -1,6 +1,6 @@
 """Other people's codes on the same problems: REBOUND (IAS15, WHFast, leapfrog) and heyoka (Taylor series).
 
-Both are optional and imported when they are asked for. Nothing of theirs is changed but what is named here.
+Both are optional and imported where they are used. All their settings are the defaults but for those that are set here.
 """
 
 from __future__ import annotations
@@ -16,16 +16,16 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from ..bodies import Bodies, as_bodies
 from ..errors import ConfigError, UserError, nearest_name_hint
-from ..initial.named import Bodies
+from ..initial.named import InitialConditions
 from ..initial.suites import Case
 from .timing import Job, timed
 
-ADAPTIVE_MODES = {"individual": 0, "global": 1, "prs23": 2, "aarseth85": 3}  # of IAS15, as REBOUND numbers them
-CENTRAL = 0.9  # of all mass must be in one body for WHFast
-UNROLLED = (
-    6  # bodies up to which heyoka writes out every pair: the run is 1.4 times as fast, compiling takes 5 s instead of 0.2
-)
+ADAPTIVE_MODES = {"individual": 0, "global": 1, "prs23": 2, "aarseth85": 3}  # of IAS15, with the numbers of REBOUND
+CENTRAL = 0.9  # share of all mass that must be in one body for WHFast
+# Bodies up to which heyoka writes out every pair: the run is 1.4 times as fast, compiling takes 5 s instead of 0.2.
+UNROLLED = 6
 
 
 @dataclass(frozen=True)
@@ -34,68 +34,65 @@ class Peer:
 
     package: str
     method: str
-    mode: str = "plain"  # of IAS15: how it chooses its steps
+    mode: str = "plain"  # how IAS15 chooses its steps
 
     @property
     def name(self) -> str:
-        """As it is asked for."""
+        """Name of the peer, as `peer_named` takes it."""
         return f"{self.package}:{self.method}" + ("" if self.mode == "plain" else f":{self.mode}")
 
     @property
     def parameter(self) -> str:
-        """The number that makes its steps longer or shorter."""
+        """Name of the number that makes its steps longer or shorter."""
         return {"ias15": "epsilon", "taylor": "tol"}.get(self.method, "dt")
 
 
-PEERS = {
-    peer.name: peer
-    for peer in (
-        *(Peer("rebound", "ias15", mode) for mode in ("prs23", "global", "individual", "aarseth85")),
-        Peer("rebound", "whfast"),
-        Peer("rebound", "leapfrog"),
-        Peer("heyoka", "taylor"),
-    )
-}
+_ALL = (
+    *(Peer("rebound", "ias15", mode) for mode in ("prs23", "global", "individual", "aarseth85")),
+    *(Peer("rebound", method) for method in ("whfast", "leapfrog")),
+    Peer("heyoka", "taylor"),
+)
+PEERS = {peer.name: peer for peer in _ALL}
 
 
 class PeerRun(NamedTuple):
-    """How a run ended. Errors are relative, of the energy; infinite for a run that broke off or was stopped."""
+    """How a run ended. Errors are relative energy errors, infinite for a run that broke off or was stopped."""
 
     error: float  # largest over all steps
     final_error: float
-    forces: float | None  # None: the method evaluates no forces
+    forces: float | None  # force evaluations; None: the method evaluates none
     steps: int
-    unfinished: bool  # stopped, because it cost more than it was allowed to
-    seconds: float | None = None  # processor time of one clean run; None: there is none
-    more: dict[str, Any] | None = None  # what only this method has to say
+    unfinished: bool  # stopped, because it cost more than allowed
+    seconds: float | None = None  # processor time of one clean run; None: no run was completed
+    more: dict[str, Any] | None = None  # what only this method measures
 
 
 class Prepared(NamedTuple):
-    """A run about to be made, as often as wanted."""
+    """A run that can be made as often as wanted."""
 
-    watch: Callable[[int], PeerRun]  # (most forces) step by step and counted, so not to be timed
+    watch: Callable[[int], PeerRun]  # takes the most forces allowed; looks at every step, so that it must not be timed
     job: Job  # clean runs on one thread, to be timed
 
 
 def available_peers() -> tuple[str, ...]:
-    """Those whose package is installed."""
+    """Return the names of the peers whose package is installed."""
     return tuple(name for name, peer in PEERS.items() if importlib.util.find_spec(peer.package) is not None)
 
 
 def peer_named(name: str) -> Peer:
-    """`rebound:whfast`, `rebound:ias15:prs23`, `heyoka:taylor`, ..."""
+    """Return a peer by name: `rebound:whfast`, `rebound:ias15:prs23`, `heyoka:taylor`, ..."""
     if name not in PEERS:
         raise ConfigError(f"unknown peer {name!r}: {nearest_name_hint(name, PEERS)}")
     return PEERS[name]
 
 
 def refusal(peer: Peer, case: Case) -> str:
-    """Why the method is not for this problem; empty: it is.
+    """Return why the method does not fit a problem; empty: it does.
 
     WHFast splits the motion into ellipses about one body and small forces beside them. It is run where that body has nine
-    tenths of all mass; what it makes of others says nothing about it. Of two bodies it makes no error at any step.
+    tenths of all mass, since other problems are not what it is made for. With two bodies it makes no error at any step.
     """
-    share = float(np.max(case.bodies.mass) / np.sum(case.bodies.mass))
+    share = float(np.max(case.initial.mass) / np.sum(case.initial.mass))
     if peer.method == "whfast" and share <= CENTRAL:
         return f"WHFast needs a central body with more than {CENTRAL:.0%} of the mass, {case.name} has {share:.0%}"
     if peer.method in ("whfast", "taylor") and case.softening > 0:
@@ -104,7 +101,7 @@ def refusal(peer: Peer, case: Case) -> str:
 
 
 def prepare(peer: Peer, case: Case, value: float) -> Prepared:
-    """The method with its own number (see `Peer.parameter`) on a problem."""
+    """Prepare runs of a problem by a method with its own number (see `Peer.parameter`)."""
     why = refusal(peer, case)
     if why:
         raise ConfigError(f"{why}.")
@@ -119,11 +116,13 @@ def _package(name: str) -> Any:
 
 
 # ---- REBOUND ---------------------------------------------------------------------------------------------------------
-def rebound_of(bodies: Bodies, integrator: str, dt: float | None = None, softening: float = 0.0, **settings: Any) -> Any:
-    """The system as a `rebound.Simulation` about to be run; `settings` are those of the integrator."""
+def rebound_of(
+    initial: InitialConditions, integrator: str, dt: float | None = None, softening: float = 0.0, **settings: Any
+) -> Any:
+    """Return the system as a `rebound.Simulation` about to be run; `settings` are those of the integrator."""
     sim = _package("rebound").Simulation()
-    sim.G, sim.softening = bodies.G or 1.0, softening
-    for m, x, v in zip(bodies.mass, bodies.position, bodies.velocity, strict=True):
+    sim.G, sim.softening = initial.G or 1.0, softening
+    for m, x, v in zip(initial.mass, initial.position, initial.velocity, strict=True):
         place = dict(zip(("x", "y", "z"), x.tolist(), strict=False))
         speed = dict(zip(("vx", "vy", "vz"), v.tolist(), strict=False))
         sim.add(m=float(m), **place, **speed)
@@ -139,23 +138,23 @@ def rebound_of(bodies: Bodies, integrator: str, dt: float | None = None, softeni
 def watched(
     make: Callable[[], Any], t_end: float, most: float, one_a_step: bool = False, clean: Callable[[], Any] | None = None
 ) -> PeerRun:
-    """A run of the simulation that `make` makes, with its force evaluations and its error after every step.
+    """Run the simulation that `make` makes, and count its force evaluations and measure its error after every step.
 
     REBOUND calls `additional_forces` once in each evaluation, also in those of rejected steps. Callbacks must not change the
-    run: its end is compared with that of one without them. `one_a_step`: nothing to count. `clean` makes the simulation to be
-    timed, if that is another one.
+    run: its end is compared with that of a run without them. `one_a_step`: a step is one evaluation, and nothing need be
+    counted. `clean` makes the simulation to be timed, if that is another one.
     """
     sim = make()
-    energy = _energy_of(sim)
-    start, forces, worst, stopped = energy(), 0, 0.0, False
+    error = _error_of(sim)
+    forces, largest, stopped = 0, 0.0, False
 
     def count(_: object) -> None:
         nonlocal forces
         forces += 1
 
     def look(_: object) -> None:
-        nonlocal worst, stopped
-        worst = max(worst, _apart(energy(), start))
+        nonlocal largest, stopped
+        largest = max(largest, error())
         if (sim.steps_done if one_a_step else forces) > most:
             stopped = True
             sim.stop()
@@ -166,24 +165,24 @@ def watched(
     _integrate(sim, t_end)
     steps = int(sim.steps_done)
     forces = steps if one_a_step else forces
-    final = _apart(energy(), start)
-    if stopped or not math.isfinite(max(worst, final)):
+    final = error()
+    if stopped or not math.isfinite(max(largest, final)):
         return PeerRun(math.inf, math.inf, forces, steps, stopped)
     plain = (clean or make)()
     seconds = timed(lambda: _integrate(plain, t_end), time.process_time)
     if clean is None and not _same(sim, plain):
         raise RuntimeError("watching a run of REBOUND changed it, so its numbers mean nothing.")
-    return PeerRun(max(worst, final), final, forces, steps, False, seconds)
+    return PeerRun(max(largest, final), final, forces, steps, False, seconds)
 
 
 def _rebound(peer: Peer, case: Case, value: float) -> Prepared:
-    bodies, fixed = case.bodies, peer.method != "ias15"
+    initial, fixed = case.initial, peer.method != "ias15"
     settings: dict[str, Any] = {} if fixed else {"epsilon": value, "adaptive_mode": ADAPTIVE_MODES[peer.mode]}
     if peer.method == "whfast":
-        bodies = _from_the_centre(bodies)
+        initial = _from_the_centre(initial)
 
     def make(**more: Any) -> Any:
-        return rebound_of(bodies, peer.method, value if fixed else None, case.softening, **settings, **more)
+        return rebound_of(initial, peer.method, value if fixed else None, case.softening, **settings, **more)
 
     def clean() -> Any:
         # WHFast is fast if it may join the end of a step with the beginning of the next; to watch it each step must be whole
@@ -209,70 +208,83 @@ def _integrate(sim: Any, t_end: float) -> None:
 
 
 def _same(sim: Any, other: Any) -> bool:
+    """Whether two simulations end at the same places, to the last bit."""
     return all(p.x == q.x and p.vx == q.vx for p, q in zip(sim.particles, other.particles, strict=True))
 
 
+def _error_of(sim: Any) -> Callable[[], float]:
+    """Return a function that gives the relative energy error of a simulation since now."""
+    energy = _energy_of(sim)
+    mass, state = np.array([p.m for p in sim.particles]), _state_of(sim)
+    bodies = Bodies(mass, state[:, :3], state[:, 3:], softening=sim.softening, G=sim.G)
+    start, scale = energy(), float(bodies.energy_scale()[0])
+    return lambda: _relative_error(energy(), start, scale)
+
+
 def _energy_of(sim: Any) -> Callable[[], float]:
-    """REBOUND's own energy; it leaves the softening out, so that with softening we sum ourselves."""
+    """Return REBOUND's own energy; it leaves the softening out, so that with softening we sum ourselves."""
     if sim.softening == 0.0:
         return lambda: float(sim.energy())
     mass = np.array([p.m for p in sim.particles])
-
-    def softened() -> float:
-        state = np.array([[p.x, p.y, p.z, p.vx, p.vy, p.vz] for p in sim.particles])
-        return energy_of(mass, state, sim.G, sim.softening)
-
-    return softened
+    return lambda: energy_of(mass, _state_of(sim), sim.G, sim.softening)
 
 
-def _from_the_centre(bodies: Bodies) -> Bodies:
-    """The heaviest first, the others by their distance from it: the order that WHFast's coordinates are made for."""
-    apart = np.linalg.norm(bodies.position - bodies.position[np.argmax(bodies.mass)], axis=1)
+def _state_of(sim: Any) -> np.ndarray:
+    """Return positions and velocities of all bodies, (N, 6)."""
+    return np.array([[p.x, p.y, p.z, p.vx, p.vy, p.vz] for p in sim.particles])
+
+
+def _from_the_centre(initial: InitialConditions) -> InitialConditions:
+    """Return the heaviest body first, the others by their distance from it: the order for which WHFast is made."""
+    apart = np.linalg.norm(initial.position - initial.position[np.argmax(initial.mass)], axis=1)
     order = np.argsort(apart, kind="stable")
-    return bodies._replace(mass=bodies.mass[order], position=bodies.position[order], velocity=bodies.velocity[order])
+    return initial._replace(mass=initial.mass[order], position=initial.position[order], velocity=initial.velocity[order])
 
 
 # ---- heyoka ----------------------------------------------------------------------------------------------------------
 def _taylor(case: Case, tol: float) -> Prepared:
-    """Taylor series whose order follows from the tolerance.
+    """Prepare Taylor series, whose order follows from the tolerance.
 
     It compiles each problem and each tolerance first, or finds them in a cache of its own; that is not timed with the run.
     """
     heyoka = _package("heyoka")
-    bodies, G = case.bodies, case.bodies.G or 1.0
+    initial, G = case.initial, case.initial.G or 1.0
     state = np.zeros((case.size, 6))
-    dim = bodies.position.shape[1]
-    state[:, :dim], state[:, 3 : 3 + dim] = bodies.position, bodies.velocity
+    dim = initial.position.shape[1]
+    state[:, :dim], state[:, 3 : 3 + dim] = initial.position, initial.velocity
     began = time.process_time()
-    motion = heyoka.model.nbody(case.size, masses=bodies.mass.tolist(), Gconst=G)
+    motion = heyoka.model.nbody(case.size, masses=initial.mass.tolist(), Gconst=G)
     machine = heyoka.taylor_adaptive(motion, state.ravel().tolist(), tol=tol, compact_mode=case.size > UNROLLED)
     about = {"order": int(machine.order), "compile_time": round(time.process_time() - began, 3)}
-    start = energy_of(bodies.mass, state, G)
+    start, scale = energy_of(initial.mass, state, G), float(as_bodies(initial).energy_scale()[0])
 
-    def run(**how: Any) -> Any:
+    def error(now: np.ndarray) -> float:
+        return _relative_error(energy_of(initial.mass, now.reshape(-1, 6), G), start, scale)
+
+    def run(**settings: Any) -> Any:
         machine.state[:], machine.time = state.ravel(), 0.0
-        return machine.propagate_until(case.t_end, **how)
+        return machine.propagate_until(case.t_end, **settings)
 
     def watch(most: int) -> PeerRun:
-        worst = 0.0
+        largest = 0.0
 
         def look(now: Any) -> bool:
-            nonlocal worst
-            worst = max(worst, _apart(energy_of(bodies.mass, now.state.reshape(-1, 6), G), start))
+            nonlocal largest
+            largest = max(largest, error(now.state))
             return True
 
         outcome, _, _, steps, *_ = run(callback=look, max_steps=most)
         unfinished = outcome == heyoka.taylor_outcome.step_limit
-        if outcome != heyoka.taylor_outcome.time_limit or not math.isfinite(worst):
+        if outcome != heyoka.taylor_outcome.time_limit or not math.isfinite(largest):
             return PeerRun(math.inf, math.inf, None, int(steps), unfinished, None, about)
-        final = _apart(energy_of(bodies.mass, machine.state.reshape(-1, 6), G), start)
-        return PeerRun(worst, final, None, int(steps), False, timed(run, time.process_time), about)
+        final = error(machine.state)
+        return PeerRun(largest, final, None, int(steps), False, timed(run, time.process_time), about)
 
     return Prepared(watch, lambda amount: lambda: [run() for _ in range(amount)])
 
 
 def energy_of(mass: np.ndarray, state: np.ndarray, G: float, softening: float = 0.0) -> float:
-    """Kinetic and potential energy of rows (x, y, z, vx, vy, vz)."""
+    """Return the total energy of bodies from their masses (N,) and rows (x, y, z, vx, vy, vz) (N, 6)."""
     i, j = np.triu_indices(len(mass), 1)
     apart = state[i, :3] - state[j, :3]
     distance = np.sqrt(np.einsum("pk,pk->p", apart, apart) + softening**2)
@@ -280,7 +292,7 @@ def energy_of(mass: np.ndarray, state: np.ndarray, G: float, softening: float = 
     return float(kinetic - G * np.sum(mass[i] * mass[j] / distance))
 
 
-def _apart(energy: float, start: float) -> float:
-    """Relative error; infinite where the energy is not a number any more, which `max` would pass over."""
-    error = abs(energy / start - 1.0)
+def _relative_error(energy: float, start: float, scale: float) -> float:
+    """Return the relative error; infinite where the energy is not a number any more, which `max` would pass over."""
+    error = abs(energy - start) / scale
     return error if error == error else math.inf

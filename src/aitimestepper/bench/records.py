@@ -1,4 +1,4 @@
-"""What a study leaves: one tidy JSON, a record for each measurement. The schema is described in docs/bench.md."""
+"""Results of a study: one tidy JSON, a record for each measurement. The schema is described in docs/bench.md."""
 
 from __future__ import annotations
 
@@ -19,11 +19,11 @@ import numpy as np
 
 from .._version import __version__
 from ..errors import UserError
-from ..evaluation.runs import share_error
+from ..evaluation.statistics import share_error
 from ..files import WriterLock, write_atomically
 
 SCHEMA, VERSION = "aitimestepper-bench", 1
-PACKAGES = ("numpy", "torch", "numba", "rebound", "heyoka")
+PACKAGES = ("numpy", "numba", "torch", "rebound", "heyoka")  # recorded where they are installed
 DIGITS = 4  # of the numbers of each problem
 
 
@@ -39,33 +39,33 @@ class Record:
     suite: str
     family: str
     split: str | None
-    seeds: list[int] | None  # first, and that after the last
+    seeds: list[int] | None  # numbers of the problems in the split: the first, and one past the last
     criterion: str
     variant: str
     integrator: str
     tolerance: float | None
-    mode: str  # asked, calibrated, fitted, hindsight; matched (by forces), run, pieces (with the value that it says), published
+    mode: str  # asked, calibrated, fitted, hindsight; matched (by forces), run, pieces (at `value`), published
     n: int
-    value: float | None = None  # of the criterion's own number
+    value: float | None = None  # the criterion's own number
     compliance: float | None = None
     compliance_interval: list[float | None] | None = None  # 95 %
     forces: float | None = None  # geometric mean
-    forces_interval: list[float | None] | None = None  # None for its end: many resamples are beyond the budget
-    charged_forces: float | None = None  # with what choosing the step costs, in force evaluations
-    error_quantiles: dict[str, float | None] = field(default_factory=dict)  # 0.1, 0.5, 0.9, 1 of the largest error of a run
+    forces_interval: list[float | None] | None = None  # 95 %; an end of None: many resamples are beyond the budget
+    charged_forces: float | None = None  # `forces` with what choosing the steps costs
+    error_quantiles: dict[str, float | None] = field(default_factory=dict)  # 0.1, 0.5, 0.9, 1 of the largest errors
     worst: str | None = None  # the problem with the largest error
     unfinished: int = 0  # runs that the budget stopped
     wall_time: float | None = None  # seconds, of all runs together
-    more: dict[str, Any] = field(default_factory=dict)  # what only this study has to say
-    errors: list[float | None] | None = None  # of each problem
-    forces_each: list[float] | None = None
+    more: dict[str, Any] = field(default_factory=dict)  # what only this study measures
+    errors: list[float | None] | None = None  # largest relative energy error of each problem
+    forces_each: list[float] | None = None  # force evaluations of each problem
 
     @property
     def key(self) -> tuple[Any, ...]:
-        """What makes two records measurements of the same thing."""
+        """All that two records share if they measure the same thing."""
         given = self.value if self.mode in ("run", "pieces") else None  # elsewhere the value is what was found
-        who = (self.criterion, self.variant, self.integrator)
-        return (self.study, self.suite, self.family, self.split, *who, self.tolerance, self.mode, given)
+        contender = (self.criterion, self.variant, self.integrator)
+        return (self.study, self.suite, self.family, self.split, *contender, self.tolerance, self.mode, given)
 
 
 REQUIRED = {f.name for f in dataclasses.fields(Record) if f.default is f.default_factory is dataclasses.MISSING}
@@ -73,7 +73,7 @@ REQUIRED = {f.name for f in dataclasses.fields(Record) if f.default is f.default
 
 @dataclass(frozen=True)
 class Results:
-    """A whole study."""
+    """All records of a study, and how they were made."""
 
     study: str
     command: str
@@ -85,7 +85,7 @@ class Results:
     cores: int = 0
 
     def save(self, path: str | Path) -> Path:
-        """Write it whole or not at all; one line a record. A name that ends in .gz: compressed, to a tenth."""
+        """Write the results whole or not at all, one line a record; a name that ends in .gz is compressed, to a tenth."""
         head = {
             "schema": SCHEMA,
             "version": VERSION,
@@ -105,7 +105,7 @@ class Results:
 
     @classmethod
     def load(cls, path: str | Path) -> Results:
-        """Read a file, or say in one sentence what it is instead."""
+        """Read a file, or raise one sentence about what it is instead."""
         try:
             content = json.loads(read_text(path))
         except (OSError, EOFError) as error:
@@ -126,7 +126,7 @@ class Results:
 
 
 def read_text(path: str | Path) -> str:
-    """The JSON in a file, unpacked if it must be."""
+    """Return the JSON text in a file, decompressed if its name ends in .gz."""
     content = Path(path).read_bytes()
     return (gzip.decompress(content) if _is_compressed(path) else content).decode()
 
@@ -136,12 +136,13 @@ def _is_compressed(path: str | Path) -> bool:
 
 
 def plain(record: Record) -> dict[str, Any]:
-    """As JSON holds it: without what was not measured, without infinities."""
+    """Return a record as JSON holds it: without what was not measured, without infinities."""
     row = {k: _finite(v) for k, v in dataclasses.asdict(record).items()}
     return {k: v for k, v in row.items() if k in REQUIRED or (v is not None and v != {})}
 
 
 def _finite(value: Any) -> Any:
+    """Return a value with None in place of numbers that are not finite, which JSON does not know."""
     if isinstance(value, float) and not math.isfinite(value):
         return None
     if isinstance(value, dict):
@@ -150,7 +151,7 @@ def _finite(value: Any) -> Any:
 
 
 def versions() -> dict[str, str]:
-    """Of everything that decides about the numbers."""
+    """Return the versions of everything that decides about the numbers."""
     found = {"aitimestepper": __version__, "python": platform.python_version()}
     for name in PACKAGES:
         try:
@@ -161,19 +162,19 @@ def versions() -> dict[str, str]:
 
 
 def rounded(values: np.ndarray) -> list[float | None]:
-    """To `DIGITS` digits; None: infinite."""
+    """Return numbers rounded to `DIGITS` digits, with None for an infinite one."""
     return [float(f"{v:.{DIGITS - 1}e}") if math.isfinite(v) else None for v in values.tolist()]
 
 
 def quantiles(errors: np.ndarray) -> dict[str, float | None]:
-    """Of the errors that occur: 0.9 is the smallest error that at least 90 % of the problems do not exceed."""
+    """Return quantiles of the errors: 0.9 is the smallest one that at least 90 % of the problems do not exceed."""
     return {f"{q:g}": _finite(float(share_error(errors, q))) for q in (0.1, 0.5, 0.9, 1.0)}
 
 
 class Partial:
-    """Finished parts of a study on disk, a line each, so that a study that was stopped goes on where it was.
+    """Finished parts of a study on disk, a line each, so that a study that was stopped can continue.
 
-    The first line says what is measured, and by which program: parts of another study are never taken for parts of this one.
+    The first line holds the settings and versions: parts of another study are never taken for parts of this one.
     """
 
     def __init__(self, path: Path, settings: dict[str, Any], fresh: bool = False) -> None:
@@ -195,7 +196,7 @@ class Partial:
                 f"{self.path} holds {len(lines) - 1} parts of a study with other settings or versions that was stopped; "
                 "give --fresh to drop them, or another --out."
             )
-        for line in lines[1:]:  # of this study: another one would have been refused
+        for line in lines[1:]:
             try:
                 row = json.loads(line)
                 self.done[row["part"]] = [Record(**r) for r in row["records"]]
@@ -211,16 +212,16 @@ class Partial:
             return []
 
     def add(self, part: str, records: Iterable[Record]) -> None:
-        """A part is finished."""
+        """Store the records of a finished part."""
         self.done[part] = list(records)
         with open(self.path, "a") as f:
             f.write(json.dumps({"part": part, "records": [plain(r) for r in self.done[part]]}) + "\n")
 
     def stop(self) -> None:
-        """Let others go on with what is finished."""
+        """Release the file, so that others can continue the study."""
         self._lock.release()
 
     def close(self) -> None:
-        """Everything is in the result: the file is not needed any more."""
+        """Delete the file: everything is in the result."""
         self.path.unlink(missing_ok=True)
         self._lock.release()

@@ -1,10 +1,10 @@
-"""Peers: the test set of a stepper made by reinforcement learning (arXiv 2502.12809), at equal cost.
+"""The test set of a stepper made by reinforcement learning (arXiv 2502.12809), at equal cost.
 
 `PUBLISHED` holds figures from before this package, measured with the released weights and another Hermite code, which is not
-kept; they are not printed in the paper. How they were made is inferred, from the rows of constant parameters: errors at the
-end of 30 years, not the largest ones, of a method that evaluates once a step and begins anew every 0.1 years, where the policy
-is asked again: a step is cut there and forces are evaluated once more, a fifth of all forces at the largest parameter. So
-repeated, median forces agree to 0.2 %, median errors to 3 % at the two larger parameters. At the smallest ours are twenty
+part of it; they are not printed in the paper. How they were made is inferred, from the rows of constant parameters: errors at
+the end of 30 years, not the largest ones, of a method that evaluates once a step and begins anew every 0.1 years, where the
+policy is asked again: a step is cut there and forces are evaluated once more, a fifth of all forces at the largest parameter.
+So repeated, median forces agree to 0.2 %, median errors to 3 % at the two larger parameters. At the smallest ours are twenty
 times smaller, and so are our worst ones: our sums are compensated. Without that a Hermite method of the same kind gives
 9.5e-12, 3.7e-9 and 1.2e-5 there (median, 90 %, largest), near the figures in the table. The row of IAS15 looks like a run in
 one go with REBOUND, which evaluates forces 11431 times in the median; ours needs fewer.
@@ -20,33 +20,31 @@ from functools import partial as bound
 from typing import Any, NamedTuple
 
 import numpy as np
-import torch
 
-from ..criteria.classical import HutMakino
-from ..differentiable.loop import OK
+from ..criteria.classical import RADAU_EPSILON, HutMakino, radau_eta
 from ..errors import ConfigError
-from ..evaluation.calibration import geometric_mean, interval, resampled
 from ..evaluation.contenders import CLASSICAL, Contender, Rule, contenders, rule_named
 from ..evaluation.matched import matched_step_parameter
-from ..evaluation.runs import SOUND, Outcome, Systems, measure, share_error
+from ..evaluation.runs import SOUND, Outcome, Systems, measure
+from ..evaluation.statistics import geometric_mean, interval, resampled, share_error
 from ..initial.suites import Suite, named_suite
-from ..simulate.batch import Watch
-from ..simulate.engine import RADAU_EPSILON, simulate
-from ..simulate.methods import method_from
-from .parallel import Tell, part_by_part
+from ..integrators import integrator_named
+from ..simulate.engine import simulate
+from ..simulate.progress import Watch
+from ..simulate.result import OK
+from .parallel import Progress, part_by_part
 from .records import Partial, Record, quantiles, rounded
-from .steps import part_name
 
 PIECES = 300  # of 0.1 years
-FORCES = 11528.0  # of the best constant parameter in the table
+FORCES = 11528.0  # median of the best constant parameter in the table
 ETAS = (1e-3, 4.64e-3, 0.03)
-BUDGET = 10_000_000  # forces a run
+BUDGET = 10_000_000  # force evaluations of a run, at most
 BOOTSTRAP_SEED = 9
-TrainingRun = Callable[[Watch], list[Record]]
+Work = Callable[[Watch], list[Record]]
 
 
 class Published(NamedTuple):
-    """A row of the figures from before: quantiles over 100 problems of the error at the end, median of the forces."""
+    """A row of the earlier figures: quantiles over 100 problems of the error at the end, and the median of the forces."""
 
     policy: str
     median: float
@@ -68,35 +66,35 @@ PUBLISHED = (
 
 @dataclass(frozen=True)
 class RlPlan:
-    """What to measure."""
+    """What to measure: contenders at equal forces, and the constant parameters of the table."""
 
     rules: Sequence[Rule] = field(default_factory=lambda: [rule_named(name) for name in CLASSICAL])
     variants: Sequence[str] = ("plain", "symmetrized")
     integrators: Sequence[str] = ("hermite4",)
-    forces: float = FORCES  # median of a run, for everyone
+    forces: float = FORCES  # force evaluations of the median problem, for all contenders
     etas: Sequence[float] = ETAS  # of HutMakino with Hermite 4, without matching
     seeds: Sequence[int] = range(100)
     threads: int | None = None
 
     def suite(self) -> Suite:
-        """The problems."""
+        """Return the problems."""
         whole = named_suite("rl")
         cases = tuple(whole.cases[seed] for seed in self.seeds)
         return replace(whole, cases=cases, seeds={"rl": (min(self.seeds), max(self.seeds) + 1)})
 
     def parts(self) -> list[Contender]:
-        """Who is measured at equal forces."""
+        """Return the contenders that are measured at equal forces."""
         return contenders(self.rules, self.variants, self.integrators)
 
     def quick(self) -> RlPlan:
-        """A tenth of the problems, and a part of the forces."""
+        """Return a plan for a first look: a tenth of the problems, and a part of the forces."""
         return replace(self, seeds=range(10), forces=min(self.forces, 3000.0), etas=[eta for eta in self.etas if eta > 2e-3])
 
     def checked(self) -> RlPlan:
-        """The plan, or one sentence about what is wrong with it."""
+        """Return the plan, or raise one sentence about what is wrong with it."""
         for name in self.integrators:
-            method_from(name)
-        for words, value, ok in (
+            integrator_named(name)
+        for name, value, ok in (
             ("forces", self.forces, 10 <= self.forces < math.inf),
             ("seeds", list(self.seeds), len(self.seeds) > 0 and set(self.seeds) <= set(range(100))),
             ("threads", self.threads, self.threads is None or self.threads >= 1),
@@ -104,12 +102,12 @@ class RlPlan:
         ):
             if not ok:
                 raise ConfigError(
-                    f"{words} = {value} is out of range (forces >= 10, seeds from 0 to 99, threads >= 1, eta > 0)."
+                    f"{name} = {value} is out of range (forces >= 10, seeds from 0 to 99, threads >= 1, eta > 0)."
                 )
         return self
 
     def fingerprint(self) -> dict[str, Any]:
-        """All that decides about the result."""
+        """Return all settings that decide about the result."""
         return {
             "study": "rl",
             "criteria": {rule.name: rule.checksum for rule in self.rules},
@@ -121,42 +119,50 @@ class RlPlan:
         }
 
 
-def reinforcement_set(plan: RlPlan, partial: Partial, tell: Tell) -> Iterator[list[Record]]:
-    """What was published, the constant parameters again, then every contender; finished parts are not measured again."""
+def reinforcement_set(plan: RlPlan, partial: Partial, progress: Progress) -> Iterator[list[Record]]:
+    """Yield what was published, the constant parameters again, then every contender; finished parts are not measured again."""
     yield [_quoted(row) for row in PUBLISHED if row.eta is None]
     study = _Study(plan, plan.suite(), Systems.of(plan.suite()))
-    works: dict[str, TrainingRun] = {f"constant parameter {eta:g}": bound(study.constant, eta) for eta in plan.etas}
+    works: dict[str, Work] = {f"constant parameter {eta:g}": bound(study.constant, eta) for eta in plan.etas}
     works["radau15"] = study.radau
-    works |= {part_name(contender): bound(study.matched, contender) for contender in plan.parts()}
-    yield from part_by_part(list(works), lambda name, watch: works[name](watch), str, partial, plan.threads, tell)
+    works |= {contender.name: bound(study.matched, contender) for contender in plan.parts()}
+    yield from part_by_part(list(works), lambda name, watch: works[name](watch), str, partial, plan.threads, progress)
 
 
 def in_pieces(systems: Systems, eta: float, pieces: int = PIECES, watch: Watch | None = None) -> Outcome:
-    """HutMakino and Hermite 4, begun anew after each of so many equal times; errors are those that are seen there."""
-    now, energy = systems.start, systems.start.total_energy()
+    """Run all problems with HutMakino and Hermite 4, begun anew after each of so many equal times.
+
+    Energy errors are those at the beginnings of the pieces.
+    """
+    now, energy, scale = systems.start, systems.start.total_energy(), systems.start.energy_scale()
     forces, steps, largest = (np.zeros(len(now)) for _ in range(3))
     ok, began = np.ones(len(now), bool), time.perf_counter()
     error = largest
     for k in range(pieces):
-        ends = torch.maximum(systems.ends * ((k + 1) / pieces), now.time)
-        done = simulate(
+        result = simulate(
             now,
-            t_end=ends,
+            t_end=np.maximum(systems.ends * ((k + 1) / pieces), now.time),
             criterion=HutMakino(eta),
             integrator="hermite4",
             max_steps=BUDGET,
             threads=1,
             progress=watch or False,
         )
-        now = done.final
-        forces += done.force_evaluations.numpy()
-        steps += done.steps.numpy()
-        ok &= np.array([status == OK for status in done.status])
-        error = ((now.total_energy() - energy) / energy).abs().numpy()
+        now = result.final.replace()  # begun anew: nothing of the run before is remembered
+        forces += result.force_evaluations
+        steps += result.steps
+        ok &= np.array(result.status) == OK
+        error = np.abs(now.total_energy() - energy) / scale
         largest = np.maximum(largest, error)
-    spent = time.perf_counter() - began
-    error, seen, unfinished = np.where(ok, error, np.inf), np.where(ok, largest, np.inf), np.zeros(len(now), bool)
-    return Outcome(seen, forces, steps, unfinished, largest < SOUND, error, spent)
+    return Outcome(
+        error=np.where(ok, largest, np.inf),
+        forces=forces,
+        steps=steps,
+        unfinished=np.zeros(len(now), bool),
+        sound=largest < SOUND,
+        final_error=np.where(ok, error, np.inf),
+        wall_time=time.perf_counter() - began,
+    )
 
 
 class _Study(NamedTuple):
@@ -167,7 +173,7 @@ class _Study(NamedTuple):
     systems: Systems
 
     def constant(self, eta: float, watch: Watch) -> list[Record]:
-        """A parameter of the table: as it was measured there, and in one go."""
+        """Return the records of a parameter of the table: in pieces as it was measured there, and in one go."""
         contender = Contender(rule_named("hutmakino"), "plain", "hermite4")
         published = self._published("hutmakino", eta)
         through = measure(self.systems, contender, contender.step_parameter(eta), BUDGET, watch)
@@ -177,27 +183,27 @@ class _Study(NamedTuple):
         ]
 
     def radau(self, watch: Watch) -> list[Record]:
-        """The method to beat, with the epsilon that it always has."""
+        """Return the record of Gauss-Radau with its default epsilon."""
         contender = Contender(rule_named("prs23"), "plain", "radau15")
-        eta = (5040.0 * RADAU_EPSILON) ** (1.0 / 7.0)
-        done = measure(self.systems, contender, contender.step_parameter(eta), BUDGET, watch)
-        return [self._record(contender, "run", eta, done, self._published("IAS15, PRS23", None))]
+        eta = radau_eta(RADAU_EPSILON)
+        outcome = measure(self.systems, contender, contender.step_parameter(eta), BUDGET, watch)
+        return [self._record(contender, "run", eta, outcome, self._published("IAS15, PRS23", None))]
 
     def matched(self, contender: Contender, watch: Watch) -> list[Record]:
-        """A contender with the number at which the median problem costs as much as everyone's."""
-        step_parameter, done = matched_step_parameter(self.systems, contender, self.plan.forces, watch)
+        """Return the record of a contender at the step parameter at which the median problem costs the wanted forces."""
+        step_parameter, outcome = matched_step_parameter(self.systems, contender, self.plan.forces, watch)
         more = {"wanted_forces": self.plan.forces}
-        return [self._record(contender, "matched", float(contender.value(step_parameter)), done, more)]
+        return [self._record(contender, "matched", float(contender.value(step_parameter)), outcome, more)]
 
     def _published(self, policy: str, eta: float | None) -> dict[str, Any]:
-        """The row of the table, if the problems are those that it is about."""
+        """Return the row of the table, if the problems are those of the table."""
         rows = [row._asdict() for row in PUBLISHED if (row.policy, row.eta) == (policy, eta)]
         return {"published": rows[0]} if rows and len(self.suite) == 100 else {}
 
-    def _record(self, contender: Contender, mode: str, value: float, done: Outcome, more: dict[str, Any]) -> Record:
+    def _record(self, contender: Contender, mode: str, value: float, outcome: Outcome, more: dict[str, Any]) -> Record:
         draws = resampled(self.suite.family_of, np.random.default_rng(BOOTSTRAP_SEED))
-        final = {f"{q:g}": float(share_error(done.final_error, q)) for q in (0.5, 0.9, 1.0)}
-        more = {"median_forces": float(np.median(done.forces)), "final_quantiles": final, **more}
+        final = {f"{q:g}": float(share_error(outcome.final_error, q)) for q in (0.5, 0.9, 1.0)}
+        more = {"median_forces": float(np.median(outcome.forces)), "final_quantiles": final, **more}
         return Record(
             **_common(self.suite),
             criterion=contender.rule.name,
@@ -206,25 +212,26 @@ class _Study(NamedTuple):
             mode=mode,
             n=len(self.suite),
             value=value,
-            forces=geometric_mean(done.forces),
-            forces_interval=[*interval(np.exp(np.log(done.forces)[draws].mean(1)))],
-            error_quantiles=quantiles(done.error),
-            worst=self.suite.cases[int(np.argmax(done.error))].name,
-            unfinished=int(done.unfinished.sum()),
-            wall_time=done.wall_time,
-            more={**more, "final_errors": rounded(done.final_error)},
-            errors=rounded(done.error),
-            forces_each=done.forces.tolist(),
+            forces=geometric_mean(outcome.forces),
+            forces_interval=[*interval(np.exp(np.log(outcome.forces)[draws].mean(1)))],
+            error_quantiles=quantiles(outcome.error),
+            worst=self.suite.cases[int(np.argmax(outcome.error))].name,
+            unfinished=int(outcome.unfinished.sum()),
+            wall_time=outcome.wall_time,
+            more={**more, "final_errors": rounded(outcome.final_error)},
+            errors=rounded(outcome.error),
+            forces_each=outcome.forces.tolist(),
         )
 
 
 def _common(suite: Suite) -> dict[str, Any]:
+    """Return the fields that all records of the study share."""
     ends = suite.seeds["rl"]
     return {"study": "rl", "suite": suite.name, "family": "rl", "split": None, "seeds": list(ends), "tolerance": None}
 
 
 def _quoted(row: Published) -> Record:
-    """A row that is not measured here: it is quoted, so that a file of results has all there is to compare with."""
+    """Return the record of a row that is not measured here, so that a file of results holds all there is to compare with."""
     final = {"0.5": row.median, "0.9": row.p90, "1": row.largest}
     more = {"median_forces": float(row.forces), "final_quantiles": final}
     method = "radau15" if row.policy.startswith("IAS15") else "hermite4"

@@ -1,4 +1,4 @@
-"""Step quality: which rule keeps a tolerance, on problems it was not calibrated on, and at what cost."""
+"""Step quality: which rule complies with a tolerance on problems it was not calibrated on, and at what cost."""
 
 from __future__ import annotations
 
@@ -10,19 +10,21 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from ..errors import ConfigError
-from ..evaluation.calibration import calibrated_step_parameter, resampled, step_parameter_spread
+from ..evaluation.calibration import calibrated_step_parameter, step_parameter_spread
 from ..evaluation.contenders import CLASSICAL, Contender, Rule, contenders, rule_named
-from ..evaluation.runs import Systems, measure, sweep_parameters
+from ..evaluation.runs import Systems, measure
+from ..evaluation.statistics import resampled
+from ..evaluation.sweep import ParameterSweep, sweep_parameters
 from ..initial.families import STANDARD, Family
 from ..initial.suites import Suite, make_suite
-from ..simulate.batch import Watch
-from ..simulate.methods import method_from
+from ..integrators import integrator_named
+from ..simulate.progress import Watch
 from .cost import Charge, Charges
-from .parallel import Tell, part_by_part
+from .parallel import Progress, part_by_part
 from .record_builder import RecordBuilder
 from .records import Partial, Record
 
-TOLERANCES: dict[str, tuple[float, ...]] = {  # where an integrator is worth asking
+TOLERANCES: dict[str, tuple[float, ...]] = {  # what each integrator is measured at, where it is of use
     "leapfrog": (1e-2, 1e-3, 1e-4),
     "suzuki4": (1e-3, 1e-4, 1e-5, 1e-6),
     "kahan_li6": (1e-4, 1e-5, 1e-6, 1e-7, 1e-8),
@@ -34,7 +36,7 @@ BOOTSTRAP_SEED = 7
 
 @dataclass(frozen=True)
 class StepsPlan:
-    """What to measure."""
+    """What to measure: rules, integrators and tolerances, on which problems, and within which budget."""
 
     rules: Sequence[Rule] = field(default_factory=lambda: [rule_named(name) for name in CLASSICAL])
     integrators: Sequence[str] = ("leapfrog", "suzuki4", "kahan_li6", "kahan_li8")
@@ -42,26 +44,26 @@ class StepsPlan:
     tolerances: Sequence[float] | None = None  # None: `TOLERANCES` of each integrator
     families: Sequence[str] = STANDARD
     own: Mapping[str, Family] = field(default_factory=dict)  # families besides those of the package
-    calibrate_on: Suite | None = None  # None: `train` of the families, as many as `train`
-    measure_on: Suite | None = None  # None: `split` of the families, as many as `test`
+    calibrate_on: Suite | None = None  # None: `train` problems of each family from the split `train`
+    measure_on: Suite | None = None  # None: `test` problems of each family from `split`
     split: str = "test"
     train: int = 16
     test: int = 16
     dim: int = 3
-    share: float = 0.9  # of the problems that shall comply
-    budget: int = 300_000  # forces a run
+    share: float = 0.9  # of the problems that are to comply
+    budget: int = 300_000  # force evaluations of a run, at most
     threads: int | None = None
 
     def suites(self) -> tuple[Suite, Suite]:
-        """(to calibrate on, to measure on)."""
+        """Return the problems to calibrate on and those to measure on."""
         train = self.calibrate_on or make_suite(self.families, "train", self.train, self.dim, self.own)
         test = self.measure_on or make_suite(self.families, self.split, self.test, self.dim, self.own)
         return train, test
 
     def checked(self) -> StepsPlan:
-        """The plan, or one sentence about what is wrong with it."""
+        """Return the plan, or raise one sentence about what is wrong with it."""
         for name in self.integrators:
-            method_from(name)
+            integrator_named(name)
         self.parts()
         for name, value, ok in (
             ("share", self.share, 0 < self.share < 1),
@@ -78,22 +80,22 @@ class StepsPlan:
         if shared or train.checksum == test.checksum:
             name = min(shared, default=train.cases[0].name)
             raise ConfigError(f"{name} is among the problems to calibrate on and among those to measure on; take others.")
-        axes = {case.bodies.position.shape[1] for case in (*train.cases, *test.cases)}
+        axes = {case.initial.position.shape[1] for case in (*train.cases, *test.cases)}
         if len(axes) != 1:
             raise ConfigError("the problems to calibrate on and those to measure on have 2 and 3 axes; give both the same.")
         return self
 
     def parts(self) -> list[Contender]:
-        """Who is measured, one after the other."""
+        """Return the contenders, each of which is a part of the study."""
         return contenders(self.rules, self.variants, self.integrators)
 
     def tolerances_of(self, integrator: str) -> list[float]:
-        """From loose to tight."""
+        """Return the tolerances for an integrator, from loose to tight."""
         given = self.tolerances or TOLERANCES.get(integrator, OTHERS)
         return sorted(given, reverse=True)
 
     def fingerprint(self) -> dict[str, Any]:
-        """All that decides about the result."""
+        """Return all settings that decide about the result."""
         train, test = self.suites()
         return {
             "study": "steps",
@@ -109,29 +111,25 @@ class StepsPlan:
 
 
 def _about(suite: Suite) -> dict[str, Any]:
+    """Return what identifies a suite in the settings."""
     seeds = {name: list(ends) for name, ends in suite.seeds.items()}
     about = {"suite": suite.name, "split": suite.split, "problems": len(suite), "seeds": seeds}
     return {**about, "checksum": suite.checksum}
 
 
-def step_quality(plan: StepsPlan, partial: Partial, charges: Charges, tell: Tell) -> Iterator[list[Record]]:
-    """The records of one contender after the other; those that `partial` has already are not measured again."""
+def step_quality(plan: StepsPlan, partial: Partial, charges: Charges, progress: Progress) -> Iterator[list[Record]]:
+    """Yield the records of one contender after the other; those that `partial` holds already are not measured again."""
     train, test = plan.suites()
     study = _Study(plan, train, test, Systems.of(Suite("", (*train.cases, *test.cases))))
-    left = [c for c in plan.parts() if part_name(c) not in partial.done]
+    left = [c for c in plan.parts() if c.name not in partial.done]
     for k, contender in enumerate(left):  # while nothing else is running
-        tell(0, len(left), f"what it costs to choose: {k + 1}/{len(left)} {contender.label}")
+        progress(0, len(left), f"what it costs to choose: {k + 1}/{len(left)} {contender.label}")
         charges.of(contender)
 
     def work(contender: Contender, watch: Watch) -> list[Record]:
-        return study.of(contender, charges.of(contender), watch)
+        return study.records(contender, charges.of(contender), watch)
 
-    yield from part_by_part(plan.parts(), work, part_name, partial, plan.threads, tell)
-
-
-def part_name(contender: Contender) -> str:
-    """Of a contender, in the file of finished parts."""
-    return f"{contender.integrator} {contender.label}"
+    yield from part_by_part(plan.parts(), work, lambda contender: contender.name, partial, plan.threads, progress)
 
 
 class _Study(NamedTuple):
@@ -142,26 +140,31 @@ class _Study(NamedTuple):
     test: Suite
     both: Systems  # one sweep serves to calibrate and for hindsight
 
-    def of(self, contender: Contender, charge: Charge, watch: Watch) -> list[Record]:
-        """All records of one contender, `charge` being what it costs to choose."""
+    def records(self, contender: Contender, charge: Charge, watch: Watch) -> list[Record]:
+        """Return all records of one contender, `charge` being what it costs to choose a step."""
         plan, tolerances = self.plan, self.plan.tolerances_of(contender.integrator)
-        first = len(self.train)
-        groups = (slice(None, first), slice(first, None))
+        groups = (slice(None, len(self.train)), slice(len(self.train), None))
         sweep = sweep_parameters(self.both, contender, tolerances, plan.budget, plan.share, groups, watch)
         before, after = (sweep.rows(group) for group in groups)
-        measured_on = self.both.rows(np.arange(first, len(self.both.start)))
-        book = RecordBuilder(plan.share, plan.budget, contender, self.test, charge, self.train)
-        draws = resampled(self.train.family_of, np.random.default_rng(BOOTSTRAP_SEED))
+        builder = RecordBuilder(plan.share, plan.budget, contender, self.test, charge, self.train)
         records: list[Record] = []
         for tol in tolerances:
-            step_parameter = calibrated_step_parameter(before, tol, plan.share)
-            asked = {"asked": contender.step_parameter(tol)} if contender.rule.takes_tolerance else {}
-            for mode, at in {**asked, "calibrated": step_parameter}.items():
-                done = measure(measured_on, contender, at, plan.budget, watch) if np.isfinite(at) else None
-                spread = (
-                    step_parameter_spread(before, tol, plan.share, draws) if mode == "calibrated" and done is not None else None
-                )
-                records += book.measured(mode, tol, at, done, spread)
-            records += book.fitted(tol, after)
-            records += book.hindsight(tol, after)
+            records += self._measured(builder, before, tol, watch)
+            records += builder.fitted(tol, after)
+            records += builder.hindsight(tol, after)
         return records
+
+    def _measured(self, builder: RecordBuilder, train: ParameterSweep, tol: float, watch: Watch) -> list[Record]:
+        """Return the records of runs at the tolerance as asked for, if the rule takes one, and as calibrated on `train`."""
+        contender, plan = builder.contender, self.plan
+        test = self.both.rows(np.arange(len(self.train), len(self.both.start)))
+        records: list[Record] = []
+        if contender.rule.takes_tolerance:
+            at = contender.step_parameter(tol)
+            records += builder.measured("asked", tol, at, measure(test, contender, at, plan.budget, watch), None)
+        at = calibrated_step_parameter(train, tol, plan.share)
+        if not np.isfinite(at):
+            return records + builder.measured("calibrated", tol, at, None, None)
+        draws = resampled(self.train.family_of, np.random.default_rng(BOOTSTRAP_SEED))
+        spread = step_parameter_spread(train, tol, plan.share, draws)
+        return records + builder.measured("calibrated", tol, at, measure(test, contender, at, plan.budget, watch), spread)

@@ -1,4 +1,4 @@
-"""How contenders are timed: in turns, each call long enough, medians of the ratios within a round."""
+"""How programs are timed against each other: in turns, each call long enough, medians of the ratios within a round."""
 
 from __future__ import annotations
 
@@ -7,57 +7,60 @@ import time
 from collections.abc import Callable
 from typing import NamedTuple
 
-Job = Callable[[int], Callable[[], object]]  # the amount of work -> the call that is timed; what it takes is made before
+Job = Callable[[int], Callable[[], object]]  # from an amount of work to the call that is timed; what it needs is made before
 Clock = Callable[[], float]
 
-MOST = 2**40
+LARGEST_AMOUNT = 2**40
 
 
 class Effort(NamedTuple):
     """How carefully to measure."""
 
     rounds: int
-    call: float  # seconds that a call must take, so that what it costs to begin is little
+    call: float  # seconds that a call must take, so that the overhead of its beginning is small
     quick: bool = False  # shorter runs
 
 
 class Times(NamedTuple):
-    """Seconds a unit of work, in the rounds."""
+    """Seconds per unit of work of every job, one number a round."""
 
     rounds: dict[str, list[float]]
 
     def median(self, name: str) -> float:
-        """Of one contender."""
+        """Return the median over the rounds of one job."""
         return statistics.median(self.rounds[name])
 
     def ratio(self, above: str, below: str) -> float:
-        """Median over rounds of the ratio within a round."""
+        """Return the median over the rounds of the ratio of two jobs within a round."""
         pairs = zip(self.rounds[above], self.rounds[below], strict=True)
         return statistics.median(a / b for a, b in pairs)
 
 
 def timed(call: Callable[[], object], clock: Clock) -> float:
-    """Seconds of one call."""
+    """Return the seconds that one call takes."""
     began = clock()
     call()
     return clock() - began
 
 
 def amount_for(job: Job, clock: Clock, least: float) -> int:
-    """How much work takes `least` seconds: tried with more and more of it, after a first time that may compile."""
+    """Return an amount of work that takes `least` seconds, by trying ever more of it.
+
+    A first call, which may compile, is not timed.
+    """
     amount = 1
     job(amount)()
     while True:
         spent = timed(job(amount), clock)
-        if spent >= least or amount >= MOST:
+        if spent >= least or amount >= LARGEST_AMOUNT:
             return amount
         amount = max(amount + 1, int(amount * min(1.2 * least / max(spent, 1e-9), 10.0)))
 
 
 def rotate(jobs: dict[str, Job], effort: Effort, clock: Clock = time.process_time) -> Times:
-    """Every contender once a round, each round beginning with another one.
+    """Time every job once a round; each round begins with another one.
 
-    The clock is processor time unless a job uses several threads: what else runs on the machine counts less.
+    The clock is processor time unless a job uses several threads: it counts less of what else runs on the machine.
     """
     amounts = {name: amount_for(job, clock, effort.call) for name, job in jobs.items()}
     times: dict[str, list[float]] = {name: [] for name in jobs}
@@ -70,7 +73,7 @@ def rotate(jobs: dict[str, Job], effort: Effort, clock: Clock = time.process_tim
 
 
 def once(call: Callable[[], object]) -> Job:
-    """A job whose unit of work is one call."""
+    """Return a job whose unit of work is one call."""
 
     def prepare(amount: int) -> Callable[[], object]:
         def repeat() -> None:

@@ -1,7 +1,8 @@
-"""The command line: one entry point, three modes. Only this package prints, and only here are errors turned into exit codes."""
+"""The command line. Only this package prints, and only here do errors become exit codes."""
 
 from __future__ import annotations
 
+import importlib
 import sys
 import warnings
 from collections.abc import Sequence
@@ -9,18 +10,28 @@ from collections.abc import Sequence
 from ..errors import UserError
 
 EXIT_OK, EXIT_FAILED, EXIT_USAGE, EXIT_INTERRUPTED = 0, 1, 2, 130
+# command -> module of this package, whose `run(request)` returns the exit code; loaded by name, so that no command loads
+# what only another one needs
+COMMANDS = {
+    "train": "training",
+    "simulate": "simulation",
+    "both": "training",
+    "tune": "training_on_runs",
+    "inspect": "inspection",
+    "bench": "benching",
+}
+LISTING = "listing"  # what --list-ic and --list-criteria of any command run
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Run a command; returns the exit code. What a user can cause is one sentence on stderr and code 2, never a traceback."""
+    """Run a command and return the exit code; a user's mistake is one sentence on stderr and code 2, never a traceback."""
     from .arguments import parse
 
-    warnings.showwarning = _say_warning
+    warnings.showwarning = _print_warning
     try:
         request = parse(sys.argv[1:] if argv is None else argv)
-        from .commands import run_command
-
-        return run_command(request)
+        module = importlib.import_module(f".{LISTING if request.listing else COMMANDS[request.command]}", __package__)
+        return int(module.run(request))
     except UserError as error:
         print(f"aitimestepper: error: {error}", file=sys.stderr)
         return EXIT_USAGE
@@ -28,10 +39,10 @@ def main(argv: Sequence[str] | None = None) -> int:
         print("\naitimestepper: interrupted; what was saved before is whole.", file=sys.stderr)
         return EXIT_INTERRUPTED
     except BrokenPipeError:
-        sys.stderr.close()  # the reader of a pipe went away: nobody is left to tell
+        sys.stderr.close()  # whoever read our output has gone, and so has whoever would read an error
         return EXIT_FAILED
 
 
-def _say_warning(message: Warning | str, category: type[Warning], *_: object, **__: object) -> None:
+def _print_warning(message: Warning | str, category: type[Warning], *_: object, **__: object) -> None:
     if issubclass(category, UserWarning):
         print(f"aitimestepper: warning: {message}", file=sys.stderr)

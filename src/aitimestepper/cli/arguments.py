@@ -1,4 +1,4 @@
-"""Flags, made from the fields of Config; TOML and checkpoints underneath them."""
+"""The flags, made from the fields of Config, over what a TOML file says."""
 
 from __future__ import annotations
 
@@ -23,11 +23,18 @@ SECTIONS = {
     "simulate": ("simulation", "physics", "initial conditions", "run"),
     "both": ("training", "network", "physics", "initial conditions", "run", "simulation"),
 }
-# flags that only one command has a use for
-ONLY = {"report": ("both",), "wandb": ("train", "both"), "model": ("simulate",), "criterion": ("simulate",)}
+TRAINING = ("train", "both")
+# settings that are flags of these commands only
+ONLY = {
+    "report": ("both",),
+    "model": ("simulate",),
+    "criterion": ("simulate",),
+    **dict.fromkeys(("wandb", "dtype", "device", "save_name", "dt_ceiling"), TRAINING),
+}
+OWN_FLAGS = ("bench", "tune")  # commands whose flags are no settings
 
 DESCRIPTION = """\
-A learned time stepper for gravitational N-body simulation: train a network that chooses the step, simulate with it."""
+A learned time stepper for gravitational N-body simulation: train a network that chooses the step, and simulate with it."""
 
 EPILOG = {
     "": """\
@@ -42,7 +49,7 @@ examples:
   aitimestepper bench steps --quick
 
 Settings come from the defaults, then from --config FILE.toml (shared ones at its top, [train] and [simulate] tables over
-them), then from flags. `aitimestepper train --help` lists them all.""",
+them), then from flags. `aitimestepper both --help` lists all of them. Training needs PyTorch, simulating does not.""",
     "train": """\
 examples:
   aitimestepper train --ic kepler --num-orbits 64 --e-max 0.95 --epochs 100 --steps-per-epoch 20 --lr 1e-3 --save-name orbits
@@ -50,33 +57,37 @@ examples:
   aitimestepper train --resume orbits --epochs 200
 
 Each epoch first collects steps_per_epoch accepted steps of every system: a step whose energy error is above
-energy_threshold is rejected and the network learns from it until it passes (Part 1). Then it learns from random minibatches
-of these steps until a whole one passes (Part 2). Checkpoints, metrics.jsonl and config.toml go to OUT_DIR/SAVE_NAME.""",
+energy_threshold is rejected, and the network learns from it until it passes (Part 1). Then the network learns from random
+minibatches of the accepted steps until a whole minibatch passes (Part 2). OUT_DIR/SAVE_NAME gets checkpoints (.pt, to continue
+from), models (.npz, to simulate with), metrics.jsonl and config.toml.""",
     "simulate": """\
 examples:
   aitimestepper simulate --model orbits --ic kepler:e=0.9,q=0.1 --t-end 100 --json
-  aitimestepper simulate --model runs/orbits/model_epoch_0100.pt --symmetrized --movie run.mp4
+  aitimestepper simulate --model runs/orbits/model_epoch_0100.npz --symmetrized --movie run.mp4
   aitimestepper simulate --criterion boekholt:eta=0.02 --symmetrized --integrator kahan_li6 --ic figure8
+  aitimestepper simulate --criterion prs23 --ic burrau --t-end 60            (with radau15, whose rule it is)
   aitimestepper simulate --ic file:bodies.txt --t-end 10 --tol 1e-5
   aitimestepper simulate --ic solar --t-end 3.6e6 --output solar.h5 --output-every 3652.5
   aitimestepper simulate --resume solar.h5
 
-A model brings its own features, integrator, precision, physics and initial conditions; flags override the last two. Without
-a model and without a criterion, the learned step of the package keeps the relative energy error below --tol, with the
-cheapest integrator. Prints a JSON summary: what was asked (tol), whether it was kept, at how many force evaluations.""",
+A model comes with its features, integrator, physics and initial conditions; flags override the last two. Without a model and
+without a criterion, the learned step of the package keeps the relative energy error below --tol (1e-6), with the integrator
+that is cheapest for it. The command prints a JSON summary: the tolerance, whether the run stayed within it, and how many force
+evaluations it took. Simulations are compiled and compute in float64 on the CPU.""",
     "both": """\
 example:
   aitimestepper both --config examples/quickstart.toml --report
 
-Trains, then simulates with the network just trained. --report compares it with classical steps.""",
+Trains, then simulates with the network just trained. With --report the network is compared with classical steps.""",
     "inspect": """\
 examples:
   aitimestepper inspect run.h5
   aitimestepper inspect runs/orbits
   aitimestepper inspect run.h5 --json
 
-Tells whether a simulation has finished, is being written now, or was stopped or killed (its rows are whole then too), how
-large its errors are, and how to go on. It only reads, also while another process is writing.""",
+Of a simulation it says whether it has finished, is being written now, or was stopped or killed (its rows are whole then too),
+how large its errors are, and how to go on. Of a model it says what the network looks at and what it was trained and calibrated
+for; a checkpoint (.pt) is described by the model (.npz) beside it. The file may be read while another process writes it.""",
 }
 
 
@@ -85,8 +96,8 @@ class Request:
     """What the user asked for."""
 
     command: str
-    settings: dict[str, Any]  # from TOML, then flags; what neither names is not in it. Of `both`: for the training
-    simulation: dict[str, Any]  # the same for the simulation
+    settings: dict[str, Any]  # what TOML or flags name; for `both`, the settings of its training
+    simulation: dict[str, Any]  # the settings of the simulation
     resume: str | None = None
     overwrite: bool = False
     json: bool = False
@@ -102,14 +113,14 @@ class _Parser(argparse.ArgumentParser):
     def error(self, message: str) -> NoReturn:
         if "invalid choice: '" in message and self.prog == "aitimestepper":
             word = message.partition("invalid choice: '")[2].partition("'")[0]
-            raise ConfigError(f"unknown command {word!r}: {nearest_name_hint(word, [*SECTIONS, 'tune', 'inspect', 'bench'])}")
+            raise ConfigError(f"unknown command {word!r}: {nearest_name_hint(word, [*SECTIONS, 'inspect', *OWN_FLAGS])}")
         raise UserError(f"{message}; see {self.prog} --help")
 
 
 def parse(argv: Sequence[str]) -> Request:
-    """Arguments to a request; `--help` and `--version` leave from here."""
+    """Return the request that the arguments make; `--help` and `--version` end the program here."""
     parser = build_parser()
-    if argv and argv[0] in ("bench", "tune"):
+    if argv and argv[0] in OWN_FLAGS:
         return Request(argv[0], {}, {}, options=parser.parse_args(list(argv), argparse.Namespace(words=list(argv))))
     known, unknown = parser.parse_known_args(list(argv))
     values = vars(known)
@@ -123,7 +134,7 @@ def parse(argv: Sequence[str]) -> Request:
 
 
 def build_parser() -> argparse.ArgumentParser:
-    """The parser of all commands."""
+    """Return the parser of all commands."""
     parser = _Parser(
         prog="aitimestepper",
         description=DESCRIPTION,
@@ -156,8 +167,10 @@ def build_parser() -> argparse.ArgumentParser:
 
 
 def _add_inspect(commands: Any) -> None:
-    parser = command_parser(commands, "inspect", "say what a simulation or a checkpoint holds", EPILOG["inspect"])
-    parser.add_argument("file", metavar="FILE", help="a simulation (.h5), a checkpoint (.pt), or the folder of a training run")
+    parser = command_parser(commands, "inspect", "describe what a simulation or a model file holds", EPILOG["inspect"])
+    parser.add_argument(
+        "file", metavar="FILE", help="a simulation (.h5), a model (.npz, or the .pt beside it), or the folder of a training run"
+    )
     parser.add_argument("--json", action="store_true", help="print one JSON object and nothing else on standard output")
 
 
@@ -172,7 +185,9 @@ def _add_command_flags(parser: argparse.ArgumentParser, command: str) -> None:
     group.add_argument("--overwrite", action="store_true", help="start anew where a run or an output file of this name exists")
     if command == "simulate":
         group.add_argument(
-            "--resume", metavar="FILE.h5", help="go on with a run in an output file, to the same bits; --t-end: further"
+            "--resume",
+            metavar="FILE.h5",
+            help="go on with the run in an output file, to the same bits; --t-end makes it longer",
         )
     if command == "train":
         group.add_argument("--resume", metavar="RUN", help="continue a run, to the same bits as if it had not stopped")
@@ -205,7 +220,7 @@ def _add_setting(group: Any, f: dataclasses.Field[Any], kind: Any) -> None:
 
 
 def _converter(kind: Any) -> Callable[[str], Any]:
-    """How to read a flag of this type; `none` stands for None where that is allowed."""
+    """Return how to read a flag of this type; `none` stands for None where that is allowed."""
     optional = isinstance(kind, types.UnionType)
     inner = next((k for k in typing.get_args(kind) if k is not types.NoneType), kind)
     base: Callable[[str], Any] = int if inner in (int, tuple) or typing.get_origin(kind) is tuple else inner
@@ -234,7 +249,7 @@ def _refuse_unknown(unknown: Sequence[str], command: str) -> NoReturn:
 
 
 def to_toml(values: dict[str, Any]) -> str:
-    """Flat settings as TOML; what is None is left out, as TOML has no word for it."""
+    """Return flat settings as TOML, without those that are None, for which TOML has no word."""
 
     def text(value: Any) -> str:
         if isinstance(value, bool):
@@ -247,5 +262,5 @@ def to_toml(values: dict[str, Any]) -> str:
 
 
 def run_folder(config: Config) -> Path:
-    """Where the outputs of a named run go."""
+    """Return the folder for the outputs of a named run."""
     return Path(config.out_dir) / str(config.save_name)

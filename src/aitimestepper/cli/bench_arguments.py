@@ -8,12 +8,12 @@ from typing import Any
 from ..initial.families import FAMILIES, STANDARD
 
 WORDS = {
-    "steps": "which step keeps a tolerance, on problems it was not calibrated on, and at what cost",
-    "curves": "error against force evaluations and time, beside REBOUND and heyoka",
-    "rl": "the test set of the reinforcement-learning stepper, Hermite 4",
-    "longrun": "drift over a thousand orbits, and what is lost when time is reversed",
-    "suite": "write problems to a file, or say what is in one",
-    "compare": "what got better or worse between two results, beyond noise",
+    "steps": "measure which rule for the step keeps a tolerance on problems it was not calibrated on, and at what cost",
+    "curves": "measure error against force evaluations and time, beside REBOUND and heyoka",
+    "rl": "measure on the test set of a stepper trained by reinforcement learning, with Hermite 4",
+    "longrun": "measure the drift over a thousand orbits, and what is lost when time is reversed",
+    "suite": "write problems to a file, or describe such a file",
+    "compare": "say what got better or worse between two results, beyond noise",
 }
 EPILOG = {
     "": """\
@@ -24,57 +24,56 @@ examples:
   aitimestepper bench suite --families kepler triple --split test --count 100 --write suite.h5
   aitimestepper bench compare before.json after.json
 
-Each study writes one JSON (docs/bench.md describes it) and prints a table. A study that was stopped goes on where it was when
-the same command is given again.""",
+Each study writes one JSON file (docs/bench.md describes it) and prints a table. A study that was stopped continues when the
+same command is given again.""",
     "steps": """\
 examples:
   aitimestepper bench steps                       all classical rules; about ten minutes on two cores
-  aitimestepper bench steps --quick               leapfrog and order 6 on fewer problems; a minute
+  aitimestepper bench steps --quick               leapfrog and kahan_li6 on fewer problems; a minute
   aitimestepper bench steps --criteria learned:runs/first freefall --integrators leapfrog
   aitimestepper bench steps --suite mine.h5 --train-suite mine_too.h5
 
 A rule with a free constant is calibrated on problems of `train` until 90 % of them comply (their largest energy error stays
-below the tolerance) and then measured on `test`. A rule that takes a tolerance is also measured as it is asked.
-`fitted`: at the constant with which 90 % of the measured problems comply. `hindsight`: the best constant of each problem.""",
-    "curves": "A trained network: --criteria learned:RUN. The figures lie beside the JSON.",
+below the tolerance), and then measured on `test`. A rule that takes a tolerance is also measured with that tolerance as asked.
+`fitted`: at the constant with which 90 % of the measured problems comply. `hindsight`: at the best one of each problem.""",
+    "curves": "Give a trained network as --criteria learned:RUN. The figures are written beside the JSON file.",
     "rl": "Three suns, 30 years, seeds 0-99 (Saz Ulibarrena & Portegies Zwart 2025, arXiv 2502.12809).",
-    "longrun": "All rules spend the same number of force evaluations an orbit.",
+    "longrun": "All rules use the same number of force evaluations per orbit.",
     "suite": """\
 examples:
   aitimestepper bench suite --families kepler --count 10 --write kepler.h5
   aitimestepper bench suite kepler.h5
-  aitimestepper bench suite                       what families and reference problems there are
+  aitimestepper bench suite                       the families and reference problems that there are
 
-A file made elsewhere needs mass (P, N), position and velocity (P, N, axes) and t_end (P,); also read are bodies, G,
-softening, name, family.""",
+A file made elsewhere needs mass (P, N), position and velocity (P, N, axes) and t_end (P,); bodies, G, softening, name and
+family are read too if they are there.""",
     "compare": """\
-Problem by problem where both ran the same ones. With --strict the exit code is 1 if something got worse by four standard
-errors: with hundreds of comparisons some are two by chance.""",
+Results are compared problem by problem where both measured the same ones. With --strict the exit code is 1 if something got
+worse by four standard errors: among hundreds of comparisons some are two by chance.""",
 }
 
 
 def add_bench(commands: Any) -> None:
-    """`bench` and its studies."""
-    words = "measure which step is best"
-    parser = command_parser(commands, "bench", words, EPILOG[""])
+    """Add the command `bench` and its studies."""
+    parser = command_parser(commands, "bench", "measure which step is best", EPILOG[""])
     studies = parser.add_subparsers(dest="study", required=True, metavar="{" + ",".join(WORDS) + "}")
     for study in ("steps", "curves", "rl", "longrun"):
         _add_study(command_parser(studies, study, WORDS[study], EPILOG[study]), study)
     suite = command_parser(studies, "suite", WORDS["suite"], EPILOG["suite"])
-    suite.add_argument("file", nargs="?", metavar="FILE.h5", help="say what is in this file")
+    suite.add_argument("file", nargs="?", metavar="FILE.h5", help="describe this file")
     _add_problems(suite)
-    suite.add_argument("--count", type=int, default=24, metavar="N", help="problems of each family (default: 24)")
+    suite.add_argument("--count", type=int, default=24, metavar="N", help="number of problems of each family (default: 24)")
     suite.add_argument("--write", metavar="FILE.h5", help="write the problems to this file")
     suite.add_argument("--overwrite", action="store_true", help="replace the file if there is one")
     compare = command_parser(studies, "compare", WORDS["compare"], EPILOG["compare"])
     compare.add_argument("before", metavar="BEFORE.json")
     compare.add_argument("after", metavar="AFTER.json")
-    compare.add_argument("--all", action="store_true", help="also what stayed the same")
+    compare.add_argument("--all", action="store_true", help="also show what stayed the same")
     compare.add_argument("--strict", action="store_true", help="exit with code 1 if something got worse")
 
 
 def command_parser(commands: Any, name: str, words: str, epilog: str) -> Any:
-    """A command whose flags are no settings."""
+    """Return the parser of a command whose flags are no settings."""
     return commands.add_parser(
         name,
         help=words,
@@ -86,24 +85,24 @@ def command_parser(commands: Any, name: str, words: str, epilog: str) -> Any:
 
 
 def _add_study(parser: Any, study: str) -> None:
-    _add_contenders(parser.add_argument_group("who is measured"))
-    what = parser.add_argument_group("on what")
+    _add_contenders(parser.add_argument_group("rules and integrators"))
+    what = parser.add_argument_group("problems and tolerances")
     if study == "steps":
         _add_problems(what)
         _add_samples(what)
     if study == "curves":
         what.add_argument("--problems", nargs="+", metavar="NAME", help="reference problems (`bench suite` lists them)")
-        what.add_argument("--no-peers", action="store_true", help="without REBOUND and heyoka")
+        what.add_argument("--no-peers", action="store_true", help="leave out REBOUND and heyoka")
     if study in ("steps", "curves"):
-        what.add_argument("--tol", nargs="+", type=float, metavar="TOL", help="tolerances (default: by integrator)")
+        what.add_argument("--tol", nargs="+", type=float, metavar="TOL", help="tolerances (default: those of each integrator)")
     if study == "longrun":
-        what.add_argument("--orbits", type=int, metavar="N", help="of every problem, at most (default: 1000)")
-        what.add_argument("--count", type=int, metavar="N", help="problems of the family longrun (default: 3)")
-        what.add_argument("--split", metavar="NAME", help="of which numbers these are (default: test)")
+        what.add_argument("--orbits", type=int, metavar="N", help="largest number of orbits of every problem (default: 1000)")
+        what.add_argument("--count", type=int, metavar="N", help="number of problems of the family longrun (default: 3)")
+        what.add_argument("--split", metavar="NAME", help="split that these problems come from (default: test)")
     if study in ("longrun", "rl"):
-        each = "an orbit (default: 500)" if study == "longrun" else "in the median (default: 11528)"
-        what.add_argument("--forces", type=float, metavar="N", help=f"force evaluations that everyone spends {each}")
-    _add_manner(parser.add_argument_group("how"), study)
+        each = "per orbit (default: 500)" if study == "longrun" else "in the median (default: 11528)"
+        what.add_argument("--forces", type=float, metavar="N", help=f"force evaluations of every rule, {each}")
+    _add_execution(parser.add_argument_group("execution and output"), study)
 
 
 def _add_contenders(who: Any) -> None:
@@ -111,12 +110,16 @@ def _add_contenders(who: Any) -> None:
         "--criteria",
         nargs="+",
         metavar="NAME",
-        help="by name; learned: the package's networks; learned:RUN; FILE.py:CLASS: your own (default: the classical ones)",
+        help="rules by name; learned: the networks of the package; learned:RUN: yours; FILE.py:NAME: a rule of your own "
+        "(default: the classical rules)",
     )
     who.add_argument(
-        "--integrators", nargs="+", metavar="NAME", help="such as leapfrog, suzuki4, kahan_li6, kahan_li8, hermite4"
+        "--integrators",
+        nargs="+",
+        metavar="NAME",
+        help="integrators, such as leapfrog, suzuki4, kahan_li6, kahan_li8, hermite4",
     )
-    variants = "plain, symmetrized, huayno, hmm (default: the first two)"
+    variants = "forms of each rule: plain, symmetrized, huayno, hmm (default: the first two)"
     who.add_argument("--variants", nargs="+", metavar="NAME", help=variants)
 
 
@@ -124,21 +127,25 @@ def _add_samples(what: Any) -> None:
     what.add_argument("--suite", metavar="FILE.h5", help="measure on the problems in this file")
     what.add_argument("--train-suite", metavar="FILE.h5", help="calibrate on the problems in this file")
     what.add_argument(
-        "--train", type=int, metavar="N", help="problems a family to calibrate on (default: 16; quick: 6; full: 24)"
+        "--train", type=int, metavar="N", help="problems of each family to calibrate on (default: 16; quick: 6; full: 24)"
     )
-    what.add_argument("--test", type=int, metavar="N", help="problems a family to measure on (default: 16; quick: 8; full: 24)")
-    what.add_argument("--share", type=float, default=0.9, help="of the problems that shall comply (default: 0.9)")
+    what.add_argument(
+        "--test", type=int, metavar="N", help="problems of each family to measure on (default: 16; quick: 8; full: 24)"
+    )
+    what.add_argument("--share", type=float, default=0.9, help="share of the problems that shall comply (default: 0.9)")
 
 
-def _add_manner(how: Any, study: str) -> None:
+def _add_execution(how: Any, study: str) -> None:
     if study == "steps":
         how.add_argument("--full", action="store_true", help="more problems, tolerances 1e-2 to 1e-8; half an hour")
-        how.add_argument("--budget", type=int, metavar="N", help="most force evaluations of a run (default: 300000)")
-    how.add_argument("--quick", action="store_true", help="a look, in a minute")
-    how.add_argument("--threads", type=int, metavar="N", help="runs side by side (default: all cores)")
-    how.add_argument("--out", metavar="FILE.json", help=f"the result (default: runs/bench/{study}.json)")
+        how.add_argument(
+            "--budget", type=int, metavar="N", help="largest number of force evaluations of a run (default: 300000)"
+        )
+    how.add_argument("--quick", action="store_true", help="fewer problems, for a first impression in a minute")
+    how.add_argument("--threads", type=int, metavar="N", help="number of runs side by side (default: all cores)")
+    how.add_argument("--out", metavar="FILE.json", help=f"file for the result (default: runs/bench/{study}.json)")
     how.add_argument("--overwrite", action="store_true", help="replace the result if there is one")
-    how.add_argument("--fresh", action="store_true", help="do not go on with a study that was stopped")
+    how.add_argument("--fresh", action="store_true", help="begin anew where a study was stopped")
     how.add_argument("--json", action="store_true", help="print the JSON instead of a table")
     how.add_argument("--quiet", action="store_true", help="no progress")
 
@@ -149,7 +156,10 @@ def _add_problems(parser: Any) -> None:
         nargs="+",
         metavar="NAME",
         default=list(STANDARD),
-        help=f"of {', '.join(FAMILIES)}; FILE.py[:NAME]: functions (rng, dim) of your own (default: {' '.join(STANDARD)})",
+        help=f"families of problems, from {', '.join(FAMILIES)}; FILE.py[:NAME]: functions (rng, dim) of your own "
+        f"(default: {' '.join(STANDARD)})",
     )
-    parser.add_argument("--split", default="test", help="train, validation or test: which numbers are drawn (default: test)")
-    parser.add_argument("--dim", type=int, default=3, help="2 or 3 axes (default: 3)")
+    parser.add_argument(
+        "--split", default="test", help="split that the problems come from: train, validation or test (default: test)"
+    )
+    parser.add_argument("--dim", type=int, default=3, help="number of axes, 2 or 3 (default: 3)")

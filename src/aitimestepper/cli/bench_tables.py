@@ -14,18 +14,13 @@ from rich.table import Table
 from ..bench.comparison import Comparison
 from ..bench.records import Record, Results
 
-WIDTH = 180
+WIDTH = 180  # where there is no terminal
 NAMES, CELLS = 30, 47  # columns that a table takes for the rules and for each tolerance
-FEWEST = (("forces", "forces"), ("charged_forces", "with what choosing costs"))
-
-
-def console() -> Console:
-    """As wide as the terminal; wide enough for the tables where there is none."""
-    return Console(width=None if Console().is_terminal else WIDTH)
+FEWEST = (("forces", "forces"), ("charged_forces", "with the cost of choosing the step"))
 
 
 def short(value: float | None) -> str:
-    """3412 as 3.4k: two or three digits, aligned by eye."""
+    """Return a number in two or three digits and a letter: 3412 as 3.41k."""
     if value is None or not math.isfinite(value):
         return "-"
     for size, letter in ((1e9, "G"), (1e6, "M"), (1e3, "k")):
@@ -36,12 +31,12 @@ def short(value: float | None) -> str:
 
 
 def label(record: Record) -> str:
-    """Who it is."""
+    """Return the rule of a record, and its form if that is not the plain one."""
     return record.criterion if record.variant == "plain" else f"{record.criterion}, {record.variant}"
 
 
 def show_steps(results: Results, out: Console) -> None:
-    """For each integrator: forces when calibrated (and how many then comply), fitted to the same compliance, in hindsight."""
+    """Print a table for each integrator: forces when calibrated, fitted to the same compliance, and in hindsight."""
     records = [r for r in results.records if r.family == "all"]
     worst = worst_families(results)
     for integrator in dict.fromkeys(r.integrator for r in records):
@@ -55,7 +50,7 @@ def show_steps(results: Results, out: Console) -> None:
 
 
 def worst_families(results: Results) -> dict[tuple[Any, ...], float]:
-    """The compliance of the worst family, by the key of the record of all families."""
+    """Return the compliance of the worst family, by the key of the record of all families."""
     found: dict[tuple[Any, ...], float] = {}
     for r in results.records:
         if r.family != "all" and r.compliance is not None:
@@ -84,11 +79,11 @@ def _show_tolerances(
     out.print(table)
     for tol in tolerances:
         best = [f"{label(r)} {short(getattr(r, by))} ({words})" for by, words in FEWEST if (r := _best(own, tol, by))]
-        out.print(f"  {tol:.0e}, the fewest when fitted: {'; '.join(best) or 'nobody within the budget'}")
+        out.print(f"  {tol:.0e}, the fewest when fitted: {'; '.join(best) or 'no rule within the budget'}")
 
 
 def complying(record: Record, worst: dict[tuple[Any, ...], float]) -> str:
-    """The compliance, and that of the worst family: 90/75 %."""
+    """Return the compliance over all families and, if known, in the worst one: 90/75%."""
     if record.compliance is None:
         return "-"
     least = worst.get(record.key)
@@ -98,7 +93,7 @@ def complying(record: Record, worst: dict[tuple[Any, ...], float]) -> str:
 def _cells(
     own: Record | None, fitted: Record | None, hindsight: Record | None, worst: dict[tuple[Any, ...], float], first: bool
 ) -> list[str]:
-    """Of one rule and tolerance; its second row says only what is different."""
+    """Return the cells of one rule and tolerance; the second row of a rule shows only what differs from the first."""
     calibrated = "-" if own is None or own.compliance is None else f"{short(own.forces)} {complying(own, worst):>7}"
     if not first:
         return [calibrated, "", "", ""]
@@ -119,9 +114,9 @@ def _legend(results: Results) -> str:
     about, share = results.settings.get("measured_on", {}), results.settings.get("share", 0.9)
     return (
         f"{about.get('problems')} problems of {about.get('suite')}, split {about.get('split')}; geometric means.\n"
-        f"calibrated: with the constant that {share:.0%} of train comply with; how many of these do, and of the worst family\n"
-        f"fitted: with the constant that {share:.0%} of these comply with; charged: with what it costs to choose the step\n"
-        f"hindsight: with the best constant of each; -: not within {short(results.settings.get('budget'))} forces a run"
+        f"calibrated: at the constant with which {share:.0%} of train comply; in %: compliance here, and in the worst family\n"
+        f"fitted: at the constant with which {share:.0%} of these comply; charged: with the cost of choosing the step\n"
+        f"hindsight: at the best constant of each problem; -: not within {short(results.settings.get('budget'))} forces a run"
     )
 
 
@@ -130,7 +125,7 @@ def _show_charges(records: Sequence[Record], out: Console) -> None:
     if not charges:
         return
     sizes = list(next(iter(charges.values())))
-    title = "what one choice of a step costs, in force evaluations on this machine"
+    title = "cost of choosing one step, in force evaluations on this machine"
     table = Table("N =", *sizes, title=title, header_style="bold", box=SIMPLE_HEAD)
     for name, row in charges.items():
         table.add_row(name, *(f"{row[n]:.2f}" for n in sizes))
@@ -138,7 +133,7 @@ def _show_charges(records: Sequence[Record], out: Console) -> None:
 
 
 def show_comparison(found: Comparison, out: Console, everything: bool) -> None:
-    """What changed; with `everything` also what did not."""
+    """Print what changed and, with `everything`, also what did not."""
     heads = ("integrator", "criterion", "family", "tolerance", "mode", "what", "before", "after", "change", "95 %", "verdict")
     table = Table(*heads, header_style="bold", box=SIMPLE_HEAD)
     shown = [c for c in found.changes if everything or c.verdict != "same"]
@@ -151,11 +146,11 @@ def show_comparison(found: Comparison, out: Console, everything: bool) -> None:
     if shown:
         out.print(table)
     if found.differences:
-        out.print(f"[bold]not measured alike[/bold]: {', '.join(found.differences)} differ, which is part of every change")
+        out.print(f"[bold]not measured alike[/bold]: {', '.join(found.differences)} differ, which contributes to every change")
     counts = {v: sum(c.verdict == v for c in found.changes) for v in ("better", "worse", "same")}
     out.print(
         f"{counts['better']} better, {counts['worse']} worse, {counts['same']} the same within noise; "
-        f"by chance alone {0.05 * len(found.changes):.0f} would be called a change. "
+        f"chance alone would make {0.05 * len(found.changes):.0f} look changed. "
         f"Only in the first file: {found.only_before}, only in the second: {found.only_after}."
     )
 

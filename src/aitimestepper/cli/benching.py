@@ -1,4 +1,4 @@
-"""`aitimestepper bench`: from flags to a study, its file, and what is said of it."""
+"""`aitimestepper bench`: the studies that flags describe, their files, and their tables."""
 
 from __future__ import annotations
 
@@ -22,39 +22,42 @@ from ..bench.peers import available_peers
 from ..bench.records import Partial, Record, Results, read_text
 from ..bench.rl import RlPlan, reinforcement_set
 from ..bench.steps import StepsPlan, step_quality
-from ..errors import ConfigError, UserError
+from ..errors import UserError
 from ..evaluation.contenders import CLASSICAL, Contender, rule_named
-from ..initial.families import FAMILIES, Family
+from ..initial.families import FAMILIES
 from ..initial.suite_file import load_suite, save_suite
-from ..initial.suites import REFERENCES, Suite, families_from_file, make_suite
+from ..initial.suites import REFERENCES, Suite, make_suite
 from . import bench_tables, study_tables
-from .progress import task
+from .arguments import Request
+from .families import families_named
+from .terminal import console, task
 
 EVERY_TOLERANCE = tuple(10.0**-k for k in range(2, 9))
 EXIT_WORSE = 1
 DEFAULT_OUT = "runs/bench/{}.json"
 
 
-def run_bench(options: argparse.Namespace) -> int:
-    """The study that was asked for."""
-    return STUDIES[options.study](options)
+def run(request: Request) -> int:
+    """Run the study that was asked for, and return the exit code."""
+    assert request.options is not None
+    return STUDIES[request.options.study](request.options)
 
 
 def steps(options: argparse.Namespace) -> int:
-    """`bench steps`."""
+    """Run `bench steps`."""
     plan = steps_plan(options)
     _, test = plan.suites()
     charges = Charges(max(case.size for case in test.cases), QUICK if options.quick else CAREFUL)
 
-    def measure(partial: Partial, tell: Any) -> Iterator[list[Record]]:
-        return step_quality(plan, partial, charges, tell)
+    def measure(partial: Partial, progress: Any) -> Iterator[list[Record]]:
+        return step_quality(plan, partial, charges, progress)
 
     names = [case.name for case in test.cases]
     return _study(options, plan.fingerprint(), measure, names, plan.parts(), bench_tables.show_steps)
 
 
 def steps_plan(options: argparse.Namespace) -> StepsPlan:
-    """What the flags say, over what --quick and --full say, over the defaults."""
+    """Return the plan of the flags, over that of --quick or --full, over the defaults."""
     plan = StepsPlan(rules=[rule_named(name) for name in dict.fromkeys(options.criteria or CLASSICAL)])
     if options.quick:
         plan = replace(
@@ -77,23 +80,6 @@ def steps_plan(options: argparse.Namespace) -> StepsPlan:
     return replace(plan, families=families, own=own, **given).checked()
 
 
-def families_named(names: list[str]) -> tuple[list[str], dict[str, Family]]:
-    """Names, and the functions of those that come from files."""
-    found, own = [], {}
-    for name in names:
-        file, _, wanted = name.partition(":")
-        if not file.endswith(".py"):
-            found.append(name)
-            continue
-        there = families_from_file(file)
-        if wanted and f"{Path(file).name}:{wanted}" not in there:
-            raise ConfigError(f"{file} has no family {wanted!r}; it has {', '.join(there)}.")
-        chosen = [f"{Path(file).name}:{wanted}"] if wanted else list(there)
-        found += chosen
-        own.update({k: there[k] for k in chosen})
-    return found, own
-
-
 def _study(
     options: argparse.Namespace,
     settings: dict[str, Any],
@@ -102,16 +88,16 @@ def _study(
     order: Sequence[Contender],
     show: Callable[[Results, Any], None],
 ) -> int:
-    """Measure with progress, keep what is finished, write the result, say what it is."""
+    """Measure with progress, save what is finished as it goes, write the result, and show it."""
     path = Path(options.out or DEFAULT_OUT.format(options.study))
     if path.exists() and not options.overwrite:
         raise UserError(f"{path} exists; give --overwrite to replace it, or another --out.")
     partial = Partial(path, settings, options.fresh)
     try:
         if partial.done and not options.quiet:
-            print(f"going on with {partial.path}: {len(partial.done)} parts are measured already", file=sys.stderr)
-        with task(f"bench {options.study}", options.quiet or options.json) as tell:
-            records = [record for part in measure(partial, tell) for record in part]
+            print(f"continuing {partial.path}: {len(partial.done)} parts are measured already", file=sys.stderr)
+        with task(f"bench {options.study}", options.quiet or options.json) as progress:
+            records = [record for part in measure(partial, progress) for record in part]
     finally:
         partial.stop()
     place = {(c.integrator, c.rule.name, c.variant): k for k, c in enumerate(order)}  # which is finished first is chance
@@ -122,13 +108,13 @@ def _study(
     if options.json:
         print(read_text(path))
         return 0
-    show(results, bench_tables.console())
+    show(results, console(bench_tables.WIDTH))
     print(f"written: {path}")
     return 0
 
 
 def curves(options: argparse.Namespace) -> int:
-    """`bench curves`."""
+    """Run `bench curves`."""
     from ..report.bench_figures import draw_curves
 
     plan = _contenders(CurvesPlan(peers=() if options.no_peers else available_peers()), options)
@@ -142,7 +128,8 @@ def curves(options: argparse.Namespace) -> int:
 
     def show(results: Results, out: Console) -> None:
         study_tables.show_curves(results, out)
-        for path in draw_curves(results, Path(options.out or DEFAULT_OUT.format("curves")).parent / "curves"):
+        folder = Path(options.out or DEFAULT_OUT.format("curves")).parent / "curves"
+        for path in draw_curves(results.records, results.cases, folder):
             print(f"drawn: {path}")
 
     measure = functools.partial(work_precision_curves, plan)
@@ -150,7 +137,7 @@ def curves(options: argparse.Namespace) -> int:
 
 
 def rl(options: argparse.Namespace) -> int:
-    """`bench rl`."""
+    """Run `bench rl`."""
     plan = _contenders(RlPlan(threads=options.threads), options)
     plan = (plan.quick() if options.quick else plan).checked()
     names = [case.name for case in plan.suite().cases]
@@ -159,9 +146,9 @@ def rl(options: argparse.Namespace) -> int:
 
 
 def longrun(options: argparse.Namespace) -> int:
-    """`bench longrun`."""
+    """Run `bench longrun`."""
     plan = _contenders(LongrunPlan(threads=options.threads), options)
-    if options.integrators is not None:  # those that were asked for and no others
+    if options.integrators is not None:  # these and no others
         plan = replace(plan, higher=(), also=())
     plan = (plan.quick() if options.quick else plan).checked()
     names = [problem.case.name for problem in plan.problems()]
@@ -170,7 +157,7 @@ def longrun(options: argparse.Namespace) -> int:
 
 
 def _contenders(plan: Any, options: argparse.Namespace) -> Any:
-    """Who is measured, where the flags say so."""
+    """Return the plan with the contenders that the flags name."""
     names = ("integrators", "variants", "orbits", "count", "split", "forces")
     given = {name: getattr(options, name) for name in names if getattr(options, name, None) is not None}
     if options.criteria is not None:
@@ -179,7 +166,7 @@ def _contenders(plan: Any, options: argparse.Namespace) -> Any:
 
 
 def suite(options: argparse.Namespace) -> int:
-    """`bench suite`: list, write or look."""
+    """Run `bench suite`: list the families, or write or describe a file of problems."""
     if options.file is not None:
         return _describe(load_suite(options.file), options.file)
     if options.write is None:
@@ -200,7 +187,7 @@ def _describe(made: Suite, path: str) -> int:
         sizes = sorted({case.size for case in own})
         bodies = str(sizes[0]) if len(sizes) == 1 else f"{sizes[0]} to {sizes[-1]}"
         table.add_row(family, str(len(own)), bodies, own[0].name, own[-1].name)
-    bench_tables.console().print(table)
+    console(bench_tables.WIDTH).print(table)
     return 0
 
 
@@ -208,16 +195,16 @@ def _list_problems() -> int:
     table = Table("family", "what it is", box=None, header_style="bold")
     for name, family in FAMILIES.items():
         table.add_row(name, (family.__doc__ or "").partition("\n")[0])
-    out = bench_tables.console()
+    out = console(bench_tables.WIDTH)
     out.print(table)
     out.print(f"\nreference problems (bench curves --problems): {', '.join(REFERENCES)}")
     return 0
 
 
 def compare_files(options: argparse.Namespace) -> int:
-    """`bench compare`."""
+    """Run `bench compare`."""
     found = compare(Results.load(options.before), Results.load(options.after))
-    bench_tables.show_comparison(found, bench_tables.console(), options.all)
+    bench_tables.show_comparison(found, console(bench_tables.WIDTH), options.all)
     return EXIT_WORSE if options.strict and found.surely_worse else 0
 
 

@@ -1,22 +1,27 @@
-"""`aitimestepper inspect`: what a file holds, and what to do with it next."""
+"""`aitimestepper inspect`: what a file holds, and what can be done with it next."""
 
 from __future__ import annotations
 
+import json
 import math
+import re
 from collections import Counter
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-from rich.console import Console
 from rich.table import Table
 
 from ..errors import UserError
+from ..features import feature_count
 from ..files import is_being_written
+from ..models import NETWORK, find_model, load_model
 from ..simulate.snapshots import Snapshots
-from ..training.checkpoints import find_checkpoint, load_checkpoint
+from .arguments import Request
+from .terminal import console, print_json
 
 UNFINISHED = ("running", "interrupted")
+METRICS = ("part1/acceptance_rate", "part1/mean_dt", "part1/mean_energy_error", "part2/final_pass_rate")
 # settings of a run, and what the table calls them
 SETTINGS = {
     "criterion": "criterion",
@@ -28,16 +33,26 @@ SETTINGS = {
     "dt_min": "smallest dt",
     "dt_max": "largest dt",
     "guard": "guard",
-    "external_field": "outer field",
+    "external_field": "external field",
     "units": "units",
     "created": "created",
 }
 
 
+def run(request: Request) -> int:
+    """Print what the file holds, and return the exit code."""
+    content = inspect_file(Path(str(request.file)))
+    if request.json:
+        print_json(content)
+    else:
+        print_inspection(content)
+    return 0
+
+
 def inspect_file(path: Path) -> dict[str, Any]:
-    """What `path` holds, as for JSON: a simulation, or a checkpoint of a training (or a run folder, for its newest one)."""
-    if path.is_dir():
-        path = find_checkpoint(path)
+    """Return what a file holds, fit for JSON: a simulation, or a model; of a run, the newest model."""
+    if path.is_dir() or not (path.suffix or path.exists()):
+        path = find_model(path)
     try:
         with open(path, "rb") as f:
             head = f.read(8)
@@ -46,9 +61,10 @@ def inspect_file(path: Path) -> dict[str, Any]:
     if head == b"\x89HDF\r\n\x1a\n":
         content = _simulation(path)
     elif head[:2] == b"PK":
-        content = _checkpoint(path)
+        path = find_model(path)  # beside a checkpoint
+        content = _model(path)
     else:
-        raise UserError(f"{path} is neither a simulation (.h5) nor a checkpoint (.pt) of aitimestepper.")
+        raise UserError(f"{path} is neither a simulation (.h5) nor a model (.npz) of aitimestepper.")
     return dict(_json_value({"file": str(path), **content, "size": path.stat().st_size}))
 
 
@@ -81,32 +97,47 @@ def _progress(path: Path, status: list[str]) -> str:
     return "being written" if is_being_written(path) else "unfinished"
 
 
-def _checkpoint(path: Path) -> dict[str, Any]:
-    checkpoint = load_checkpoint(path)
-    config = checkpoint.config
-    wanted = ("part1/acceptance_rate", "part1/mean_dt", "part1/mean_energy_error", "part2/final_pass_rate")
-    return {
-        "kind": "checkpoint",
-        "epochs": checkpoint.epoch,
-        "network": f"{checkpoint.network}, {sum(x.numel() for x in checkpoint.model_state.values())} numbers",
-        "features": config.feature_type + (f", {config.history_len} past states" if config.history_len else ""),
+def _model(path: Path) -> dict[str, Any]:
+    model = load_model(path)
+    config, card = model.config, model.card
+    inputs = feature_count(config.feature_type, config.history_len)
+    numbers = sum(values.size for values in model.weights.values())
+    past = f", {config.history_len} past states" if config.history_len else ""
+    content: dict[str, Any] = {
+        "kind": "model",
+        "network": f"{NETWORK}, layers {' '.join(map(str, config.layers))}, {numbers} numbers",
+        "features": f"{config.feature_type}, {inputs} inputs" + past,
         "integrator": config.integrator,
-        "energy_threshold": config.energy_threshold,
-        "trained_on": config.ic,
-        "last_epoch": {name: checkpoint.metrics[name] for name in wanted if name in checkpoint.metrics},
-        "next": f"aitimestepper simulate --model {path}",
     }
+    if model.calibration:
+        content["calibrated_for"] = sorted((tol for tol, _ in model.calibration), reverse=True)
+        content["trained_on"] = ", ".join(card.get("plan", {}).get("families", ())) or config.ic
+    else:
+        content |= {"energy_threshold": config.energy_threshold, "trained_on": config.ic}
+    metrics = _last_epoch(path)
+    if metrics:
+        content |= {"epochs": metrics["epoch"], "last_epoch": {name: metrics[name] for name in METRICS if name in metrics}}
+    return {**content, "next": f"aitimestepper simulate --model {path}"}
+
+
+def _last_epoch(path: Path) -> dict[str, Any]:
+    """Return the metrics of the epoch that a model of a training was saved after, from the run's metrics.jsonl."""
+    name = re.fullmatch(r"model_epoch_(\d+)", path.stem)
+    try:
+        records = [json.loads(line) for line in (path.parent / "metrics.jsonl").read_text().splitlines()]
+        return next((r for r in records if name and r["epoch"] == int(name[1])), {})
+    except (OSError, ValueError, KeyError, TypeError):  # there are none, or a line was cut short
+        return {}
 
 
 def print_inspection(content: dict[str, Any]) -> None:
-    """The same as a table."""
+    """Print what `inspect_file` returned as a table."""
     table = Table(box=None, show_header=False, pad_edge=False)
     table.add_column(style="bold", no_wrap=True)
     table.add_column(overflow="fold")
-    for name, words in _simulation_lines(content) if content["kind"] == "simulation" else _checkpoint_lines(content):
+    for name, words in _simulation_lines(content) if content["kind"] == "simulation" else _model_lines(content):
         table.add_row(name, words)
-    console = Console(width=None if Console().is_terminal else 160, markup=False, highlight=False, emoji=False)
-    console.print(table)
+    console(markup=False, highlight=False, emoji=False).print(table)
 
 
 def _simulation_lines(c: dict[str, Any]) -> list[tuple[str, str]]:
@@ -131,12 +162,14 @@ def _simulation_lines(c: dict[str, Any]) -> list[tuple[str, str]]:
     return [*lines, *([("next", c["next"])] if "next" in c else [])]
 
 
-def _checkpoint_lines(c: dict[str, Any]) -> list[tuple[str, str]]:
-    metrics = ", ".join(f"{name.partition('/')[2].replace('_', ' ')} {_number(x)}" for name, x in c["last_epoch"].items())
-    lines = [("checkpoint", f"{c['file']} ({_size(c['size'])})"), ("epochs completed", str(c["epochs"]))]
-    names = ("network", "features", "integrator", "energy_threshold", "trained_on")
-    lines += [(name.replace("_", " "), _number(c[name])) for name in names]
-    return [*lines, *([("last epoch", metrics)] if metrics else []), ("next", c["next"])]
+def _model_lines(c: dict[str, Any]) -> list[tuple[str, str]]:
+    lines = [("model", f"{c['file']} ({_size(c['size'])})")]
+    names = ("epochs", "network", "features", "integrator", "energy_threshold", "trained_on", "calibrated_for")
+    lines += [(name.replace("_", " "), _number(c[name])) for name in names if name in c]
+    if "last_epoch" in c:
+        metrics = (f"{name.partition('/')[2].replace('_', ' ')} {_number(x)}" for name, x in c["last_epoch"].items())
+        lines.append(("last epoch", ", ".join(metrics)))
+    return [*lines, ("next", c["next"])]
 
 
 def _status(c: dict[str, Any]) -> str:
@@ -151,7 +184,7 @@ def _status(c: dict[str, Any]) -> str:
 
 
 def _over_systems(values: Any) -> str:
-    """A number; of several systems the largest and where it is."""
+    """Return a number; for several systems the largest, and which system it is of."""
     numbers = [math.nan if x is None else float(x) for x in (values if isinstance(values, list) else [values])]
     if len(numbers) == 1 or not np.isfinite(numbers).any():
         return _number(numbers[0])
@@ -160,7 +193,7 @@ def _over_systems(values: Any) -> str:
 
 
 def _closest(found: Any) -> str | None:
-    """The closest approach of all systems."""
+    """Return the closest approach among all systems in words; None where none is known."""
     try:
         distances = [math.inf if x is None else x for x in found["distance"]]
         at = int(np.argmin(distances))
@@ -172,6 +205,8 @@ def _closest(found: Any) -> str | None:
 
 
 def _number(value: Any) -> str:
+    if isinstance(value, list):
+        return ", ".join(map(_number, value))
     if isinstance(value, float):
         return f"{value:.0f}" if value.is_integer() and abs(value) < 1e15 else f"{value:.4g}"
     return str(value)
@@ -186,7 +221,7 @@ def _size(n: int) -> str:
 
 
 def _json_value(x: Any) -> Any:
-    """With null for what JSON has no word for."""
+    """Return builtins only, with None for numbers that JSON has no word for."""
     if isinstance(x, dict):
         return {k: _json_value(v) for k, v in x.items()}
     if isinstance(x, list | tuple):

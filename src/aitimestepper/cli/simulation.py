@@ -1,139 +1,139 @@
-"""`aitimestepper simulate`: settings from a checkpoint, a TOML file and flags to one run."""
+"""`aitimestepper simulate`: one run, from the settings of a model, a TOML file and flags."""
 
 from __future__ import annotations
 
+import warnings
 from pathlib import Path
 from typing import Any
 
-import torch
-
 from ..config import Config, field_sections
-from ..criteria.base import AbstractStepCriterion, Symmetrized, innermost
-from ..criteria.catalogue import criterion_from
-from ..criteria.classical import LastTerm
-from ..criteria.learned import DEFAULT, DEFAULT_TOL, LearnedStep
-from ..criteria.reversible import Huayno, HutMakinoMcMillan
-from ..differentiable.adapter import resolve_device, torch_dtype
-from ..differentiable.particle import ParticleTorch
+from ..criteria.base import Criterion
+from ..criteria.learned import DEFAULT, LearnedStep
+from ..criteria.wrappers import Huayno, HutMakinoMcMillan, Symmetrized
 from ..errors import CheckpointError, ConfigError
+from ..fields import field_named
 from ..initial.problems import Problem, make_problem, period_of
-from ..simulate.engine import default_criterion, like_composition, simulate
+from ..models import Model, find_model, load_model
+from ..policy import choose
+from ..simulate.engine import simulate
 from ..simulate.recording import RecordedTrajectory, TrajectoryRecorder
-from ..simulate.result import SimulationResult
+from ..simulate.result import OK, SimulationResult
 from ..simulate.session import resume
-from ..training.checkpoints import Checkpoint, field_from, find_checkpoint, load_checkpoint
-from .progress import task
+from .arguments import Request
+from .terminal import print_json, task
 
-PERIODS = 10  # how long a run lasts when nothing else is said
-# what a checkpoint knows better than the defaults: how its network was made, and the world it was made for
-FROM_CHECKPOINT = ("training", "network", "physics", "initial conditions")
+PERIODS = 10  # how long a run lasts unless an end time or a number of steps is given
+# settings that a model knows better than the defaults: how its network was made, and the problems that it was made for
+FROM_MODEL = ("training", "network", "physics", "initial conditions")
+ADVISED = 5  # systems of a batch, at most, that get a warning of their own
+EXIT_NOT_OK = 1  # the simulation ran, but some system did not reach its end
 
 
-def settings_for(given: dict[str, Any]) -> tuple[Config, Checkpoint | None]:
-    """Defaults, under the checkpoint of `model`, under what was given."""
+def run(request: Request) -> int:
+    """Simulate as asked, print the summary, and return the exit code."""
+    quiet = request.quiet or request.json
+    if request.resume is not None:
+        return print_summary(continue_run(request.resume, request.simulation, quiet))
+    config, result, _ = run_simulation(request.simulation, quiet, request.overwrite)
+    return print_summary(result, config)
+
+
+def print_summary(result: SimulationResult, config: Config | None = None, more: dict[str, Any] | None = None) -> int:
+    """Print the summary of a run as JSON and its advice as warnings; return the exit code."""
+    movie = {"movie": config.movie} if config is not None and config.movie else {}
+    print_json({**(more or {}), **result.summary(), **movie})
+    advice = result.advice
+    rest = (f"{len(advice) - ADVISED} systems more; see the summary.",) if len(advice) > ADVISED else ()
+    for sentence in advice[:ADVISED] + rest:
+        warnings.warn(sentence, UserWarning, stacklevel=2)
+    return 0 if all(s == OK for s in result.status) else EXIT_NOT_OK
+
+
+def settings_for(given: dict[str, Any]) -> tuple[Config, Model | None]:
+    """Return the settings of a run, and its model: what is given, over the settings of the model, over the defaults."""
     if given.get("model") in (None, DEFAULT):
         return Config.from_dict({k: v for k, v in given.items() if k != "model"}), None
-    checkpoint = load_checkpoint(find_checkpoint(given["model"], Config.from_dict(given).out_dir))
+    model = load_model(find_model(given["model"], Config.from_dict(given).out_dir))
     sections = field_sections()
-    known = {k: v for k, v in checkpoint.config.to_dict().items() if sections[k] in FROM_CHECKPOINT or k == "dtype"}
+    known = {k: v for k, v in model.config.to_dict().items() if sections[k] in FROM_MODEL}
     if "integrator" in given and given["integrator"] != known["integrator"]:
         raise ConfigError(
             f"integrator = {given['integrator']}, but the network of {given['model']} was trained with {known['integrator']}: "
             "leave it out, or train a network with yours."
         )
-    if "ic" in given:  # other initial conditions: the way that the training batch was sampled is not meant for them
+    if "ic" in given:  # how a training batch was sampled has nothing to do with other initial conditions
         known = {k: v for k, v in known.items() if sections[k] != "initial conditions"}
-    return Config.from_dict({**known, **given}), checkpoint
+    return Config.from_dict({**known, **given}), model
 
 
-def problem_for(config: Config, given: dict[str, Any], checkpoint: Checkpoint | None) -> Problem:
-    """The initial conditions asked for, or those that the checkpoint was trained on."""
-    device, dtype = resolve_device(config.device), torch_dtype(config.dtype)
-    if checkpoint is None or "ic" in given:
-        return make_problem(config, dtype, device)
-    if checkpoint.initial_conditions is None:
+def problem_for(config: Config, given: dict[str, Any], model: Model | None) -> Problem:
+    """Return the initial conditions that are asked for, or else those that the model was trained on."""
+    if model is None or "ic" in given:
+        return make_problem(config)
+    bodies = model.initial_conditions
+    if bodies is None:
         raise CheckpointError(f"{config.model} holds no initial conditions; give --ic.")
-    particle = checkpoint.initial_conditions.to(device, dtype)
-    if {"G", "softening", "external_field"} & set(given):  # the same bodies in another world
-        tensors = particle.tensors()
-        if "softening" in given:
-            tensors["softening"] = torch.full_like(particle.softening, config.softening)
-        particle = ParticleTorch(**tensors, G=config.G if "G" in given else particle.G)  # type: ignore[arg-type]
-        particle.set_external_field(field_from(config))
-    return Problem(particle, float(period_of(particle).max()))
+    if {"G", "softening", "external_field"} & set(given):  # the bodies of the training under other physics
+        G = config.G if "G" in given else bodies.G
+        softening = config.softening if "softening" in given else bodies.softening
+        bodies = bodies.replace(G=G, softening=softening, external_field=field_named(config.external_field, G))
+    return Problem(bodies, float(period_of(bodies).max()))
 
 
-def criterion_for(config: Config, given: dict[str, Any], checkpoint: Checkpoint | None) -> AbstractStepCriterion:
-    """The network, the criterion named, or the default one for `tol` with the cheapest order; time-symmetric if asked for."""
-    if checkpoint is not None:
-        made: AbstractStepCriterion = LearnedStep.from_checkpoint(checkpoint, config.tol, config.device)
-    elif config.criterion is not None:
-        extra: dict[str, Any] = {
-            "integrator": like_composition(config.integrator),
-            **({} if config.tol is None else {"tol": config.tol}),
-        }
-        made = criterion_from(config.criterion, **extra)
-    else:
-        chosen = default_criterion(DEFAULT_TOL if config.tol is None else config.tol, given.get("integrator") or "auto")
-        if config.symmetrizer is None or not isinstance(chosen, Symmetrized):
-            return chosen
-        return time_symmetric(chosen.inner, config.symmetrizer, chosen.integrator)
+def step_for(config: Config, given: dict[str, Any], model: Model | None) -> tuple[Criterion | str | None, str]:
+    """Return criterion and integrator as `simulate` takes them: what was asked for, made time-symmetric if that was."""
+    asked = config.criterion if model is None else LearnedStep(model, config.tol)
+    integrator = str(given.get("integrator", "auto"))
     how = "explicit" if config.symmetrized else config.symmetrizer
-    return made if how is None else time_symmetric(made, how, integrator_for(config, given, made))
+    if how is None:
+        return asked, integrator
+    choice = choose(asked, config.tol, integrator)
+    return time_symmetric(choice.criterion, how), str(choice.integrator)
 
 
-def integrator_for(config: Config, given: dict[str, Any], criterion: AbstractStepCriterion) -> str:
-    """The one given, or the default for a criterion by name; networks, the default step and `LastTerm` bring their own."""
-    if "integrator" in given:
-        return str(given["integrator"])
-    own = config.model is not None or config.criterion is None or isinstance(innermost(criterion), LastTerm)
-    return criterion.integrator if own else config.integrator
+def time_symmetric(criterion: Criterion, how: str) -> Criterion:
+    """Return the criterion with time-symmetric steps, made in the way that `how`, a setting `symmetrizer`, names."""
+    plain = criterion.criterion if isinstance(criterion, Symmetrized) else criterion
+    return {"explicit": Symmetrized, "huayno": Huayno, "hmm": HutMakinoMcMillan}[how](plain)
 
 
-def time_symmetric(criterion: AbstractStepCriterion, how: str, integrator: str) -> AbstractStepCriterion:
-    """The criterion with time-symmetric steps, made in the way that `symmetrizer` names, for a run by `integrator`."""
-    if how == "hmm":
-        return HutMakinoMcMillan(criterion, integrator=integrator)
-    return Huayno(criterion) if how == "huayno" else Symmetrized(criterion)
-
-
-def run(given: dict[str, Any], quiet: bool, overwrite: bool = False) -> tuple[Config, SimulationResult, TrajectoryRecorder]:
-    """Simulate as `given`, with progress, and write the movie if one was asked for."""
-    config, checkpoint = settings_for(given)
-    problem = problem_for(config, given, checkpoint)
-    criterion = criterion_for(config, given, checkpoint)
+def run_simulation(
+    given: dict[str, Any], quiet: bool, overwrite: bool = False
+) -> tuple[Config, SimulationResult, TrajectoryRecorder]:
+    """Simulate as `given`, with progress, and write the movie if one is asked for."""
+    config, model = settings_for(given)
+    problem = problem_for(config, given, model)
+    criterion, integrator = step_for(config, given, model)
     if config.movie is not None:
         check_movie_path(Path(config.movie))  # before the run, not after hours of it
     recorder = TrajectoryRecorder()
-    wanted = config.movie is not None or config.report
-    compiled = config.dtype == "float64" and problem.particle.position.device.type == "cpu"
+    recorded = config.movie is not None or config.report
     result = simulate(
-        problem.particle,
+        problem.bodies,
         t_end=end_time(config, problem),
         steps=config.steps,
         criterion=criterion,
-        tol=DEFAULT_TOL if config.tol is None else config.tol,
-        integrator=integrator_for(config, given, criterion),
+        tol=config.tol,
+        integrator=integrator,
         max_steps=config.max_steps,
         dt_min=config.dt_min,
         dt_max=config.dt_max,
         guard=config.guard,
         output=config.output,
         output_every=config.output_every,
-        output_steps=1 if wanted and config.output is None else None,
+        output_steps=1 if recorded and config.output is None else None,
         overwrite=overwrite,
         progress=not quiet,
         threads=config.threads,
-        observer=recorder if wanted and not compiled else None,
-        sinks=(recorder.take,) if wanted and compiled else (),
+        sinks=(recorder.take,) if recorded else (),
     )
     if config.movie is not None:
-        write_movie(config, recorder.track(), quiet)
+        write_movie(config, recorder.trajectory(), quiet)
     return config, result, recorder
 
 
-def go_on(path: str, given: dict[str, Any], quiet: bool) -> SimulationResult:
-    """`--resume FILE`: everything but a later end is in the file."""
+def continue_run(path: str, given: dict[str, Any], quiet: bool) -> SimulationResult:
+    """Go on with the run in a file (`--resume FILE`), which holds everything but a later end."""
     others = [k for k in given if k not in ("t_end", "threads")]
     if others:
         raise ConfigError(f"--resume takes every setting from {path}; leave out --{others[0].replace('_', '-')}.")
@@ -141,18 +141,18 @@ def go_on(path: str, given: dict[str, Any], quiet: bool) -> SimulationResult:
 
 
 def end_time(config: Config, problem: Problem) -> float | None:
-    """When the run ends, unless it counts steps: as said, or after ten periods."""
+    """Return the end time that is asked for, or that after ten periods; None where steps are counted instead."""
     if config.t_end is not None or config.steps is not None:
         return config.t_end
-    return float(problem.particle.time.max()) + PERIODS * problem.period
+    return float(problem.bodies.time.max()) + PERIODS * problem.period
 
 
-def write_movie(config: Config, track: RecordedTrajectory, quiet: bool) -> None:
-    """The movie of system 0."""
+def write_movie(config: Config, trajectory: RecordedTrajectory, quiet: bool) -> None:
+    """Write the movie of system 0."""
     from ..report.movie import write_movie as write
 
     with task("drawing the movie", quiet) as progress:
-        write(track, Path(str(config.movie)), seconds=config.movie_seconds, title=config.ic, progress=progress)
+        write(trajectory, Path(str(config.movie)), seconds=config.movie_seconds, title=config.ic, progress=progress)
 
 
 def check_movie_path(path: Path) -> None:

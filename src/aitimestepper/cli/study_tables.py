@@ -10,19 +10,20 @@ from rich.console import Console
 from rich.table import Table
 
 from ..bench.records import Record, Results
-from ..evaluation.runs import SOUND, crossing
+from ..evaluation.runs import SOUND
+from ..evaluation.statistics import crossing
 from .bench_tables import label, short
 
 LEVELS = (1e-3, 1e-6, 1e-9, 1e-12)  # errors at which curves are read off
 
 
 def number(value: float | None, form: str = ".1e") -> str:
-    """A dash for what is not known."""
+    """Return a number as text, a dash for one that is not known."""
     return "-" if value is None or not math.isfinite(value) else format(value, form)
 
 
 def show_longrun(results: Results, out: Console) -> None:
-    """A table for each problem."""
+    """Print a table for each problem."""
     for problem in dict.fromkeys(r.family for r in results.records):
         own = [r for r in results.records if r.family == problem]
         more = own[0].more
@@ -40,19 +41,19 @@ def show_longrun(results: Results, out: Console) -> None:
 
 
 def show_rl(results: Results, out: Console) -> None:
-    """What was measured before, constant parameters as they were measured there and in one go, everyone at equal forces."""
+    """Print what was published, the same constant parameters measured here in two ways, and all rules at equal forces."""
     titles = {
-        "published": "measured before, with the weights that Saz Ulibarrena & Portegies Zwart 2025 released",
-        "pieces": "constant parameters, begun anew every 0.1 years; in brackets: what was measured before",
-        "run": "in one go; in brackets: what was measured before",
-        "matched": f"everyone at {short(results.settings['forces'])} forces in the median",
+        "published": "measured earlier, with the weights that Saz Ulibarrena & Portegies Zwart 2025 released",
+        "pieces": "constant parameters, begun anew every 0.1 years; in brackets: what was measured earlier",
+        "run": "constant parameters in one run; in brackets: what was measured earlier",
+        "matched": f"all rules at {short(results.settings['forces'])} forces in the median",
     }
     for mode, title in titles.items():
         own = [r for r in results.records if r.mode == mode]
         if not own:
             continue
         table = Table(title=title, header_style="bold", box=SIMPLE_HEAD, pad_edge=False)
-        for head in ("", "", "value", "median forces", "final error: median", "90 %", "largest", "largest on the way"):
+        for head in ("", "", "value", "median forces", "final error: median", "90 %", "largest", "largest during the run"):
             table.add_column(head, justify="right" if head else "left", no_wrap=True)
         for r in sorted(own, key=lambda r: r.more["final_quantiles"].get("0.9") or math.inf):
             table.add_row(
@@ -62,7 +63,7 @@ def show_rl(results: Results, out: Console) -> None:
 
 
 def _against_published(record: Record) -> Iterator[str]:
-    """Median forces and quantiles of the error, each beside what was measured before."""
+    """Yield median forces and quantiles of the error, each beside what was measured earlier."""
     known = record.more.get("published", {})
     final = record.more["final_quantiles"]
     rows = (
@@ -74,8 +75,8 @@ def _against_published(record: Record) -> Iterator[str]:
 
 
 def show_curves(results: Results, out: Console) -> None:
-    """For each problem and error, who of ours takes the fewest forces, who of all takes the least time."""
-    table = Table(title="who is cheapest at an error", header_style="bold", box=SIMPLE_HEAD, pad_edge=False)
+    """Print, for each problem and error, the rule with the fewest forces and the rule or code with the least time."""
+    table = Table(title="the cheapest at an error", header_style="bold", box=SIMPLE_HEAD, pad_edge=False)
     for head in ("problem", "error", "fewest forces", "least time", "fastest other code"):
         table.add_column(head, no_wrap=True)
     for row in cheapest_rows(results):
@@ -84,19 +85,19 @@ def show_curves(results: Results, out: Console) -> None:
 
 
 def cheapest_rows(results: Results) -> Iterator[list[str]]:
-    """(problem, error, fewest forces, least time, fastest other code) for `LEVELS`."""
+    """Yield (problem, error, fewest forces, least time, fastest other code) for all problems and `LEVELS`."""
     for problem in dict.fromkeys(r.family for r in results.records):
         own = [r for r in results.records if r.family == problem and r.errors and r.wall_time]
-        curves = {key: [r for r in own if _who(r) == key] for key in dict.fromkeys(_who(r) for r in own)}
+        curves = {key: [r for r in own if _name(r) == key] for key in dict.fromkeys(_name(r) for r in own)}
         peers = {k: v for k, v in curves.items() if _is_peer(v[0])}
         ours = {k: v for k, v in curves.items() if k not in peers}
         for level in LEVELS:
-            asked = ((ours, "forces", short), (ours, "wall_time", _time), (peers, "wall_time", _time))
-            best = [(*_cheapest(among, level, cost), form) for among, cost, form in asked]
-            yield [problem, f"{level:.0e}", *(f"{who}, {form(cost)}" if who != "-" else "-" for who, cost, form in best)]
+            columns = ((ours, "forces", short), (ours, "wall_time", _time), (peers, "wall_time", _time))
+            best = [(*_cheapest(among, level, cost), form) for among, cost, form in columns]
+            yield [problem, f"{level:.0e}", *(f"{name}, {form(cost)}" if name != "-" else "-" for name, cost, form in best)]
 
 
-def _who(record: Record) -> str:
+def _name(record: Record) -> str:
     if not _is_peer(record):
         return f"{record.integrator} {label(record)}"
     return f"{record.criterion} {record.integrator}" + ("" if record.variant == "plain" else f" {record.variant}")
@@ -114,7 +115,7 @@ def _cheapest(curves: dict[str, list[Record]], level: float, cost: str) -> tuple
 
 
 def read_off(points: Sequence[Record], level: float, cost: str) -> float:
-    """The cost from which on the error stays at or below `level`; NaN: no runs enclose it, or there is no such cost."""
+    """Return the cost from which on the error stays at or below `level`; NaN: no two runs enclose it, or none has the cost."""
     known = sorted((getattr(r, cost), _error(r)) for r in points if getattr(r, cost))
     return crossing([x for x, _ in known], [e for _, e in known], level)
 

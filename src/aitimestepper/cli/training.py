@@ -1,4 +1,4 @@
-"""`aitimestepper train`: a new run, or one resumed."""
+"""`aitimestepper train` and `aitimestepper both`: a new run, or one resumed. PyTorch is loaded inside the commands."""
 
 from __future__ import annotations
 
@@ -7,60 +7,96 @@ import secrets
 import sys
 import time
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-import torch
-
-from ..config import Config
-from ..differentiable.adapter import ModelAdapter
-from ..errors import CheckpointError, ConfigError, UserError
+from ..config import INTEGRATORS, Config
+from ..errors import CheckpointError, ConfigError, UserError, require
 from ..files import write_atomically
 from ..initial.problems import make_problem
-from ..training.checkpoints import Checkpoint, build_network, find_checkpoint, load_checkpoint
-from ..training.epochs import run_two_phase_training
-from ..training.metrics import Recorders, WandbRecorder
 from .arguments import Request, run_folder, to_toml
-from .progress import TrainingProgress
+from .terminal import print_json
 
-# below this width threads cost more than they give, and on a shared machine they wait for each other (10x slower was seen)
+if TYPE_CHECKING:
+    from ..differentiable.adapter import ModelAdapter
+    from ..differentiable.particle import ParticleTorch
+    from ..training.checkpoints import Checkpoint
+    from ..training.metrics import Recorder
+
+# below this width threads cost more than they give, and on a shared machine they wait for each other (10 times slower was seen)
 SMALL_NETWORK = 128
 # what may differ between a run and its continuation without changing a bit of the result
 RESUME_MAY_CHANGE = ("epochs", "device", "checkpoint_interval", "wandb")
 
 
-def train_run(request: Request) -> tuple[Path, Config, dict[str, Any]]:
-    """Train as asked; returns the run folder, the configuration, and what `run_two_phase_training` says."""
+def run(request: Request) -> int:
+    """Train as asked, simulate then if the command is `both`, print what came out, and return the exit code."""
+    folder, done = train_run(request)
+    if request.command == "both":
+        return _simulate_with(folder, request, done["total_time"])
+    summary = {k: done[k] for k in ("epochs_completed", "total_time", "convergence_rate", "final_metrics")}
+    if request.json:
+        print_json({"run": str(folder), **summary})
+    else:
+        _print_training(folder, **summary)
+    return 0
+
+
+def train_run(request: Request) -> tuple[Path, dict[str, Any]]:
+    """Train as asked; return the run's folder and what `run_two_phase_training` returns."""
+    torch = require("torch", "train", f"aitimestepper {request.command}")
+    from ..differentiable.adapter import ModelAdapter
+    from ..differentiable.network import build_network
+    from ..training.epochs import run_two_phase_training
+    from ..training.metrics import Recorders
+
     config, checkpoint, folder = _resumed(request) if request.resume else _new(request)
     if max(config.layers) <= SMALL_NETWORK:
         torch.set_num_threads(1)
     adapter = ModelAdapter(config)
-    if checkpoint is not None and checkpoint.initial_conditions is not None:
-        particle = checkpoint.initial_conditions.to(adapter.device)
-    else:
-        particle = make_problem(config, adapter.dtype, adapter.device).particle
+    particle = _initial_conditions(config, adapter, checkpoint)
     model = build_network(config).to(adapter.device)
     optimizer = torch.optim.AdamW(model.parameters(), lr=config.lr, weight_decay=config.weight_decay)
     if checkpoint is None:
         _prepare(folder, request.overwrite)
     write_atomically(folder / "config.toml", to_toml(config.to_dict()).encode())
     first = 1 if checkpoint is None else checkpoint.epoch + 1
-    watchers: list[Any] = [TrainingProgress(first, config.epochs, config.steps_per_epoch, request.quiet or request.json)]
-    if config.wandb:
-        watchers.append(WandbRecorder(config, str(config.save_name), folder))
+    recorder = Recorders(*_recorders(config, folder, first, request.quiet or request.json))
     try:
         done = run_two_phase_training(
-            model, particle, optimizer, config, adapter, save_dir=folder, recorder=Recorders(*watchers), resume=checkpoint
+            model, particle, optimizer, config, adapter, save_dir=folder, recorder=recorder, resume=checkpoint
         )
     except KeyboardInterrupt:
         if any(folder.glob("model_epoch_*.pt")):
             print(f"\ncontinue with: aitimestepper train --resume {folder}", file=sys.stderr)
         raise
-    return folder, config, done
+    return folder, done
+
+
+def _initial_conditions(config: Config, adapter: ModelAdapter, checkpoint: Checkpoint | None) -> ParticleTorch:
+    """Return the initial conditions of the settings, or those of the run that is resumed."""
+    from ..differentiable.particle import ParticleTorch
+
+    if checkpoint is not None and checkpoint.initial_conditions is not None:
+        return checkpoint.initial_conditions.to(adapter.device)
+    return ParticleTorch.from_bodies(make_problem(config).bodies, adapter.dtype, adapter.device)
+
+
+def _recorders(config: Config, folder: Path, first: int, quiet: bool) -> list[Recorder]:
+    from ..training.metrics import WandbRecorder
+    from .training_progress import TrainingProgress
+
+    found: list[Recorder] = [TrainingProgress(first, config.epochs, config.steps_per_epoch, quiet)]
+    return [*found, WandbRecorder(config, str(config.save_name), folder)] if config.wandb else found
 
 
 def _new(request: Request) -> tuple[Config, None, Path]:
-    """A run with a name and a seed; what was not given is made up and written down, so that the run can be repeated."""
+    """Return settings and folder of a new run; a name and a seed that are not given are chosen here, and stored with it."""
     config = Config.from_dict(request.settings)
+    if config.integrator not in INTEGRATORS:
+        raise ConfigError(
+            f"integrator = {config.integrator} is for simulations only: a network is trained through one of "
+            f"{', '.join(INTEGRATORS)}."
+        )
     if config.save_name is None:
         config = dataclasses.replace(config, save_name=time.strftime("run-%Y%m%d-%H%M%S"))
     if config.seed is None:
@@ -69,6 +105,9 @@ def _new(request: Request) -> tuple[Config, None, Path]:
 
 
 def _resumed(request: Request) -> tuple[Config, Checkpoint, Path]:
+    """Return settings, newest checkpoint and folder of the run that is resumed."""
+    from ..training.checkpoints import find_checkpoint, load_checkpoint
+
     given = Config.from_dict(request.settings)
     path = find_checkpoint(str(request.resume), given.out_dir)
     checkpoint = load_checkpoint(path)
@@ -88,10 +127,10 @@ def _resumed(request: Request) -> tuple[Config, Checkpoint, Path]:
 
 
 def _prepare(folder: Path, overwrite: bool) -> None:
-    """An empty folder for a new run; one that holds a run is touched only with --overwrite."""
+    """Make an empty folder for a new run; one that holds a run is touched only with --overwrite."""
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        old = [*folder.glob("model_epoch_*.pt"), *folder.glob("metrics.jsonl")]
+        old = [*folder.glob("model_epoch_*.pt"), *folder.glob("model_epoch_*.npz"), *folder.glob("metrics.jsonl")]
         if old and not overwrite:
             raise UserError(
                 f"{folder} already holds a run: continue it with train --resume {folder.name}, choose another --save-name, "
@@ -103,3 +142,30 @@ def _prepare(folder: Path, overwrite: bool) -> None:
         raise UserError(
             f"cannot use {folder} for the run: {error.strerror}; choose another --out-dir or --save-name."
         ) from None
+
+
+def _print_training(
+    folder: Path, epochs_completed: int, total_time: float, convergence_rate: float, final_metrics: dict[str, Any]
+) -> None:
+    print(f"trained {epochs_completed} epochs in {total_time:.1f} s; Part 2 converged in {convergence_rate:.0%} of them")
+    if final_metrics:
+        m = final_metrics
+        print(
+            f"last epoch: {m['part1/acceptance_rate']:.1%} of steps accepted, mean dt {m['part1/mean_dt']:.3e}, "
+            f"energy error a step {m['part1/mean_energy_error']:.1e}, Part 2 pass rate {m['part2/final_pass_rate']:.1%}"
+        )
+    print(f"run: {folder}\nnext: aitimestepper simulate --model {folder}")
+
+
+def _simulate_with(folder: Path, request: Request, training_time: float) -> int:
+    """Simulate with the network just trained, compare it with classical steps if asked, and return the exit code."""
+    from .simulation import print_summary, run_simulation
+
+    given, quiet = {**request.simulation, "model": str(folder)}, request.quiet or request.json
+    config, result, recorder = run_simulation(given, quiet, request.overwrite)
+    more = {"run": str(folder), "training_time": training_time}
+    if config.report:
+        from .reporting import write_run_report
+
+        more["report"] = str(write_run_report(folder, given, result, recorder.trajectory(), quiet))
+    return print_summary(result, config, more)

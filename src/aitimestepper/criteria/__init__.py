@@ -1,1 +1,1 @@
-"""Everything that chooses a step."""
+"""What chooses a step, as values: the kind of the criterion, its numbers, and what it wraps. No arithmetic lives here."""

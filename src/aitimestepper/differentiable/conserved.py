@@ -5,53 +5,70 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from .gravity import tree_sum
+from ..features import ENERGY_FLOOR
+from .gravity import dot, tree_sum
 from .particle import ParticleTorch
 
 
-def relative_error(E0: Tensor, E1: Tensor) -> Tensor:
-    """|E1 - E0| / |E0| per system; a zero |E0| counts as the smallest normal number, so that only equality passes."""
-    return (E1 - E0).abs() / E0.abs().clamp_min(torch.finfo(E0.dtype).tiny)
+def energy_scale(p: ParticleTorch) -> Tensor:
+    """Return S = max(|E|, 1e-4 (K + |U|)) (B,), what energy errors are measured against: a parabolic pair has one, too.
+
+    E = K + U. An isolated system has no place and no speed of its own: its K is about the centre of mass. With an outer field
+    it is that of the frame. S is 0 only where there is no energy of any kind.
+    """
+    K, U = _inner_kinetic_energy(p) if p.external_field is None else p.kinetic_energy(), p.potential_energy()
+    return torch.maximum((K + U).abs(), ENERGY_FLOOR * (K + U.abs())).clamp_min(torch.finfo(K.dtype).tiny)
+
+
+def _inner_kinetic_energy(p: ParticleTorch) -> Tensor:
+    """Return the kinetic energy (B,) about the centre of mass."""
+    centre = tree_sum(p.mass.unsqueeze(-1) * p.velocity, 1) / tree_sum(p.mass, 1).unsqueeze(-1)
+    moving = p.velocity - centre.unsqueeze(1)
+    return 0.5 * tree_sum(p.mass * dot(moving, moving), 1)
+
+
+def relative_error(E0: Tensor, E1: Tensor, floor: Tensor | None = None) -> Tensor:
+    """Return |E1 - E0| (B,) over the larger of |E0| and `floor` (B,).
+
+    Without a floor, a zero |E0| counts as the smallest normal number, so that only equality passes.
+    """
+    tiny = torch.finfo(E0.dtype).tiny
+    size = E0.abs() if floor is None else torch.maximum(E0.abs(), floor)
+    return (E1 - E0).abs() / size.clamp_min(tiny)
 
 
 def conserved_energy(p: ParticleTorch) -> Tensor:
-    """(B,) the total energy without what a moving outer field put in since the run began: what an exact run would keep."""
-    return p.total_energy() if p._work is None else p.total_energy() - p._work
+    """Return the total energy (B,) without what a moving outer field put in since the run began: an exact run keeps it."""
+    return p.total_energy() - p.work_so_far()
 
 
 def momentum(p: ParticleTorch) -> Tensor:
-    """(B, D)."""
+    """Return the total momentum (B, D)."""
     return tree_sum(p.mass.unsqueeze(-1) * p.velocity, 1)
 
 
 def angular_momentum(p: ParticleTorch) -> Tensor:
-    """(B, 3), about the origin; in the plane only the last component is not zero."""
+    """Return the angular momentum (B, 3) about the origin; in the plane only the last component is not zero."""
     x, v = (torch.nn.functional.pad(a, (0, 3 - a.shape[-1])) for a in (p.position, p.velocity))
     return tree_sum(p.mass.unsqueeze(-1) * torch.linalg.cross(x, v), 1)
 
 
 def momentum_scale(p: ParticleTorch) -> Tensor:
-    """(B,) sum of m |v|: what a momentum error is measured against, since the total is zero in the rest frame."""
+    """Return sum m |v| (B,): what a momentum error is measured against, since the total is zero in the rest frame."""
     return tree_sum(p.mass * p.velocity.norm(dim=-1), 1)
 
 
 def angular_momentum_scale(p: ParticleTorch) -> Tensor:
-    """(B,) sum of m |x| |v|."""
+    """Return sum m |x| |v| (B,): what an error of the angular momentum is measured against."""
     return tree_sum(p.mass * p.position.norm(dim=-1) * p.velocity.norm(dim=-1), 1)
 
 
-def field_power(p: ParticleTorch) -> Tensor:
-    """(B,) sum of m dPhi/dt: the rate at which a time-dependent outer field changes the energy."""
-    return p.field_power()
-
-
 def field_work(before: ParticleTorch, after: ParticleTorch) -> Tensor:
-    """(B,) energy that the field put in during the steps that led from one state to the other, to the order of the steps."""
-    put_in = torch.zeros_like(after.time) if after._work is None else after._work
-    return put_in if before._work is None else put_in - before._work
+    """Return the energy (B,) that the field put in during the steps between two states, to the order of the steps."""
+    return after.work_so_far() - before.work_so_far()
 
 
 def roundoff_floor(p: ParticleTorch) -> Tensor:
-    """(B,) relative energy error that arithmetic alone makes: a few ulp of kinetic plus |potential| energy over |E|."""
+    """Return the relative energy error (B,) that arithmetic alone makes: a few ulp of K + |U| over the energy scale S."""
     K, U = p.kinetic_energy(), p.potential_energy()
-    return 4 * torch.finfo(K.dtype).eps * (K + U.abs()) / (K + U).abs().clamp_min(torch.finfo(K.dtype).tiny)
+    return 4 * torch.finfo(K.dtype).eps * (K + U.abs()) / energy_scale(p)

@@ -13,7 +13,7 @@ from torch import Tensor
 
 
 def tree_sum(x: Tensor, dim: int) -> Tensor:
-    """Sum over `dim` by adding neighbours, then neighbours of those, and so on.
+    """Return the sum over `dim`, adding neighbours, then neighbours of those, and so on.
 
     Trailing zeros leave every partial sum as it is, to the last bit, whatever their number; `torch.sum` regroups with
     the length. It is also as accurate as pairwise summation.
@@ -26,7 +26,7 @@ def tree_sum(x: Tensor, dim: int) -> Tensor:
 
 
 def dot(a: Tensor, b: Tensor) -> Tensor:
-    """Scalar product over the last axis."""
+    """Return the scalar product over the last axis."""
     return tree_sum(a * b, -1)
 
 
@@ -39,14 +39,14 @@ class Pairs(NamedTuple):
 
 
 class Forces(NamedTuple):
-    """One pass over the pairs."""
+    """What one pass over the pairs gives for every body."""
 
     acceleration: Tensor  # (B, N, D)
     potential: Tensor  # (B, N) per unit mass, at each body
 
 
 def pairs(position: Tensor, mask: Tensor, softening: Tensor) -> Pairs:
-    """Separations of all pairs, softened in Plummer's way."""
+    """Return the separations of all pairs, softened in Plummer's way."""
     dx = position.unsqueeze(1) - position.unsqueeze(2)
     real = mask.unsqueeze(1) & mask.unsqueeze(2)
     real = real & ~torch.eye(position.shape[1], dtype=torch.bool, device=position.device)
@@ -55,7 +55,7 @@ def pairs(position: Tensor, mask: Tensor, softening: Tensor) -> Pairs:
 
 
 def forces(position: Tensor, mass: Tensor, mask: Tensor, softening: Tensor, G: float) -> Forces:
-    """Acceleration and potential of every body from all others: the pair sum of this package."""
+    """Return acceleration and potential of every body from all others: the pair sum of this package."""
     dx, r2, real = pairs(position, mask, softening)
     inv_r = torch.where(real, 1.0 / torch.sqrt(r2), 0.0)
     weight = (G * mass).unsqueeze(1) * inv_r  # (B, i, j): G m_j / r_ij
@@ -66,7 +66,9 @@ def forces(position: Tensor, mass: Tensor, mask: Tensor, softening: Tensor, G: f
 def taylor_accelerations(
     position: Tensor, velocity: Tensor, mass: Tensor, mask: Tensor, softening: Tensor, G: float, order: int
 ) -> list[Tensor]:
-    """[acceleration, jerk, snap, crackle][:order] of every body under self-gravity, by Taylor arithmetic along the motion.
+    """Return the first `order` of acceleration, jerk, snap, crackle (B, N, D) of every body under self-gravity.
+
+    They come from Taylor arithmetic along the motion.
 
     With x(t) = sum_k x_k t^k and s = r^2 + eps^2, the coefficients of u = s^(-3/2) follow from s u' = -3/2 s' u:
     u_k = 1/(k s_0) sum_{i=1..k} (-3/2 i - (k - i)) s_i u_{k-i}; a_k = sum_i dx_i u_{k-i}; x_{k+2} = a_k / ((k+1)(k+2)).

@@ -1,7 +1,7 @@
 """HistoryBuffer: a window of the last K states of every system of a batch, with a validity mask.
 
-A slot holds what the network will see of it (its features, unscaled), not the state: a window costs K x F numbers a system
-whatever N, and empty slots are exact zeros by construction, never the features of a made-up state.
+A slot holds the features of a state, unscaled, and not the state: a window costs K x F numbers a system whatever N, and empty
+slots are exact zeros by construction, never the features of a made-up state.
 """
 
 from __future__ import annotations
@@ -12,12 +12,14 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from .features import Scales, describe, slot_table, transition
+from ..errors import ConfigError
+from ..features import Scales, slot_table
+from .features import describe, scale_row, transition
 from .particle import ParticleTorch
 
 
 class HistoryBuffer:
-    """The window. `push` a state with the step taken from it; `features_for` the state that follows.
+    """A window of past states: `push` a state with the step taken from it; `features_for` the state that follows.
 
     `basic` and `rich`: K past descriptions, then the current one, (K+1) F values. `delta_mag`: K transitions, the last one
     from the state pushed last to the current one, 10 K values. Oldest first. Full after K pushes.
@@ -25,9 +27,9 @@ class HistoryBuffer:
 
     def __init__(self, history_len: int, feature_type: str = "basic") -> None:
         if history_len < 1:
-            raise ValueError(f"history_len = {history_len} must be >= 1; without history use no buffer.")
+            raise ConfigError(f"history_len = {history_len} must be >= 1; without history use no buffer.")
         if feature_type == "invariant":
-            raise ValueError("the invariant features look at no past states; use no buffer for them.")
+            raise ConfigError("the invariant features look at no past states; use no buffer for them.")
         self.history_len = history_len
         self.feature_type = feature_type
         self.table = slot_table(feature_type, history_len)
@@ -41,12 +43,12 @@ class HistoryBuffer:
         self.last: ParticleTorch | None = None  # the newest state (delta_mag needs it for the next transition)
 
     def __len__(self) -> int:
-        """States held, of the system that holds fewest."""
+        """Return the number of states held, of the system that holds fewest."""
         return 0 if self.pushes is None else min(int(self.pushes.min()), self.history_len)
 
     @property
     def full(self) -> bool:
-        """No slot is padding any more, in any system."""
+        """Whether no slot is padding any more, in any system."""
         return len(self) == self.history_len
 
     def push(self, particle: ParticleTorch, dt: Tensor | None = None) -> None:
@@ -55,23 +57,27 @@ class HistoryBuffer:
         if dt is not None:
             state.update_dt(dt.detach().clone())
         slots, valid, pushes = self._window(state)
-        if self.feature_type != "delta_mag":
-            new, known = describe(state, self.feature_type), torch.ones_like(pushes, dtype=torch.bool)
-        elif self.last is not None:
-            new, known = transition(self.last, state, self.last.dt), pushes > 0
-        else:
-            new, known = torch.zeros_like(slots[:, 0]), torch.zeros_like(pushes, dtype=torch.bool)
+        new, known = self._newest(state, pushes)
         new = torch.where(known.unsqueeze(-1), new, 0.0)
         self.slots = torch.cat([slots[:, 1:], new.unsqueeze(1)], dim=1)
         self.valid = torch.cat([valid[:, 1:], known.unsqueeze(1)], dim=1)
         self.pushes = pushes + 1
         self.last = state
 
+    def _newest(self, state: ParticleTorch, pushes: Tensor) -> tuple[Tensor, Tensor]:
+        """Return what the slot of the newest state holds, (B, F), and whether it holds anything, (B,)."""
+        if self.feature_type != "delta_mag":
+            return describe(state, self.feature_type), torch.ones_like(pushes, dtype=torch.bool)
+        if self.last is None:
+            return state.position.new_zeros(len(state), len(self.table)), torch.zeros_like(pushes, dtype=torch.bool)
+        return transition(self.last, state, self.last.dt), pushes > 0
+
     def _window(self, like: ParticleTorch) -> tuple[Tensor, Tensor, Tensor]:
+        """Return slots, valid and pushes; those of an empty window in the shapes that `like` needs."""
         B = len(like)
         if self.slots is not None and self.valid is not None and self.pushes is not None:
             if self.slots.shape[0] != B:
-                raise ValueError(
+                raise ConfigError(
                     f"the history holds {self.slots.shape[0]} systems, the state {B}; select the same ones of both."
                 )
             return self.slots, self.valid, self.pushes
@@ -79,24 +85,18 @@ class HistoryBuffer:
         return slots, slots.new_zeros(slots.shape[:2], dtype=torch.bool), slots.new_zeros(B, dtype=torch.long)
 
     def features_for(self, current: ParticleTorch, scales: Scales | None = None) -> Tensor:
-        """(B, features) of the window followed by `current`; slots not filled yet are exact zeros."""
+        """Return the features (B, F) of the window followed by `current`; slots not filled yet are exact zeros."""
         slots, valid, pushes = self._window(current)
-        if self.feature_type != "delta_mag":
-            newest, known = describe(current, self.feature_type), torch.ones_like(pushes, dtype=torch.bool)
-            window = slots
-        else:
-            window, valid = slots[:, 1:], valid[:, 1:]
-            if self.last is None:
-                newest, known = torch.zeros_like(slots[:, 0]), torch.zeros_like(pushes, dtype=torch.bool)
-            else:
-                newest, known = transition(self.last, current, self.last.dt), pushes > 0
-        scale = (scales or Scales()).of(self.table, slots)
-        everything = torch.cat([window, newest.unsqueeze(1)], dim=1) / scale
+        if self.feature_type == "delta_mag":  # the last transition leads to the current state
+            slots, valid = slots[:, 1:], valid[:, 1:]
+        newest, known = self._newest(current, pushes)
+        scale = scale_row(scales or Scales(), self.table, slots)
+        everything = torch.cat([slots, newest.unsqueeze(1)], dim=1) / scale
         present = torch.cat([valid, known.unsqueeze(1)], dim=1).unsqueeze(-1)
         return torch.where(present, everything, 0.0).flatten(1)
 
     def features_for_batch(self, batch: ParticleTorch, scales: Scales | None = None) -> Tensor:
-        """(B, features) of many candidate states that would each follow this one window (of one system)."""
+        """Return the features (B, F) of B states that would each follow this one window (of one system)."""
         index = torch.zeros(len(batch), dtype=torch.long, device=batch.position.device)
         return (self.select(index) if self.slots is not None else self).features_for(batch, scales)
 
@@ -104,12 +104,12 @@ class HistoryBuffer:
     def features_for_histories(
         histories: Sequence[HistoryBuffer], batch: ParticleTorch, scales: Scales | None = None
     ) -> Tensor:
-        """(B, features) of every system of `batch` with its own window, in one call."""
+        """Return the features (B, F) of every system of `batch`, each with its own window, in one call."""
         return HistoryBuffer.stack(histories, batch).features_for(batch, scales)
 
     @classmethod
     def stack(cls, histories: Sequence[HistoryBuffer], batch: ParticleTorch) -> HistoryBuffer:
-        """One buffer of many systems from buffers of one system each; `batch` lends its shape to empty ones."""
+        """Return one buffer of many systems from buffers of one system each; `batch` lends its shape to empty ones."""
         first = histories[0]
         joined = cls(first.history_len, first.feature_type)
         one = torch.arange(len(batch), device=batch.position.device)
@@ -120,27 +120,27 @@ class HistoryBuffer:
         return joined
 
     def clone(self) -> HistoryBuffer:
-        """An independent copy."""
+        """Return an independent copy."""
         copy = HistoryBuffer(self.history_len, self.feature_type)
         copy.slots, copy.valid, copy.pushes = (None if x is None else x.clone() for x in (self.slots, self.valid, self.pushes))
         copy.last = None if self.last is None else self.last.clone_detached()
         return copy
 
     def select(self, index: Tensor) -> HistoryBuffer:
-        """The windows of the systems that `index` names."""
+        """Return the windows of the systems that `index` names."""
         part = HistoryBuffer(self.history_len, self.feature_type)
         part.slots, part.valid, part.pushes = (None if x is None else x[index] for x in (self.slots, self.valid, self.pushes))
         part.last = None if self.last is None else self.last.select(index)
         return part
 
     def state_dict(self) -> dict[str, Any]:
-        """Tensors only, for checkpoints."""
+        """Return tensors by name, for checkpoints."""
         if self.slots is None or self.last is None:
             return {}
         return {"slots": self.slots, "valid": self.valid, "pushes": self.pushes, "last": self.last.tensors()}
 
     def load_state_dict(self, state: dict[str, Any], like: ParticleTorch) -> None:
-        """Back from `state_dict`; `like` lends G and the external field."""
+        """Restore what `state_dict` returned; `like` lends G and the external field."""
         self.reset()
         if state:
             self.slots, self.valid, self.pushes = state["slots"], state["valid"], state["pushes"]

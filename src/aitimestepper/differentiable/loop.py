@@ -1,85 +1,179 @@
-"""The reference loop, in torch: any criterion and field written in Python, any device and precision, a look at every step."""
+"""The reference loop, in torch: any step module and field, any device and precision, a look at every step.
+
+It is what the compiled engine is held to: the same numbers for whatever both can do.
+"""
 
 from __future__ import annotations
 
 import math
+import time as clock
 from collections.abc import Callable
 from dataclasses import replace
+from pathlib import Path
+from typing import Any, NamedTuple
 
+import numpy as np
 import torch
 from torch import Tensor
 
-from ..criteria.base import AbstractStepCriterion, select_memory
-from ..integrators import step
-from .conserved import field_work, relative_error
+from ..bodies import Bodies, as_bodies
+from ..criteria.base import Criterion, Numbers
+from ..criteria.wrappers import Limited
+from ..errors import ConfigError
+from ..fields import ExternalField
+from ..integrators import COMPOSITIONS
+from ..policy import choose
+from ..simulate.engine import end_times, step_limit
+from ..simulate.result import MAX_STEPS, NON_FINITE, OK, STUCK, SimulationResult, momentum_errors
+from ..validation import plain
+from .conserved import energy_scale, field_work
+from .criteria import module_for
 from .particle import ParticleTorch
+from .step_module import StepModule, select_memory
+from .stepping import step
+from .wrappers import LimitedModule
 
-OK, MAX_STEPS, NON_FINITE, STUCK = "ok", "max_steps", "non_finite", "stuck"
+STEPS_TO_END = 1e20  # a step so short that it takes more of them to the end leads nowhere
 
-# told of the states before and after a step, of the energy error, and of the numbers of the systems that took the step
+# is called with the states before and after a step, the energy error (B,), and the numbers of the systems that took the step
 Observer = Callable[[ParticleTorch, ParticleTorch, Tensor, Tensor], None]
 
 
-class ReferenceRun:
-    """The state of a batch while it runs; systems that have ended leave the batch, so that none waits for another."""
+def simulate(
+    particle: Any,
+    *,
+    t_end: Any = None,
+    steps: int | None = None,
+    criterion: StepModule | Criterion | str | Path | None = None,
+    tol: float | None = None,
+    integrator: str = "auto",
+    external_field: ExternalField | None = None,
+    max_steps: int | None = None,
+    dt_min: float | None = None,
+    dt_max: float | None = None,
+    observer: Observer | None = None,
+) -> SimulationResult:
+    """Advance every system to `t_end` (one time, or one for each; reached exactly) or by `steps` steps, without a graph.
+
+    particle: a `ParticleTorch`, whose precision and device count, or anything that `as_bodies` takes. criterion: a step module,
+    or whatever the compiled `simulate` takes. integrator: a composition. `observer` is called after every step.
+    """
+    began = clock.perf_counter()
+    if isinstance(particle, ParticleTorch):
+        start = particle.clone_detached()
+        if external_field is not None:
+            start.set_external_field(external_field)
+        bodies = start.to_bodies()
+    else:
+        bodies = as_bodies(particle, external_field=external_field)
+        start = ParticleTorch.from_bodies(bodies)
+    plan, limit = _plan(criterion, tol, integrator, dt_min, dt_max), step_limit(steps, max_steps)
+    end = torch.from_numpy(end_times(bodies, plain(t_end), steps)).to(start.time)
+    run = _Run(start, plan.module.to(start.position.device), plan.integrator, end, observer)
+    run.advance(limit, OK if limit == steps else MAX_STEPS)
+    return _result(run, plan, bodies, clock.perf_counter() - began)
+
+
+class _Plan(NamedTuple):
+    """What chooses the steps and what takes them."""
+
+    module: StepModule
+    integrator: str
+    tol: Numbers | None
+    text: str  # the criterion as it is written
+
+
+def _plan(
+    criterion: StepModule | Criterion | str | Path | None,
+    tol: float | None,
+    integrator: str,
+    dt_min: float | None,
+    dt_max: float | None,
+) -> _Plan:
+    limited = dt_min is not None or dt_max is not None
+    if isinstance(criterion, StepModule):
+        if tol is not None:
+            raise ConfigError(f"tol = {tol} does not reach a step module: give it to the module itself.")
+        name = criterion.made_for or "leapfrog" if integrator == "auto" else integrator
+        if criterion.made_for not in (None, name):
+            raise ConfigError(f"the step module is made for integrator = {criterion.made_for}, not for {name}: leave it out.")
+        module = LimitedModule(criterion, dt_min, dt_max) if limited else criterion
+        return _Plan(module, _composition(name), criterion.tolerance, type(criterion).__name__)
+    chosen = choose(criterion, tol, integrator)
+    value = Limited(chosen.criterion, dt_min, dt_max) if limited else chosen.criterion
+    name = _composition(str(chosen.integrator))
+    return _Plan(module_for(value, name), name, chosen.tol, str(value))
+
+
+def _composition(name: str) -> str:
+    if name not in COMPOSITIONS:
+        raise ConfigError(
+            f"integrator = {name}: the loop in torch takes compositions only; give one of {', '.join(COMPOSITIONS)}, or run it "
+            "with aitimestepper.simulate."
+        )
+    return name
+
+
+class _Run:
+    """A batch while it runs; systems that have ended leave it, so that none waits for another. All numbers are (B,)."""
 
     def __init__(
-        self,
-        start: ParticleTorch,
-        criterion: AbstractStepCriterion,
-        integrator: str,
-        t_end: Tensor,
-        observer: Observer | None,
+        self, start: ParticleTorch, module: StepModule, integrator: str, t_end: Tensor, observer: Observer | None
     ) -> None:
-        self.start, self.criterion, self.integrator = start, criterion, integrator
-        self.t_end, self.observer = t_end, observer
-        B = len(start)
+        self.start, self.module, self.integrator, self.t_end, self.observer = start, module, integrator, t_end, observer
         zeros = torch.zeros_like(start.time)
         self.count = 0
-        self.state, self.memory = start, criterion.init(start)
-        self.running = torch.arange(B, device=zeros.device)
-        self.final, self.status = start, [OK] * B
+        self.running = torch.arange(len(start), device=zeros.device)  # the numbers of the systems of `state` and `memory`
+        self.state, self.memory = start, module.init(start)
+        self.final, self.status = start, [OK] * len(start)
         self.reports: dict[str, Tensor] = {}
-        self.E0, self.work = start.total_energy(), zeros.clone()
+        self.E0, self.scale, self.work = start.total_energy(), energy_scale(start), zeros.clone()
         self.steps, self.max_error, self.last_error = zeros.long(), zeros.clone(), zeros.clone()
         self.failed = zeros.long()  # steps that led to no finite state; their forces count
         self.dt_min, self.dt_max = torch.full_like(zeros, math.inf), zeros.clone()
-        done = start.time >= t_end
-        if done.any():
-            self._leave(done, OK)
+        there = start.time >= t_end
+        if there.any():
+            self._leave(there, OK)
 
-    def advance(self) -> None:
-        """One step of every running system."""
-        dt = self.criterion.step_size(self.state, self.memory)
+    def advance(self, limit: int, status_of_rest: str) -> None:
+        """Take at most `limit` steps; systems that have not ended by then leave with `status_of_rest`."""
+        with torch.no_grad():
+            while len(self.running) and self.count < limit:
+                self._step()
+            if len(self.running):
+                self._leave(torch.ones_like(self.running, dtype=torch.bool), status_of_rest)
+
+    def _step(self) -> None:
+        """Take one step of every running system."""
+        dt, memory = self.module.choose(self.state, self.memory)
         end = self.t_end[self.running]
         remaining = end - self.state.time
         last = dt >= remaining
         taken = torch.where(last, remaining, dt)
         bad = ~torch.isfinite(taken) | (taken < 0)
-        endless = torch.isfinite(remaining) & (taken < 1e-20 * remaining)  # more than 1e20 steps to the end
+        endless = torch.isfinite(remaining) & (taken < remaining / STEPS_TO_END)
         stuck = ~bad & ~last & ((self.state.time + taken == self.state.time) | endless)
         if (bad | stuck).any():
             self._leave(bad | stuck, NON_FINITE, stuck)
-            return
+            return  # the others choose this step again, from the same state and memory, to the same result
         advanced = step(self.state, taken, self.integrator)
         advanced = replace(advanced, time=torch.where(last, end, advanced.time))
         work = self.work[self.running] + field_work(self.state, advanced)
-        error = relative_error(self.E0[self.running], advanced.total_energy() - work)
+        error = (advanced.total_energy() - work - self.E0[self.running]).abs() / self.scale[self.running]
         broken = ~torch.isfinite(error)
         if broken.any():
             self.failed[self.running[broken]] += 1
             self._leave(broken, NON_FINITE)
-            return  # the others take this step again, from the same state, to the same result
-        self.memory = self.criterion.update(self.state, taken, self.memory)
+            return
         if self.observer is not None:
             self.observer(self.state, advanced, error, self.running)
-        self._book(taken, error, work, last)
-        self.state = advanced
+        self._record(taken, error, work, last)
+        self.state, self.memory = advanced, memory
         self.count += 1
         if last.any():
             self._leave(last, OK)
 
-    def _book(self, dt: Tensor, error: Tensor, work: Tensor, last: Tensor) -> None:
+    def _record(self, dt: Tensor, error: Tensor, work: Tensor, last: Tensor) -> None:
         index = self.running
         self.work[index], self.last_error[index] = work, error
         self.max_error[index] = torch.maximum(self.max_error[index], error)
@@ -94,20 +188,41 @@ class ReferenceRun:
         for i in leaving.nonzero().flatten().tolist():
             self.status[int(self.running[i])] = STUCK if stuck is not None and bool(stuck[i]) else status
         self.final = self.final.with_rows(self.running[leaving], self.state.select(leaving))
-        for name, values in self.criterion.report(self.memory).items():
+        for name, values in self.module.report(self.memory).items():
             whole = self.reports.setdefault(name, values.new_zeros(len(self.status)))
             whole[self.running[leaving]] = values[leaving]
         stay = ~leaving
-        self.running, self.state, self.memory = (
-            self.running[stay],
-            self.state.select(stay),
-            select_memory(self.memory, stay),
-        )
+        self.running, self.state = self.running[stay], self.state.select(stay)
+        self.memory = select_memory(self.memory, stay)
 
-    def run(self, limit: int, status_of_rest: str) -> None:
-        """At most `limit` steps; systems that have not ended by then leave with `status_of_rest`."""
-        with torch.no_grad():
-            while len(self.running) and self.count < limit:
-                self.advance()
-            if len(self.running):
-                self._leave(torch.ones_like(self.running, dtype=torch.bool), status_of_rest)
+
+def _result(run: _Run, plan: _Plan, start: Bodies, wall_time: float) -> SimulationResult:
+    forces_per_step = len(COMPOSITIONS[run.integrator].fractions) * (1 + run.module.trial_steps)
+    final = start.moved(*(_array(x) for x in (run.final.position, run.final.velocity, run.final.time)))
+    momentum_error, angular_momentum_error = momentum_errors(start, final)
+    tol = None if plan.tol is None else np.broadcast_to(np.asarray(plan.tol, dtype=np.float64), (len(start),)).copy()
+    return SimulationResult(
+        final=final,
+        status=tuple(run.status),
+        steps=_array(run.steps),
+        force_evaluations=_array((run.steps + run.failed) * forces_per_step + 1),
+        rejected_steps=np.zeros(len(start), dtype=np.int64),
+        max_energy_error=_array(run.max_error),
+        final_energy_error=_array(run.last_error),
+        momentum_error=momentum_error,
+        angular_momentum_error=angular_momentum_error,
+        dt_min=_array(run.dt_min),
+        dt_max=_array(run.dt_max),
+        closest_approach=None,
+        wall_time=wall_time,
+        criterion=plan.text,
+        integrator=run.integrator,
+        reports={name: _array(values) for name, values in run.reports.items()},
+        tol=tol,
+    )
+
+
+def _array(x: Tensor) -> np.ndarray:
+    """Return a tensor as an array, numbers in double precision."""
+    values = x.detach().cpu()
+    return np.asarray(values.double().numpy() if values.is_floating_point() else values.numpy())

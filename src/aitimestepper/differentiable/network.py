@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 
-from ..errors import ConfigError, nearest_name_hint
+from ..bodies import Bodies
+from ..config import Config
+from ..errors import CheckpointError, ConfigError, nearest_name_hint
+from ..features import ERROR_FRACTION, KNEE, LARGEST, LOG_GAIN, LOG_RANGE, Scales, feature_count
+from ..models import Model
 
 _ACTIVATIONS: dict[str, type[nn.Module]] = {
     "tanh": nn.Tanh,
@@ -19,11 +23,6 @@ _ACTIVATIONS: dict[str, type[nn.Module]] = {
     "elu": nn.ELU,
     "sigmoid": nn.Sigmoid,
 }
-LOG_RANGE = 30.0  # |ln dt| stays below this: 1e-13 ... 1e13 time units, so that exp neither overflows nor vanishes
-# ln dt = LOG_GAIN x output: at the default learning rate one AdamW step then changes dt by about 1 %, not by 0.3 %
-LOG_GAIN = 4.0
-LARGEST = 1e12
-KNEE = 4.0  # where `soft` inputs begin to bend
 INITIAL_LOG10_ERROR = -6.0
 INITIAL_LOG_DT = math.log(1e-2)  # an untrained network starts near a hundredth of the time unit
 
@@ -39,14 +38,14 @@ class SeededDropout(nn.Module):
         self.register_buffer("stream", torch.tensor([seed, 0], dtype=torch.long))
 
     def forward(self, x: Tensor) -> Tensor:
-        """Identity in eval mode."""
+        """Return x with a random share p of its values set to 0 and the rest scaled up; in eval mode, x itself."""
         if not self.training or self.p == 0:
             return x
         seed, calls = self.stream.tolist()
         self.stream[1] += 1
         generator = torch.Generator().manual_seed((seed * 1_000_003 + calls) % 2**63)
-        kept = torch.rand(x.shape, generator=generator, dtype=torch.float64) >= self.p
-        return x * kept.to(x) / (1 - self.p)
+        passed = torch.rand(x.shape, generator=generator, dtype=torch.float64) >= self.p
+        return x * passed.to(x) / (1 - self.p)
 
 
 class FullyConnectedNN(nn.Module):
@@ -54,11 +53,11 @@ class FullyConnectedNN(nn.Module):
 
     Inputs pass asinh first: features span decades (acceleration over an e = 0.99 orbit: 0.25 to 1e4), and tanh units
     fed with 1e4 learn nothing. Those that are logarithms already, between -20 and 5, are `soft`: x / (1 + |x|/4) is within
-    10 % of asinh there and takes hardly any time; left as they are, the same tuning ended with 15 % more forces.
+    10 % of asinh there and takes hardly any time; left as they are, the same training ended with 15 % more forces.
     dt = exp(.), so that a gradient step is a factor, whatever the scale of dt. The error estimate reads the last hidden
     layer without a gradient into it: learning to estimate never disturbs dt. Inputs outside `lowest` ... `highest` (no
-    limits, unless set) count as the nearest value inside: beyond its experience a network guesses. Where both are the same,
-    the network does not look at the input.
+    limits, unless set) count as the nearest value inside: a network that leaves what it was trained on answers anything.
+    Where both are the same, the network does not look at the input.
     """
 
     frequencies: Tensor
@@ -105,14 +104,18 @@ class FullyConnectedNN(nn.Module):
             self.log_dt.bias.fill_(INITIAL_LOG_DT / LOG_GAIN)
             self.log_error.bias.fill_(INITIAL_LOG10_ERROR)
 
-    def _load_from_state_dict(self, state_dict: dict[str, Tensor], prefix: str, *rest: Any) -> None:
-        """Checkpoints from before there were limits have none."""
-        for name in ("lowest", "highest"):
-            state_dict.setdefault(prefix + name, getattr(self, name))
-        super()._load_from_state_dict(state_dict, prefix, *rest)
+    def limit_inputs(self, lowest: Tensor, highest: Tensor) -> None:
+        """Let inputs outside `lowest` ... `highest`, each (F,), count as the nearest inside, in place."""
+        self.lowest.copy_(lowest)
+        self.highest.copy_(highest)
+
+    def out_of_range(self, features: Tensor) -> Tensor:
+        """Return whether some input that the network looks at lies outside its limits, (B, F) -> (B,) bool."""
+        looked_at = self.lowest < self.highest
+        return (looked_at & ((features < self.lowest) | (features > self.highest))).any(-1)
 
     def last_hidden(self, features: Tensor) -> Tensor:
-        """(B, F) -> (B, width of the last layer), from which both heads read."""
+        """Return the last hidden layer (B, width), from which both heads read, for features (B, F)."""
         x = torch.minimum(torch.maximum(features, self.lowest), self.highest)
         x = x / (1.0 + x.abs() / KNEE) if self.soft else torch.asinh(x)
         if self.frequencies.shape[1]:
@@ -122,7 +125,7 @@ class FullyConnectedNN(nn.Module):
         return hidden
 
     def forward(self, features: Tensor) -> Tensor:
-        """(B, F) -> (B, 2): dt > 0 and log10 of the relative energy error expected."""
+        """Return dt > 0 and log10 of the relative energy error expected, (B, 2), for features (B, F)."""
         h = self.last_hidden(features)
         wanted = (LOG_GAIN * self.log_dt(h)).clamp(-LARGEST, LARGEST)  # its square is finite in float32 too
         log_dt = wanted / torch.sqrt(1.0 + (wanted / LOG_RANGE) ** 2)
@@ -130,10 +133,56 @@ class FullyConnectedNN(nn.Module):
 
 
 def _linear(inputs: int, outputs: int, generator: torch.Generator, dtype: torch.dtype) -> nn.Linear:
-    """A linear layer initialized from `generator` alone (nn.Linear itself would draw from the global state)."""
+    """Return a linear layer initialized from `generator` alone (nn.Linear itself would draw from the global state)."""
     layer = nn.utils.skip_init(nn.Linear, inputs, outputs, dtype=dtype)
     bound = 1 / math.sqrt(inputs)
     with torch.no_grad():
         for parameter in (layer.weight, layer.bias):
             parameter.copy_((2 * torch.rand(parameter.shape, generator=generator, dtype=torch.float64) - 1) * bound)
     return layer
+
+
+# ---- from settings and files, and back --------------------------------------------------------------------------------------
+def build_network(config: Config) -> FullyConnectedNN:
+    """Return the untrained network that `config` describes."""
+    network = FullyConnectedNN(
+        feature_count(config.feature_type, config.history_len),
+        layers=config.layers,
+        activation=config.activation,
+        dropout=config.dropout,
+        fourier_features=config.fourier_features,
+        fourier_scale=config.fourier_scale,
+        soft=config.feature_type == "invariant",
+        seed=config.seed,
+        dtype=torch.float64 if config.dtype == "float64" else torch.float32,
+    )
+    if config.feature_type == "invariant":  # untrained, it starts from the step of EnergyBudget
+        nn.init.zeros_(network.log_dt.bias)
+        # The two phases judge single steps, each from a fresh start: only a network trained on runs can learn what the energy
+        # error so far means.
+        network.lowest[ERROR_FRACTION], network.highest[ERROR_FRACTION] = 0.0, 0.0
+    return network
+
+
+def network_from(model: Model) -> FullyConnectedNN:
+    """Return the network of a model, in the precision that it was trained in."""
+    network = build_network(model.config)
+    weights = {name: torch.tensor(values) for name, values in model.weights.items()}
+    try:
+        network.load_state_dict(weights)
+    except RuntimeError as error:
+        detail = " ".join(str(error).split())[:200]
+        raise CheckpointError(f"the weights do not fit the network that the configuration describes: {detail}") from None
+    return network
+
+
+def model_from(
+    network: FullyConnectedNN,
+    config: Config,
+    scales: Scales | None = None,
+    card: Mapping[str, Any] | None = None,
+    initial_conditions: Bodies | None = None,
+) -> Model:
+    """Return a network as a value that can be used, written and compared without torch; no later change reaches it."""
+    weights = {name: x.detach().cpu().double().numpy() for name, x in network.state_dict().items()}
+    return Model(config, weights, scales, dict(card or {}), initial_conditions)

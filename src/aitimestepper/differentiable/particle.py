@@ -3,17 +3,22 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import torch
 from torch import Tensor
 
+from ..bodies import Bodies
 from ..errors import InitialConditionError
 from ..fields import ExternalField
+from ..validation import plain, refuse_nonfinite
+from .force_cache import ForceInputs, RememberedForces, remember
 from .gravity import Forces, dot, forces, tree_sum
-from .validation import as_tensor, expand, refuse_impossible, refuse_nonfinite
+from .validation import as_tensor, expand, promoted, refuse_coincident
+
+TENSORS = ("mass", "position", "velocity", "mask", "dt", "time", "softening")
 
 
 @dataclass(eq=False)
@@ -28,13 +33,12 @@ class ParticleTorch:
     position: Tensor  # (B, N, D)
     velocity: Tensor  # (B, N, D)
     mask: Tensor  # (B, N) bool, True: a real body
-    dt: Tensor  # (B,) the last step taken, or the next one to take
+    dt: Tensor  # (B,) the step taken last, or the next one to take
     time: Tensor  # (B,)
     softening: Tensor  # (B,)
     G: float = 1.0
     external_field: ExternalField | None = None
-    # (what it was computed from, the versions of that and of the result, result): FSAL, so that a step costs one force pass
-    _forces: tuple[tuple[Any, ...], tuple[int, ...], Forces] | None = dataclasses.field(default=None, repr=False)
+    _forces: RememberedForces | None = dataclasses.field(default=None, repr=False)
     # (B,) energy that a time-dependent outer field put in during the steps that led here; None: no step yet
     _work: Tensor | None = dataclasses.field(default=None, repr=False)
 
@@ -55,94 +59,75 @@ class ParticleTorch:
         dtype: torch.dtype = torch.float64,
         device: torch.device | str | None = None,
     ) -> ParticleTorch:
-        """The door: promote shapes and precision once, and refuse what cannot be simulated.
+        """Promote shapes and precision once, and refuse what cannot be simulated.
 
         position, velocity: (N, D) or (B, N, D). mass: a number, (N,) per body, (B, N), or (B, 1) per system. dt, time,
         softening: a number or (B,). Everything becomes `dtype` (float64), whatever it came as, and is copied: a later change
         of the caller's arrays does not reach the particle. Gradients do flow back to tensors.
         """
-        position = as_tensor("position", position, dtype, device)
-        velocity = as_tensor("velocity", velocity, dtype, position.device)
-        if position.ndim == 2:
-            position, velocity = position.unsqueeze(0), velocity.unsqueeze(0) if velocity.ndim == 2 else velocity
-        if position.ndim != 3 or position.shape[-1] not in (2, 3):
-            raise InitialConditionError(
-                f"position has shape {tuple(position.shape)}, not (bodies, axes) or (systems, bodies, axes) with 2 or 3 axes."
-            )
-        if velocity.shape != position.shape:
-            raise InitialConditionError(
-                f"velocity has shape {tuple(velocity.shape)}, position {tuple(position.shape)}; they must be the same."
-            )
-        B, N, _ = position.shape
-        mass = expand("mass", as_tensor("mass", mass, dtype, position.device), (B, N))
-        if mask is None:
-            mask = torch.ones(B, N, dtype=torch.bool, device=position.device)
-        else:
-            mask = expand("mask", as_tensor("mask", mask, torch.bool, position.device), (B, N))
-            position, velocity = (torch.where(mask.unsqueeze(-1), x, 0.0) for x in (position, velocity))
-            mass = torch.where(mask, mass, 0.0)
-        dt, time, softening = (
-            expand(name, as_tensor(name, value, dtype, position.device), (B,))
-            for name, value in (("dt", dt), ("time", time), ("softening", softening))
-        )
-        mass, position, velocity, mask = mass.clone(), position.clone(), velocity.clone(), mask.clone()
-        particle = cls(mass, position, velocity, mask, dt.clone(), time.clone(), softening.clone(), float(G))
-        refuse_impossible(particle)
+        given = {"mass": mass, "position": position, "velocity": velocity, "mask": mask}
+        given |= {"dt": dt, "time": time, "softening": softening}
+        particle = cls(**promoted(given, G, dtype, device), G=float(G))
+        refuse_coincident(particle._self_gravity().potential)
         return particle if external_field is None else particle.set_external_field(external_field)
 
     @classmethod
+    def from_bodies(
+        cls, bodies: Bodies, dtype: torch.dtype = torch.float64, device: torch.device | str | None = None
+    ) -> ParticleTorch:
+        """Return the same systems as tensors, their G and external field included; dt is 0."""
+        arrays = bodies.arrays()
+        mask = arrays.pop("present")
+        return cls.from_tensors(
+            **arrays, mask=mask, G=bodies.G, external_field=bodies.external_field, dtype=dtype, device=device
+        )
+
+    def to_bodies(self) -> Bodies:
+        """Return the same systems as arrays, without graph and dt; an outer field of torch operations stays what it is."""
+        arrays: dict[str, Any] = {n: x.detach().cpu().numpy() for n, x in self.tensors().items() if n != "dt"}
+        present = arrays.pop("mask")
+        return Bodies(**arrays, present=present, G=self.G)._with(external_field=self.external_field)
+
+    @classmethod
     def stack(cls, particles: Sequence[ParticleTorch]) -> ParticleTorch:
-        """One batch from several (batches of) systems; systems with fewer bodies than the largest are padded."""
+        """Return one batch from several; systems with fewer bodies than the largest are padded."""
         first = particles[0]
         for p in particles:
-            if (
-                p.position.shape[-1] != first.position.shape[-1]
-                or p.G != first.G
-                or p.external_field is not first.external_field
-            ):
+            axes = p.position.shape[-1] == first.position.shape[-1]
+            if not axes or p.G != first.G or p.external_field is not first.external_field:
                 raise InitialConditionError("systems of one batch must share the number of axes, G and the external field.")
         N = max(p.position.shape[1] for p in particles)
         grown = [p.padded_to(N) for p in particles]
-        return first._with({name: torch.cat([getattr(p, name) for p in grown]) for name in _TENSORS})
+        work = None if all(p._work is None for p in particles) else torch.cat([p.work_so_far() for p in particles])
+        return first._with({name: torch.cat([getattr(p, name) for p in grown]) for name in TENSORS}, work)
 
     def padded_to(self, bodies: int) -> ParticleTorch:
-        """With absent bodies appended, up to so many in all."""
+        """Return the systems with absent bodies appended, up to so many in all."""
         more = bodies - self.mask.shape[1]
-        if more == 0:
-            return self
 
         def grow(x: Tensor) -> Tensor:
             return x if x.ndim == 1 else torch.cat([x, x.new_zeros(x.shape[0], more, *x.shape[2:])], dim=1)
 
-        return self._with({name: grow(x) for name, x in self.tensors().items()})
+        return self if more == 0 else self._mapped(grow)
 
     def clone_detached(self) -> ParticleTorch:
-        """An independent copy with no graph behind it; forces already known come along."""
-        copies = {name: getattr(self, name).detach().clone() for name in _TENSORS}
-        copy = self._with(copies)
-        known = self._known_forces()
-        if known is not None:
-            copy._remember(Forces(*(x.detach() for x in known)))
-        return copy
+        """Return an independent copy with no graph behind it; forces already known come along."""
+        return self._mapped(lambda x: x.detach().clone())._with_forces(self._known_forces(), Tensor.detach)
 
     def select(self, index: Tensor) -> ParticleTorch:
-        """The systems that `index` (indices or a boolean mask over the batch) names, forces already known included."""
-        part = self._with({name: x[index] for name, x in self.tensors().items()})
-        part._work = None if self._work is None else self._work[index]
-        known = self._known_forces()
-        if known is not None:
-            part._remember(Forces(*(x[index] for x in known)))
-        return part
+        """Return the systems that `index` (indices or a boolean mask over the batch) names; known forces come along."""
+        return self._mapped(lambda x: x[index])._with_forces(self._known_forces(), lambda x: x[index])
 
     def with_rows(self, index: Tensor, rows: ParticleTorch) -> ParticleTorch:
-        """The batch with the systems `index` replaced by those of `rows`."""
-        merged = {name: getattr(self, name).index_put((index,), getattr(rows, name)) for name in _TENSORS}
-        return self._with(merged)
+        """Return the batch with the systems that `index` names replaced by those of `rows`."""
+        merged = {name: getattr(self, name).index_put((index,), getattr(rows, name)) for name in TENSORS}
+        if self._work is None and rows._work is None:
+            return self._with(merged)
+        return self._with(merged, self.work_so_far().index_put((index,), rows.work_so_far()))
 
     def to(self, device: torch.device | str | None = None, dtype: torch.dtype | None = None) -> ParticleTorch:
-        """On another device or in another precision."""
-        moved = {n: getattr(self, n).to(device=device, dtype=None if n == "mask" else dtype) for n in _TENSORS}
-        return self._with(moved)
+        """Return the systems on another device or in another precision."""
+        return self._mapped(lambda x: x.to(device=device, dtype=None if x.dtype == torch.bool else dtype))
 
     def update_dt(self, dt: Any) -> ParticleTorch:
         """Set the step to take next, in place."""
@@ -155,59 +140,63 @@ class ParticleTorch:
             raise InitialConditionError(f"the external field has G = {field.G}, the bodies G = {self.G}; give both the same.")  # type: ignore[union-attr]
         self.external_field = field
         self._work = None
-        if field is not None:
-            refuse_nonfinite(self.get_acceleration(), "acceleration by the external field")
+        if field is None:
+            return self
+        try:
+            acceleration = self.get_acceleration()
+        except (TypeError, AttributeError) as error:
+            raise InitialConditionError(
+                f"the external field {type(field).__name__} does not take torch tensors ({error}); write its acceleration with "
+                "operators that NumPy and torch share."
+            ) from error
+        refuse_nonfinite("acceleration by the external field", plain(acceleration))
         return self
 
+    def tensors(self) -> dict[str, Tensor]:
+        """Return all tensors by name, as `from_tensors` takes them."""
+        return {name: getattr(self, name) for name in TENSORS}
+
     def _per_system(self, dt: Any) -> Tensor:
-        """A step given as a number or (B,), as (B,)."""
+        """Return a step, given as a number or (B,), as (B,)."""
         return expand("dt", as_tensor("dt", dt, self.position.dtype, self.position.device), (len(self),))
 
-    def _with(self, tensors: dict[str, Tensor]) -> ParticleTorch:
-        """All tensors replaced, the rest kept, forces forgotten."""
-        return ParticleTorch(**tensors, G=self.G, external_field=self.external_field)  # type: ignore[arg-type]
+    def _with(self, tensors: dict[str, Any], work: Tensor | None = None) -> ParticleTorch:
+        """Return the particle with all tensors replaced, and no forces known."""
+        return ParticleTorch(**tensors, G=self.G, external_field=self.external_field, _work=work)
 
-    def tensors(self) -> dict[str, Tensor]:
-        """All tensors by name, as `from_tensors` takes them."""
-        return {name: getattr(self, name) for name in _TENSORS}
+    def _mapped(self, change: Callable[[Tensor], Tensor]) -> ParticleTorch:
+        """Return the particle with `change` done to all of its tensors, and no forces known."""
+        work = None if self._work is None else change(self._work)
+        return self._with({name: change(x) for name, x in self.tensors().items()}, work)
 
     # ---- shape ------------------------------------------------------------------------------------------------------
     def __len__(self) -> int:
+        """Return the number of systems B."""
         return self.position.shape[0]
 
     @property
     def body_count(self) -> Tensor:
-        """(B,) real bodies per system, as numbers."""
+        """Number of real bodies of each system, (B,), floating-point."""
         return self.mask.sum(-1).to(self.position.dtype)
 
     # ---- forces and energy ------------------------------------------------------------------------------------------
-    def _inputs(self) -> tuple[Any, ...]:
-        """What the forces depend on."""
-        return self.position, self.mass, self.mask, self.softening, self.G
-
-    def _remember(self, result: Forces) -> None:
-        versions = _versions(*self._inputs()[:-1], *result)
-        self._forces = None if versions is None else (self._inputs(), versions, result)
+    def _inputs(self) -> ForceInputs:
+        return ForceInputs(self.position, self.mass, self.mask, self.softening, self.G)
 
     def _known_forces(self) -> Forces | None:
-        """The forces remembered, if nothing they depend on was replaced or written to since, nor they themselves."""
-        if self._forces is None:
-            return None
-        inputs, versions, result = self._forces
-        now = self._inputs()
-        if now[-1] != inputs[-1] or any(a is not b for a, b in zip(now[:-1], inputs[:-1], strict=True)):
-            return None
-        if versions != _versions(*now[:-1], *result):
-            return None
-        # computed under no_grad, wanted in a graph: taking them would cut the gradient off
-        cut = torch.is_grad_enabled() and not result.acceleration.requires_grad and any(x.requires_grad for x in now[:-1])
-        return None if cut else result
+        return None if self._forces is None else self._forces.recall(self._inputs())
+
+    def _with_forces(self, known: Forces | None, change: Callable[[Tensor], Tensor]) -> ParticleTorch:
+        """Remember `change` of forces known from elsewhere, in place: it was done to this state, too."""
+        if known is not None:
+            self._forces = remember(self._inputs(), Forces(*(change(x) for x in known)))
+        return self
 
     def _self_gravity(self) -> Forces:
         known = self._known_forces()
         if known is None:
             known = forces(self.position, self.mass, self.mask, self.softening, self.G)
-            self._remember(known)
+            self._forces = remember(self._inputs(), known)
         return known
 
     @property
@@ -215,13 +204,13 @@ class ParticleTorch:
         return self.external_field is not None and getattr(self.external_field, "time_dependent", True)
 
     def _outer_positions(self) -> Tensor:
-        """Positions to ask the outer field at: absent bodies stand where a present one is, not in a pole of the field."""
+        """Return where to evaluate the outer field: absent bodies stand where a present one is, not in a pole of it."""
         first = self.mask.to(torch.uint8).argmax(1)
         somewhere = self.position[torch.arange(len(self), device=first.device), first].unsqueeze(1)
         return torch.where(self.mask.unsqueeze(-1), self.position, somewhere)
 
     def get_acceleration(self) -> Tensor:
-        """(B, N, D), self-gravity and outer field at this state's own time."""
+        """Return the acceleration (B, N, D) by self-gravity and outer field at this state's own time."""
         acceleration = self._self_gravity().acceleration
         if self.external_field is not None:
             outer = self.external_field.acceleration(self._outer_positions(), self.time)
@@ -229,19 +218,26 @@ class ParticleTorch:
         return acceleration
 
     def kinetic_energy(self) -> Tensor:
-        """(B,)."""
+        """Return the kinetic energy (B,) in the frame of the velocities."""
         return 0.5 * tree_sum(self.mass * dot(self.velocity, self.velocity), 1)
 
     def potential_energy(self) -> Tensor:
-        """(B,), self-gravity and outer field."""
+        """Return the potential energy (B,) of self-gravity and outer field."""
         energy = 0.5 * tree_sum(self.mass * self._self_gravity().potential, 1)
         if self.external_field is not None:
             outer = self.external_field.potential(self._outer_positions(), self.time)
             energy = energy + tree_sum(self.mass * torch.where(self.mask, outer, 0.0), 1)
         return energy
 
+    def total_energy(self) -> Tensor:
+        """Return kinetic plus potential energy (B,)."""
+        return self.kinetic_energy() + self.potential_energy()
+
+    # every particle is a batch; the second name is for code that says so
+    total_energy_batch = total_energy
+
     def field_power(self) -> Tensor:
-        """(B,) sum of m dPhi/dt: the rate at which a time-dependent outer field changes the energy; no graph behind it."""
+        """Return sum m dPhi/dt (B,), the rate at which a time-dependent outer field changes the energy, without a graph."""
         field = self.external_field
         if field is None or not self._field_moves:
             return torch.zeros_like(self.time)
@@ -257,45 +253,37 @@ class ParticleTorch:
             return torch.zeros_like(self.time)
         return tree_sum(self.mass.detach() * torch.where(self.mask, rate.view_as(self.mask), 0.0), 1)
 
-    def total_energy(self) -> Tensor:
-        """(B,) kinetic and potential energy."""
-        return self.kinetic_energy() + self.potential_energy()
+    def work_so_far(self) -> Tensor:
+        """Return the energy (B,) that a time-dependent outer field put in during the steps that led here."""
+        return torch.zeros_like(self.time) if self._work is None else self._work
 
-    # every particle is a batch; the second name is kept for code that says so
-    total_energy_batch = total_energy
-
-    # ---- moving -----------------------------------------------------------------------------------------------------
-    def kick(self, dt: Tensor) -> ParticleTorch:
-        """Velocities advanced by `dt` (B,) under the forces at this state."""
-        velocity = self.velocity + self.get_acceleration() * dt.view(-1, 1, 1)
-        return dataclasses.replace(self, velocity=velocity)
-
-    def drift(self, dt: Tensor) -> ParticleTorch:
-        """Positions and time advanced by `dt` (B,) at constant velocity."""
-        position = self.position + self.velocity * dt.view(-1, 1, 1)
-        return dataclasses.replace(self, position=position, time=self.time + dt, _forces=None)
-
-    def evolve(self, dt: Any = None) -> ParticleTorch:
-        """One kick-drift-kick leapfrog step by `dt` (a number or (B,); default: `self.dt`); differentiable in everything."""
-        step = self.dt if dt is None else self._per_system(dt)
-        half = 0.5 * step
-        kicked = self.kick(half)
-        advanced = kicked.drift(step).kick(half)
-        return dataclasses.replace(advanced, dt=step, _work=kicked._work_over(step))
-
-    def _work_over(self, step: Tensor) -> Tensor | None:
-        """TrainingRun of the field, a drift by `step` included: met halfway, so that compositions keep their order."""
+    def _work_after(self, step: Tensor) -> Tensor | None:
+        """Return the work of a moving field after a drift by `step`: its power halfway, so that no composition loses order."""
         if not self._field_moves:
             return None
         done = step.detach() * self.drift(0.5 * step.detach()).field_power()
         return done if self._work is None else self._work + done
 
+    # ---- moving -----------------------------------------------------------------------------------------------------
+    def kick(self, dt: Tensor) -> ParticleTorch:
+        """Return the state with velocities advanced by `dt` (B,) under the forces at this state."""
+        velocity = self.velocity + self.get_acceleration() * dt.view(-1, 1, 1)
+        return dataclasses.replace(self, velocity=velocity)
+
+    def drift(self, dt: Tensor) -> ParticleTorch:
+        """Return the state with positions and time advanced by `dt` (B,) at constant velocity."""
+        position = self.position + self.velocity * dt.view(-1, 1, 1)
+        return dataclasses.replace(self, position=position, time=self.time + dt, _forces=None)
+
+    def evolve(self, dt: Any = None) -> ParticleTorch:
+        """Return the state one kick-drift-kick leapfrog step later; differentiable in everything.
+
+        `dt`: a number or (B,); without it, the particle's own.
+        """
+        step = self.dt if dt is None else self._per_system(dt)
+        half = 0.5 * step
+        kicked = self.kick(half)
+        advanced = kicked.drift(step).kick(half)
+        return dataclasses.replace(advanced, dt=step, _work=kicked._work_after(step))
+
     evolve_batch = evolve
-
-
-_TENSORS = ("mass", "position", "velocity", "mask", "dt", "time", "softening")
-
-
-def _versions(*tensors: Tensor) -> tuple[int, ...] | None:
-    """How often each was written to; None if that is not counted (inference mode)."""
-    return None if any(x.is_inference() for x in tensors) else tuple(x._version for x in tensors)

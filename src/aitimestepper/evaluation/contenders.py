@@ -1,46 +1,52 @@
-"""Who is measured: rules for the step, each with one step_parameter, s, that its steps are proportional to.
+"""Contenders: rules for the step, each with one number, its step parameter s, that its steps are proportional to.
 
-For a rule with a free constant s^(1/exponent) is that constant; for one that takes a tolerance it is the tolerance asked for.
+The rule's own number is s^(1/exponent): a free constant or, for a rule that takes one, the tolerance asked for.
 """
 
 from __future__ import annotations
 
 import functools
+import inspect
 import zlib
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NamedTuple
 
-import torch
-from torch import Tensor
+import numpy as np
 
-from ..criteria.base import AbstractStepCriterion, Symmetrized
+from ..bodies import Bodies, free_fall_time
+from ..criteria.base import Criterion
 from ..criteria.catalogue import CRITERIA
 from ..criteria.classical import Constant, EnergyBudget
 from ..criteria.learned import DEFAULT, LearnedStep
-from ..criteria.reversible import Huayno, HutMakinoMcMillan
-from ..differentiable.particle import ParticleTorch
-from ..differentiable.timescales import pair_rates, smooth_minimum_time
+from ..criteria.own import OwnCriterion
+from ..criteria.wrappers import Huayno, HutMakinoMcMillan, Symmetrized
 from ..errors import ConfigError, nearest_name_hint
-from ..integrators import COMPOSITIONS
+from ..integrators import COMPOSITIONS, integrator_named, like_composition
+from ..models import Model, shipped
 from ..plugins import load_module
-from ..simulate.engine import like_composition
 
-VARIANTS = ("plain", "symmetrized", "huayno", "hmm")
+VARIANTS: dict[str, Callable[[Criterion], Criterion]] = {
+    "plain": lambda criterion: criterion,
+    "symmetrized": Symmetrized,
+    "huayno": Huayno,
+    "hmm": HutMakinoMcMillan,
+}
 CLASSICAL = ("constant", "freefall", "hutmakino", "aarseth", "tidal", "prs23", "boekholt", "energybudget")
-Make = Callable[[Tensor, str, ParticleTorch], AbstractStepCriterion]
+COARSEST = 0.7  # the largest step parameter that is of use with an integrator of order 2: nine steps a circular orbit
+Make = Callable[[Any, str, Bodies], Criterion]
 
 
 class Rule(NamedTuple):
-    """A criterion for every value (B,) of its number."""
+    """A criterion for every value of its one number."""
 
     name: str
-    make: Make  # (value (B,), integrator, the systems at their start) -> the criterion
-    exponent: Callable[[str], float]  # dt goes with this power of the value, under an integrator
+    make: Make  # (values (B,), integrator, the systems at their start) -> the criterion
+    exponent: Callable[[str], float]  # of an integrator: dt is proportional to this power of the value
     takes_tolerance: bool = False
     fixed: bool = False  # the same dt always: there is nothing to symmetrize
-    checksum: int = 0  # of what it is made of, where that may change under the same name: weights, a file
+    checksum: int = 0  # of what may change under the same name: weights of a network, a file
 
 
 @dataclass(frozen=True)
@@ -53,31 +59,38 @@ class Contender:
 
     @property
     def label(self) -> str:
-        """Who it is, in a table."""
+        """Name of the contender in a table."""
         return self.rule.name if self.variant == "plain" else f"{self.rule.name}, {self.variant}"
 
+    @property
+    def name(self) -> str:
+        """Integrator and label: the name of what is measured of the contender in a study."""
+        return f"{self.integrator} {self.label}"
+
+    @property
+    def forces_per_step(self) -> int:
+        """Force evaluations of one step, trial steps included; a typical number for radau15, where it varies."""
+        trials = HutMakinoMcMillan.iterations if self.variant == "hmm" else 0
+        return integrator_named(self.integrator).forces_per_step * (1 + trials)
+
     def value(self, step_parameter: Any) -> Any:
-        """The rule's own number at a step_parameter."""
+        """Return the rule's own number at a step parameter, both numbers or arrays."""
         return step_parameter ** (1.0 / self.rule.exponent(self.integrator))
 
     def step_parameter(self, value: float) -> float:
-        """The step_parameter at which the rule has this number."""
+        """Return the step parameter at which the rule has this number."""
         return float(value ** self.rule.exponent(self.integrator))
 
-    def criterion(self, step_parameter: Tensor, start: ParticleTorch) -> AbstractStepCriterion:
-        """The criterion for a batch of systems, each with its own step_parameter (B,)."""
-        made = self.rule.make(self.value(step_parameter), self.integrator, start)
-        if self.variant == "symmetrized":
-            return Symmetrized(made)
-        if self.variant == "huayno":
-            return Huayno(made)
-        return HutMakinoMcMillan(made, integrator=self.integrator) if self.variant == "hmm" else made
+    def criterion(self, step_parameter: float | np.ndarray, start: Bodies) -> Criterion:
+        """Return the criterion for a batch of systems, with one step parameter for all or one for each, (B,)."""
+        values = self.value(np.broadcast_to(np.asarray(step_parameter, dtype=np.float64), (len(start),)))
+        return VARIANTS[self.variant](self.rule.make(values, self.integrator, start))
 
 
 def contenders(
     rules: Sequence[Rule], variants: Sequence[str] = ("plain", "symmetrized"), integrators: Sequence[str] = ("leapfrog",)
 ) -> list[Contender]:
-    """All combinations that make sense, integrator by integrator."""
+    """Return all combinations that make sense, integrator by integrator."""
     for variant in variants:
         if variant not in VARIANTS:
             raise ConfigError(f"variant = {variant!r}: {nearest_name_hint(variant, VARIANTS)}")
@@ -90,85 +103,110 @@ def contenders(
 
 
 def rule_named(text: str) -> Rule:
-    """A criterion of the package by name, a trained network (`learned:RUN`; `learned`: those of the package, one for each
-    integrator), or one of your own (`my.py:MyRule`).
+    """Return a rule by name.
+
+    It is a criterion of the package, `learned` (the networks of the package), `learned:RUN` (a network of one's own), or
+    `my.py:MyRule` (a rule in a Python file, see `own_rule`).
     """
     name, _, rest = text.partition(":")
-    if name == "learned" and rest in ("", DEFAULT):
-        return shipped_rule()
     if name == "learned":
-        return learned_rule(LearnedStep.load(rest), text)
+        return shipped_rule() if rest in ("", DEFAULT) else learned_rule(LearnedStep.load(rest), text)
     if name.endswith(".py"):
         return own_rule(Path(name), rest)
-    if name not in CRITERIA or rest:
-        hint = (
-            nearest_name_hint(name, [*CRITERIA, "learned"]) if not rest else f"its number is what is calibrated: write {name}."
-        )
-        raise ConfigError(f"criterion {text!r}: {hint}")
+    if rest:
+        raise ConfigError(f"criterion {text!r}: its number is what is calibrated: write {name}.")
+    if name not in CRITERIA:
+        raise ConfigError(f"criterion {text!r}: {nearest_name_hint(name, [*CRITERIA, 'learned'])}")
+    return _classical_rule(name)
+
+
+def _classical_rule(name: str) -> Rule:
     kind: Any = CRITERIA[name]
-    if kind is Constant:  # dt in units of the free-freefall_rate2 time at the start: one constant for problems of every size
-        return Rule(
-            name,
-            lambda s, _, start: Constant(s * _free_fall(start)),
-            lambda _: 1.0,
-            fixed=True,
-        )
+    if kind is Constant:  # dt in units of the free-fall time at the start: one constant for problems of every size
+        return Rule(name, lambda s, _, start: Constant(s * free_fall_time(start)), lambda _: 1.0, fixed=True)
     if kind is EnergyBudget:
         return Rule(
             name,
-            lambda tol, method, _: EnergyBudget(tol, like_composition(method)),
-            lambda method: EnergyBudget(1.0, like_composition(method)).exponent,
+            lambda tol, integrator, _: EnergyBudget(tol, like_composition(integrator)),
+            lambda integrator: EnergyBudget(integrator=like_composition(integrator)).exponent,
             takes_tolerance=True,
         )
-    return Rule(name, lambda eta, *_: kind(eta), lambda _: kind.exponent)
+    return Rule(name, lambda value, *_: kind(value), lambda _: kind().exponent)
 
 
+# ---- learned rules ---------------------------------------------------------------------------------------------------
 def learned_rule(step: LearnedStep, name: str = "learned") -> Rule:
-    """A trained network; its step_parameter is the tolerance it is asked for."""
-    return Rule(name, lambda tol, *_: step.at_tolerance(tol), lambda _: step.exponent, True, checksum=_weights(step))
-
-
-def shipped_rule() -> Rule:
-    """The networks of the package, that for the integrator of the run."""
-
-    @functools.cache
-    def of(method: str) -> LearnedStep:
-        return LearnedStep.load(DEFAULT, integrator=like_composition(method))
-
-    checksum = functools.reduce(lambda sum_, name: zlib.crc32(_weights(of(name)).to_bytes(4, "big"), sum_), COMPOSITIONS, 0)
+    """Return the rule of one trained network; its own number is the tolerance asked for."""
     return Rule(
-        "learned", lambda tol, method, _: of(method).at_tolerance(tol), lambda m: of(m).exponent, True, checksum=checksum
+        name,
+        lambda tol, *_: step.at_tolerance(tol),
+        lambda _: step.exponent,
+        takes_tolerance=True,
+        checksum=_checksum(step.bound_model),
     )
 
 
+def shipped_rule() -> Rule:
+    """Return the rule of the networks of the package, each with the integrators of its order."""
+
+    def step(integrator: str) -> LearnedStep:
+        return LearnedStep(shipped(like_composition(integrator)))
+
+    checksums = (_checksum(shipped(name)) for name in COMPOSITIONS)
+    return Rule(
+        "learned",
+        lambda tol, integrator, _: step(integrator).at_tolerance(tol),
+        lambda integrator: step(integrator).exponent,
+        takes_tolerance=True,
+        checksum=functools.reduce(lambda total, one: zlib.crc32(one.to_bytes(4, "big"), total), checksums, 0),
+    )
+
+
+def _checksum(model: Model) -> int:
+    """Return 32 bits of the digest of a network."""
+    return int(model.digest[:8], 16)
+
+
+# ---- rules of one's own ----------------------------------------------------------------------------------------------
 def own_rule(path: Path, name: str) -> Rule:
-    """A criterion class in a Python file, made with one number; `exponent` and `takes_tolerance` may say more of it."""
+    """Return the rule of that name in a Python file.
+
+    It is a function or class that makes a criterion from one number for each system (B,), or a function that chooses the
+    step itself, as `OwnCriterion` takes it; attributes `power` and `even` of such a function are those of `OwnCriterion`. A
+    rule whose criterion knows a tolerance takes one.
+    """
     module = load_module(path, "a criterion")
-    found = {k: v for k, v in vars(module).items() if isinstance(v, type) and issubclass(v, AbstractStepCriterion)}
-    own = {k: v for k, v in found.items() if v.__module__ == module.__name__ and not k.startswith("_")}
-    if name not in own:
-        raise ConfigError(f"{path} has no criterion {name!r}: {nearest_name_hint(name, own)}")
-    kind: Any = own[name]
+    found = {k: v for k, v in vars(module).items() if not k.startswith("_") and _defined_in(v, module.__name__)}
+    if name not in found:
+        raise ConfigError(f"{path} has no criterion {name!r}: {nearest_name_hint(name, found)}")
+    make = _maker(found[name])
     try:
-        kind(torch.ones(1, dtype=torch.float64))
+        made = make(np.ones(1))
     except Exception as error:  # a user's own code
-        words = f"{type(error).__name__}: {error}"
+        words = f"{type(error).__name__}: {error}".rstrip(".")
         raise ConfigError(f"{path}: {name} must be made from one number for each system; it ended with {words}.") from None
+    if not isinstance(made, Criterion):
+        raise ConfigError(f"{path}: {name} must return a criterion, not {type(made).__name__}.")
     return Rule(
         f"{path.name}:{name}",
-        lambda value, *_: kind(value),
-        lambda _: getattr(kind, "exponent", 1.0),
-        takes_tolerance=getattr(kind, "takes_tolerance", False),
+        lambda value, *_: make(value),
+        lambda _: made.exponent,
+        takes_tolerance=made.tolerance is not None,
         checksum=zlib.crc32(path.read_bytes()),
     )
 
 
-def _weights(step: LearnedStep) -> int:
-    """Of all numbers of the network."""
-    numbers = (x.detach().cpu().numpy().tobytes() for _, x in sorted(step.model.state_dict().items()))
-    return functools.reduce(lambda sum_, content: zlib.crc32(content, sum_), numbers, 0)
+def _defined_in(thing: Any, module: str) -> bool:
+    """Whether a function, class or compiled function was written in that module, not imported there."""
+    return getattr(getattr(thing, "__wrapped__", thing), "__module__", None) == module and (
+        callable(thing) or hasattr(thing, "address")
+    )
 
 
-def _free_fall(start: ParticleTorch) -> Tensor:
-    """(B,) tau_4 at the start."""
-    return smooth_minimum_time(pair_rates(start)[0])
+def _maker(thing: Any) -> Callable[[Any], Criterion]:
+    """Return a function from the number to the criterion."""
+    if isinstance(thing, type) or not (hasattr(thing, "address") or len(inspect.signature(thing).parameters) > 1):
+        made: Callable[[Any], Criterion] = thing
+        return made
+    settings = {name: getattr(thing, name) for name in ("even", "power") if hasattr(thing, name)}
+    return lambda value: OwnCriterion(thing, value, **settings)

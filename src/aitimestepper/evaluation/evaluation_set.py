@@ -1,4 +1,4 @@
-"""What a network is judged by: problems, each with the tolerance it is to be solved to, and how its runs of them went."""
+"""Evaluation sets: problems, each with tolerances to solve it to, and how well a network's runs of them go."""
 
 from __future__ import annotations
 
@@ -9,94 +9,105 @@ from typing import NamedTuple
 
 import numpy as np
 
-from ..criteria.base import AbstractStepCriterion, Symmetrized
+from ..criteria.base import Criterion
 from ..criteria.learned import LearnedStep
+from ..criteria.wrappers import Symmetrized
 from ..initial.families import ORBIT, STANDARD, Family
 from ..initial.suites import make_suite
 from ..integrators import COMPOSITIONS
-from ..simulate.batch import Watch
+from ..simulate.progress import Watch
 from .contenders import Contender, learned_rule, rule_named
-from .runs import Systems, measure, share_error
+from .runs import Systems, measure
+from .statistics import share_error
 
-LONG = "longrun"  # runs of 1000 orbits; at the exams of a hundred
+LONG = "longrun"  # the family of runs of 1000 orbits, of which a hundred are made here
 LONG_END = 100 * ORBIT
-MOST = 1_000_000  # forces of a run of EnergyBudget, when budgets are made
-ROOM = 8.0  # a run may take so many times the forces of nine in ten runs of EnergyBudget
-WORST = math.log(1e4)  # ln of error over tolerance: a run that broke off counts as so bad
+UNLIMITED_FORCES = 1_000_000  # of a run of EnergyBudget, from which budgets follow
+BUDGET_FACTOR = 8.0  # a run may spend so many times the forces that nine in ten runs of EnergyBudget stay below
+WORST = math.log(1e4)  # ln of error over tolerance with which a run that broke off counts
+SMALLEST_EXCESS = 1e-9  # of error over tolerance, whose logarithm is taken
 
 
 class EvaluationSet(NamedTuple):
-    """P problems for an integrator; each is asked at every tolerance."""
+    """P problems for an integrator, each to be solved to T tolerances."""
 
     integrator: str
-    tolerances: tuple[float, ...]
+    tolerances: tuple[float, ...]  # of the relative energy error, T of them
     systems: Systems
     family: np.ndarray  # (P,) numbers into `families`
     families: tuple[str, ...]
-    budgets: tuple[tuple[int, ...], ...]  # most forces of a run, for every tolerance, of each family
+    budgets: tuple[tuple[int, ...], ...]  # most force evaluations of a run: for every tolerance, of each family
+
+    @classmethod
+    def make(
+        cls,
+        integrator: str,
+        tolerances: Sequence[float],
+        split: str,
+        count: int,
+        families: Sequence[str] = STANDARD,
+        own: Mapping[str, Family] | None = None,
+        first: int = 0,
+        threads: int = 1,
+    ) -> EvaluationSet:
+        """Return `count` problems of each family, from number `first` of the split on.
+
+        Runs of EnergyBudget on them set the budgets. `own` holds families besides those of the package.
+        """
+        suite = make_suite(families, split, count, 3, own, first)
+        cases = tuple(replace(c, t_end=min(c.t_end, LONG_END)) if c.family == LONG else c for c in suite.cases)
+        suite = replace(suite, cases=cases)
+        made = cls(integrator, tuple(tolerances), Systems.of(suite), suite.family_of, suite.families, ())
+        return made._replace(budgets=tuple(_budgets(made, tol, threads) for tol in tolerances))
 
     @property
     def order(self) -> int:
-        """Of the integrator."""
+        """Order of the integrator."""
         return COMPOSITIONS[self.integrator].order
 
     def rows(self, index: np.ndarray) -> EvaluationSet:
-        """Some of the problems."""
+        """Return the set with only the problems of these numbers."""
         return self._replace(systems=self.systems.rows(index), family=self.family[index])
 
 
 class Scores(NamedTuple):
-    """How it went: one row a tolerance."""
+    """Force evaluations and errors of the runs of an evaluation set, one row a tolerance."""
 
-    log_forces: np.ndarray  # (T, P)
-    log_excess: np.ndarray  # (T, P) ln of the largest error over the tolerance
-
-
-def evaluation_set(
-    integrator: str,
-    tolerances: Sequence[float],
-    split: str,
-    count: int,
-    families: Sequence[str] = STANDARD,
-    own: Mapping[str, Family] | None = None,
-    first: int = 0,
-    threads: int = 1,
-) -> EvaluationSet:
-    """`count` problems of each family, from number `first` of the split on; what EnergyBudget needs sets the budgets."""
-    suite = make_suite(families, split, count, 3, own, first)
-    cases = tuple(replace(c, t_end=min(c.t_end, LONG_END)) if c.family == LONG else c for c in suite.cases)
-    suite = replace(suite, cases=cases)
-    made = EvaluationSet(integrator, tuple(tolerances), Systems.of(suite), suite.family_of, suite.families, ())
-    return made._replace(budgets=tuple(_budgets(made, tol, threads) for tol in tolerances))
+    log_forces: np.ndarray  # (T, P) ln of the force evaluations
+    log_excess: np.ndarray  # (T, P) ln of the largest relative energy error over the tolerance
 
 
-def _budgets(what: EvaluationSet, tol: float, threads: int) -> tuple[int, ...]:
-    """Of every family: `ROOM` times what EnergyBudget needs for nine in ten of its runs."""
-    known = Contender(rule_named("energybudget"), "symmetrized", what.integrator)
+def _budgets(problems: EvaluationSet, tol: float, threads: int) -> tuple[int, ...]:
+    """Return the budget of every family: `BUDGET_FACTOR` times what nine in ten runs of EnergyBudget stay below."""
+    rule = Contender(rule_named("energybudget"), "symmetrized", problems.integrator)
     found = []
-    for k in range(len(what.families)):
-        rows = what.systems.rows(np.flatnonzero(what.family == k))
-        forces = measure(rows, known, known.step_parameter(tol), MOST, None, threads).forces
-        found.append(int(ROOM * int(share_error(forces, 0.9))))
+    for k in range(len(problems.families)):
+        rows = problems.systems.rows(np.flatnonzero(problems.family == k))
+        forces = measure(rows, rule, rule.step_parameter(tol), UNLIMITED_FORCES, None, threads).forces
+        found.append(int(BUDGET_FACTOR * int(share_error(forces, 0.9))))
     return tuple(found)
 
 
 def evaluate(
     step: LearnedStep,
-    what: EvaluationSet,
+    problems: EvaluationSet,
     watch: Watch | None = None,
     threads: int = 1,
-    wrap: Callable[[LearnedStep], AbstractStepCriterion] = Symmetrized,
-    told: float = 1.0,
+    wrap: Callable[[LearnedStep], Criterion] = Symmetrized,
+    factor: float = 1.0,
 ) -> Scores:
-    """The exam, by a learned step made time-symmetric (or wrapped as `wrap` says), asked for `told` times each tolerance."""
-    rule = learned_rule(step)._replace(make=lambda tol, *_: wrap(step.at_tolerance(told * tol)))
-    contender = Contender(rule, "plain", what.integrator)
-    forces, excess = (np.empty((len(what.tolerances), len(what.family))) for _ in range(2))
-    for t, (tol, budgets) in enumerate(zip(what.tolerances, what.budgets, strict=True)):
-        for budget in sorted({*budgets}):  # families of one budget together
-            rows = np.flatnonzero(np.isin(what.family, [k for k, b in enumerate(budgets) if b == budget]))
-            done = measure(what.systems.rows(rows), contender, contender.step_parameter(tol), budget, watch, threads)
-            forces[t, rows] = np.log(done.forces)
-            excess[t, rows] = np.log(np.maximum(done.error / tol, 1e-9)).clip(max=WORST)
+    """Run all problems with a learned step at every tolerance, made time-symmetric or wrapped as `wrap` says.
+
+    The step is asked for `factor` times each tolerance; its errors are measured against the tolerance itself.
+    """
+    rule = learned_rule(step)._replace(make=lambda tol, *_: wrap(step.at_tolerance(factor * tol)))
+    contender = Contender(rule, "plain", problems.integrator)
+    forces, excess = (np.empty((len(problems.tolerances), len(problems.family))) for _ in range(2))
+    for t, (tol, budgets) in enumerate(zip(problems.tolerances, problems.budgets, strict=True)):
+        budget_of = np.array(budgets)[problems.family]
+        for budget in np.unique(budget_of):  # families of one budget together
+            rows = np.flatnonzero(budget_of == budget)
+            outcome = measure(problems.systems.rows(rows), contender, contender.step_parameter(tol), budget, watch, threads)
+            forces[t, rows] = np.log(outcome.forces)
+            excess[t, rows] = np.log(np.maximum(outcome.error / tol, SMALLEST_EXCESS)).clip(max=WORST)
     return Scores(forces, excess)

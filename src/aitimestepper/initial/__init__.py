@@ -1,1 +1,15 @@
-"""Files and named initial conditions."""
+"""Initial conditions and problems: named ones, those from files, families to sample from, and suites to measure with.
+
+The makers of named initial conditions are here too: `simulate(initial.kepler(e=0.9), t_end=100.0)`.
+"""
+
+from .named import InitialConditions as InitialConditions
+from .named import agekyan as agekyan
+from .named import burrau as burrau
+from .named import figure8 as figure8
+from .named import file as file
+from .named import kepler as kepler
+from .named import kozai as kozai
+from .named import plummer as plummer
+from .named import random as random
+from .named import solar as solar

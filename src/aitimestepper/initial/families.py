@@ -1,7 +1,8 @@
 """Families of problems to train on and to measure with: each a distribution, sampled by seed.
 
-A family is a function `(rng, dim) -> Sample`: bodies and how long to run them. Every problem has a random stream of its own
-from the family's name and its number; the numbers of the splits do not overlap, so what is measured on `test` was never seen.
+A family is a function `(rng, dim) -> Sample`: initial conditions and how long to run them. Every problem has a random stream
+of its own, made from the family's name and the problem's number. The numbers of the splits do not overlap, so that nothing
+that is measured on `test` was trained on.
 """
 
 from __future__ import annotations
@@ -14,7 +15,7 @@ from typing import NamedTuple
 import numpy as np
 
 from ..errors import ConfigError, nearest_name_hint
-from .named import Bodies, eccentric_anomaly, ellipse, energies, plummer_sphere, random_bodies, two_body
+from .named import InitialConditions, eccentric_anomaly, ellipse, energies, plummer_sphere, random_bodies, two_body
 
 SPLITS = {"train": 0, "validation": 1_000_000, "test": 2_000_000}  # the first number of each
 SPLIT_SIZE = 1_000_000
@@ -22,10 +23,10 @@ ORBIT = 2 * math.pi  # with a = 1 and a total mass of 1
 
 
 class Sample(NamedTuple):
-    """One problem of a family: G = 1 unless the bodies say otherwise."""
+    """One problem of a family."""
 
-    bodies: Bodies
-    t_end: float
+    initial: InitialConditions
+    t_end: float  # in the time unit of the initial conditions
 
 
 Family = Callable[[np.random.Generator, int], Sample]
@@ -41,21 +42,21 @@ def triple(rng: np.random.Generator, dim: int) -> Sample:
     mass = np.array([1.0, 10 ** rng.uniform(-1, 0), 10 ** rng.uniform(-1, 0)])
     inner_e, outer_e = rng.uniform(0, 0.9), rng.uniform(0, 0.6)
     outer_a = rng.uniform(4, 12) / (1 - outer_e)
-    bodies = nested(mass, [_Orbit(1.0, inner_e), _Orbit(outer_a, outer_e)], rng, dim)
+    initial = nested(mass, [_Orbit(1.0, inner_e), _Orbit(outer_a, outer_e)], rng, dim)
     inner, outer = ORBIT / math.sqrt(mass[:2].sum()), ORBIT * math.sqrt(outer_a**3 / mass.sum())
-    return Sample(bodies, min(outer, 40 * inner))
+    return Sample(initial, min(outer, 40 * inner))
 
 
 def random3(rng: np.random.Generator, dim: int) -> Sample:
     """Three bodies: masses 10^U(-.5,.5), normal positions and velocities, virial ratio U(.2,.5), 8 crossing times."""
-    bodies = random_bodies(rng, 3, dim)
-    return Sample(bodies, 8 * crossing_time(bodies))
+    initial = random_bodies(rng, 3, dim)
+    return Sample(initial, 8 * crossing_time(initial))
 
 
 def cluster(rng: np.random.Generator, dim: int) -> Sample:
     """A Plummer sphere of 5 to 16 bodies in virial equilibrium, 2 crossing times."""
-    bodies = plummer_sphere(rng, int(rng.integers(5, 17)), dim)
-    return Sample(bodies, 2 * crossing_time(bodies))
+    initial = plummer_sphere(rng, int(rng.integers(5, 17)), dim)
+    return Sample(initial, 2 * crossing_time(initial))
 
 
 def planets(rng: np.random.Generator, dim: int) -> Sample:
@@ -86,23 +87,23 @@ def scatter(rng: np.random.Generator, dim: int) -> Sample:
     speed, pericentre, start = rng.uniform(0.1, 0.8) * critical, rng.uniform(0, 5), 20.0
     e = 1 + pericentre * speed**2 / total
     arrival = _Orbit(-total / speed**2, e, distance=start)
-    bodies = nested(mass, [_Orbit(1.0, rng.uniform(0, 0.9)), arrival], rng, dim)
-    return Sample(bodies, 2 * _fall_time(e, total / speed**2, total, start))
+    initial = nested(mass, [_Orbit(1.0, rng.uniform(0, 0.9)), arrival], rng, dim)
+    return Sample(initial, 2 * _fall_time(e, total / speed**2, total, start))
 
 
 FAMILIES: dict[str, Family] = {f.__name__: f for f in (kepler, triple, random3, cluster, planets, longrun, scatter)}
-STANDARD = ("kepler", "triple", "random3", "cluster", "planets")  # those of science.md: what `bench steps` measures with
+STANDARD = ("kepler", "triple", "random3", "cluster", "planets")  # the families that `bench steps` measures with
 
 
 def family_named(name: str) -> Family:
-    """The family of that name."""
+    """Return the family of that name."""
     if name not in FAMILIES:
         raise ConfigError(f"unknown family {name!r}: {nearest_name_hint(name, FAMILIES)}")
     return FAMILIES[name]
 
 
 def seed_range(split: str, count: int, first: int = 0) -> range:
-    """The numbers of `count` problems of a split, those before `first` left out."""
+    """Return the numbers of `count` problems of a split, from its number `first` on."""
     if split not in SPLITS:
         raise ConfigError(f"split = {split!r}: {nearest_name_hint(split, SPLITS)}")
     if not 1 <= count <= SPLIT_SIZE - first:
@@ -111,16 +112,16 @@ def seed_range(split: str, count: int, first: int = 0) -> range:
 
 
 def sample(family: Family, name: str, number: int, dim: int = 3) -> Sample:
-    """Problem `number` of a family: the same on every machine, whatever was sampled before."""
+    """Return problem `number` of a family: it is the same on every machine, whatever was sampled before."""
     if dim not in (2, 3):
         raise ConfigError(f"dim = {dim} must be 2 or 3.")
     return family(np.random.default_rng([zlib.crc32(name.encode()), number]), dim)
 
 
-def crossing_time(bodies: Bodies) -> float:
-    """M^2.5 / (2 |E|)^1.5."""
-    K, U = energies(bodies.mass, bodies.position, bodies.velocity)
-    return float(bodies.mass.sum() ** 2.5 / (2 * abs(K + U)) ** 1.5)
+def crossing_time(initial: InitialConditions) -> float:
+    """Return the crossing time M^2.5 / (2 |E|)^1.5 of a system with G = 1."""
+    K, U = energies(initial.mass, initial.position, initial.velocity)
+    return float(initial.mass.sum() ** 2.5 / (2 * abs(K + U)) ** 1.5)
 
 
 class _Orbit(NamedTuple):
@@ -132,8 +133,8 @@ class _Orbit(NamedTuple):
     distance: float = 0.0
 
 
-def nested(mass: np.ndarray, orbits: Sequence[_Orbit], rng: np.random.Generator, dim: int) -> Bodies:
-    """Body k + 1 on orbit k about all bodies before it (Jacobi coordinates), at a random phase; at rest as a whole."""
+def nested(mass: np.ndarray, orbits: Sequence[_Orbit], rng: np.random.Generator, dim: int) -> InitialConditions:
+    """Return a hierarchy at rest as a whole: body k + 1 at a random phase of orbit k about all bodies before it (Jacobi)."""
     position, velocity = np.zeros((len(mass), 3)), np.zeros((len(mass), 3))
     common = random_rotation(rng, dim)
     for k, orbit in enumerate(orbits, start=1):
@@ -148,11 +149,11 @@ def nested(mass: np.ndarray, orbits: Sequence[_Orbit], rng: np.random.Generator,
         position[:k] -= (1 - share) * x
         velocity[:k] -= (1 - share) * v
         position[k], velocity[k] = share * x, share * v
-    return Bodies(mass, position[:, :dim], velocity[:, :dim])
+    return InitialConditions(mass, position[:, :dim], velocity[:, :dim])
 
 
 def random_rotation(rng: np.random.Generator, dim: int) -> np.ndarray:
-    """(3, 3): any orientation, or for dim = 2 one about the third axis."""
+    """Draw a rotation (3, 3): any orientation, or for dim = 2 one about the third axis."""
     if dim == 2:
         return _about_z(rng.uniform(0, 2 * math.pi))
     q, r = np.linalg.qr(rng.normal(size=(3, 3)))
@@ -161,12 +162,13 @@ def random_rotation(rng: np.random.Generator, dim: int) -> np.ndarray:
 
 
 def _about_z(angle: float) -> np.ndarray:
+    """Return the rotation (3, 3) by `angle` about the third axis."""
     cos, sin = math.cos(angle), math.sin(angle)
     return np.array([[cos, -sin, 0.0], [sin, cos, 0.0], [0.0, 0.0, 1.0]])
 
 
 def _tilt(rng: np.random.Generator, dim: int) -> np.ndarray:
-    """Node and pericentre anywhere, inclined by a Rayleigh angle of mean 0.05."""
+    """Draw a rotation (3, 3) with node and pericentre anywhere, inclined by a Rayleigh angle of mean 0.05."""
     node, inclination, pericentre = rng.uniform(0, 2 * math.pi), _rayleigh(rng, 0.05), rng.uniform(0, 2 * math.pi)
     if dim == 2:
         return _about_z(node + pericentre)
@@ -175,17 +177,19 @@ def _tilt(rng: np.random.Generator, dim: int) -> np.ndarray:
 
 
 def _rayleigh(rng: np.random.Generator, mean: float) -> float:
+    """Draw a number from the Rayleigh distribution of that mean, at most 0.9."""
     return min(0.9, float(rng.rayleigh(mean / math.sqrt(math.pi / 2))))
 
 
-def _orbiting(rng: np.random.Generator, dim: int, e: float) -> Bodies:
+def _orbiting(rng: np.random.Generator, dim: int, e: float) -> InitialConditions:
+    """Draw two bodies of mass ratio 10^U(-3,0) on an orbit of a = 1, at a random phase and orientation."""
     q = 10 ** rng.uniform(-3, 0)
     anomaly = eccentric_anomaly(rng.uniform(0, 2 * math.pi), e)
     return two_body(e, q, 1.0, anomaly, 1.0, dim, random_rotation(rng, dim))
 
 
 def _incoming(orbit: _Orbit, gm: float) -> tuple[np.ndarray, np.ndarray]:
-    """(3,) place and speed on a hyperbola, before its pericentre."""
+    """Return position and velocity, (3,) each, on a hyperbola about `gm`, before its pericentre."""
     size, e = -orbit.a, orbit.e
     H = -math.acosh((orbit.distance / size + 1) / e)
     b = math.sqrt(e * e - 1)
@@ -196,6 +200,6 @@ def _incoming(orbit: _Orbit, gm: float) -> tuple[np.ndarray, np.ndarray]:
 
 
 def _fall_time(e: float, size: float, gm: float, distance: float) -> float:
-    """From `distance` to the pericentre of a hyperbola."""
+    """Return the time from `distance` to the pericentre of a hyperbola with a = -size about `gm`."""
     H = math.acosh((distance / size + 1) / e)
     return (e * math.sinh(H) - H) / math.sqrt(gm / size**3)

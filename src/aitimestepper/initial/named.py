@@ -1,7 +1,7 @@
 """Named initial conditions, and those from files, as arrays.
 
-Each maker is a function whose arguments are what `--ic name:key=value` takes, and whose first line is its help text. It
-returns bodies and a period: ten of them is how long a simulation lasts when nothing else is said.
+Each maker is a function whose arguments are what `--ic name:key=value` takes, and the first line of whose docstring is its
+help text. A simulation that is given no end lasts ten periods of its initial conditions.
 """
 
 from __future__ import annotations
@@ -15,34 +15,41 @@ from typing import NamedTuple
 
 import numpy as np
 
+from ..bodies import Bodies
 from ..errors import InitialConditionError
 
+ALL_PAIRS = 2048  # bodies up to which energies are summed over all pairs at once; larger systems go block by block
 
-class Bodies(NamedTuple):
-    """One system as arrays."""
+
+class InitialConditions(NamedTuple):
+    """One system as arrays, in any units in which the gravitational constant is `G`."""
 
     mass: np.ndarray  # (N,)
     position: np.ndarray  # (N, D)
     velocity: np.ndarray  # (N, D)
-    period: float | None = None  # where it is known better than `period_of` can tell
-    G: float | None = 1.0  # what the velocities are made for; None: for whatever the settings say
+    period: float | None = None  # None: to be measured, see `problems.period_of`
+    G: float | None = 1.0  # the velocities are made for it; None: for the G of the settings, whatever it is
 
 
 def _recentred(mass: np.ndarray, position: np.ndarray, velocity: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Positions and velocities about the centre of mass."""
+    """Return positions and velocities about the centre of mass."""
     share = (mass / mass.sum())[:, None]
     return position - (share * position).sum(0), velocity - (share * velocity).sum(0)
 
 
 def energies(mass: np.ndarray, position: np.ndarray, velocity: np.ndarray) -> tuple[float, float]:
-    """(kinetic, potential) for G = 1: generated systems are scaled with them."""
+    """Return kinetic and potential energy for G = 1: generated systems are scaled with them."""
+    kinetic = float(0.5 * (mass[:, None] * velocity**2).sum())
+    if len(mass) > ALL_PAIRS:
+        return kinetic, float(Bodies(mass, position, velocity).potential_energy()[0])
     i, j = np.triu_indices(len(mass), 1)
-    potential = -(mass[i] * mass[j] / np.linalg.norm(position[i] - position[j], axis=1)).sum()
-    return float(0.5 * (mass[:, None] * velocity**2).sum()), float(potential)
+    return kinetic, float(-(mass[i] * mass[j] / np.linalg.norm(position[i] - position[j], axis=1)).sum())
 
 
-def two_body(e: float, q: float, a: float, anomaly: float, G: float, dim: int, rotation: np.ndarray | None = None) -> Bodies:
-    """Two bodies of total mass 1, mass ratio q, at rest as a whole, at an eccentric anomaly (pi: apocentre)."""
+def two_body(
+    e: float, q: float, a: float, anomaly: float, G: float, dim: int, rotation: np.ndarray | None = None
+) -> InitialConditions:
+    """Return two bodies of total mass 1 and mass ratio q, at rest as a whole, at an eccentric anomaly (pi: apocentre)."""
     for name, value, ok in (("e", e, 0 <= e < 1), ("q", q, q > 0), ("a", a, a > 0), ("dim", dim, dim in (2, 3))):
         if not (ok and math.isfinite(value)):
             raise InitialConditionError(f"kepler: {name} = {value} is out of range (0 <= e < 1, q > 0, a > 0, dim 2 or 3).")
@@ -51,11 +58,11 @@ def two_body(e: float, q: float, a: float, anomaly: float, G: float, dim: int, r
         x, v = rotation @ x, rotation @ v
     mass = np.array([1.0, q]) / (1 + q)
     arms = np.array([-mass[1], mass[0]])[:, None]
-    return Bodies(mass, (arms * x)[:, :dim], (arms * v)[:, :dim], 2 * math.pi / math.sqrt(G / a**3), G)
+    return InitialConditions(mass, (arms * x)[:, :dim], (arms * v)[:, :dim], 2 * math.pi / math.sqrt(G / a**3), G)
 
 
 def ellipse(e: float, a: float, anomaly: float, gm: float) -> tuple[np.ndarray, np.ndarray]:
-    """(3,) relative place and speed on an orbit about `gm` = G (m1 + m2), at an eccentric anomaly."""
+    """Return relative position and velocity, (3,) each, on an orbit about `gm` = G (m1 + m2), at an eccentric anomaly."""
     n = math.sqrt(gm / a**3)
     b = math.sqrt((1 - e) * (1 + e))
     cos, sin = math.cos(anomaly), math.sin(anomaly)
@@ -63,42 +70,42 @@ def ellipse(e: float, a: float, anomaly: float, gm: float) -> tuple[np.ndarray, 
 
 
 def eccentric_anomaly(M: float, e: float) -> float:
-    """Kepler's equation by Newton's iteration from pi, where it converges for every e < 1."""
+    """Solve Kepler's equation M = E - e sin E for E, by Newton's iteration from pi, where it converges for every e < 1."""
     E = math.pi
     for _ in range(50):
         E -= (E - e * math.sin(E) - M) / (1 - e * math.cos(E))
     return E
 
 
-def kepler(e: float = 0.5, q: float = 1.0, a: float = 1.0, dim: int = 2, G: float = 1.0) -> Bodies:
+def kepler(e: float = 0.5, q: float = 1.0, a: float = 1.0, dim: int = 2, G: float = 1.0) -> InitialConditions:
     """Two bodies from apocentre: eccentricity e, mass ratio q, semi-major axis a, total mass 1."""
     return two_body(e, q, a, math.pi, G, dim)
 
 
-def figure8(dim: int = 2) -> Bodies:
+def figure8(dim: int = 2) -> InitialConditions:
     """The figure-eight of three equal masses (Chenciner & Montgomery), period 6.32591398."""
     x1, v3 = np.array([0.97000436, -0.24308753]), np.array([-0.93240737, -0.86473146])
     position, velocity = np.array([x1, -x1, [0.0, 0.0]]), np.array([-v3 / 2, -v3 / 2, v3])
-    return Bodies(np.ones(3), _lifted(position, dim), _lifted(velocity, dim), 6.32591398)
+    return InitialConditions(np.ones(3), _lifted(position, dim), _lifted(velocity, dim), 6.32591398)
 
 
-def burrau(dim: int = 2) -> Bodies:
+def burrau(dim: int = 2) -> InitialConditions:
     """The Pythagorean three-body problem: masses 3, 4, 5 at rest; closest approach 4.138e-4 at t = 15.830."""
     position = np.array([[1.0, -1.0], [-2.0, -1.0], [1.0, 3.0]])
-    return Bodies(np.array([5.0, 4.0, 3.0]), _lifted(position, dim), np.zeros((3, dim)), 7.0)
+    return InitialConditions(np.array([5.0, 4.0, 3.0]), _lifted(position, dim), np.zeros((3, dim)), 7.0)
 
 
-def kozai() -> Bodies:
+def kozai() -> InitialConditions:
     """A planet at a = 1 about a star of mass 1, and a perturber of mass 1 at x = 10, inclined by 89.9 degrees."""
     i = math.radians(89.9)
     mass = np.array([1.0, 0.0, 1.0])
     position = np.array([[0.0, 0, 0], [1.0, 0, 0], [10.0, 0, 0]])
     speed = math.sqrt(0.2)
     velocity = np.array([[0.0, 0, 0], [0, 1.0, 0], [0, speed * math.cos(i), speed * math.sin(i)]])
-    return Bodies(mass, *_recentred(mass, position, velocity), 2 * math.pi)
+    return InitialConditions(mass, *_recentred(mass, position, velocity), 2 * math.pi)
 
 
-def solar() -> Bodies:
+def solar() -> InitialConditions:
     """Sun, Jupiter, Saturn, Uranus, Neptune, Pluto in au, days, solar masses (Applegate et al. 1986)."""
     mass = np.array([1.00000597682, 1 / 1047.355, 1 / 3501.6, 1 / 22869.0, 1 / 19314.0, 0.0])
     position = np.array(
@@ -121,18 +128,18 @@ def solar() -> Bodies:
             [-1.76936577252484e-3, -2.06720938381724e-3, 6.58091931493844e-4],
         ]
     )
-    return Bodies(mass, *_recentred(mass, position, velocity), 4332.6, 0.01720209895**2)
+    return InitialConditions(mass, *_recentred(mass, position, velocity), 4332.6, 0.01720209895**2)
 
 
-def plummer(n: int = 32, seed: int = 0) -> Bodies:
+def plummer(n: int = 32, seed: int = 0) -> InitialConditions:
     """A Plummer sphere of n equal masses, scaled to M = 1, E = -1/4, virial equilibrium."""
     if n < 2:
         raise InitialConditionError(f"plummer: n = {n} must be at least 2.")
     return plummer_sphere(np.random.default_rng(seed), n)
 
 
-def plummer_sphere(rng: np.random.Generator, n: int, dim: int = 3) -> Bodies:
-    """The same from a random stream; in the plane with the same radii and speeds."""
+def plummer_sphere(rng: np.random.Generator, n: int, dim: int = 3) -> InitialConditions:
+    """Draw a Plummer sphere of n bodies from a random stream; in the plane it has the radii and speeds of the sphere."""
     radius = 1 / np.sqrt(rng.uniform(0, 0.999, n) ** (-2 / 3) - 1)
     fraction = _plummer_speeds(rng, n)
     speed = fraction * math.sqrt(2) * (1 + radius**2) ** -0.25
@@ -140,35 +147,35 @@ def plummer_sphere(rng: np.random.Generator, n: int, dim: int = 3) -> Bodies:
     places, motions = radius[:, None] * _directions(rng, n, dim), speed[:, None] * _directions(rng, n, dim)
     position, velocity = _recentred(mass, places, motions)
     K, U = energies(mass, position, velocity)
-    return Bodies(mass, position * (U / -0.5), velocity * math.sqrt(0.25 / K), 2 * math.sqrt(2))
+    return InitialConditions(mass, position * (U / -0.5), velocity * math.sqrt(0.25 / K), 2 * math.sqrt(2))
 
 
-def random(n: int = 3, dim: int = 3, seed: int = 0) -> Bodies:
+def random(n: int = 3, dim: int = 3, seed: int = 0) -> InitialConditions:
     """N bodies: masses 10^U(-0.5, 0.5), normal positions and velocities, virial ratio U(0.2, 0.5)."""
     if n < 2 or dim not in (2, 3):
         raise InitialConditionError(f"random: n = {n} must be at least 2 and dim = {dim} 2 or 3.")
     return random_bodies(np.random.default_rng(seed), n, dim)
 
 
-def random_bodies(rng: np.random.Generator, n: int, dim: int) -> Bodies:
-    """The same from a random stream."""
+def random_bodies(rng: np.random.Generator, n: int, dim: int) -> InitialConditions:
+    """Draw n bodies as `random` does, from a random stream."""
     mass = 10 ** rng.uniform(-0.5, 0.5, n)
     position, velocity = _recentred(mass, rng.normal(size=(n, dim)), rng.normal(size=(n, dim)))
     K, U = energies(mass, position, velocity)
     velocity *= math.sqrt(rng.uniform(0.2, 0.5) * -U / K)
-    return Bodies(mass, position, velocity)
+    return InitialConditions(mass, position, velocity)
 
 
-def agekyan(x: float = 0.2, y: float = 0.5) -> Bodies:
+def agekyan(x: float = 0.2, y: float = 0.5) -> InitialConditions:
     """Agekyan-Anosova region: equal masses at rest at (-1/2, 0), (1/2, 0) and (x, y), x, y >= 0, (x + 1/2)^2 + y^2 <= 1."""
     if not (x >= 0 and y > 0 and (x + 0.5) ** 2 + y**2 <= 1):
         raise InitialConditionError(f"agekyan: x = {x}, y = {y} must satisfy x >= 0, y > 0 and (x + 1/2)^2 + y^2 <= 1.")
     mass = np.ones(3)
     position, velocity = _recentred(mass, np.array([[-0.5, 0.0], [0.5, 0.0], [x, y]]), np.zeros((3, 2)))
-    return Bodies(mass, position, velocity)
+    return InitialConditions(mass, position, velocity)
 
 
-def file(path: str) -> Bodies:
+def file(path: str) -> InitialConditions:
     """Rows `mass, position..., velocity...` in a .npy or .txt file (5 columns: 2D, 7 columns: 3D)."""
     rows = _read_rows(Path(path))
     if rows.ndim != 2 or rows.shape[1] not in (5, 7):
@@ -184,10 +191,10 @@ def file(path: str) -> Bodies:
         raise InitialConditionError(f"{path}: found {len(rows)} body; gravity needs at least 2 rows.")
     dim = (rows.shape[1] - 1) // 2
     mass, position, velocity = rows[:, 0], rows[:, 1 : 1 + dim], rows[:, 1 + dim :]
-    return Bodies(mass, position, velocity, G=None)
+    return InitialConditions(mass, position, velocity, G=None)
 
 
-MAKERS: dict[str, Callable[..., Bodies]] = {
+MAKERS: dict[str, Callable[..., InitialConditions]] = {
     "kepler": kepler,
     "figure8": figure8,
     "burrau": burrau,
@@ -201,18 +208,20 @@ MAKERS: dict[str, Callable[..., Bodies]] = {
 
 
 def _lifted(x: np.ndarray, dim: int) -> np.ndarray:
+    """Return plane vectors (N, 2) with `dim` axes."""
     if dim not in (2, 3):
         raise InitialConditionError(f"dim = {dim} must be 2 or 3.")
     return np.pad(x, ((0, 0), (0, dim - 2)))
 
 
 def _directions(rng: np.random.Generator, n: int, dim: int) -> np.ndarray:
+    """Draw isotropic unit vectors, (n, dim)."""
     x = rng.normal(size=(n, dim))
     return np.asarray(x / np.linalg.norm(x, axis=1, keepdims=True))
 
 
 def _plummer_speeds(rng: np.random.Generator, n: int) -> np.ndarray:
-    """Speeds over the escape speed, density x^2 (1 - x^2)^3.5, by rejection (its maximum is below 0.1)."""
+    """Draw speeds over the escape speed, (n,), of density x^2 (1 - x^2)^3.5, by rejection (its maximum is below 0.1)."""
     speeds: list[float] = []
     while len(speeds) < n:
         x, y = rng.uniform(0, 1), rng.uniform(0, 0.1)
@@ -222,6 +231,7 @@ def _plummer_speeds(rng: np.random.Generator, n: int) -> np.ndarray:
 
 
 def _read_rows(path: Path) -> np.ndarray:
+    """Return the numbers of a .npy or text file, or raise a sentence about what is wrong with it."""
     try:
         if path.suffix == ".npy":
             content = np.load(io.BytesIO(path.read_bytes()), allow_pickle=False)

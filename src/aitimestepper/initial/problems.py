@@ -1,4 +1,4 @@
-"""From the settings to a batch of systems ready to run: one named system, or many sampled from its family."""
+"""Problems that the settings describe: a batch of systems ready to run, one by name or many sampled from a family."""
 
 from __future__ import annotations
 
@@ -8,72 +8,96 @@ from dataclasses import dataclass
 from typing import Any, NamedTuple
 
 import numpy as np
-import torch
-from torch import Tensor
 
+from ..bodies import Bodies, free_fall_time
 from ..config import Config
-from ..differentiable.gravity import tree_sum
-from ..differentiable.particle import ParticleTorch
 from ..errors import ConfigError, InitialConditionError
+from ..fields import field_from
 from ..specs import build
-from ..training.checkpoints import field_from
-from .named import MAKERS, Bodies, eccentric_anomaly, two_body
+from ..sums import squared_differences, tree_sum
+from .named import MAKERS, InitialConditions, eccentric_anomaly, two_body
 
 
 class Problem(NamedTuple):
     """A batch of systems ready to run."""
 
-    particle: ParticleTorch
+    bodies: Bodies
     period: float  # the longest of the batch
 
 
-def period_of(particle: ParticleTorch) -> Tensor:
-    """(B,) the orbital period of two bound bodies, else the crossing time G M^2.5 / (2 |E|)^1.5."""
-    mass, E = tree_sum(particle.mass, 1), particle.total_energy()
-    heaviest = particle.mass.topk(2, dim=1).values
-    axis = particle.G * heaviest.prod(1) / (2 * E.abs())
-    orbit = 2 * math.pi * torch.sqrt(axis**3 / (particle.G * mass))
-    crossing = particle.G * mass**2.5 / (2 * E.abs()) ** 1.5
-    return torch.where((particle.mask.sum(1) == 2) & (E < 0) & (axis > 0), orbit, crossing)
+def make_problem(config: Config) -> Problem:
+    """Return the batch that `ic`, `num_orbits`, `e_min`, ... describe, with the physics settings of `config`."""
+    return as_problem([_system(config, number) for number in range(config.num_orbits)], config)
 
 
-def make_problem(config: Config, dtype: torch.dtype = torch.float64, device: torch.device | str = "cpu") -> Problem:
-    """The batch that `ic`, `num_orbits`, `e_min`, ... describe, with the physics settings of `config`."""
-    systems = [_system(config, number) for number in range(config.num_orbits)]
-    return as_problem(systems, config, dtype, device)
+def as_problem(systems: Sequence[InitialConditions], config: Config) -> Problem:
+    """Return one batch of all systems, with the softening, the G and the external field of `config`.
 
-
-def as_problem(systems: Sequence[Bodies], config: Config, dtype: torch.dtype, device: torch.device | str = "cpu") -> Problem:
-    """Arrays to one batch, with softening, G and the outer field.
-
-    A problem made for another G than that of the settings is the same one in another unit of time.
+    A problem made for another G than that of the settings is run as the same problem in another unit of time.
     """
-    outer = field_from(config)
     G = config.G
     own = {s.G for s in systems if s.G is not None} - {1.0}
     if own and G == 1.0:
         G = own.pop()
     faster = [1.0 if s.G is None else math.sqrt(G / s.G) for s in systems]
-    particles = [
-        ParticleTorch.from_tensors(
-            s.mass, s.position, s.velocity * speed, softening=config.softening, G=G, dtype=dtype, device=device
-        )
-        for s, speed in zip(systems, faster, strict=True)
-    ]
-    particle = ParticleTorch.stack(particles)
-    if outer is not None:
-        particle.set_external_field(outer)
-    measured = period_of(particle).tolist()
-    periods = [m if s.period is None else s.period / f for s, m, f in zip(systems, measured, faster, strict=True)]
-    return Problem(particle, max(periods))
+    shared: dict[str, Any] = {"softening": config.softening, "G": G, "external_field": field_from(config)}
+    batches = [Bodies(s.mass, s.position, s.velocity * f, **shared) for s, f in zip(systems, faster, strict=True)]
+    periods = [_period(s, b) if s.period is None else s.period / f for s, b, f in zip(systems, batches, faster, strict=True)]
+    return Problem(Bodies.stack(batches), max(periods))
 
 
-def _system(config: Config, number: int) -> Bodies:
-    """System `number` of the batch. One system is exactly what `ic` says; of many two-body ones each has its own orbit."""
+# ---- periods ---------------------------------------------------------------------------------------------------------------
+def period_of(bodies: Bodies) -> np.ndarray:
+    """Return the orbital period of two bound bodies, else the crossing time G M^2.5 / (2 |E|)^1.5, (B,).
+
+    E is the energy about the centre of mass, without an external field.
+    """
+    alone = bodies.replace(external_field=None)
+    orbit = np.where(bodies.body_count == 2, shortest_period(bodies), np.inf)
+    with np.errstate(over="ignore", divide="ignore"):  # test particles alone have no energy
+        crossing = bodies.G * tree_sum(bodies.mass, 1) ** 2.5 / (2 * alone.energy_scale()) ** 1.5
+    crossing = np.where(np.isfinite(crossing), crossing, 2 * math.pi * free_fall_time(bodies))
+    return np.where(np.isfinite(orbit), orbit, crossing)
+
+
+def shortest_period(bodies: Bodies) -> np.ndarray:
+    """Return the period of the tightest bound pair, (B,), on the orbit on which the two would be by themselves.
+
+    It is infinite where no two bodies are bound.
+    """
+    shortest = np.full(len(bodies), np.inf)
+    for systems, rows, r2, real in bodies.pair_blocks():
+        mass = bodies.mass[systems]
+        gm = bodies.G * (mass[:, None, :] + mass[:, rows, None])
+        binding = 2 * gm / np.sqrt(r2) - squared_differences(bodies.velocity[systems], rows)  # G (m1 + m2) / a
+        bound = real & (binding > 0)
+        binding = np.where(bound, binding, 1.0)
+        period = np.where(bound, 2 * math.pi * gm / (binding * np.sqrt(binding)), np.inf)
+        shortest[systems] = np.minimum(shortest[systems], period.min((1, 2)))
+    return shortest
+
+
+def _period(system: InitialConditions, bodies: Bodies) -> float:
+    """Return the period of a system that does not know its own.
+
+    For bodies from a file it is that of the tightest pair: ten crossing times of a planet with a far companion could be
+    millions of orbits.
+    """
+    from_file = system.G is None
+    tightest = float(shortest_period(bodies)[0]) if from_file else math.inf
+    return tightest if math.isfinite(tightest) else float(period_of(bodies)[0])
+
+
+# ---- systems ---------------------------------------------------------------------------------------------------------------
+def _system(config: Config, number: int) -> InitialConditions:
+    """Return system `number` of the batch.
+
+    A single system is exactly what `ic` says; of many two-body systems each has an orbit of its own.
+    """
     name, _, given = config.ic.partition(":")
     extra: dict[str, Any] = {"G": config.G}
     if config.num_orbits == 1:
-        made: Bodies = build(config.ic, MAKERS, "initial conditions", InitialConditionError, **extra)
+        made: InitialConditions = build(config.ic, MAKERS, "initial conditions", InitialConditionError, **extra)
         return made
     if name == "kepler":
         family: _Family = build(config.ic, {"kepler": _Family}, "initial conditions", InitialConditionError)
@@ -81,7 +105,9 @@ def _system(config: Config, number: int) -> Bodies:
     if name in ("plummer", "random"):
         first = _seed_in(given, config)
         rest = ",".join(item for item in given.split(",") if item and not item.startswith("seed="))
-        sampled: Bodies = build(f"{name}:{rest}", MAKERS, "initial conditions", InitialConditionError, seed=first + number)
+        sampled: InitialConditions = build(
+            f"{name}:{rest}", MAKERS, "initial conditions", InitialConditionError, seed=first + number
+        )
         return sampled
     raise ConfigError(
         f"num_orbits = {config.num_orbits} needs a family to sample from: ic = kepler, plummer or random, not {config.ic!r}."
@@ -89,6 +115,7 @@ def _system(config: Config, number: int) -> Bodies:
 
 
 def _seed_in(given: str, config: Config) -> int:
+    """Return the seed that the arguments of `ic` name, else that of the settings."""
     for item in given.split(","):
         if item.startswith("seed=") and item[5:].isdigit():
             return int(item[5:])
@@ -105,8 +132,8 @@ class _Family:
     dim: int = 2
 
 
-def _sampled_orbit(config: Config, number: int, family: _Family) -> Bodies:
-    """A two-body orbit with random eccentricity, mass ratio and phase (and orientation in 3D) from a stream of its own."""
+def _sampled_orbit(config: Config, number: int, family: _Family) -> InitialConditions:
+    """Draw a two-body orbit of random eccentricity, mass ratio and phase (in 3D also orientation) from a stream of its own."""
     for name, value in (("e", family.e), ("q", family.q)):
         if value is not None:
             raise ConfigError(

@@ -1,4 +1,4 @@
-"""A suite in one HDF5 file: arrays over problems, padded to the largest."""
+"""Suites in HDF5 files: one array over all problems for each quantity, padded to the largest problem."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ import numpy as np
 
 from ..errors import SnapshotError
 from ..files import write_atomically
-from .named import Bodies
+from .named import InitialConditions
 from .suites import Case, Known, Suite, checked
 
 FORMAT, VERSION = "aitimestepper-suite", 1
@@ -19,16 +19,16 @@ NAMES = ("mass", "position", "velocity", "t_end", "bodies", "G", "softening", "p
 
 
 def save_suite(suite: Suite, path: str | Path) -> Path:
-    """Write it whole or not at all: mass (P, N), position and velocity (P, N, D), bodies, t_end, G, softening (P,)."""
+    """Write a suite, whole or not at all: mass (P, N), position and velocity (P, N, D), bodies, t_end, G, softening (P,)."""
     import h5py
 
-    if len({case.bodies.position.shape[1] for case in suite.cases}) != 1:
+    if len({case.initial.position.shape[1] for case in suite.cases}) != 1:
         raise SnapshotError(f"the problems of {suite.name} have 2 and 3 axes; write a file for each.")
-    P, N, D = len(suite), max(case.size for case in suite.cases), suite.cases[0].bodies.position.shape[1]
+    P, N, D = len(suite), max(case.size for case in suite.cases), suite.cases[0].initial.position.shape[1]
     mass, position, velocity = np.zeros((P, N)), np.zeros((P, N, D)), np.zeros((P, N, D))
     for i, case in enumerate(suite.cases):
         n = case.size
-        mass[i, :n], position[i, :n], velocity[i, :n] = case.bodies.mass, case.bodies.position, case.bodies.velocity
+        mass[i, :n], position[i, :n], velocity[i, :n] = case.initial.mass, case.initial.position, case.initial.velocity
     words = h5py.string_dtype()
     image = io.BytesIO()
     with h5py.File(image, "w") as f:
@@ -38,8 +38,8 @@ def save_suite(suite: Suite, path: str | Path) -> Path:
         f["mass"], f["position"], f["velocity"] = mass, position, velocity
         f["bodies"] = np.array([case.size for case in suite.cases])
         f["t_end"] = np.array([case.t_end for case in suite.cases])
-        f["G"] = np.array([case.bodies.G or 1.0 for case in suite.cases])
-        f["period"] = np.array([math.nan if c.bodies.period is None else c.bodies.period for c in suite.cases])
+        f["G"] = np.array([case.initial.G or 1.0 for case in suite.cases])
+        f["period"] = np.array([math.nan if c.initial.period is None else c.initial.period for c in suite.cases])
         f["softening"] = np.array([case.softening for case in suite.cases])
         f.create_dataset("name", data=[case.name for case in suite.cases], dtype=words)
         f.create_dataset("family", data=[case.family for case in suite.cases], dtype=words)
@@ -49,7 +49,7 @@ def save_suite(suite: Suite, path: str | Path) -> Path:
 
 
 def load_suite(path: str | Path) -> Suite:
-    """The suite in a file; one made elsewhere needs mass, position, velocity and t_end only."""
+    """Return the suite in a file; one made elsewhere needs mass, position, velocity and t_end only."""
     import h5py
 
     try:
@@ -80,6 +80,8 @@ def load_suite(path: str | Path) -> Suite:
 
 
 def _case(arrays: dict[str, np.ndarray], i: int, stem: str) -> Case:
+    """Return problem i of the arrays in a file; `stem` names it where the file does not."""
+
     def text(name: str, default: str) -> str:
         value = arrays[name][i] if name in arrays else default
         return value.decode() if isinstance(value, bytes) else str(value)
@@ -90,11 +92,12 @@ def _case(arrays: dict[str, np.ndarray], i: int, stem: str) -> Case:
     n = int(number("bodies", arrays["mass"].shape[1]))
     period = number("period", math.nan)
     mass, position, velocity = (np.asarray(arrays[k][i][:n], dtype=float) for k in ("mass", "position", "velocity"))
-    bodies = Bodies(mass, position, velocity, None if math.isnan(period) else period, number("G", 1.0))
+    initial = InitialConditions(mass, position, velocity, None if math.isnan(period) else period, number("G", 1.0))
     known = tuple(Known(k["quantity"], k["time"], np.array(k["values"])) for k in json.loads(text("known", "[]")))
     name, family = text("name", f"{stem}-{i}"), text("family", stem)
-    return Case(name, family, bodies, number("t_end", 0.0), number("softening", 0.0), known)
+    return Case(name, family, initial, number("t_end", 0.0), number("softening", 0.0), known)
 
 
 def _known_text(case: Case) -> str:
+    """Return what is known of a problem as JSON."""
     return json.dumps([{"quantity": k.quantity, "time": k.time, "values": k.values.tolist()} for k in case.known])

@@ -1,4 +1,4 @@
-"""Suites: problems to measure with. Sampled from families, the known ones by name, or from a file."""
+"""Suites of problems to measure with: sampled from families, or known ones by name."""
 
 from __future__ import annotations
 
@@ -11,17 +11,15 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
-import torch
-from torch import Tensor
 
-from ..differentiable.particle import ParticleTorch
+from ..bodies import Bodies
 from ..errors import ConfigError, InitialConditionError, nearest_name_hint
 from ..plugins import load_module
 from .families import STANDARD, Family, Sample, family_named, sample, seed_range
-from .named import Bodies, agekyan, burrau, figure8, kepler, kozai, plummer, solar
+from .named import InitialConditions, agekyan, burrau, figure8, kepler, kozai, plummer, solar
 
 KM_PER_S = 31_557_600 / 149_597_870.7  # in au a year
-REINFORCEMENT = range(100)  # the seeds of the set
+REINFORCEMENT = range(100)  # seeds of the set `rl`
 
 
 class Known(NamedTuple):
@@ -34,62 +32,65 @@ class Known(NamedTuple):
 
 @dataclass(frozen=True)
 class Case:
-    """One problem: bodies, how long to run them, and what is known of the answer."""
+    """One problem: initial conditions, how long to run them, and what is known of the answer."""
 
     name: str
     family: str
-    bodies: Bodies
-    t_end: float
+    initial: InitialConditions
+    t_end: float  # in the time unit of the initial conditions
     softening: float = 0.0
     known: tuple[Known, ...] = ()
 
     @property
     def size(self) -> int:
         """Number of bodies."""
-        return len(self.bodies.mass)
+        return len(self.initial.mass)
 
 
 @dataclass(frozen=True)
 class Suite:
-    """Problems that are measured together. All have as many axes."""
+    """Problems that are measured together. All have the same number of axes."""
 
     name: str
     cases: tuple[Case, ...]
     split: str | None = None
-    seeds: dict[str, tuple[int, int]] = field(default_factory=dict)  # by family: first number, and that after the last
+    seeds: dict[str, tuple[int, int]] = field(default_factory=dict)  # by family: first number, and one past the last
 
     def __len__(self) -> int:
+        """Return the number of problems."""
         return len(self.cases)
 
     @property
     def families(self) -> tuple[str, ...]:
-        """As they first come."""
+        """Names of the families, in the order in which they first come."""
         return tuple(dict.fromkeys(case.family for case in self.cases))
 
     @property
     def family_of(self) -> np.ndarray:
-        """(P,) the family of every problem, as a number into `families`."""
+        """Family of every problem as a number into `families`, (P,)."""
         return np.array([self.families.index(case.family) for case in self.cases])
 
     @property
     def checksum(self) -> int:
-        """Of all numbers: two suites with the same one hold the same problems, whatever these are called."""
-        sum_ = 0
+        """Checksum of all numbers: suites that share it hold the same problems, whatever these are called."""
+        found = 0
         for case in self.cases:
-            for values in (*case.bodies[:3], [case.t_end, case.softening, case.bodies.G or 1.0]):
-                sum_ = zlib.crc32(np.ascontiguousarray(values, dtype=float).tobytes(), sum_)
-        return sum_
+            for values in (*case.initial[:3], [case.t_end, case.softening, case.initial.G or 1.0]):
+                found = zlib.crc32(np.ascontiguousarray(values, dtype=float).tobytes(), found)
+        return found
 
-    def batch(self, rows: Sequence[int] | np.ndarray | None = None) -> tuple[ParticleTorch, Tensor]:
-        """(systems, (B,) when each ends), in the unit of time in which G = 1, so that one batch holds them all."""
+    def batch(self, rows: Sequence[int] | np.ndarray | None = None) -> tuple[Bodies, np.ndarray]:
+        """Return all problems, or those of some `rows`, and when each ends, (P,).
+
+        Velocities and times are in the unit of time in which G = 1, so that one batch holds problems of any units.
+        """
         chosen = [self.cases[int(i)] for i in (range(len(self)) if rows is None else rows)]
-        rates = [math.sqrt(case.bodies.G or 1.0) for case in chosen]
+        rates = [math.sqrt(case.initial.G or 1.0) for case in chosen]
         systems = [
-            ParticleTorch.from_tensors(c.bodies.mass, c.bodies.position, c.bodies.velocity / rate, softening=c.softening)
+            Bodies(c.initial.mass, c.initial.position, c.initial.velocity / rate, softening=c.softening)
             for c, rate in zip(chosen, rates, strict=True)
         ]
-        ends = [case.t_end * rate for case, rate in zip(chosen, rates, strict=True)]
-        return ParticleTorch.stack(systems), torch.tensor(ends, dtype=torch.float64)
+        return Bodies.stack(systems), np.array([c.t_end * rate for c, rate in zip(chosen, rates, strict=True)])
 
 
 def make_suite(
@@ -100,38 +101,35 @@ def make_suite(
     own: Mapping[str, Family] | None = None,
     first: int = 0,
 ) -> Suite:
-    """`count` problems of each family from a split, from number `first` on; `own`: families besides those of the package."""
+    """Return `count` problems of each family from a split, from its number `first` on.
+
+    `own` holds families by name besides those of the package.
+    """
     cases, numbers = [], seed_range(split, count, first)
     for name in dict.fromkeys(families):
         family = (own or {}).get(name) or family_named(name)
         for number in numbers:
-            made = sample(family, name, number, dim)
-            cases.append(checked(Case(f"{name}-{number}", name, made[0], float(made[1]))))
+            made, t_end = sample(family, name, number, dim)
+            cases.append(checked(Case(f"{name}-{number}", name, _initial_conditions(made), float(t_end))))
     seeds = dict.fromkeys(families, (numbers.start, numbers.stop))
     return Suite("+".join(dict.fromkeys(families)), tuple(cases), split, seeds)
 
 
 def checked(case: Case) -> Case:
-    """The case, or one sentence about why it cannot be run."""
-    bodies = case.bodies
-    shape = np.shape(bodies.position)
-    if (
-        np.shape(bodies.velocity) != shape
-        or len(shape) != 2
-        or np.shape(bodies.mass) != shape[:1]
-        or shape[0] < 2
-        or shape[1] not in (2, 3)
-    ):
+    """Return the case, or raise one sentence about why it cannot be run."""
+    initial = case.initial
+    mass, shape, velocity = np.shape(initial.mass), np.shape(initial.position), np.shape(initial.velocity)
+    if velocity != shape or len(shape) != 2 or mass != shape[:1] or shape[0] < 2 or shape[1] not in (2, 3):
         raise InitialConditionError(
-            f"{case.name}: position {shape}, velocity {np.shape(bodies.velocity)} and mass {np.shape(bodies.mass)} do not fit; "
-            "they must be (N, axes), (N, axes) and (N,) with N >= 2 and 2 or 3 axes."
+            f"{case.name}: position {shape}, velocity {velocity} and mass {mass} do not fit; they must be "
+            "(N, axes), (N, axes) and (N,) with N >= 2 and 2 or 3 axes."
         )
-    for name, values in (("mass", bodies.mass), ("position", bodies.position), ("velocity", bodies.velocity)):
+    for name, values in (("mass", initial.mass), ("position", initial.position), ("velocity", initial.velocity)):
         if not np.isfinite(values).all() or (name == "mass" and (np.asarray(values) < 0).any()):
             raise InitialConditionError(
                 f"{case.name}: {name} = {np.asarray(values).tolist()} must be finite, masses at least 0."
             )
-    G = 1.0 if bodies.G is None else bodies.G
+    G = 1.0 if initial.G is None else initial.G
     if not (math.isfinite(G) and G > 0 and math.isfinite(case.softening) and case.softening >= 0):
         raise InitialConditionError(f"{case.name}: G = {G} must be above 0, softening = {case.softening} at least 0.")
     if not (math.isfinite(case.t_end) and case.t_end > 0):
@@ -140,7 +138,7 @@ def checked(case: Case) -> Case:
 
 
 def families_from_file(path: str | Path) -> dict[str, Family]:
-    """The families in a Python file, as FILE:NAME: its public functions with the parameters (rng, dim). The file is run."""
+    """Run a Python file and return its families by FILE:NAME: its public functions with the parameters (rng, dim)."""
     module = load_module(Path(path), "families")
     found = {
         f"{Path(path).name}:{name}": value
@@ -154,11 +152,12 @@ def families_from_file(path: str | Path) -> dict[str, Family]:
 
 
 def _named(function: Any, name: str) -> Family:
+    """Return a user's function as a family; it may return anything with mass, position and velocity beside t_end."""
+
     def family(rng: np.random.Generator, dim: int) -> Sample:
         try:
-            bodies, t_end = function(rng, dim)
-            mass, position, velocity = (np.asarray(x, dtype=float) for x in (bodies.mass, bodies.position, bodies.velocity))
-            return Sample(Bodies(mass, position, velocity, G=getattr(bodies, "G", 1.0)), float(t_end))
+            made, t_end = function(rng, dim)
+            return Sample(_initial_conditions(made), float(t_end))
         except Exception as error:  # a user's own code
             words = f"{type(error).__name__}: {error}"
             raise InitialConditionError(f"{name} must return (Bodies, t_end); it ended with {words}.") from None
@@ -166,28 +165,42 @@ def _named(function: Any, name: str) -> Family:
     return family
 
 
+def _initial_conditions(made: Any) -> InitialConditions:
+    """Return one system as `InitialConditions`; problems of a family have no softening and no external field."""
+    for extra in ("softening", "external_field"):
+        value = getattr(made, extra, None)
+        if value is not None and np.any(value):
+            raise ConfigError(f"problems of a family have no {extra}; leave it out")
+    mass, position, velocity = (np.asarray(x, dtype=float) for x in (made.mass, made.position, made.velocity))
+    if isinstance(made, Bodies) and len(made) == 1:
+        mass, position, velocity = (x[0][made.present[0]] for x in (mass, position, velocity))
+    return InitialConditions(mass, position, velocity, getattr(made, "period", None), getattr(made, "G", 1.0))
+
+
 def reinforcement_case(seed: int) -> Case:
-    """Three suns in au and years, 30 years: the test set of Saz Ulibarrena & Portegies Zwart 2025 (arXiv 2502.12809)."""
+    """Return three suns in au and years for 30 years: a problem of Saz Ulibarrena & Portegies Zwart 2025 (arXiv 2502.12809)."""
     rng = np.random.RandomState(seed)  # their generator; a stream of its own, the global one is not touched
     x1, y1 = rng.uniform(5, 20), rng.uniform(0, 10)
     x2, y2 = rng.uniform(0, -10), rng.uniform(5, 20)
     position = np.array([[0.0, 0.0], [x1, y1], [x2, y2]])
     velocity = np.array([[0.0, 10.0], [-10.0, 0.0], [0.0, 0.0]]) * KM_PER_S
     position, velocity = position - position.mean(0), velocity - velocity.mean(0)
-    bodies = Bodies(np.ones(3), position, velocity, None, 4 * math.pi**2)
-    return Case(f"rl-{seed}", "rl", bodies, 30.0)
+    return Case(f"rl-{seed}", "rl", InitialConditions(np.ones(3), position, velocity, None, 4 * math.pi**2), 30.0)
 
 
 def _ellipse_case(e: float) -> Case:
-    bodies = kepler(e, q=1e-3)
-    again = Known("position", 2 * math.pi, bodies.position)
-    return Case(f"kepler{e:g}", "reference", bodies, 100 * 2 * math.pi, known=(again,))
+    """Return 100 orbits of a planet of mass ratio 1e-3, which comes back to its start after each of them."""
+    initial = kepler(e, q=1e-3)
+    again = Known("position", 2 * math.pi, initial.position)
+    return Case(f"kepler{e:g}", "reference", initial, 100 * 2 * math.pi, known=(again,))
 
 
 def _figure8() -> Case:
-    bodies = figure8()
-    assert bodies.period is not None
-    return Case("figure8", "reference", bodies, 100 * bodies.period, known=(Known("position", bodies.period, bodies.position),))
+    """Return 100 periods of the figure-eight, which comes back to its start after each of them."""
+    initial = figure8()
+    assert initial.period is not None
+    again = Known("position", initial.period, initial.position)
+    return Case("figure8", "reference", initial, 100 * initial.period, known=(again,))
 
 
 # 320-bit integrations (Szebehely & Peters' problem); the y of body 5 at t = 10 has one digit less than it is often printed with
@@ -206,6 +219,7 @@ _BURRAU = {
 
 
 def _burrau() -> Case:
+    """Return the Pythagorean problem with its states at t = 10 and 20 and its closest approach."""
     places = tuple(Known("position", t, np.array(x)) for t, x in _BURRAU.items())
     nearest = Known("closest_approach", 20.0, np.array([4.138248e-4, 15.829920]))
     return Case("burrau", "reference", burrau(), 63.0, known=(*places, nearest))
@@ -227,14 +241,14 @@ REFERENCES = {
 
 
 def reference_case(name: str) -> Case:
-    """A known problem by name, with what is known of it."""
+    """Return a known problem by name, with what is known of it."""
     if name not in REFERENCES:
         raise ConfigError(f"unknown reference problem {name!r}: {nearest_name_hint(name, REFERENCES)}")
     return REFERENCES[name]()
 
 
 def named_suite(name: str) -> Suite:
-    """`rl`: the reinforcement-learning set; else a reference problem by itself."""
+    """Return the reinforcement-learning set by the name `rl`, else a reference problem by itself."""
     if name == "rl":
         return Suite("rl", tuple(reinforcement_case(seed) for seed in REINFORCEMENT), None, {"rl": (0, len(REINFORCEMENT))})
     return Suite(name, (reference_case(name),))

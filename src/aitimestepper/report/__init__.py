@@ -1,1 +1,1 @@
-"""Pictures, movies and reports of runs. The only package that draws, and only when asked: matplotlib is loaded on use."""
+"""Pictures, movies and reports of runs. Only this package draws; matplotlib is loaded when it is needed."""

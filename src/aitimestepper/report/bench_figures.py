@@ -1,15 +1,14 @@
-"""Pictures of a bench: work-precision curves, for each problem all rules under every integrator, and the best of them."""
+"""Pictures of `bench curves`: error against work of all rules under every integrator, and of the best, for each problem."""
 
 from __future__ import annotations
 
 import io
 from collections.abc import Iterable, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 
 import numpy as np
 
-from ..bench.records import Record, Results
 from ..errors import UserError
 from ..evaluation.runs import SOUND
 from ..files import write_atomically
@@ -58,8 +57,29 @@ NEAR = {"leapfrog": ("leapfrog", "whfast"), "logh": ("leapfrog", "whfast"), "rad
 MEASURES = (("forces", "force evaluations"), ("seconds", "processor time of the run, seconds"))
 
 
+class Measured(Protocol):
+    """A record of `bench curves`, as far as it is drawn."""
+
+    @property
+    def study(self) -> str: ...
+    @property
+    def family(self) -> str: ...
+    @property
+    def criterion(self) -> str: ...
+    @property
+    def variant(self) -> str: ...
+    @property
+    def integrator(self) -> str: ...
+    @property
+    def errors(self) -> Sequence[float | None] | None: ...
+    @property
+    def forces(self) -> float | None: ...
+    @property
+    def wall_time(self) -> float | None: ...
+
+
 class Line(NamedTuple):
-    """One curve, from coarse to fine. NaN: a run that got lost or broke off, or a cost that the method does not have."""
+    """One curve, from coarse to fine. NaN: a run that broke off or has lost its orbits, or a cost that is not known."""
 
     criterion: str
     variant: str
@@ -70,26 +90,29 @@ class Line(NamedTuple):
 
     @property
     def peer(self) -> tuple[str, str, str]:
-        """Which of `PEERS`, if it is one."""
+        """The key of the line among `PEERS`, if it is one."""
         return (self.criterion, self.integrator, self.variant)
 
     @property
     def learned(self) -> bool:
-        """A trained network."""
+        """Whether a trained network chose the steps."""
         return self.criterion.partition(":")[0] == "learned"
 
     @property
     def new(self) -> bool:
-        """A trained network or a rule of your own: what is to be compared with the others."""
+        """Whether a trained network or a rule of the user's own chose the steps: these stand out among the others."""
         return self.peer not in PEERS and self.criterion not in RULES
 
 
-def draw_curves(results: Results, folder: Path) -> list[Path]:
-    """`curves-PROBLEM` for each problem and `curves-best` of all together, as SVG and PNG."""
-    found = lines_of(results.records)
-    lines = {name: found[name] for name in dict.fromkeys([*results.cases, *found]) if name in found}
+def draw_curves(records: Sequence[Measured], problems: Sequence[str], folder: Path) -> list[Path]:
+    """Draw `curves-PROBLEM` for each problem and `curves-best` for all, as SVG and PNG; return the paths.
+
+    `problems` is the order in which they are shown; others that the records hold come after them.
+    """
+    found = lines_of(records)
+    lines = {name: found[name] for name in dict.fromkeys([*problems, *found]) if name in found}
     if not lines:
-        raise UserError(f"these are results of the study {results.study!r} without a single curve to draw.")
+        raise UserError("the records hold no curve to draw: they are not of `bench curves`, or no run reached its end.")
     folder.mkdir(parents=True, exist_ok=True)
     pictures = {f"curves-{name}": problem_figure(name, own) for name, own in lines.items()}
     pictures["curves-best"] = summary_figure(lines)
@@ -105,33 +128,33 @@ def _written(figure: Figure, path: Path) -> list[Path]:
     return found
 
 
-def lines_of(records: Iterable[Record]) -> dict[str, list[Line]]:
-    """By problem, in the order in which they were measured; those with something to see."""
-    grouped: dict[str, dict[tuple[str, str, str], list[Record]]] = {}
+def lines_of(records: Iterable[Measured]) -> dict[str, list[Line]]:
+    """Return the lines by problem, in the order in which they were measured; lines without a point are left out."""
+    grouped: dict[str, dict[tuple[str, str, str], list[Measured]]] = {}
     for r in records:
         if r.study == "curves" and r.errors:
             grouped.setdefault(r.family, {}).setdefault((r.criterion, r.variant, r.integrator), []).append(r)
     every = {problem: [_line(who, points) for who, points in curves.items()] for problem, curves in grouped.items()}
-    seen = {problem: [line for line in lines if np.isfinite(line.error).any()] for problem, lines in every.items()}
-    return {problem: lines for problem, lines in seen.items() if lines}
+    visible = {problem: [line for line in lines if np.isfinite(line.error).any()] for problem, lines in every.items()}
+    return {problem: lines for problem, lines in visible.items() if lines}
 
 
 def in_order(lines: Sequence[Line]) -> list[str]:
-    """The integrators of some lines, as `INTEGRATORS` has them, then others."""
+    """Return the integrators of some lines, in the order of `INTEGRATORS`, then others."""
     known = [*INTEGRATORS, *dict.fromkeys(line.integrator for line in lines)]
     return [name for name in dict.fromkeys(known) if any(line.integrator == name for line in lines)]
 
 
-def _line(who: tuple[str, str, str], points: list[Record]) -> Line:
+def _line(who: tuple[str, str, str], points: list[Measured]) -> Line:
     columns = [[r.errors[0] if r.errors else None, r.forces, r.wall_time] for r in points]
     error, forces, seconds = np.array(columns, dtype=float).T
-    # where the energy is off by a tenth the orbits are others, and what they cost says nothing
+    # where the energy is off by a tenth the orbits are others, and their cost says nothing
     return Line(*who, np.where(error <= SOUND, np.maximum(error, FLOOR), np.nan), forces, seconds)
 
 
 # ---- one problem -----------------------------------------------------------------------------------------------------
 def problem_figure(problem: str, lines: Sequence[Line]) -> Figure:
-    """A row for each integrator with all rules; error against force evaluations, and against time."""
+    """Return a row for each integrator with all rules: error against force evaluations, and against time."""
     ours = [line for line in lines if line.peer not in PEERS]
     peers = [line for line in lines if line.peer in PEERS]
     rows = in_order(ours) or ["others"]
@@ -175,14 +198,13 @@ def _colour(rule: str, lines: Sequence[Line]) -> str:
 
 # ---- all problems ----------------------------------------------------------------------------------------------------
 def summary_figure(lines: dict[str, list[Line]]) -> Figure:
-    """A row for each problem: of each integrator the best that any classical rule does, the new rules, the peers."""
+    """Return a row for each problem: the best classical rule under each integrator, the new rules, the peers."""
     figure, axes = _panels(len(lines), 260, "The best classical rule under each integrator, and other codes")
     every = [line for own in lines.values() for line in own]
     peers = [line for line in every if line.peer in PEERS]
     classical = [line for line in every if line.peer not in PEERS and not line.new]
-    styles = {
-        name: {"color": INTEGRATORS.get(name, OTHERS), "linewidth": 1.8, "zorder": 4} for name in in_order(classical)
-    }  # fmt: skip
+    thin = {"linewidth": 1.8, "zorder": 4}
+    styles = {name: {"color": INTEGRATORS.get(name, OTHERS), **thin} for name in in_order(classical)}
     styles |= {name: {"color": _colour(name, every), "linewidth": 2.8, "zorder": 5} for name in _new_rules(every)}
     for row, (problem, own) in zip(axes, lines.items(), strict=True):
         groups = {
@@ -207,7 +229,7 @@ def summary_figure(lines: dict[str, list[Line]]) -> Figure:
 
 
 def envelope(lines: Sequence[Line], measure: str) -> tuple[np.ndarray, np.ndarray]:
-    """(cost, error) of the runs that no other run of these lines beats in both."""
+    """Return (cost, error) of the runs that no other run of these lines beats in both."""
     cost = np.concatenate([getattr(line, measure) for line in lines])
     error = np.concatenate([line.error for line in lines])
     order = np.lexsort((error, cost))
@@ -240,13 +262,12 @@ def _draw(ax: Any, line: Line, measure: str, style: dict[str, Any]) -> None:
 def _peer_style(line: Line) -> dict[str, Any]:
     _, colour, marker, filled = PEERS[line.peer]
     inside = colour if filled else "white"
-    return {
-        "color": colour, "marker": marker, "markersize": 5, "markerfacecolor": inside, "linewidth": 0.9, "zorder": 2
-    }  # fmt: skip
+    style = {"color": colour, "marker": marker, "markersize": 5, "markerfacecolor": inside}
+    return {**style, "linewidth": 0.9, "zorder": 2}
 
 
 def _scale(axes: np.ndarray, lines: Sequence[Line], own_rows: Sequence[Sequence[Line]] | None = None) -> None:
-    """The same scales in all panels of a column; of `own_rows` each has its own."""
+    """Set the same scales in all panels of a column; with `own_rows`, scales for each row."""
     for k, row in enumerate(axes):
         own = lines if own_rows is None else own_rows[k]
         for ax, (measure, _) in zip(row, MEASURES, strict=True):
@@ -263,7 +284,7 @@ def _peer_entries(peers: Sequence[Line]) -> list[tuple[str, dict[str, Any]]]:
 
 
 def _legend(figure: Figure, entries: Sequence[tuple[str, dict[str, Any]]]) -> None:
-    """To the right of all panels; an entry without a style is a heading."""
+    """Draw the legend to the right of all panels; an entry without a style is a heading."""
     from matplotlib.lines import Line2D
 
     width, height = figure.get_size_inches() * DPI

@@ -1,35 +1,36 @@
-"""TrainingRun against precision: what an error costs, in force evaluations, under every rule for the step."""
+"""Work against precision: how many force evaluations an energy error costs under every rule for the step."""
 
 from __future__ import annotations
 
 import math
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
-import torch
-from torch import Tensor
 
-from ..criteria.base import AbstractStepCriterion, Symmetrized
+from ..bodies import Bodies
+from ..criteria.base import Criterion
 from ..criteria.classical import PRS23, Boekholt, Constant, FreeFall, HutMakino, Tidal
 from ..criteria.learned import LearnedStep
-from ..differentiable.loop import OK
-from ..differentiable.particle import ParticleTorch
+from ..criteria.wrappers import Symmetrized
 from ..errors import UserError
-from ..evaluation.runs import crossing
+from ..evaluation.runs import first_steps
+from ..evaluation.statistics import crossing
 from ..simulate.engine import simulate
+from ..simulate.recording import TrajectoryRecorder
+from ..simulate.result import OK
 
 POINTS = 6
 MAX_STEPS = 10_000
 # free-fall steps from 40 to 1300 a circular orbit
 COARSEST, FINEST = 0.16, 0.005
-CriterionOf = Callable[[Tensor], AbstractStepCriterion]
+CriterionOf = Callable[[np.ndarray], Criterion]
 
 
 @dataclass(frozen=True)
 class Curve:
-    """Runs of one rule with one parameter changed, the cheapest first; errors are relative, of the energy."""
+    """Runs of one rule that differ in one parameter, the cheapest first; errors are relative energy errors."""
 
     label: str
     force_evaluations: np.ndarray  # (n,)
@@ -39,90 +40,70 @@ class Curve:
     symmetrized: bool = False
 
 
-class _Rule(NamedTuple):
-    """What one curve is made of."""
-
-    label: str
-    criterion_of: CriterionOf
-    parameters: Tensor  # (points,)
-    learned: bool = False
-
-
 def work_precision(
-    particle: ParticleTorch,
+    bodies: Bodies,
     t_end: float,
     label: str,
     criterion_of: CriterionOf,
-    parameters: Tensor,
+    parameters: np.ndarray,
     learned: bool = False,
     *,
     integrator: str = "auto",
     max_steps: int = MAX_STEPS,
 ) -> Curve:
-    """The curve of one rule: one run of the system to `t_end` per entry of `parameters` (n,), all as one batch.
+    """Return the curve of one rule: one run of the system to `t_end` per entry of `parameters` (n,), all as one batch.
 
     `criterion_of(parameters)` makes the rule with a parameter per system. Runs that did not reach `t_end` are left out.
     """
-    parameters = torch.atleast_1d(parameters)
-    if integrator == "auto":
-        integrator = criterion_of(parameters).integrator
-    return _curve(particle, t_end, _Rule(label, criterion_of, parameters, learned), integrator, max_steps)
-
-
-def _curve(particle: ParticleTorch, t_end: float, rule: _Rule, integrator: str, max_steps: int) -> Curve:
-    """One run for each parameter, all as one batch."""
-    _check(particle, t_end)
-    batch = particle.select(torch.zeros(len(rule.parameters), dtype=torch.long, device=particle.time.device))
-    criterion = rule.criterion_of(rule.parameters)
+    _check(bodies, t_end)
+    batch = bodies.select(np.zeros(len(parameters), dtype=int))
+    criterion = criterion_of(parameters)
     result = simulate(batch, t_end=t_end, criterion=criterion, integrator=integrator, max_steps=max_steps)
-    forces, largest, final = (
-        np.asarray(x.cpu().double().numpy())
-        for x in (result.force_evaluations, result.max_energy_error, result.final_energy_error)
-    )
+    forces = result.force_evaluations.astype(float)
     ended = np.flatnonzero([status == OK for status in result.status])
     rows = ended[np.argsort(forces[ended], kind="stable")]
-    return Curve(rule.label, forces[rows], largest[rows], final[rows], rule.learned, isinstance(criterion, Symmetrized))
+    largest, final = result.max_energy_error[rows], result.final_energy_error[rows]
+    return Curve(label, forces[rows], largest, final, learned, isinstance(criterion, Symmetrized))
 
 
-def _check(particle: ParticleTorch, t_end: float) -> None:
-    if len(particle) != 1:
-        raise UserError(f"a comparison needs one system, not a batch of {len(particle)}; select one of them.")
-    if not t_end > float(particle.time[0]):
-        raise UserError(
-            f"a comparison until t_end = {t_end} takes no time: the system is at t = {float(particle.time[0]):g} already."
-        )
+def _check(bodies: Bodies, t_end: float) -> None:
+    if len(bodies) != 1:
+        raise UserError(f"a comparison needs one system, not a batch of {len(bodies)}; select one of them.")
+    if not t_end > bodies.time[0]:
+        raise UserError(f"a comparison until t_end = {t_end} takes no time: the system is at t = {bodies.time[0]:g} already.")
 
 
-def classical_rules() -> dict[str, tuple[type[AbstractStepCriterion], bool]]:
-    """Label -> (class, symmetrized) of every rule that a learned one is measured against."""
-    plain: list[Any] = [Constant, FreeFall, HutMakino, Tidal, PRS23, Boekholt]
+def classical_rules() -> dict[str, tuple[type[Criterion], bool]]:
+    """Return (class, symmetrized) by label of every rule that a learned one is measured against."""
+    plain: list[type[Criterion]] = [Constant, FreeFall, HutMakino, Tidal, PRS23, Boekholt]
     rules = {c.__name__: (c, False) for c in plain}
     return rules | {f"{c.__name__}, symmetrized": (c, True) for c in (FreeFall, Boekholt)}
 
 
 def classical_curves(
-    particle: ParticleTorch,
+    bodies: Bodies,
     t_end: float,
     *,
     points: int = POINTS,
     integrator: str = "leapfrog",
     max_steps: int = MAX_STEPS,
 ) -> list[Curve]:
-    """All classical rules on one system, each with `points` parameters that spend the same range of force evaluations.
+    """Return the curves of all classical rules on one system, each with `points` parameters.
 
-    How many steps a rule takes with parameter 1 is measured along one coarse run, so that the range fits any problem.
+    All rules use the same range of force evaluations: how many steps a rule takes with parameter 1 is measured along one
+    coarse run, so that the range fits any problem.
     """
-    pilot = _Pilot(particle, t_end, integrator, max_steps)
+    pilot = _Pilot(bodies, t_end, integrator, max_steps)
     budgets = pilot.budgets(points)
-    rules = [
-        _Rule(label, _maker(kind, symmetrized), pilot.parameters(kind, budgets))
+    limits: dict[str, Any] = {"integrator": integrator, "max_steps": max_steps}
+    return [
+        work_precision(bodies, t_end, label, _maker(kind, symmetrized), pilot.parameters(kind, budgets), **limits)
         for label, (kind, symmetrized) in classical_rules().items()
     ]
-    return [_curve(particle, t_end, rule, integrator, max_steps) for rule in rules]
 
 
 def learned_curve(
-    particle: ParticleTorch,
+    bodies: Bodies,
     t_end: float,
     step: LearnedStep,
     label: str = "learned",
@@ -131,21 +112,21 @@ def learned_curve(
     points: int = POINTS,
     max_steps: int = MAX_STEPS,
 ) -> Curve:
-    """The learned step on one system, at tolerances that spend the same range of force evaluations as the classical rules.
+    """Return the curve of the learned step on one system, over the range of force evaluations of the classical rules.
 
-    Steps go with a power of the tolerance; how many it takes as it is is measured by one run.
+    Steps go with a power of the tolerance; the number of steps at the tolerance that `step` has is measured by one run.
     """
-    budgets = _Pilot(particle, t_end, step.integrator, max_steps).budgets(points)
-    as_it_is = simulate(particle, t_end=t_end, criterion=step, max_steps=max_steps)
-    length = float(as_it_is.final.time[0] - particle.time[0]) / (t_end - float(particle.time[0]))
-    steps = int(as_it_is.steps[0]) / max(length, 1e-12)
-    tolerances = step.tol * (steps / budgets) ** (1.0 / step.exponent)
+    budgets = _Pilot(bodies, t_end, step.bound_model.config.integrator, max_steps).budgets(points)
+    first = simulate(bodies, t_end=t_end, criterion=step, max_steps=max_steps)
+    covered = float(first.final.time[0] - bodies.time[0]) / (t_end - float(bodies.time[0]))
+    steps = float(first.steps[0]) / max(covered, 1e-12)
+    tolerances = step.values(1) * (steps / budgets) ** (1.0 / step.exponent)
 
-    def criterion_of(tol: Tensor) -> AbstractStepCriterion:
+    def criterion_of(tol: np.ndarray) -> Criterion:
         made = step.at_tolerance(tol)
         return Symmetrized(made) if symmetrized else made
 
-    return work_precision(particle, t_end, label, criterion_of, tolerances, learned=True, max_steps=max_steps)
+    return work_precision(bodies, t_end, label, criterion_of, tolerances, learned=True, max_steps=max_steps)
 
 
 def _maker(kind: Any, symmetrized: bool) -> CriterionOf:
@@ -155,49 +136,59 @@ def _maker(kind: Any, symmetrized: bool) -> CriterionOf:
 class _Pilot:
     """One coarse run, and how many steps any rule would take along it."""
 
-    def __init__(self, particle: ParticleTorch, t_end: float, integrator: str, max_steps: int) -> None:
-        _check(particle, t_end)
-        seen: list[ParticleTorch] = []
-        rule = Symmetrized(FreeFall(0.05))
+    def __init__(self, bodies: Bodies, t_end: float, integrator: str, max_steps: int) -> None:
+        _check(bodies, t_end)
+        recorder = TrajectoryRecorder(limit=max_steps + 1)
         simulate(
-            particle,
+            bodies,
             t_end=t_end,
-            criterion=rule,
+            criterion=Symmetrized(FreeFall(0.05)),
             integrator=integrator,
             max_steps=max_steps,
-            observer=lambda before, after, *_: seen.append(before.clone_detached().update_dt(after.dt)),
+            output_steps=1,
+            sinks=(recorder.take,),
         )
-        self.states = ParticleTorch.stack(seen)
+        run = recorder.trajectory()
+        self.lengths = np.diff(run.time)  # (S,) time from each state to the next
+        self.states = bodies.replace(
+            mass=run.mass,
+            position=run.position[:-1],
+            velocity=run.velocity[:-1],
+            time=run.time[:-1],
+            present=None,
+            names=None,
+        )
         # a run that was cut short stands for the rest
-        self.whole = (t_end - float(particle.time[0])) / float(self.states.dt.sum())
+        self.whole = (t_end - float(bodies.time[0])) / float(self.lengths.sum())
         self.max_steps = max_steps
 
     def steps_at_one(self, kind: Any) -> float:
-        """Steps of the rule with parameter 1: the time over its step, summed along the run."""
-        return self.whole * float((self.states.dt / kind(1.0).step_size(self.states, None)).sum())
+        """Return the number of steps of a rule with parameter 1: the time over its step, summed along the run."""
+        return self.whole * float((self.lengths / first_steps(self.states, kind(1.0))).sum())
 
-    def budgets(self, points: int) -> Tensor:
-        """(points,) numbers of steps, from coarse to fine, that every rule is given."""
+    def budgets(self, points: int) -> np.ndarray:
+        """Return the numbers of steps, from few to many, at which every rule is measured, (points,)."""
         free_fall = self.steps_at_one(FreeFall)
         most = min(free_fall / FINEST, 0.8 * self.max_steps)
         least = min(free_fall / COARSEST, most / 8)
-        return torch.logspace(math.log10(least), math.log10(most), points, dtype=torch.float64)
+        return np.geomspace(least, most, points)
 
-    def parameters(self, kind: Any, budgets: Tensor) -> Tensor:
-        """(points,) parameters with which the rule spends `budgets`."""
-        return (self.steps_at_one(kind) / budgets) ** (1.0 / kind.exponent)
+    def parameters(self, kind: Any, budgets: np.ndarray) -> np.ndarray:
+        """Return the parameters with which the rule takes `budgets` steps, (points,)."""
+        return np.asarray((self.steps_at_one(kind) / budgets) ** (1.0 / kind(1.0).exponent))
 
 
 def forces_at_error(curve: Curve, error: float) -> float:
-    """Force evaluations from which on the largest error stays at or below `error`, by log-log interpolation.
+    """Return the force evaluations from which on the largest error stays at or below `error`, by log-log interpolation.
 
-    nan where the runs do not say: all of them are above, or all below. Past a lucky run in between, the same for everyone.
+    It is nan where the runs do not enclose the error: all of them are above, or all below. A single run that happens to be
+    better than finer ones does not count, for every rule alike.
     """
     return crossing(curve.force_evaluations, curve.max_error, error)
 
 
 def error_at_forces(curve: Curve, forces: float) -> float:
-    """The energy error at the end of a run that spends `forces`, by log-log interpolation; nan outside of the runs."""
+    """Return the energy error at the end of a run of `forces` evaluations, by log-log interpolation; nan outside the runs."""
     x = curve.force_evaluations
     if not len(x) or not x[0] <= forces <= x[-1]:
         return math.nan

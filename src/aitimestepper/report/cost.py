@@ -1,4 +1,4 @@
-"""What an error costs under every rule: the table of the report, and what follows from it in words."""
+"""What an energy error costs under every rule: the table of the report, and sentences that compare the rules."""
 
 from __future__ import annotations
 
@@ -14,9 +14,9 @@ DECADES = [10.0**k for k in range(-15, 3)]
 
 
 def table_errors(curves: Sequence[Curve], most: int = 3) -> list[float]:
-    """Largest errors at which to compare: the powers of ten inside the learned curve that most other curves reach too.
+    """Return the largest errors at which to compare: the powers of ten inside the learned curve that most other curves reach.
 
-    Without a learned curve, those that most reach; if no power of ten is inside, the middle of the learned curve.
+    Without a learned curve they are those that most curves reach; if no power of ten is inside the learned curve, its middle.
     """
     learned = [c for c in curves if c.learned and len(c.max_error) > 1]
     known = [e for e in DECADES if not learned or any(math.isfinite(forces_at_error(c, e)) for c in learned)]
@@ -29,7 +29,7 @@ def table_errors(curves: Sequence[Curve], most: int = 3) -> list[float]:
 
 
 def cost_table(curves: Sequence[Curve]) -> str:
-    """HTML: the verdicts, and force evaluations at equal largest error of every rule, the learned ones first."""
+    """Return HTML: the verdicts, and force evaluations at equal largest error of every rule, the learned ones first."""
     errors = table_errors(curves)
     if not errors:
         return "<p>No two runs of a rule enclose the same energy error, so there is nothing to compare at equal error.</p>"
@@ -40,11 +40,11 @@ def cost_table(curves: Sequence[Curve]) -> str:
     reference = next((c for c in curves if c.learned), None)
     head = "".join(f"<th>error {e:.2g}</th>" for e in errors)
     rows = "".join(_row(c, reference, errors) for c in sorted(curves, key=lambda c: (not c.learned, cheapest(c))))
-    note = "Force evaluations it takes for this largest energy error over the run, interpolated between runs."
+    note = "Force evaluations for this largest energy error over the run, interpolated between runs."
     if reference is not None:
-        note += f" In brackets: over those of {reference.label}; above 1, {reference.label} takes fewer."
-    said = "".join(f"<li>{html.escape(v)}</li>\n" for v in verdicts(curves, errors))
-    words = f"<ul>\n{said}</ul>\n" if said else ""
+        note += f" In brackets: their ratio to those of {reference.label}; above 1, {reference.label} takes fewer."
+    sentences = "".join(f"<li>{html.escape(v)}</li>\n" for v in verdicts(curves, errors))
+    words = f"<ul>\n{sentences}</ul>\n" if sentences else ""
     table = f'<table class="cost">\n<tr><th></th>{head}</tr>\n{rows}</table>'
     return f'{words}{table}\n<p class="note">{html.escape(note)} A dash: no two runs enclose this error.</p>'
 
@@ -61,7 +61,7 @@ def _row(curve: Curve, reference: Curve | None, errors: Sequence[float]) -> str:
 
 
 def verdicts(curves: Sequence[Curve], errors: Sequence[float]) -> list[str]:
-    """Each learned step against the best classical rule, whichever way it goes: a sentence per error, one for the end."""
+    """Return sentences on each learned step against the best classical rule: one per error, and one for the end of the run."""
     classical = [c for c in curves if not c.learned]
     sentences = []
     for learned in (c for c in curves if c.learned):
@@ -89,7 +89,7 @@ def _at_equal_error(learned: Curve, classical: Sequence[Curve], error: float) ->
 
 
 def _at_the_end(learned: Curve, classical: Sequence[Curve]) -> str:
-    """The error that stays is another matter than the largest one: time-symmetric steps leave orders of magnitude less."""
+    """Return a sentence on the final error, of which time-symmetric steps leave orders of magnitude less than the largest."""
     if not len(learned.force_evaluations):
         return ""
     forces = float(np.sqrt(learned.force_evaluations[0] * learned.force_evaluations[-1]))

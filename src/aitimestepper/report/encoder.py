@@ -1,4 +1,4 @@
-"""Frames to MP4 through the ffmpeg that comes with imageio-ffmpeg; nothing has to be installed by hand."""
+"""MP4 files from frames, made by the ffmpeg that comes with imageio-ffmpeg: nothing has to be installed by hand."""
 
 from __future__ import annotations
 
@@ -10,24 +10,22 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import IO, Any
 
-from ..errors import UserError
-
-NEEDS_EXTRA = "movies need the extra: pip install 'aitimestepper[report]'"
+from ..errors import UserError, missing_extra
 
 
 def ffmpeg_program() -> str:
-    """Path of the packaged ffmpeg."""
+    """Return the path of the packaged ffmpeg."""
     try:
         import imageio_ffmpeg
 
         return str(imageio_ffmpeg.get_ffmpeg_exe())
     except (ImportError, RuntimeError):  # the package, or its binary for this platform, is not there
-        raise UserError(NEEDS_EXTRA) from None
+        raise missing_extra("imageio-ffmpeg", "report", "a movie") from None
 
 
 @contextlib.contextmanager
 def encoding(path: Path, width: int, height: int, fps: int) -> Iterator[Callable[[Any], Any]]:
-    """Yields `send(frame)`, frame: RGBA bytes. The movie takes its name only when it is complete.
+    """Yield `send(frame)`, frame: RGBA bytes. The movie takes its name only when it is complete.
 
     H.264 in yuv420p, the one pixel format that every player takes; it halves the colour, hence the even sizes.
     """
@@ -46,7 +44,7 @@ def encoding(path: Path, width: int, height: int, fps: int) -> Iterator[Callable
                 yield stdin.write
                 stdin.close()
             except BrokenPipeError:
-                pass  # it ended before it read everything: its exit status and last words say why
+                pass  # ffmpeg ended before it read everything: its exit status and last line say why
             except BaseException:
                 process.kill()
                 raise
@@ -60,7 +58,7 @@ def encoding(path: Path, width: int, height: int, fps: int) -> Iterator[Callable
     except OSError as error:
         raise UserError(f"cannot write {path}: {error.strerror or error}; what was there before is untouched.") from None
     finally:
-        with contextlib.suppress(OSError):  # there is none, or not even its folder: that error has been told
+        with contextlib.suppress(OSError):  # it may not exist, or not even its folder: that error is raised already
             partial.unlink()
 
 

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from ..simulate.recording import RecordedTrajectory
-from .compare import Curve as Curve
+from .compare import Curve
 from .orbits import positions_at, view_of
 from .series import shown_dt
 from .style import ACCENT, FLOOR, GRID, INK, MUTED, PALETTE, clean_axes, log_axis, log_range, log_ticks, new_figure, plain
@@ -49,7 +49,7 @@ PANELS: tuple[tuple[str, str, tuple[tuple[str, str, str], ...]], ...] = (
 
 # ---- training --------------------------------------------------------------------------------------------------------
 def training_figure(records: Sequence[Mapping[str, Any]], threshold: float | None = None) -> Figure:
-    """Six panels over the epochs of `metrics.jsonl`; `threshold` draws the energy error that a step may have."""
+    """Return six panels over the epochs of `metrics.jsonl`; `threshold` is drawn as the energy error that a step may have."""
     figure = new_figure(1400, 760)
     axes = figure.subplots(2, 3, sharex=True)
     figure.subplots_adjust(left=0.06, right=0.985, top=0.945, bottom=0.08, hspace=0.2, wspace=0.24)
@@ -70,12 +70,12 @@ def training_figure(records: Sequence[Mapping[str, Any]], threshold: float | Non
 
 
 def _column(records: Sequence[Mapping[str, Any]], name: str) -> np.ndarray:
-    """One metric over all records; nan where it is missing."""
+    """Return one metric over all records; nan where it is missing."""
     return np.array([np.nan if r.get(name) is None else float(r[name]) for r in records])
 
 
 def _draw_metric(ax: Any, epochs: np.ndarray, values: np.ndarray, label: str, colour: str) -> np.ndarray:
-    """A line; for long trainings the values are pale and their running median is the line."""
+    """Draw a line and return its values; for long trainings the values are pale and their running median is the line."""
     width = len(values) // 40
     if width < 2:
         ax.plot(
@@ -108,7 +108,7 @@ def _metric_axis(ax: Any, kind: str, values: list[np.ndarray]) -> None:
 
 # ---- work and precision ----------------------------------------------------------------------------------------------
 def work_precision_figure(curves: Sequence[Curve]) -> Figure:
-    """Energy error against force evaluations, largest and final, of all rules; the learned ones stand out."""
+    """Return the largest and the final energy error against force evaluations for all rules; the learned ones stand out."""
     figure = new_figure(1400, 620)
     left, right = figure.subplots(1, 2, sharex=True)
     figure.subplots_adjust(left=0.06, right=0.79, top=0.93, bottom=0.105, wspace=0.22)
@@ -119,7 +119,7 @@ def work_precision_figure(curves: Sequence[Curve]) -> Figure:
 
 
 def draw_work_precision(ax: Any, curves: Sequence[Curve], which: str, title: str, size: float) -> None:
-    """Curves of `which` ("max_error" or "final_error") in an axes, the worst rule first, so that the legend has their order."""
+    """Draw curves of `which` ("max_error" or "final_error") in an axes, the worst rule first, as the legend lists them."""
     clean_axes(ax, "force evaluations", "relative energy error", title, size)
     curves = [c for c in curves if len(c.max_error)]
     for curve in sorted(curves, key=_typical_error, reverse=True):
@@ -130,7 +130,7 @@ def draw_work_precision(ax: Any, curves: Sequence[Curve], which: str, title: str
 
 
 def _typical_error(curve: Curve) -> float:
-    """The largest error that the rule makes at a middling cost, to sort by: error times cost squared (order 2) is level."""
+    """Return the rule's error at a middling cost, to sort by: error times cost squared, which order 2 keeps level."""
     return float(np.median(np.log(np.maximum(curve.max_error, FLOOR)) + 2 * np.log(curve.force_evaluations)))
 
 
@@ -153,35 +153,35 @@ def _legend(parent: Any, ax: Any, **place: Any) -> None:
 
 
 # ---- steps -----------------------------------------------------------------------------------------------------------
-def steps_figure(tracks: Mapping[str, RecordedTrajectory]) -> Figure:
-    """The orbit of the first track, coloured by the step; dt and the energy error of all of them along time."""
-    label, first = next(iter(tracks.items()))
+def steps_figure(trajectories: Mapping[str, RecordedTrajectory]) -> Figure:
+    """Return the orbit of the first trajectory, coloured by the step, over dt and the energy error of all along time."""
+    label, first = next(iter(trajectories.items()))
     half = view_of(_flat(first)).half
     rows = ((555, min(880 * half[1] / half[0], 600)), (295, 180), (60, 180))  # bottom and height in pixels
     height = round(rows[0][0] + rows[0][1] + 40)
     figure = new_figure(1100, height)
     top, middle, bottom = (figure.add_axes((0.095, y / height, 0.8, h / height)) for y, h in rows)
-    draw_orbit(figure, top, first, "orbit, coloured by the time step" + (f" ({label})" if len(tracks) > 1 else ""))
-    draw_along_time(middle, {k: (t.time, shown_dt(t)) for k, t in tracks.items()}, "dt", "time step")
-    errors = {k: (t.time, np.maximum(t.energy_error, FLOOR)) for k, t in tracks.items()}
+    draw_orbit(figure, top, first, "orbit, coloured by the time step" + (f" ({label})" if len(trajectories) > 1 else ""))
+    draw_along_time(middle, {k: (t.time, shown_dt(t)) for k, t in trajectories.items()}, "dt", "time step")
+    errors = {k: (t.time, np.maximum(t.energy_error, FLOOR)) for k, t in trajectories.items()}
     draw_along_time(bottom, errors, "relative error", "energy error", lowest=0.02)
     bottom.set_xlabel("time", color=INK, fontsize=12)
     middle.tick_params(labelbottom=False)
     return figure
 
 
-def draw_orbit(figure: Any, ax: Any, track: RecordedTrajectory, title: str, size: float = 12) -> None:
-    """A dot at every step in the colour of its dt, over the paths; of a run in space the first two axes."""
+def draw_orbit(figure: Any, ax: Any, trajectory: RecordedTrajectory, title: str, size: float = 12) -> None:
+    """Draw a dot at every step in the colour of its dt, over the paths; in space the first two axes are shown."""
     from matplotlib.colors import LogNorm
 
-    view = view_of(_flat(track))
+    view = view_of(_flat(trajectory))
     clean_axes(ax, "x", "y", plain(title), size)
-    times = np.union1d(np.linspace(track.time[0], track.time[-1], 4000), track.time)
-    path = positions_at(track, times)[..., :2]
+    times = np.union1d(np.linspace(trajectory.time[0], trajectory.time[-1], 4000), trajectory.time)
+    path = positions_at(trajectory, times)[..., :2]
     for body in range(path.shape[1]):
         ax.plot(*path[:, body].T, color=GRID, linewidth=1.0, zorder=1)
-    every = max(1, track.position[..., 0].size // MOST_DOTS)
-    x, dt = track.position[::every, :, :2], shown_dt(track)[::every]
+    every = max(1, trajectory.position[..., 0].size // MOST_DOTS)
+    x, dt = trajectory.position[::every, :, :2], shown_dt(trajectory)[::every]
     low, high = log_range(dt)
     wider = 1.01 if high > 3 * low else 1.8  # a nearly constant step is not blown up to the whole range of colours
     norm = LogNorm(low / wider, high * wider)
@@ -196,8 +196,8 @@ def draw_orbit(figure: Any, ax: Any, track: RecordedTrajectory, title: str, size
     bar.outline.set_visible(False)
 
 
-def _flat(track: RecordedTrajectory) -> RecordedTrajectory:
-    return dataclasses.replace(track, position=track.position[..., :2], velocity=track.velocity[..., :2])
+def _flat(trajectory: RecordedTrajectory) -> RecordedTrajectory:
+    return dataclasses.replace(trajectory, position=trajectory.position[..., :2], velocity=trajectory.velocity[..., :2])
 
 
 def draw_along_time(
@@ -208,7 +208,7 @@ def draw_along_time(
     size: float = 12,
     lowest: float = 0.0,
 ) -> None:
-    """(time, values) per label on a logarithmic axis, the first one on top; several labels make a legend above."""
+    """Draw (time, values) by label on a logarithmic axis, the first one on top; several labels make a legend above."""
     clean_axes(ax, "", ylabel, title, size)
     for n, (label, (time, values)) in enumerate(lines.items()):
         colour = ACCENT if n == 0 else RULES.get(label.split(",")[0], (PALETTE[(n - 1) % len(PALETTE)],))[0]
@@ -225,15 +225,15 @@ def draw_along_time(
 
 
 # ---- overview --------------------------------------------------------------------------------------------------------
-def overview_figure(curves: Sequence[Curve], tracks: Mapping[str, RecordedTrajectory]) -> Figure:
-    """1400 x 600 pixels: what an error costs (left), where the steps are taken (right). Readable at 60 % of its size."""
+def overview_figure(curves: Sequence[Curve], trajectories: Mapping[str, RecordedTrajectory]) -> Figure:
+    """Return 1400 x 600 pixels, readable at 60 % of that: the cost of an error (left), where the steps are taken (right)."""
     figure = new_figure(1400, 600)
     left = figure.add_axes((0.07, 0.125, 0.34, 0.8))
     draw_work_precision(left, curves, "max_error", "cost of an energy error", size=15)
     _legend(figure, left, bbox_to_anchor=(0.415, 0.94), loc="upper left", fontsize=11.5, borderaxespad=0)
     orbit, dt = figure.add_axes((0.685, 0.515, 0.24, 0.41)), figure.add_axes((0.685, 0.125, 0.3, 0.25))
-    _, first = next(iter(tracks.items()))
+    _, first = next(iter(trajectories.items()))
     draw_orbit(figure, orbit, first, "", size=13)
-    draw_along_time(dt, {k: (t.time, shown_dt(t)) for k, t in tracks.items()}, "dt", size=13)
+    draw_along_time(dt, {k: (t.time, shown_dt(t)) for k, t in trajectories.items()}, "dt", size=13)
     dt.set_xlabel("time", color=INK, fontsize=13)
     return figure

@@ -1,4 +1,4 @@
-"""The movie of a run: the orbits, beside what should stay the same and the steps that were taken."""
+"""The movie of a run: the orbits, beside the conserved quantities and the steps."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ TURN = (-75.0, -35.0)  # the camera about a run in space, in degrees: a slow tur
 
 
 def write_movie(
-    track: RecordedTrajectory,
+    trajectory: RecordedTrajectory,
     path: Path,
     *,
     seconds: float = 12.0,
@@ -31,52 +31,51 @@ def write_movie(
     title: str = "",
     progress: Callable[[int, int], None] | None = None,
 ) -> Path:
-    """Write an MP4 of `seconds` at `fps` frames a second, evenly spaced over the time of the run; returns `path`.
+    """Write an MP4 of `seconds` at `fps` frames a second, evenly spaced over the time of the run; return `path`.
 
-    `progress` is told (frames done, frames in all). A failing write leaves an older file as it was.
+    `progress` is called with (frames done, frames in all). A failing write leaves an older file as it was.
     """
     path = Path(path)
-    _check(track, path, seconds, fps)
+    _check(trajectory, path, seconds, fps)
     ffmpeg_program()  # before any work
     frames = max(2, round(seconds * fps))
-    picture = _Picture(track, frames, title)
+    picture = _Picture(trajectory, frames, title)
     with encoding(path, WIDTH, HEIGHT, fps) as send:
-        for n, now in enumerate(np.linspace(track.time[0], track.time[-1], frames)):
+        for n, now in enumerate(np.linspace(trajectory.time[0], trajectory.time[-1], frames)):
             send(picture.at(float(now)))
             if progress is not None:
                 progress(n + 1, frames)
     return path
 
 
-def _check(track: RecordedTrajectory, path: Path, seconds: float, fps: int) -> None:
+def _check(trajectory: RecordedTrajectory, path: Path, seconds: float, fps: int) -> None:
     if path.suffix.lower() != ".mp4":
         raise UserError(f"cannot write a movie to {path}: only MP4 is made; give a name that ends in .mp4.")
     if not (math.isfinite(seconds) and seconds > 0 and fps >= 1):
         raise UserError(f"a movie of {seconds} seconds at {fps} frames a second: both must be positive numbers.")
-    if len(track.time) < 2 or not track.time[-1] > track.time[0]:
-        raise UserError(
-            f"cannot make a movie of a run that took no time (t = {track.time[0]:g} to {track.time[-1]:g}); simulate further."
-        )
+    first, last = trajectory.time[0], trajectory.time[-1]
+    if not last > first:
+        raise UserError(f"cannot make a movie of a run that took no time (t = {first:g} to {last:g}); simulate further.")
 
 
 class _Picture:
-    """The figure of the movie: what never changes is drawn once, a frame puts the moving artists over a copy of it."""
+    """The figure of the movie: what never changes is drawn once, and each frame draws the rest over a copy of it."""
 
-    def __init__(self, track: RecordedTrajectory, frames: int, title: str) -> None:
-        self.figure = new_figure(WIDTH, HEIGHT, "movies")
+    def __init__(self, trajectory: RecordedTrajectory, frames: int, title: str) -> None:
+        self.figure = new_figure(WIDTH, HEIGHT, "a movie")
         left, bottom, width, height = ORBITS
-        orbits = _Space if track.position.shape[-1] == 3 else _Plane
-        self.orbits = orbits(self.figure, track, frames)
+        orbits = _Space if trajectory.position.shape[-1] == 3 else _Plane
+        self.orbits = orbits(self.figure, trajectory, frames)
         self.clock = self.figure.text(left + width, bottom + height + 0.03, "", ha="right", size=15, color=INK, animated=True)
         self.figure.text(left, bottom + height + 0.03, plain(title, 50), size=15, color=INK, weight="bold")
-        self.panels = _panels(self.figure, track)
-        self.digits = _digits(track.time)
+        self.panels = _panels(self.figure, trajectory)
+        self.digits = _digits(trajectory.time)
         self.canvas = cast(Any, self.figure.canvas)  # of the Agg kind, which has pixels
         self.canvas.draw()
         self.background = self.canvas.copy_from_bbox(self.figure.bbox)
 
     def at(self, now: float) -> memoryview:
-        """The pixels (RGBA) at time `now`."""
+        """Return the pixels (RGBA) at time `now`."""
         self.canvas.restore_region(self.background)
         renderer = self.canvas.get_renderer()
         self.clock.set_text(f"t = {now:.{self.digits}f}")
@@ -88,24 +87,24 @@ class _Picture:
 
 
 def _digits(time: np.ndarray) -> int:
-    """Decimals that show a thousandth of the run."""
+    """Return the number of decimals that show a thousandth of the run."""
     return int(np.clip(3 - math.floor(math.log10(time[-1] - time[0])), 0, 12))
 
 
 class _Plane:
     """The orbits in two dimensions: dots with trails that fade."""
 
-    def __init__(self, figure: Any, track: RecordedTrajectory, frames: int) -> None:
+    def __init__(self, figure: Any, trajectory: RecordedTrajectory, frames: int) -> None:
         from matplotlib.collections import CircleCollection, LineCollection
         from matplotlib.colors import to_rgb
 
-        self.track = track
-        self.view = view_of(track, ORBITS[2] * WIDTH / (ORBITS[3] * HEIGHT))
-        self.trails = trails_of(track, self.view, frames)
+        self.trajectory = trajectory
+        self.view = view_of(trajectory, ORBITS[2] * WIDTH / (ORBITS[3] * HEIGHT))
+        self.trails = trails_of(trajectory, self.view, frames)
         self.axes = self._axes(figure)
-        N = len(track.mass)
+        N = len(trajectory.mass)
         self.colours = np.array([to_rgb(PALETTE[i % len(PALETTE)]) for i in range(N)])
-        self.areas = dot_areas(track.mass)
+        self.areas = dot_areas(trajectory.mass)
         width = 2.2 if N <= 8 else 1.2
         self.lines = self._added(LineCollection([], linewidths=width, capstyle="butt", transform=self.axes.transData))
         self.dots = self._added(
@@ -122,7 +121,7 @@ class _Plane:
         return axes
 
     def _added(self, artist: Any) -> Any:
-        """In the figure, not in the axes: those in space would take it for a flat thing to be projected."""
+        """Add an artist to the figure, not to the axes, which in space would project it, and return it."""
         artist.set_animated(True)
         self.axes.get_figure().add_artist(artist)
         artist.set_clip_path(None)
@@ -130,12 +129,12 @@ class _Plane:
         return artist
 
     def project(self, x: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        """Where in the axes positions (..., D) are, (..., 2), and how near they are, (...)."""
+        """Return where in the axes positions (..., D) are, (..., 2), and how near to the camera, (...)."""
         return x, np.zeros(x.shape[:-1])
 
     def draw(self, now: float, renderer: Any) -> None:
-        """Trails, then dots, the nearest one last."""
-        here = positions_at(self.track, np.array([now]))[0]
+        """Draw trails, then dots, the nearest one last."""
+        here = positions_at(self.trajectory, np.array([now]))[0]
         points, strength = self.trails.behind(now, here)
         flat, near = self.project(points)
         segments = np.stack([flat[:-1], flat[1:]], axis=2)  # (K, N, 2 ends, 2 axes)
@@ -174,14 +173,14 @@ class _Space(_Plane):
         return axes
 
     def project(self, x: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        """By the camera's matrix; what is outside the box is not shown."""
-        seen = np.concatenate([np.where(self.view.outside(x)[..., None], np.nan, x), np.ones((*x.shape[:-1], 1))], -1)
-        seen = seen @ self.axes.get_proj().T
-        return seen[..., :2] / seen[..., 3:], -seen[..., 2] / seen[..., 3]
+        """Return places and nearness by the camera's matrix; positions outside the box are not shown."""
+        inside = np.where(self.view.outside(x)[..., None], np.nan, x)
+        projected = np.concatenate([inside, np.ones((*x.shape[:-1], 1))], -1) @ self.axes.get_proj().T
+        return projected[..., :2] / projected[..., 3:], -projected[..., 2] / projected[..., 3]
 
     def draw(self, now: float, renderer: Any) -> None:
-        """Turn, then draw as in the plane."""
-        begin, end = self.track.time[0], self.track.time[-1]
+        """Turn the camera, then draw as in the plane."""
+        begin, end = self.trajectory.time[0], self.trajectory.time[-1]
         self.axes.view_init(elev=22, azim=TURN[0] + (TURN[1] - TURN[0]) * (now - begin) / (end - begin))
         self.axes.draw(renderer)
         super().draw(now, renderer)
@@ -213,7 +212,7 @@ class _Panel:
         self.marker = axes.axvline(time[0], color=MUTED, linewidth=1, animated=True)
 
     def draw(self, now: float, renderer: Any) -> None:
-        """Marker, number and veil at time `now`."""
+        """Draw marker, number and veil at time `now`."""
         self.future.set_x(now)
         self.future.set_width(max(self.time[-1] - now, 0.0))
         self.marker.set_xdata([now, now])
@@ -222,15 +221,15 @@ class _Panel:
             artist.draw(renderer)
 
 
-def _panels(figure: Any, track: RecordedTrajectory) -> list[_Panel]:
-    all_series = series_of(track)
+def _panels(figure: Any, trajectory: RecordedTrajectory) -> list[_Panel]:
+    all_series = series_of(trajectory)
     _, bottom, _, height = ORBITS
     each = (height + PANELS_GAP) / len(all_series)
     panels = []
     for n, series in enumerate(all_series):
         place = (PANELS_LEFT, bottom + height + PANELS_GAP - (n + 1) * each, PANELS_WIDTH, each - PANELS_GAP)
         axes = figure.add_axes(place)
-        panels.append(_Panel(axes, series, track.time))
+        panels.append(_Panel(axes, series, trajectory.time))
         last = n == len(all_series) - 1
         axes.tick_params(labelbottom=last)
         if last:

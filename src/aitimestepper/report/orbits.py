@@ -1,4 +1,4 @@
-"""Where bodies are between recorded states, what part of space a picture shows, and what is drawn of the past."""
+"""Positions of bodies between recorded states, the part of space that a picture shows, and the trails behind the bodies."""
 
 from __future__ import annotations
 
@@ -8,29 +8,29 @@ import numpy as np
 
 from ..simulate.recording import RecordedTrajectory
 
-FAR = 2.5  # times where the others usually are: from there on a body that leaves no longer sets the scale of the picture
-MOST_POSITIONS = 2_000_000  # of bodies times recorded states that are looked at: 50 MB in space
+FAR = 2.5  # times the usual distance of the others: from there on a body that leaves no longer sets the scale of the picture
+MOST_POSITIONS = 2_000_000  # bodies times recorded states that are looked at, at most: 50 MB in space
 
 
-def _every(track: RecordedTrajectory) -> int:
-    """1, or n where only every n-th recorded state is looked at."""
-    return 1 + track.position[..., 0].size // MOST_POSITIONS
+def _every(trajectory: RecordedTrajectory) -> int:
+    """Return n where only every n-th recorded state is looked at; 1: all of them."""
+    return 1 + trajectory.position[..., 0].size // MOST_POSITIONS
 
 
-def positions_at(track: RecordedTrajectory, times: np.ndarray) -> np.ndarray:
-    """(T, N, D) positions at `times` (T,) by the cubic through positions and velocities at both ends of a recorded interval.
+def positions_at(trajectory: RecordedTrajectory, times: np.ndarray) -> np.ndarray:
+    """Return positions at `times` (T,), (T, N, D), by the cubic through positions and velocities at both ends of an interval.
 
     The cubic is as exact as a step of the run. Where states in between were dropped, though, it can swing far out (a
-    tight binary seen once in many revolutions); bodies that moved much less than their speeds say go straight there.
+    tight binary recorded once in many revolutions); bodies that moved much less than their speeds suggest go straight there.
     """
-    t, x, v = track.time, track.position, track.velocity
+    t, x, v = trajectory.time, trajectory.position, trajectory.velocity
     i = np.clip(np.searchsorted(t, times, side="right") - 1, 0, len(t) - 2)
     h = t[i + 1] - t[i]
     s = ((np.clip(times, t[0], t[-1]) - t[i]) / h)[:, None, None]
     chord = x[i + 1] - x[i]
     at0, at1 = h[:, None, None] * v[i], h[:, None, None] * v[i + 1]
     reach = np.maximum(np.linalg.norm(at0, axis=-1), np.linalg.norm(at1, axis=-1))
-    thinned = (h > 1.5 * track.dt[i + 1])[:, None]
+    thinned = (h > 1.5 * trajectory.dt[i + 1])[:, None]
     aliased = (thinned & (reach > 4 * np.linalg.norm(chord, axis=-1)))[..., None]
     bend = s * (1 - s) * ((1 - s) * (at0 - chord) - s * (at1 - chord))
     return np.asarray(x[i] + s * chord + np.where(aliased, 0.0, bend))
@@ -44,23 +44,23 @@ class View:
     half: np.ndarray
 
     def outside(self, x: np.ndarray) -> np.ndarray:
-        """Which of the positions (..., D) are not in the picture."""
+        """Return which of the positions (..., D) are not in the picture, (...)."""
         return np.asarray((np.abs(x - self.centre) > self.half).any(-1))
 
 
-def view_of(track: RecordedTrajectory, aspect: float | None = None, samples: int = 2000) -> View:
-    """The box that holds the run: in space as it is, in the plane `aspect` times as wide as high (none: as the run is).
+def view_of(trajectory: RecordedTrajectory, aspect: float | None = None, samples: int = 2000) -> View:
+    """Return the box that holds the run; in the plane it is `aspect` times as wide as high (None: as wide as the run is).
 
     A body that ends far outside of where the others stay does not count once it is away; in a cluster (8 bodies and
     more) neither does one that starts there.
     """
-    times = np.linspace(track.time[0], track.time[-1], samples)
-    # even in time, and recorded states too: the turning points of fast orbits lie between the even ones
-    x = np.concatenate([positions_at(track, times), track.position[:: _every(track)]])
-    mass = track.mass / track.mass.sum()
+    times = np.linspace(trajectory.time[0], trajectory.time[-1], samples)
+    # evenly spaced times and recorded states: the turning points of fast orbits lie between the former
+    x = np.concatenate([positions_at(trajectory, times), trajectory.position[:: _every(trajectory)]])
+    mass = trajectory.mass / trajectory.mass.sum()
     away = np.linalg.norm(x - np.einsum("n,snd->sd", mass, x)[:, None], axis=-1)  # (S, N)
     N, usual = len(mass), np.median(away[:samples], axis=0)
-    few = max(1, N // 8)  # no more may leave: the rest is what the picture is about
+    few = max(1, N // 8)  # no more may leave: the picture is about the others
     near = FAR * np.sort(usual)[max(0, N - 1 - few)]
     leaves = (away.max(0) > near) & ((away[-1] > FAR * away[0]) | (N >= 8)) & (N > 2)
     leaves[np.argsort(away.max(0))[: N - few]] = False
@@ -86,30 +86,30 @@ class Trails:
     length: float
 
     def behind(self, now: float, here: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        """((K, N, D) vertices up to `here` (N, D), (K,) strengths 0...1) of the trails at time `now`."""
+        """Return the trails at time `now`: vertices (K, N, D) up to `here` (N, D), and their strengths (K,) from 0 to 1."""
         first, last = np.searchsorted(self.times, [now - self.length, now])
         points = np.concatenate([self.position[first:last], here[None]])
         age = np.append(now - self.times[first:last], 0.0) / self.length
         return points, np.clip(1 - age, 0.0, 1.0) ** 1.5
 
 
-def trails_of(track: RecordedTrajectory, view: View, frames: int) -> Trails:
-    """Vertices dense enough to look smooth (1/200 of the view apart) and few enough to draw (some thousand a frame)."""
-    N = len(track.mass)
+def trails_of(trajectory: RecordedTrajectory, view: View, frames: int) -> Trails:
+    """Return trails with vertices 1/200 of the view apart, which looks smooth, and at most some thousand in a frame."""
+    N = len(trajectory.mass)
     share = 0.12 if N <= 32 else 0.06
-    begin, end = track.time[0], track.time[-1]
+    begin, end = trajectory.time[0], trajectory.time[-1]
     fine = np.linspace(begin, end, min(40 * frames, MOST_POSITIONS // N + 2))
-    times = np.union1d(fine, track.time[:: _every(track)])
-    x = positions_at(track, times)
+    times = np.union1d(fine, trajectory.time[:: _every(trajectory)])
+    x = positions_at(trajectory, times)
     moved = np.linalg.norm(np.diff(x, axis=0), axis=-1)
     moved = np.where(view.outside(x[1:]), 0.0, moved).max(1)
     way = np.append(0.0, np.cumsum(moved))
     spacing = max(float(view.half.max()) / 100, share * way[-1] / np.clip(6000 // N, 12, 1500))
-    kept = np.append(0, np.flatnonzero(np.diff(np.floor(way / spacing)) > 0) + 1)
-    return Trails(times[kept], x[kept], share * (end - begin))
+    vertices = np.append(0, np.flatnonzero(np.diff(np.floor(way / spacing)) > 0) + 1)
+    return Trails(times[vertices], x[vertices], share * (end - begin))
 
 
 def dot_areas(mass: np.ndarray) -> np.ndarray:
-    """(N,) areas in points squared: they grow with the mass, and a body without any is still seen."""
+    """Return the areas of dots, (N,), in points squared: they grow with the mass, and a body without any is still visible."""
     largest = 130.0 / (1 + len(mass) / 12)
     return np.asarray(12.0 / (1 + len(mass) / 60) + largest * np.sqrt(mass / mass.max()))

@@ -48,14 +48,14 @@ def write_report(
     settings: Mapping[str, Any],
     training_records: Sequence[Mapping[str, Any]],
     curves: Sequence[Curve],
-    tracks: Mapping[str, RecordedTrajectory],
+    trajectories: Mapping[str, RecordedTrajectory],
     summary: Mapping[str, Any],
     movie: Path | None = None,
 ) -> Path:
-    """Write folder/report.html and folder/report.png; returns the path of the page.
+    """Write folder/report.html and folder/report.png, and return the path of the page.
 
-    `settings` of the run by name; `training_records` as in metrics.jsonl; `curves` and `tracks` of the comparison, the
-    learned one first among the tracks; `summary` of the simulation. What is empty is left out.
+    `settings` of the run by name; `training_records` as in metrics.jsonl; `curves` and `trajectories` of the comparison, the
+    learned one first among the trajectories; `summary` of the simulation. What is empty is left out.
     """
     folder = Path(folder)
     main = {k: settings[k] for k in WHAT if settings.get(k) is not None}
@@ -66,15 +66,15 @@ def write_report(
     if curves:
         sections.append(_section("Cost at equal error", cost_table(curves)))
         sections.append(_section("Error against cost", _image(work_precision_figure(curves), "energy error against cost")))
-    if tracks:
-        sections.append(_section("Steps along the run", _image(steps_figure(tracks), "orbit, time step, energy error")))
+    if trajectories:
+        sections.append(_section("Steps along the run", _image(steps_figure(trajectories), "orbit, time step, energy error")))
     if training_records:
         figure = training_figure(training_records, settings.get("energy_threshold"))
         sections.append(_section("Training", _image(figure, "training metrics over the epochs")))
     if movie is not None:
         sections.append(_section("Movie", _movie(Path(movie), folder)))
     sections.append(_section("All settings", everything))
-    picture = _overview(curves, tracks, training_records)
+    picture = _overview(curves, trajectories, training_records)
     if picture is not None:
         write_atomically(folder / "report.png", png_bytes(picture))
     page = PAGE.format(style=STYLE, title=html.escape(title), body="\n".join(sections), version=__version__)
@@ -84,15 +84,15 @@ def write_report(
 
 
 def _overview(
-    curves: Sequence[Curve], tracks: Mapping[str, RecordedTrajectory], records: Sequence[Mapping[str, Any]]
+    curves: Sequence[Curve], trajectories: Mapping[str, RecordedTrajectory], records: Sequence[Mapping[str, Any]]
 ) -> Figure | None:
-    """The picture beside the page, of what there is."""
-    if curves and tracks:
-        return overview_figure(curves, tracks)
+    """Return the picture beside the page, of what there is to show."""
+    if curves and trajectories:
+        return overview_figure(curves, trajectories)
     if curves:
         return work_precision_figure(curves)
-    if tracks:
-        return steps_figure(tracks)
+    if trajectories:
+        return steps_figure(trajectories)
     return training_figure(records) if records else None
 
 
@@ -107,7 +107,7 @@ def _pairs(values: Mapping[str, Any]) -> str:
 
 
 def _words(value: Any) -> str:
-    """Numbers as a reader wants them; a float shows what it is to 6 digits."""
+    """Return a value as text; a float has 6 digits."""
     if value is None:
         return "none"
     if isinstance(value, bool):
@@ -120,7 +120,7 @@ def _words(value: Any) -> str:
 
 
 def _key_figures(summary: Mapping[str, Any]) -> dict[str, Any]:
-    """The simulation's numbers; of a batch those of every system, the errors as the worst of them."""
+    """Return the numbers of a simulation in words; for a batch, the range over its systems."""
     systems = summary.get("systems")
     if not systems:
         return {words: summary[k] for k, words in KEY_FIGURES.items() if summary.get(k) is not None}
@@ -143,7 +143,7 @@ def _image(figure: Figure, what: str) -> str:
 
 
 def _movie(movie: Path, folder: Path) -> str:
-    """The movie inside the page; one too large for that is linked, by a path relative to the page where there is one."""
+    """Return the movie inside the page; one too large for that is linked, by a path relative to the page where there is one."""
     try:
         if movie.stat().st_size <= MOVIE_LIMIT:
             data = base64.b64encode(movie.read_bytes()).decode()

@@ -22,12 +22,12 @@ class Series:
 
     @property
     def shown(self) -> np.ndarray:
-        """(S,) what is drawn: on a logarithmic axis an error of exactly zero lies at the floor."""
+        """The values that are drawn, (S,): on a logarithmic axis an error of exactly zero lies at the floor."""
         return np.maximum(self.values, FLOOR) if self.log else self.values
 
     @property
     def limits(self) -> tuple[float, float]:
-        """Of the axis. Linear: at least one percent to either side, so that a conserved quantity looks conserved."""
+        """Ends of the axis; a linear one leaves at least one percent to either side: what is conserved shall look conserved."""
         if self.log:
             low, high = log_range(self.shown, lowest=self.lowest)
             return low, max(high, 100 * FLOOR)
@@ -36,41 +36,41 @@ class Series:
         return low - margin, high + margin
 
     def value_at(self, now: float, time: np.ndarray) -> str:
-        """The value recorded last at time `now`, in words."""
+        """Return the value recorded last at time `now`, as text."""
         value = self.values[max(0, int(np.searchsorted(time, now, side="right")) - 1)]
         return f"{value:.1e}" if self.log and value else f"{value:.6g}"
 
 
-def shown_dt(track: RecordedTrajectory) -> np.ndarray:
-    """(S,) the steps; one that lands on the end time is as short as it must be and says nothing, so it is left out."""
-    dt = track.dt.copy()
+def shown_dt(trajectory: RecordedTrajectory) -> np.ndarray:
+    """Return the steps (S,); the last one, which is cut short to land on the end time, is shown as long as the one before."""
+    dt = trajectory.dt.copy()
     if len(dt) > 2 and dt[-1] < dt[-2]:
         dt[-1] = dt[-2]
     return dt
 
 
-def momentum_error(track: RecordedTrajectory) -> np.ndarray:
-    """(S,) change of the total momentum over the sum of m |v|."""
-    return _change(track.momentum, np.linalg.norm(track.velocity, axis=-1) @ track.mass)
+def momentum_error(trajectory: RecordedTrajectory) -> np.ndarray:
+    """Return the change of the total momentum over the sum of m |v|, (S,)."""
+    return _change(trajectory.momentum, np.linalg.norm(trajectory.velocity, axis=-1) @ trajectory.mass)
 
 
-def angular_momentum_error(track: RecordedTrajectory) -> np.ndarray:
-    """(S,) change of the total angular momentum over the sum of m |x| |v|."""
-    size = np.linalg.norm(track.position, axis=-1) * np.linalg.norm(track.velocity, axis=-1)
-    return _change(track.angular_momentum, size @ track.mass)
+def angular_momentum_error(trajectory: RecordedTrajectory) -> np.ndarray:
+    """Return the change of the total angular momentum over the sum of m |x| |v|, (S,)."""
+    size = np.linalg.norm(trajectory.position, axis=-1) * np.linalg.norm(trajectory.velocity, axis=-1)
+    return _change(trajectory.angular_momentum, size @ trajectory.mass)
 
 
 def _change(vector: np.ndarray, scale: np.ndarray) -> np.ndarray:
-    # as the summary of a run: over the larger of the sums at its two ends, since bodies may start at rest
+    # over the larger of the sums at the two ends of the run, as in its summary: bodies may start at rest
     return np.asarray(np.linalg.norm(vector - vector[0], axis=-1) / max(scale[0], scale[-1], np.finfo(float).tiny))
 
 
-def series_of(track: RecordedTrajectory) -> list[Series]:
-    """Energy and its error, the errors of momentum and angular momentum, and dt."""
+def series_of(trajectory: RecordedTrajectory) -> list[Series]:
+    """Return energy and its error, the errors of momentum and angular momentum, and dt."""
     return [
-        Series("energy", track.energy, INK, log=False),
-        Series("relative energy error", track.energy_error, PALETTE[3]),
-        Series("momentum error", momentum_error(track), PALETTE[0]),
-        Series("angular momentum error", angular_momentum_error(track), PALETTE[4]),
-        Series("time step dt", shown_dt(track), PALETTE[1], lowest=0.0),
+        Series("energy", trajectory.energy, INK, log=False),
+        Series("relative energy error", trajectory.energy_error, PALETTE[3]),
+        Series("momentum error", momentum_error(trajectory), PALETTE[0]),
+        Series("angular momentum error", angular_momentum_error(trajectory), PALETTE[4]),
+        Series("time step dt", shown_dt(trajectory), PALETTE[1], lowest=0.0),
     ]

@@ -1,4 +1,4 @@
-"""How every picture looks, through matplotlib's object interface alone: no pyplot, so no global state and no display."""
+"""The look of all pictures, through matplotlib's object interface alone: no pyplot, so no global state and no display."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from ..errors import UserError
+from ..errors import missing_extra
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -23,34 +23,34 @@ DPI = 100
 FLOOR = 1e-17  # where errors of exactly zero are drawn on a logarithmic axis: below round-off, so nothing else is there
 
 
-def new_figure(width: int, height: int, what: str = "figures") -> Figure:
-    """A white figure of `width` x `height` pixels at `DPI`, with an Agg canvas of its own."""
+def new_figure(width: int, height: int, what: str = "a figure") -> Figure:
+    """Return a white figure of `width` x `height` pixels at `DPI`, with an Agg canvas of its own."""
     try:
         from matplotlib.backends.backend_agg import FigureCanvasAgg
         from matplotlib.figure import Figure
     except ImportError:
-        raise UserError(f"{what} need the extra: pip install 'aitimestepper[report]'") from None
+        raise missing_extra("matplotlib", "report", what) from None
     figure = Figure(figsize=(width / DPI, height / DPI), dpi=DPI, facecolor="white")
     FigureCanvasAgg(figure)
     return figure
 
 
 def png_bytes(figure: Figure, scale: float = 1.0) -> bytes:
-    """The figure as a PNG file with `scale` times its pixels."""
+    """Return the figure as a PNG file with `scale` times its pixels."""
     buffer = io.BytesIO()
     figure.savefig(buffer, format="png", dpi=DPI * scale)
     return buffer.getvalue()
 
 
 def plain(text: str, longest: int = 80) -> str:
-    """`text` as matplotlib shows it literally: file names may hold $ (mathematics), leading _ (hidden) and unknown glyphs."""
+    """Return `text` so that matplotlib shows it literally: $ would begin mathematics, a leading _ would hide a label."""
     known = "".join(c if c.isprintable() and ord(c) < 0x500 else "?" for c in " ".join(text.split()))
     short = known if len(known) <= longest else known[: longest - 3] + "..."
     return (" " + short if short.startswith("_") else short).replace("$", r"\$")
 
 
 def clean_axes(ax: Axes, xlabel: str = "", ylabel: str = "", title: str = "", size: float = 11) -> None:
-    """Light grid, no box, dark readable text of `size` points."""
+    """Give axes a light grid, no box, and dark readable text of `size` points."""
     for side in ("top", "right"):
         ax.spines[side].set_visible(False)
     for side in ("left", "bottom"):
@@ -65,7 +65,7 @@ def clean_axes(ax: Axes, xlabel: str = "", ylabel: str = "", title: str = "", si
 
 
 def log_axis(ax: Axes, which: str, low: float, high: float, ticks: int = 6) -> None:
-    """A logarithmic axis over [low, high], widened to at least a decade so that it has enough labels."""
+    """Make an axis logarithmic over [low, high], widened to at least a decade so that it has enough labels."""
     middle, half = 0.5 * (math.log10(high) + math.log10(low)), 0.5 * (math.log10(high) - math.log10(low))
     half = max(1.08 * half + 0.05, 0.55)
     low, high = 10 ** max(middle - half, -150.0), 10 ** min(middle + half, 150.0)
@@ -75,7 +75,7 @@ def log_axis(ax: Axes, which: str, low: float, high: float, ticks: int = 6) -> N
 
 
 def log_ticks(axis: Any, low: float, high: float, ticks: int = 6) -> None:
-    """Powers of ten; over less than two decades 1, 3, 10, and over one 1, 2, 5, 10, with labels that fit."""
+    """Set ticks at powers of ten; over less than two decades at 1, 3, 10, and over one at 1, 2, 5, 10, with labels that fit."""
     from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
 
     decades = math.log10(high) - math.log10(low)
@@ -89,7 +89,7 @@ def log_ticks(axis: Any, low: float, high: float, ticks: int = 6) -> None:
 
 
 def _power(value: float) -> str:
-    """3 x 10^-5 as it is written by hand."""
+    """Return a number as 3 x 10^-5."""
     if value <= 0:
         return ""
     exponent = math.floor(math.log10(value) + 1e-9)
@@ -98,7 +98,7 @@ def _power(value: float) -> str:
 
 
 def log_range(*series: Sequence[float] | np.ndarray, lowest: float = 0.0) -> tuple[float, float]:
-    """(low, high) of the positive finite values of all `series`, without the share `lowest` of them; (0.1, 1) if none."""
+    """Return (low, high) of the positive finite values of `series`, without the share `lowest` of them; (0.1, 1) if none."""
     values = np.concatenate([np.zeros(0), *(np.ravel(np.asarray(s, dtype=float)) for s in series)])
     values = values[np.isfinite(values) & (values > 0)]
     return (float(np.quantile(values, lowest)), float(values.max())) if len(values) else (0.1, 1.0)

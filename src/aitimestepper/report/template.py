@@ -1,4 +1,4 @@
-"""The frame of the report page; nothing in it is loaded from elsewhere."""
+"""The frame of the report page, which loads nothing from elsewhere."""
 
 STYLE = """
 :root { color-scheme: light dark; --ink: #1f2933; --muted: #616e7c; --line: #d9dee4;

@@ -5,17 +5,19 @@ from __future__ import annotations
 import time as clock
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field
 from typing import NamedTuple
 
 import numpy as np
-import torch
 
-from ..differentiable.particle import ParticleTorch
+from ..bodies import Bodies
+from ..integrators import RADAU
 from .kernels import layout as at
 from .kernels import plan as kernel
+from .own import OwnFunctions
 from .program import Program
-from .threads import available_cores, interrupts, nothing, one_at_a_time, workers
+from .progress import Sink, Status, Watch
+from .threads import chosen_threads, interrupts, nothing, one_at_a_time, workers
 
 TURN = 0.1  # seconds of a call: how long Ctrl-C, the progress bar and the output wait
 ROW_MEMORY = 2**22  # bytes of output held in memory
@@ -29,68 +31,54 @@ class Output(NamedTuple):
     start: np.ndarray  # (B,) the time that multiples are counted from
 
 
-class Status(NamedTuple):
-    """Where a run stands: what progress bars are told. Times and errors are those of the slowest and the worst system."""
-
-    time: float
-    t_end: float
-    steps: int
-    step_limit: float
-    dt: float
-    max_energy_error: float
-    running: int
-    steps_per_second: float
-
-
-Sink = Callable[["Batch", dict[str, np.ndarray]], None]
-Watch = Callable[[Status], None]
-
-
 @dataclass(frozen=True)
 class Batch:
     """Everything about a run: rules, systems, and where they stand. The arrays are changed in place by `advance`."""
 
     program: Program
-    start: ParticleTorch
+    start: Bodies
     system: np.ndarray
     state: dict[str, np.ndarray]
     rows: np.ndarray
     output: Output | None
     guard: float
     threads: int
+    own: OwnFunctions = field(default_factory=OwnFunctions)
 
     @classmethod
     def begin(
         cls,
-        start: ParticleTorch,
+        start: Bodies,
         program: Program,
-        t_end: torch.Tensor,
+        own: OwnFunctions,
+        t_end: np.ndarray,
         step_limit: float,
         output: Output | None,
         guard: float = 0.0,
         threads: int | None = None,
     ) -> Batch:
         """A run that has not started."""
-        B, N = start.mask.shape
+        B, N = start.present.shape
         system = np.zeros((B, at.SYSTEMS))
-        system[:, at.T_END], system[:, at.STEP_LIMIT] = t_end.numpy(), step_limit
+        system[:, at.T_END], system[:, at.STEP_LIMIT] = t_end, step_limit
         state = first_state(start, program)
         width = kernel.ROW_BODIES + 6 * N
         room = 1 if output is None else max(4, min(1024, ROW_MEMORY // (8 * B * width)))
         if output is not None:
             system[:, at.OUTPUT_START] = output.start
-        cores = available_cores() if threads is None else threads
-        return cls(program, start, system, state, np.zeros((B, room, width)), output, guard, cores)
+        return cls(program, start, system, state, np.zeros((B, room, width)), output, guard, chosen_threads(threads), own)
 
     def run(self, sinks: list[Sink], watch: Watch | None = None, save: Callable[[], None] | None = None) -> None:
         """Advance every system to its end. `sinks` take rows of output, `watch` looks on, `save` is called after each turn.
 
-        Ctrl-C is heard between turns: everything is as it should be then, and a `KeyboardInterrupt` follows.
+        Ctrl-C is heard between turns: everything is as it should be then, and a `KeyboardInterrupt` follows. An error that a
+        function of the user's own raises ends the run too, with everything as it was before that turn.
         """
         advance = _Advance(self)
         with workers(self.threads if len(self.start) > 1 else 1) as pool, interrupts() as interrupted:
+            self.own.interrupted = interrupted
             while advance.running().any():
-                advance.turn(pool)
+                self._turn(advance, pool)
                 self._hand_out(sinks)
                 if watch is not None:
                     watch(advance.status())
@@ -98,6 +86,16 @@ class Batch:
                     save()
                 if interrupted.is_set():
                     raise KeyboardInterrupt
+
+    def _turn(self, advance: _Advance, pool: ThreadPoolExecutor | None) -> None:
+        before = {name: values.copy() for name, values in self.state.items()} if self.own.in_python else {}
+        advance.turn(pool)
+        try:
+            self.own.raise_error()
+        except BaseException:
+            for name, values in before.items():
+                self.state[name][:] = values
+            raise
 
     def _hand_out(self, sinks: list[Sink]) -> None:
         """Give the sinks every row that all running systems have reached; systems that ended early leave NaN."""
@@ -111,7 +109,7 @@ class Batch:
         late = np.arange(ready)[None, :] >= pending[:, None]
         rows = np.where(late[:, :, None], np.nan, self.rows[:, :ready])
         for sink in sinks:
-            sink(self, self._named(rows))
+            sink(self.start, self._named(rows))
         kept = int(pending.max()) - ready
         if kept > 0:
             self.rows[:, :kept] = self.rows[:, ready : ready + kept].copy()
@@ -133,53 +131,49 @@ class Batch:
             "velocity": np.ascontiguousarray(bodies[:, :, 1]),
         }
 
-    def final(self) -> ParticleTorch:
-        """The bodies as they are now."""
+    def final(self) -> Bodies:
+        """Return the bodies as they are now."""
+        present, D = self.start.present, self.start.position.shape[-1]
         position, velocity = np.zeros(self.start.position.shape), np.zeros(self.start.position.shape)
-        bodies, D = self.start.mask.sum(1).tolist(), position.shape[-1]
-        present = self.start.mask.numpy()
-        for b, n in enumerate(bodies):
+        for b, n in enumerate(present.sum(1).tolist()):
             first = at.HEAD + int(self.state["count"][b, at.CURRENT]) * at.VECTORS * 3 * n
             state = self.state["states"][b]
             position[b, present[b]] = state[first : first + 3 * n].reshape(3, n)[:D].T
             velocity[b, present[b]] = state[first + 3 * n : first + 6 * n].reshape(3, n)[:D].T
-        time, dt = (torch.from_numpy(self.state["real"][:, k].copy()) for k in (at.TIME, at.DT_LAST))
-        moved = {"position": torch.from_numpy(position), "velocity": torch.from_numpy(velocity), "time": time, "dt": dt}
-        return replace(self.start, **moved, _forces=None, _work=None)  # type: ignore[arg-type]
+        return self.start.moved(position, velocity, self.state["real"][:, at.TIME].copy())
 
 
-def first_state(start: ParticleTorch, program: Program) -> dict[str, np.ndarray]:
+def first_state(start: Bodies, program: Program) -> dict[str, np.ndarray]:
     """All that changes during a run, before its first step, in the room that the kernels expect."""
     from .kernels.radau import radau_memory
 
-    B, N = start.mask.shape
+    B, N = start.present.shape
     real = np.zeros((B, at.REALS))
-    real[:, at.TIME], real[:, at.EXPECTED] = start.time.numpy(), -np.inf
+    real[:, at.TIME], real[:, at.EXPECTED] = start.time, -np.inf
     return {
         "states": _pack(start, program),
         "real": real,
         "count": np.zeros((B, at.COUNTS), dtype=np.int64),
         "memory": np.zeros((B, kernel.WRAP_MEMORY * max(1, len(program.arrays["wraps"])))),
         "window": np.zeros((B, program.numbers["window"])),
-        "radau": radau_memory(B, N) if program.numbers["method"] == kernel.RADAU else np.zeros((B, 1)),
+        "radau": radau_memory(B, N) if program.numbers["method"] == RADAU else np.zeros((B, 1)),
     }
 
 
-def _pack(start: ParticleTorch, program: Program) -> np.ndarray:
+def _pack(start: Bodies, program: Program) -> np.ndarray:
     """(B, ...) everything about each system in one row; see kernels.layout. Absent bodies stay out."""
     from .kernels.forces import CHUNKED, CHUNKS
 
     B, N, D = start.position.shape
     length = at.HEAD + int(at.PARTIAL) * N + (CHUNKS * (3 * N + 8) if N >= CHUNKED else 0)
     states = np.zeros((B, length))
-    states[:, at.SOFTENING2] = (start.softening * start.softening).numpy()
+    states[:, at.SOFTENING2] = start.softening * start.softening
     states[:, at.FIELD_KIND : at.FIELD_KIND + 8] = program.arrays["field"]
-    mask = start.mask.numpy()
-    for b in range(B):
-        n = int(mask[b].sum())
+    for b, present in enumerate(start.present):
+        n = int(present.sum())
         x, v = np.zeros((3, n)), np.zeros((3, n))
-        x[:D], v[:D] = start.position[b].numpy()[mask[b]].T, start.velocity[b].numpy()[mask[b]].T
-        mass = start.mass[b].numpy()[mask[b]]
+        x[:D], v[:D] = start.position[b, present].T, start.velocity[b, present].T
+        mass = start.mass[b, present]
         states[b, at.HEAD : at.HEAD + 3 * n], states[b, at.HEAD + 3 * n : at.HEAD + 6 * n] = x.ravel(), v.ravel()
         first = at.HEAD + int(at.MASS) * n
         states[b, first : first + n], states[b, first + n : first + 2 * n] = mass, start.G * mass
@@ -190,19 +184,20 @@ def _plan(batch: Batch, wide: bool) -> tuple[np.ndarray, np.ndarray]:
     """The rules of a run as the kernels read them."""
     numbers, arrays, output = batch.program.numbers, batch.program.arrays, batch.output
     wraps, fractions = arrays["wraps"], arrays["fractions"]
-    which = np.zeros(kernel.WRAPS + len(wraps), dtype=np.int64)
+    ints = np.zeros(kernel.WRAPS + len(wraps), dtype=np.int64)
     for name in ("method", "stages", "kind", "base", "trials", "with_sums"):
-        which[getattr(kernel, name.upper())] = int(numbers[name])
-    which[kernel.THREADS] = batch.threads if wide else 1
-    which[kernel.WRAP_COUNT], which[kernel.WRAPS :] = len(wraps), wraps
-    how = np.zeros(kernel.WRAP_NUMBERS + 2 * len(wraps))
-    how[kernel.GUARD] = batch.guard
-    how[kernel.FRACTIONS : kernel.FRACTIONS + len(fractions)] = fractions
-    how[kernel.WRAP_NUMBERS :] = arrays["wrap_numbers"]
+        ints[getattr(kernel, name.upper())] = int(numbers[name])
+    ints[kernel.THREADS] = batch.threads if wide else 1
+    ints[kernel.ADDRESS] = numbers["address"]
+    ints[kernel.WRAP_COUNT], ints[kernel.WRAPS :] = len(wraps), wraps
+    floats = np.zeros(kernel.WRAP_NUMBERS + 2 * len(wraps))
+    floats[kernel.GUARD] = batch.guard
+    floats[kernel.FRACTIONS : kernel.FRACTIONS + len(fractions)] = fractions
+    floats[kernel.WRAP_NUMBERS :] = arrays["wrap_numbers"]
     if output is not None:
-        which[kernel.OUTPUT] = kernel.EVERY_STEPS if output.by_steps else kernel.EVERY_TIME
-        how[kernel.OUTPUT_EVERY] = output.every
-    return which, how
+        ints[kernel.OUTPUT] = kernel.EVERY_STEPS if output.by_steps else kernel.EVERY_TIME
+        floats[kernel.OUTPUT_EVERY] = output.every
+    return ints, floats
 
 
 class _Advance:
@@ -215,10 +210,10 @@ class _Advance:
 
         self.advance, self.use_threads, self.batch = advance, use_threads, batch
         arrays = batch.program.arrays
-        self.wide = batch.start.mask.shape[1] >= CHUNKED and len(batch.start) == 1 and batch.threads > 1
+        self.wide = batch.start.present.shape[1] >= CHUNKED and len(batch.start) == 1 and batch.threads > 1
         self.plan = kernel.Plan(*_plan(batch, self.wide))
         state = batch.state
-        bodies = batch.start.mask.sum(1).numpy().astype(np.int64)
+        bodies = batch.start.body_count.astype(np.int64)
         self.store = kernel.Store(
             bodies=bodies,
             system=batch.system,

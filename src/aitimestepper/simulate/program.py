@@ -1,16 +1,15 @@
-"""From a criterion, a method and a field to the numbers that the compiled engine runs on."""
+"""From a criterion, an integrator and a field to the numbers that the compiled engine runs on."""
 
 from __future__ import annotations
 
+import math
 from typing import Any, NamedTuple
 
 import numpy as np
-import torch
-from torch import nn
 
-from ..criteria.base import AbstractStepCriterion, Limited, Symmetrized
+from ..bodies import Bodies
+from ..criteria.base import Criterion
 from ..criteria.classical import (
-    BUDGET_CONSTANTS,
     PRS23,
     Aarseth,
     Boekholt,
@@ -22,18 +21,18 @@ from ..criteria.classical import (
     Tidal,
 )
 from ..criteria.learned import LearnedStep
-from ..criteria.reversible import Huayno, HutMakinoMcMillan
-from ..differentiable.adapter import MIN_DT, ModelAdapter
-from ..differentiable.features import slot_table
-from ..differentiable.network import LOG_GAIN, LOG_RANGE, FullyConnectedNN, SeededDropout
-from ..differentiable.particle import ParticleTorch
+from ..criteria.own import OwnCriterion
+from ..criteria.wrappers import Huayno, HutMakinoMcMillan, Limited, Symmetrized, Wrapper, innermost
+from ..errors import ConfigError
+from ..features import BUDGET_CONSTANTS, LOG_GAIN, LOG_RANGE, MIN_DT, slot_table
 from ..fields import Circle, PointMassTidalField
-from ..integrators import COMPOSITIONS
+from ..integrators import COMPOSITION, COMPOSITIONS, HERMITE, Integrator
+from ..models import Model
 from .kernels import layout as at
 from .kernels import plan as kernel
-from .methods import Method
+from .own import OwnFunctions
 
-KINDS: dict[type[AbstractStepCriterion], int] = {
+KINDS: dict[type[Criterion], int] = {
     Constant: kernel.CONSTANT,
     FreeFall: kernel.FREEFALL,
     HutMakino: kernel.HUTMAKINO,
@@ -44,16 +43,17 @@ KINDS: dict[type[AbstractStepCriterion], int] = {
     EnergyBudget: kernel.ENERGYBUDGET,
     LearnedStep: kernel.LEARNED,
     LastTerm: kernel.LAST_TERM,
+    OwnCriterion: kernel.OWN_CRITERION,
 }
 WITH_SUMS = (FreeFall, EnergyBudget)
 FEATURE_KINDS = {"basic": kernel.BASIC, "rich": kernel.RICH, "delta_mag": kernel.TRANSITION, "invariant": kernel.INVARIANT}
 ACTIVATIONS = {
-    nn.Tanh: kernel.TANH,
-    nn.ReLU: kernel.RELU,
-    nn.GELU: kernel.GELU,
-    nn.SiLU: kernel.SILU,
-    nn.ELU: kernel.ELU,
-    nn.Sigmoid: kernel.SIGMOID,
+    "tanh": kernel.TANH,
+    "relu": kernel.RELU,
+    "gelu": kernel.GELU,
+    "silu": kernel.SILU,
+    "elu": kernel.ELU,
+    "sigmoid": kernel.SIGMOID,
 }
 PAD = 8  # hidden widths are filled up to multiples of this, so that loops over units are whole vectors
 
@@ -61,163 +61,159 @@ PAD = 8  # hidden widths are filled up to multiples of this, so that loops over 
 class Program(NamedTuple):
     """A run's rules as plain numbers and arrays: what is stored in a file of snapshots to continue from."""
 
-    numbers: dict[str, Any]  # method, stages, kind, base, trials, with_sums, window
+    numbers: dict[str, Any]  # method, stages, kind, base, trials, with_sums, window, address of a criterion of one's own
     arrays: dict[str, np.ndarray]  # field, fractions, wraps, wrap_numbers, rule, shape and numbers of the network
 
 
-def lower(criterion: AbstractStepCriterion, method: Method, start: ParticleTorch, field: np.ndarray) -> Program | None:
-    """The program of a criterion, or None if it has parts that are not compiled: Python of a user's own.
-
-    `field`: as `lower_field` has it.
-    """
-    wraps: list[int] = []
-    limits: list[float] = []
-    inner = criterion
-    while type(inner) in (Limited, Symmetrized):
-        assert isinstance(inner, (Limited, Symmetrized))
-        wraps.insert(0, kernel.LIMITED if isinstance(inner, Limited) else kernel.SYMMETRIZED)
-        limits[:0] = [inner.dt_min, inner.dt_max] if isinstance(inner, Limited) else [inner.max_ratio, inner.smoothness]
-        inner = inner.inner
-    base, trials = kernel.PLAIN, 0
-    if type(inner) in (Huayno, HutMakinoMcMillan):
-        assert isinstance(inner, (Huayno, HutMakinoMcMillan))
-        base, trials = (kernel.HUAYNO, 0) if isinstance(inner, Huayno) else (kernel.HMM, inner.trial_steps)
-        if base == kernel.HMM and inner.integrator != method.name:
-            return None
-        inner = inner.inner
+def program_of(criterion: Criterion, integrator: Integrator, start: Bodies, own: OwnFunctions) -> Program:
+    """Return the program of a run with a criterion that is bound to its integrator."""
+    wraps, limits, base = _wrappers(criterion)
+    inner = innermost(criterion)
     if type(inner) not in KINDS:
-        return None
-    net = _lower_learned(inner, start) if isinstance(inner, LearnedStep) else _NO_NET
-    if net is None:
-        return None
-    stages = COMPOSITIONS[method.name].fractions if method.name in COMPOSITIONS else (1.0,)
-    invariant = isinstance(inner, LearnedStep) and inner.adapter.sees_tolerance
+        raise ConfigError(
+            f"{type(inner).__name__} is no criterion that the engine knows: give a function of your own as OwnCriterion(f)."
+        )
+    network = _network(inner.bound_model, start.position.shape[-1]) if isinstance(inner, LearnedStep) else _NO_NETWORK
+    invariant = isinstance(inner, LearnedStep) and inner.bound_model.sees_tolerance
     numbers = {
-        "method": method.kind,
-        "stages": len(stages) if method.name in COMPOSITIONS else method.iterations,
+        "method": integrator.kind,
+        "stages": integrator.forces_per_step if integrator.kind in (COMPOSITION, HERMITE) else 1,
         "kind": KINDS[type(inner)],
         "base": base,
-        "trials": trials,
+        "trials": criterion.trial_steps,
         "with_sums": isinstance(inner, WITH_SUMS) or invariant,
-        "window": net.window,
+        "window": network.window,
+        "address": own.criterion(inner, start.position.shape[-1]) if isinstance(inner, OwnCriterion) else 0,
     }
     arrays = {
-        "field": field,
-        "fractions": np.array(stages),
+        "field": field_numbers(start, own),
+        "fractions": np.array(integrator.fractions),
         "wraps": np.array([*wraps], dtype=np.int64),
         "wrap_numbers": np.array([*limits]),
-        "rule": _rule(inner, start),
-        "shape": net.shape,
-        "numbers": net.numbers,
+        "rule": _rule(inner, len(start)),
+        "shape": network.shape,
+        "numbers": network.numbers,
     }
     return Program(numbers, arrays)
 
 
-def _rule(criterion: AbstractStepCriterion, start: ParticleTorch) -> np.ndarray:
-    """(B, 5): eta, tol or dt of every system; the order of the method, and c, where the criterion has them."""
-    rule = np.zeros((len(start), kernel.RULE_NUMBERS))
+def _wrappers(criterion: Criterion) -> tuple[list[int], list[float], int]:
+    """Kinds of limits and symmetrizations, inner first, with two numbers each; and which step lies under them."""
+    wraps: list[int] = []
+    numbers: list[float] = []
+    base = kernel.PLAIN
+    while isinstance(criterion, Wrapper):
+        if isinstance(criterion, Limited):
+            wraps.insert(0, kernel.LIMITED)
+            numbers[:0] = criterion.limits
+        elif isinstance(criterion, Symmetrized):
+            wraps.insert(0, kernel.SYMMETRIZED)
+            numbers[:0] = criterion.ratios
+        else:
+            base = kernel.HUAYNO if isinstance(criterion, Huayno) else kernel.HMM
+            assert isinstance(criterion, (Huayno, HutMakinoMcMillan))
+        criterion = criterion.criterion
+    return wraps, numbers, base
+
+
+def _rule(criterion: Criterion, systems: int) -> np.ndarray:
+    """Return (B, 5): eta, tol or dt of every system; the order of the method, and c, where the criterion has them."""
+    rule = np.zeros((systems, kernel.RULE_NUMBERS))
+    rule[:, kernel.VALUE] = criterion.values(systems)
     if isinstance(criterion, LearnedStep):
-        order = COMPOSITIONS[criterion.integrator].order
-        value = torch.as_tensor(criterion.tol if criterion.adapter.sees_tolerance else criterion.factor, dtype=torch.float64)
-        rule[:, kernel.VALUE] = (
-            criterion.adapter.calibrated_tolerance(value) if criterion.adapter.sees_tolerance else value
-        ).numpy()
+        model, tol = criterion.bound_model, criterion.values(systems)
+        order = COMPOSITIONS[model.config.integrator].order
+        rule[:, kernel.VALUE] = criterion.calibrated_tolerance(tol) if model.sees_tolerance else criterion.step_factor(tol)
         rule[:, kernel.ORDER], rule[:, kernel.BUDGET_C] = order, BUDGET_CONSTANTS[order]
         rule[:, kernel.LOG_VALUE], rule[:, kernel.LOG_ORDER] = np.log(rule[:, [kernel.VALUE, kernel.ORDER]]).T
-        return rule
-    rule[:, kernel.VALUE] = criterion.init(start).numpy()
-    if isinstance(criterion, PRS23):  # what the Gauss-Radau method makes of it: eta = (5040 epsilon)^(1/7)
+    elif isinstance(criterion, PRS23):  # what the Gauss-Radau method makes of it: eta = (5040 epsilon)^(1/7)
         rule[:, kernel.EPSILON] = rule[:, kernel.VALUE] ** 7 / 5040.0
-    if isinstance(criterion, LastTerm):
+    elif isinstance(criterion, LastTerm):
         rule[:, kernel.EPSILON] = rule[:, kernel.VALUE]
-    if isinstance(criterion, EnergyBudget):
-        rule[:, kernel.ORDER], rule[:, kernel.BUDGET_C] = criterion.order, criterion.c
+    elif isinstance(criterion, EnergyBudget):
+        rule[:, kernel.ORDER], rule[:, kernel.BUDGET_C] = criterion.order, criterion.constant
     return rule
 
 
-class _Net(NamedTuple):
+class _Network(NamedTuple):
     shape: np.ndarray
     numbers: np.ndarray
     window: int  # numbers of memory
 
 
-_NO_NET = _Net(np.zeros(kernel.WIDTHS, dtype=np.int64), np.zeros(8), 1)
+_NO_NETWORK = _Network(np.zeros(kernel.WIDTHS, dtype=np.int64), np.zeros(8), 1)
 
 
-def _lower_learned(step: LearnedStep, start: ParticleTorch) -> _Net | None:
-    """The network of a learned step, if it is of the kind that training makes, in float64."""
-    model, config = step.model, step.adapter.config
-    if (
-        type(step.adapter) is not ModelAdapter
-        or type(model) is not FullyConnectedNN
-        or model.log_dt.weight.dtype != torch.float64
-    ):
-        return None
-    layers = [m for m in model.hidden if isinstance(m, nn.Linear)]
-    others = [type(m) for m in model.hidden if not isinstance(m, (nn.Linear, SeededDropout))]
-    if len(set(others)) > 1 or not all(a in ACTIVATIONS for a in others):
-        return None
-    kind, K = FEATURE_KINDS[config.feature_type], config.history_len
-    if config.feature_type == "delta_mag" and K == 0:
-        kind = FEATURE_KINDS["basic"]
+def _network(model: Model, axes: int) -> _Network:
+    """Return a network as the kernels read it."""
+    config, weights = model.config, model.weights
+    K, inputs, fourier = config.history_len, *weights["frequencies"].shape
+    kind = "basic" if config.feature_type == "delta_mag" and K == 0 else config.feature_type
     table = slot_table(config.feature_type, K)
     scales = np.ones(len(table))
-    if step.adapter.scales is not None and config.feature_type != "invariant":
-        scales = step.adapter.scales.of(table, torch.zeros(1, dtype=torch.float64)).numpy()
-    widths = [-(-layer.out_features // PAD) * PAD for layer in layers]
-    weights = _weights(model, layers, widths)
-    if not np.isfinite(weights[2 * model.input_dim :]).all():
-        return None
-    fourier = model.frequencies.shape[1]
-    activation = ACTIVATIONS[others[0]] if others else kernel.TANH
-    scratch = max(model.input_dim + 2 * fourier + 2 * max([*widths, 1]), 16)
+    if model.scales is not None and not model.sees_tolerance:
+        scales = np.array(model.scales.of(table))
+    widths = [-(-width // PAD) * PAD for width in config.layers]
     shape = np.zeros(kernel.WIDTHS + len(widths), dtype=np.int64)
-    shape[kernel.FEATURES], shape[kernel.HISTORY], shape[kernel.SLOT] = kind, K, len(table)
-    shape[kernel.INPUTS], shape[kernel.SOFT], shape[kernel.FOURIER] = model.input_dim, model.soft, fourier
-    shape[kernel.LAYERS] = len(layers)
-    shape[kernel.ACTIVATION], shape[kernel.AXES], shape[kernel.SCRATCH_SIZE] = activation, start.position.shape[-1], scratch
+    shape[kernel.FEATURES], shape[kernel.HISTORY], shape[kernel.SLOT] = FEATURE_KINDS[kind], K, len(table)
+    shape[kernel.INPUTS], shape[kernel.SOFT], shape[kernel.FOURIER] = inputs, model.sees_tolerance, fourier
+    shape[kernel.LAYERS], shape[kernel.ACTIVATION], shape[kernel.AXES] = len(widths), ACTIVATIONS[config.activation], axes
+    shape[kernel.SCRATCH_SIZE] = max(inputs + 2 * fourier + 2 * max([*widths, 1]), 16)
     shape[kernel.WIDTHS :] = widths
-    unit = 1.0 if step.adapter.scales is None else step.adapter.scales.T0
     numbers = np.zeros(kernel.SCALES)
-    numbers[kernel.CEILING], numbers[kernel.TIME_UNIT], numbers[kernel.MIN_DT] = config.dt_ceiling, unit, MIN_DT
+    numbers[kernel.CEILING], numbers[kernel.MIN_DT] = config.dt_ceiling, MIN_DT
+    numbers[kernel.TIME_UNIT] = 1.0 if model.scales is None else model.scales.T0
     numbers[kernel.LOG_GAIN], numbers[kernel.LOG_RANGE] = LOG_GAIN, LOG_RANGE
     window = (K + 1) * len(table) + 2 if K else 1
-    return _Net(shape, np.concatenate([numbers, scales, weights]), window)
+    return _Network(shape, np.concatenate([numbers, scales, _weights(model, widths)]), window)
 
 
-def _weights(model: FullyConnectedNN, layers: list[nn.Linear], widths: list[int]) -> np.ndarray:
+def _weights(model: Model, widths: list[int]) -> np.ndarray:
     """Limits of the inputs; frequencies; weight (input after input) and bias of each layer and both heads, zero-padded."""
-    parts = [model.lowest.numpy(), model.highest.numpy(), model.frequencies.numpy().ravel()]
-    inputs = model.input_dim + 2 * model.frequencies.shape[1]
-    for layer, width in zip(layers, widths, strict=True):
-        parts.append(_padded(layer, inputs, width))
+    w = model.weights
+    parts = [w["lowest"], w["highest"], w["frequencies"].ravel()]
+    inputs = w["frequencies"].shape[0] + 2 * w["frequencies"].shape[1]
+    for (weight, bias), width in zip(model.hidden_layers(), widths, strict=True):
+        parts.append(_padded(weight, bias, inputs, width))
         inputs = width
-    parts += [_padded(head, inputs, 1) for head in (model.log_dt, model.log_error)]
+    parts += [_padded(w[f"{head}.weight"], w[f"{head}.bias"], inputs, 1) for head in ("log_dt", "log_error")]
     return np.concatenate(parts)
 
 
-def _padded(layer: nn.Linear, inputs: int, outputs: int) -> np.ndarray:
-    weight, bias = np.zeros((inputs, outputs)), np.zeros(outputs)
-    weight[: layer.in_features, : layer.out_features] = layer.weight.detach().numpy().T
-    bias[: layer.out_features] = layer.bias.detach().numpy()
-    return np.concatenate([weight.ravel(), bias])
+def _padded(weight: np.ndarray, bias: np.ndarray, inputs: int, outputs: int) -> np.ndarray:
+    wide, long = np.zeros((inputs, outputs)), np.zeros(outputs)
+    wide[: weight.shape[1], : weight.shape[0]] = weight.T
+    long[: len(bias)] = bias
+    return np.concatenate([wide.ravel(), long])
 
 
-def lower_field(start: ParticleTorch) -> np.ndarray | None:
-    """(8,) kind, G M, place, radius, rate, phase of a tidal field; None: a field that is not compiled."""
+def field_numbers(start: Bodies, own: OwnFunctions) -> np.ndarray:
+    """Return (8,) kind, G M, place, radius, rate, phase of a tidal field; of others the kind and the bits of an address."""
     numbers, field = np.zeros(8), start.external_field
+    first = at.FIELD_KIND
     if field is None:
         return numbers
-    if type(field) is not PointMassTidalField:
-        return None
-    numbers[1] = field.G * field.M
-    if field.R0 is not None:
-        if len(field.R0) > start.position.shape[-1]:
-            return None
-        numbers[0] = at.FIXED
-        numbers[2 : 2 + len(field.R0)] = field.R0.numpy()
+    known = type(field) is PointMassTidalField and (field.R0 is not None or isinstance(field.R_of_t, Circle))
+    if not known:
+        numbers[at.FIELD_KIND - first] = at.OWN_FIELD
+        numbers[at.FIELD_ADDRESS - first] = np.array(own.field(field, start.position.shape[-1]), np.int64).view(np.float64)
         return numbers
-    if not isinstance(field.R_of_t, Circle):
-        return None
-    numbers[0], numbers[5:8] = at.CIRCULAR, (field.R_of_t.radius, field.R_of_t.rate, field.R_of_t.phase)
+    numbers[at.FIELD_GM - first] = field.G * field.M
+    if field.R0 is not None:
+        numbers[at.FIELD_KIND - first] = at.FIXED
+        numbers[at.FIELD_X - first : at.FIELD_X - first + len(field.R0)] = field.R0
+        return numbers
+    circle = field.R_of_t
+    numbers[at.FIELD_KIND - first] = at.CIRCULAR
+    numbers[at.FIELD_RADIUS - first : at.FIELD_PHASE - first + 1] = circle.radius, circle.rate, circle.phase
     return numbers
+
+
+def field_text(numbers: np.ndarray, G: float) -> str | None:
+    """Return the field as `--external-field` takes it, or words for one of the user's own; None: there is none."""
+    kind, gm, x, y, z, radius, rate, phase = numbers.tolist()
+    if kind == at.OWN_FIELD:
+        return "a function of the user's own"
+    if kind == at.CIRCULAR:
+        return f"tidal:M={gm / G!r},R0={radius!r},period={2 * math.pi / rate!r},phase={phase!r}"
+    return f"tidal:M={gm / G!r},R0={x!r},y={y!r},z={z!r}" if kind == at.FIXED else None

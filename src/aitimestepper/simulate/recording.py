@@ -3,12 +3,10 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
-from torch import Tensor
 
-from ..differentiable.particle import ParticleTorch
+from ..bodies import Bodies
 
 COLUMNS = ("time", "dt", "energy", "energy_error", "position", "velocity")
 
@@ -31,63 +29,53 @@ class RecordedTrajectory:
 class TrajectoryRecorder:
     """Keeps the rows of system `system`; beyond `limit` states every other one is dropped.
 
-    `take` is a sink of the compiled engine, the recorder itself an observer of the reference loop.
+    `take` is a sink of `simulate`.
     """
 
     def __init__(self, system: int = 0, limit: int = 20_000) -> None:
         self.system, self.limit, self.stride = system, limit, 1
-        self._seen = 0
-        self._kept: dict[str, list[np.ndarray]] = {name: [] for name in COLUMNS}
-        # the last state of a run belongs to its track, whatever the stride
+        self._count = 0
+        self._rows: dict[str, list[np.ndarray]] = {name: [] for name in COLUMNS}
+        # the last state of a run belongs to its trajectory, whatever the stride
         self._latest: dict[str, np.ndarray] | None = None
         self._mass: np.ndarray | None = None
         self._present: np.ndarray | None = None
 
-    def take(self, batch: Any, rows: dict[str, np.ndarray]) -> None:
+    def take(self, start: Bodies, rows: dict[str, np.ndarray]) -> None:
         """Rows of output, (S, B, ...)."""
         if self._mass is None:
-            self._know(batch.start)
+            self._begin(start)
         mine = {name: rows[name][:, self.system] for name in COLUMNS}
         there = np.isfinite(mine["time"])
         self._add({name: values[there] for name, values in mine.items()})
 
-    def __call__(self, before: ParticleTorch, after: ParticleTorch, error: Tensor, running: Tensor) -> None:
-        """The state after a step, if this system is still running."""
-        place = (running == self.system).nonzero().flatten()
-        if not len(place):
-            return
-        if self._mass is None:
-            self._know(before.select(place))
-            self._add(_row(before.select(place), 0.0))
-        self._add(_row(after.select(place), float(error[place])))
-
-    def _know(self, start: ParticleTorch) -> None:
+    def _begin(self, start: Bodies) -> None:
         row = self.system if len(start) > 1 else 0
-        self._present = start.mask[row].cpu().numpy()
-        self._mass = start.mass[row].detach().cpu().numpy()[self._present]
+        self._present = start.present[row]
+        self._mass = start.mass[row, self._present]
 
     def _add(self, rows: dict[str, np.ndarray]) -> None:
         count = len(rows["time"])
         if not count:
             return
-        turn = slice(-self._seen % self.stride, None, self.stride)
+        turn = slice(-self._count % self.stride, None, self.stride)
         for name, values in rows.items():
-            self._kept[name].extend(values[turn].copy())
+            self._rows[name].extend(values[turn].copy())
         self._latest = {name: values[-1].copy() for name, values in rows.items()}
-        self._seen += count
-        while len(self._kept["time"]) > self.limit:
-            self._kept = {name: values[::2] for name, values in self._kept.items()}
+        self._count += count
+        while len(self._rows["time"]) > self.limit:
+            self._rows = {name: values[::2] for name, values in self._rows.items()}
             self.stride *= 2
 
-    def track(self) -> RecordedTrajectory:
-        """What was seen."""
-        if self._latest is None or self._mass is None or self._seen < 2:
+    def trajectory(self) -> RecordedTrajectory:
+        """Return what was recorded."""
+        if self._latest is None or self._mass is None or self._count < 2:
             raise ValueError("nothing was recorded: the run took no step.")
-        kept = {name: list(values) for name, values in self._kept.items()}
-        if kept["time"][-1] != self._latest["time"]:
+        rows = {name: list(values) for name, values in self._rows.items()}
+        if rows["time"][-1] != self._latest["time"]:
             for name in COLUMNS:
-                kept[name].append(self._latest[name])
-        a = {name: np.array(values) for name, values in kept.items()}
+                rows[name].append(self._latest[name])
+        a = {name: np.array(values) for name, values in rows.items()}
         a["dt"][0] = a["dt"][1] if len(a["dt"]) > 1 else a["dt"][0]
         position, velocity = a["position"][:, self._present], a["velocity"][:, self._present]
         flat = [(0, 0), (0, 0), (0, 3 - position.shape[-1])]
@@ -103,9 +91,3 @@ class TrajectoryRecorder:
             momentum=np.einsum("n,snd->sd", self._mass, velocity),
             angular_momentum=np.einsum("n,snd->sd", self._mass, spin),
         )
-
-
-def _row(p: ParticleTorch, error: float) -> dict[str, np.ndarray]:
-    """One state as a row of output."""
-    values = {"time": p.time, "dt": p.dt, "energy": p.total_energy(), "position": p.position, "velocity": p.velocity}
-    return {**{k: v.detach().cpu().numpy() for k, v in values.items()}, "energy_error": np.array([error])}

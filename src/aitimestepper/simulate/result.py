@@ -7,13 +7,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NamedTuple
 
-import torch
-from torch import Tensor
+import numpy as np
 
-from ..differentiable.conserved import angular_momentum, angular_momentum_scale, momentum, momentum_scale
-from ..differentiable.loop import MAX_STEPS, NON_FINITE, OK, STUCK
-from ..differentiable.particle import ParticleTorch
+from ..bodies import Bodies
 
+OK, MAX_STEPS, NON_FINITE, STUCK = "ok", "max_steps", "non_finite", "stuck"
 REMEDIES = {
     MAX_STEPS: "used up its steps: allow more of them (max_steps), or ask for a looser tol",
     NON_FINITE: "went to infinity or NaN, and stopped before it: give a softening, or a tighter tol",
@@ -25,9 +23,9 @@ CAUTION = 0.7  # of what would just have done, when a tighter tolerance is advis
 class ClosestApproach(NamedTuple):
     """Where two bodies came nearest to each other in each system, located between steps."""
 
-    pair: Tensor  # (B, 2) numbers of the bodies
-    distance: Tensor  # (B,)
-    time: Tensor  # (B,)
+    pair: np.ndarray  # (B, 2) numbers of the bodies
+    distance: np.ndarray  # (B,)
+    time: np.ndarray  # (B,)
 
 
 NUMBERS = (
@@ -45,68 +43,68 @@ NUMBERS = (
 
 @dataclass(frozen=True)
 class SimulationResult:
-    """How every system of the batch ended. Tensors are (B,); errors are relative, `max_` over all steps.
+    """How every system of the batch ended. Arrays are (B,).
 
-    With a time-dependent outer field the energy errors leave out the work that the field did.
+    Energy errors are relative to S = max(|E|, 1e-4 (K + |U|)) at the start of the run, `max_` over all steps. With a
+    time-dependent outer field they leave out the work that the field did.
     """
 
-    final: ParticleTorch
-    status: tuple[str, ...]  # ok, max_steps, non_finite (the last finite state is kept), stuck (dt below round-off of t, or
-    # the guard found no step small enough)
-    steps: Tensor
-    force_evaluations: Tensor
-    rejected_steps: Tensor  # steps that the guard threw away; their forces are counted
-    max_energy_error: Tensor
-    final_energy_error: Tensor
-    momentum_error: Tensor | None  # over sum m|v|; None with an outer field, which does not conserve it
-    angular_momentum_error: Tensor | None  # over sum m|x||v|
-    dt_min: Tensor
-    dt_max: Tensor
-    closest_approach: ClosestApproach | None  # None from the reference loop
-    wall_time: float
+    final: Bodies
+    # ok; max_steps; non_finite (the last finite state is returned); stuck (dt below round-off of t, or the guard found no step
+    # small enough)
+    status: tuple[str, ...]
+    steps: np.ndarray
+    force_evaluations: np.ndarray
+    rejected_steps: np.ndarray  # steps that the guard threw away; their forces are counted
+    max_energy_error: np.ndarray
+    final_energy_error: np.ndarray
+    momentum_error: np.ndarray | None  # over sum m|v|; None with an outer field, which does not conserve it
+    angular_momentum_error: np.ndarray | None  # over sum m|x||v|
+    dt_min: np.ndarray
+    dt_max: np.ndarray
+    closest_approach: ClosestApproach | None  # None from the loop in torch
+    wall_time: float  # seconds
     criterion: str
     integrator: str
-    engine: str  # compiled or reference
-    reports: dict[str, Tensor]  # what the criterion says of its run, each (B,); see `AbstractStepCriterion.report`
-    tol: Tensor | None = None  # (B,) what `max_energy_error` was to stay below, if the criterion knows of a tolerance
+    reports: dict[str, np.ndarray]  # what a learned step says of its run, each (B,)
+    tol: np.ndarray | None = None  # (B,) what `max_energy_error` was to stay below, if the criterion knows of a tolerance
     output: Path | None = None
 
     @property
-    def within_tolerance(self) -> Tensor | None:
+    def within_tolerance(self) -> np.ndarray | None:
         """(B,) whether every system reached its end within the tolerance asked for; None: none was."""
         if self.tol is None:
             return None
-        ended = torch.tensor([status == OK for status in self.status], device=self.tol.device)
-        return ended & (self.max_energy_error <= self.tol)
+        ended = np.array([status == OK for status in self.status])
+        return np.asarray(ended & (self.max_energy_error <= self.tol))
 
     @property
     def advice(self) -> tuple[str, ...]:
-        """A sentence for each system that broke off, or did not keep its tolerance: what happened, and what to do."""
-        found, many, kept = [], len(self.status) > 1, self.within_tolerance
+        """A sentence for each system that broke off, or missed its tolerance: what happened, and what to do."""
+        found, many, within = [], len(self.status) > 1, self.within_tolerance
         for i, status in enumerate(self.status):
             who = f"system {i}" if many else "the run"
             if status != OK:
                 found.append(f"{who} {REMEDIES[status]}.")
-            elif kept is not None and self.tol is not None and not kept[i]:
-                asked, reached = self.tol[i].item(), self.max_energy_error[i].item()
+            elif within is not None and self.tol is not None and not within[i]:
+                asked, reached = float(self.tol[i]), float(self.max_energy_error[i])
                 tighter = f"ask for {CAUTION * asked * asked / reached:.0e}"
                 found.append(f"{who} came to an energy error of {reached:.1e}, above the {asked:.1e} asked for: {tighter}.")
         return tuple(found)
 
     def summary(self) -> dict[str, Any]:
-        """Plain numbers for JSON: of the system, or, for a batch, of each one under `systems`."""
-        kept = self.within_tolerance
-        rows = [self._row(i, kept) for i in range(len(self.status))]
-        shared: dict[str, Any] = {"criterion": self.criterion, "integrator": self.integrator, "engine": self.engine}
-        shared["wall_time"] = self.wall_time
+        """Return plain numbers for JSON: of the system, or, for a batch, of each one under `systems`."""
+        within = self.within_tolerance
+        rows = [self._row(i, within) for i in range(len(self.status))]
+        shared: dict[str, Any] = {"criterion": self.criterion, "integrator": self.integrator, "wall_time": self.wall_time}
         if self.output is not None:
             shared["output"] = str(self.output)
         return {**rows[0], **shared} if len(rows) == 1 else {**shared, "systems": rows}
 
-    def _row(self, i: int, kept: Tensor | None) -> dict[str, Any]:
+    def _row(self, i: int, within: np.ndarray | None) -> dict[str, Any]:
         row: dict[str, Any] = {"status": self.status[i], "time": self.final.time[i].item()}
-        if self.tol is not None and kept is not None:
-            row |= {"tol": self.tol[i].item(), "kept": bool(kept[i])}
+        if self.tol is not None and within is not None:
+            row |= {"tol": self.tol[i].item(), "within_tolerance": bool(within[i])}
         for name in NUMBERS:
             values = getattr(self, name)
             row[name] = None if values is None else values[i].item()
@@ -114,21 +112,44 @@ class SimulationResult:
         row = {k: None if isinstance(v, float) and not math.isfinite(v) else v for k, v in row.items()}
         near = self.closest_approach
         if near is not None:
-            row["closest_approach"] = {
-                "pair": near.pair[i].tolist(),
-                "distance": near.distance[i].item(),
-                "time": near.time[i].item(),
-            }
+            pair = near.pair[i].tolist()
+            row["closest_approach"] = {"pair": pair, "distance": near.distance[i].item(), "time": near.time[i].item()}
+            if self.final.names is not None:
+                row["closest_approach"]["names"] = [self.final.names[k] for k in pair]
         return row
 
 
-def momentum_errors(start: ParticleTorch, final: ParticleTorch) -> tuple[Tensor | None, Tensor | None]:
-    """(momentum, angular momentum), each (B,) against the sums of the sizes of their terms; None with an outer field."""
+def momentum_errors(start: Bodies, final: Bodies) -> tuple[np.ndarray | None, np.ndarray | None]:
+    """Return (momentum, angular momentum) errors, each (B,), over the sums of the sizes of their terms; None with a field.
+
+    Masses, places and speeds are divided by the largest of each system first, so that no unit system overflows.
+    """
     if start.external_field is not None:
         return None, None
-    tiny = torch.finfo(start.time.dtype).tiny
-    p_scale = torch.maximum(momentum_scale(start), momentum_scale(final)).clamp_min(tiny)
-    L_scale = torch.maximum(angular_momentum_scale(start), angular_momentum_scale(final)).clamp_min(tiny)
-    p = (momentum(final) - momentum(start)).norm(dim=-1) / p_scale
-    L = (angular_momentum(final) - angular_momentum(start)).norm(dim=-1) / L_scale
-    return p, L
+    m = start.mass / start.mass.max(1, keepdims=True)
+    x0, x1 = _scaled(start.position, final.position)
+    v0, v1 = _scaled(start.velocity, final.velocity)
+    flat = [(0, 0), (0, 0), (0, 3 - x0.shape[-1])]
+
+    def sizes(*vectors: np.ndarray) -> np.ndarray:
+        product = m.copy()
+        for vector in vectors:
+            product = product * np.linalg.norm(vector, axis=-1)
+        return np.asarray(product.sum(1))
+
+    def spin(x: np.ndarray, v: np.ndarray) -> np.ndarray:
+        return np.asarray((m[..., None] * np.cross(np.pad(x, flat), np.pad(v, flat))).sum(1))
+
+    tiny = np.finfo(float).tiny
+    p = np.linalg.norm((m[..., None] * v1).sum(1) - (m[..., None] * v0).sum(1), axis=-1)
+    L = np.linalg.norm(spin(x1, v1) - spin(x0, v0), axis=-1)
+    p_scale = np.maximum(sizes(v0), sizes(v1))
+    L_scale = np.maximum(sizes(x0, v0), sizes(x1, v1))
+    return p / np.maximum(p_scale, tiny), L / np.maximum(L_scale, tiny)
+
+
+def _scaled(a: np.ndarray, b: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Both (B, N, D) over the largest size of a component in either."""
+    largest = np.maximum(np.abs(a).max((1, 2)), np.abs(b).max((1, 2)))
+    unit = np.where(largest > 0, largest, 1.0)[:, None, None]
+    return a / unit, b / unit

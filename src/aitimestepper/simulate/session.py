@@ -1,32 +1,32 @@
-"""A compiled run with everything around it: the bar, the file of snapshots, going on where a run stopped."""
+"""A run with everything around it: the bar, the file of snapshots, going on where a run stopped."""
 
 from __future__ import annotations
 
 import contextlib
-import datetime
-import importlib.metadata
 import math
-import platform
 import time as clock
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-import torch
 
 from .._version import __version__
-from ..differentiable.loop import MAX_STEPS, NON_FINITE, OK, STUCK
-from ..differentiable.particle import ParticleTorch
+from ..bodies import Bodies
+from ..criteria.base import Criterion
+from ..criteria.own import OwnCriterion
+from ..criteria.wrappers import innermost
 from ..errors import ConfigError, SnapshotError
-from ..fields import Circle, PointMassTidalField
-from .batch import Batch, Output, Sink, Watch, first_state
+from ..fields import field_named
+from .batch import Batch, Output, first_state
 from .kernels import layout as at
-from .kernels.plan import LEARNED
-from .program import Program
-from .result import ClosestApproach, SimulationResult, momentum_errors
+from .kernels.plan import LEARNED, OWN_CRITERION
+from .own import OwnFunctions
+from .program import Program, field_numbers, field_text
+from .progress import Sink, Watch
+from .result import MAX_STEPS, NON_FINITE, OK, STUCK, ClosestApproach, SimulationResult, momentum_errors
 from .snapshots import SnapshotWriter, read_state
-from .threads import available_cores
+from .threads import chosen_threads
 
 STATUS_WORDS = ("running", OK, MAX_STEPS, NON_FINITE, STUCK)
 SAVE_EVERY = 2.0  # seconds between states that a killed run can go on from
@@ -46,21 +46,28 @@ def run_batch(
         watch = stack.enter_context(_watching(progress))
         if path is None:
             batch.run(list(sinks), watch)
-            return _result(batch, asked, began, None)
+            return result_of(batch, asked, began, None)
         writer = stack.enter_context(_new_file(batch, asked, path, overwrite))
         return _run_into(writer, batch, asked, began, watch, sinks)
 
 
 def resume(
-    path: str | Path, *, t_end: float | None = None, progress: bool | Watch = False, threads: int | None = None
+    path: str | Path,
+    *,
+    t_end: float | None = None,
+    criterion: Criterion | None = None,
+    external_field: Any = None,
+    progress: bool | Watch = False,
+    threads: int | None = None,
 ) -> SimulationResult:
     """Go on with the run in a file of snapshots, to the same bits as if it had not stopped.
 
-    `t_end`: a later end than the one it was started with.
+    t_end: a later end than the one it was started with. criterion, external_field: those of the run, where they are functions
+    of the user's own; everything else is in the file.
     """
     began = clock.perf_counter()
     saved = read_state(path)
-    batch = _batch_from(saved, threads)
+    batch = _batch_from(saved, threads, criterion, external_field)
     asked = saved.metadata["asked"]
     if t_end is not None:
         _extend(batch, t_end, asked)
@@ -78,13 +85,13 @@ def _run_into(
     """Run with rows and states going to `writer`."""
     last = clock.perf_counter()
 
-    def write(_: Batch, rows: dict[str, np.ndarray]) -> None:
+    def write(_: Bodies, rows: dict[str, np.ndarray]) -> None:
         writer.append(rows)
 
     def save(now: bool = False) -> None:
         nonlocal last
         if now or clock.perf_counter() - last > SAVE_EVERY:
-            summary = _result(batch, asked, began, writer.path)
+            summary = result_of(batch, asked, began, writer.path)
             writer.save_state({**batch.state, "rows": batch.rows}, _plain(summary))
             last = clock.perf_counter()
 
@@ -92,53 +99,58 @@ def _run_into(
         batch.run([write, *sinks], watch, save)
     finally:
         save(now=True)
-    return _result(batch, asked, began, writer.path)
+    return result_of(batch, asked, began, writer.path)
 
 
-def _result(batch: Batch, asked: dict[str, Any], began: float, path: Path | None) -> SimulationResult:
-    """Everything about every system, as it stands."""
-    real, count = batch.state["real"], batch.state["count"]
-    final = batch.final()
+def result_of(batch: Batch, asked: dict[str, Any], began: float, path: Path | None) -> SimulationResult:
+    """Return everything about every system, as it stands."""
+    real, count, final = batch.state["real"], batch.state["count"], batch.final()
     words = [STATUS_WORDS[code] for code in count[:, at.STATUS].tolist()]
-
-    def reals(which: int) -> torch.Tensor:
-        return torch.from_numpy(real[:, which].copy())
-
-    def counts(which: int) -> torch.Tensor:
-        return torch.from_numpy(count[:, which].copy())
-
     p, L = momentum_errors(batch.start, final)
-    # the engine numbers the bodies that are present
-    order = torch.argsort(batch.start.mask.int(), dim=1, descending=True, stable=True)
-    pair = order.gather(1, torch.stack([counts(at.CLOSEST_I), counts(at.CLOSEST_J)], dim=1))
-    reports = {}
-    if batch.program.numbers["kind"] == LEARNED:
-        reports = {
-            "expected_step_error": 10.0 ** reals(at.EXPECTED),
-            "steps_at_ceiling": counts(at.AT_CEILING),
-            "steps_outside_training": counts(at.OUTSIDE),
-        }
     return SimulationResult(
         final=final,
         status=tuple(asked["status_at_limit"] if word == MAX_STEPS else word for word in words),
-        steps=counts(at.STEPS),
-        force_evaluations=counts(at.FORCES),
-        rejected_steps=counts(at.REJECTED),
-        max_energy_error=reals(at.MAX_ERROR),
-        final_energy_error=reals(at.ERROR),
+        steps=count[:, at.STEPS].copy(),
+        force_evaluations=count[:, at.FORCES].copy(),
+        rejected_steps=count[:, at.REJECTED].copy(),
+        max_energy_error=real[:, at.MAX_ERROR].copy(),
+        final_energy_error=real[:, at.ERROR].copy(),
         momentum_error=p,
         angular_momentum_error=L,
-        dt_min=reals(at.DT_MIN),
-        dt_max=reals(at.DT_MAX),
-        closest_approach=ClosestApproach(pair, reals(at.CLOSEST), reals(at.CLOSEST_TIME)),
+        dt_min=real[:, at.DT_MIN].copy(),
+        dt_max=real[:, at.DT_MAX].copy(),
+        closest_approach=_closest(batch),
         wall_time=clock.perf_counter() - began,
-        tol=None if asked.get("run_tolerance") is None else torch.tensor(asked["run_tolerance"], dtype=torch.float64),
+        tol=None if asked.get("run_tolerance") is None else np.array(asked["run_tolerance"], dtype=np.float64),
         criterion=asked["criterion"],
         integrator=asked["integrator"],
-        engine="compiled",
-        reports=reports,
+        reports=_reports(batch),
         output=path,
     )
+
+
+def _closest(batch: Batch) -> ClosestApproach:
+    """The closest approaches; the engine numbers only the bodies that are present."""
+    real, count = batch.state["real"], batch.state["count"]
+    order = np.argsort(~batch.start.present, axis=1, kind="stable")
+    pair = np.take_along_axis(order, count[:, [at.CLOSEST_I, at.CLOSEST_J]], axis=1)
+    return ClosestApproach(pair, real[:, at.CLOSEST].copy(), real[:, at.CLOSEST_TIME].copy())
+
+
+def _reports(batch: Batch) -> dict[str, np.ndarray]:
+    """What a learned step says of its run.
+
+    The largest relative energy error of a step that the network expected; how many steps the ceiling cut short; how many it
+    chose for states unlike all that it was trained on, as for the nearest one it knows.
+    """
+    if batch.program.numbers["kind"] != LEARNED:
+        return {}
+    real, count = batch.state["real"], batch.state["count"]
+    return {
+        "expected_step_error": 10.0 ** real[:, at.EXPECTED],
+        "steps_at_ceiling": count[:, at.AT_CEILING].copy(),
+        "steps_outside_training": count[:, at.OUT_OF_RANGE].copy(),
+    }
 
 
 def _plain(result: SimulationResult) -> dict[str, Any]:
@@ -146,7 +158,7 @@ def _plain(result: SimulationResult) -> dict[str, Any]:
     near = result.closest_approach
     assert near is not None
 
-    def numbers(values: torch.Tensor | None) -> list[Any] | None:
+    def numbers(values: np.ndarray | None) -> list[Any] | None:
         return None if values is None else [v if math.isfinite(v) else None for v in values.tolist()]
 
     return {
@@ -164,10 +176,13 @@ def _plain(result: SimulationResult) -> dict[str, Any]:
 
 
 def _new_file(batch: Batch, asked: dict[str, Any], path: Path, overwrite: bool) -> SnapshotWriter:
-    """A file that says everything that it takes to run the same again, and to go on."""
+    """Return a new file that says everything that it takes to run the same again, and to go on."""
+    import datetime  # imported here: together they take as long as half of this package
+    import importlib.metadata
+    import platform
+
     output, start = batch.output, batch.start
     assert output is not None
-    field = None if start.external_field is None else _field_text(batch.program.arrays["field"], start.G)
     metadata = {
         "program": "aitimestepper",
         "version": __version__,
@@ -176,64 +191,95 @@ def _new_file(batch: Batch, asked: dict[str, Any], path: Path, overwrite: bool) 
             "python": platform.python_version(),
             "numpy": np.__version__,
             "numba": importlib.metadata.version("numba"),
-            "torch": torch.__version__,
         },
         **{k: asked[k] for k in ("criterion", "integrator", "tol", "t_end", "steps", "dt_min", "dt_max", "guard")},
         "output_every": output.every,
         "output_by_steps": output.by_steps,
         "G": start.G,
-        "external_field": field,
+        "names": start.names,
+        "external_field": field_text(batch.program.arrays["field"], start.G),
         "units": f"G = {start.G:g}; any units that it is right in",
-        "lowered": batch.program.numbers,
+        "program_numbers": {**batch.program.numbers, "address": 0},
         "guard_share": batch.guard,
         "asked": asked,
     }
-    initial = {name: x.numpy() for name, x in start.tensors().items()}
     arrays = {**batch.program.arrays, "system": batch.system, "output_start": output.start}
     state = {**batch.state, "rows": batch.rows}
     return SnapshotWriter.create(
-        path, metadata=metadata, initial=initial, arrays=arrays, state=state, axes=start.position.shape[-1], overwrite=overwrite
+        path,
+        metadata=metadata,
+        initial=start.arrays(),
+        arrays=arrays,
+        state=state,
+        axes=start.position.shape[-1],
+        overwrite=overwrite,
     )
 
 
-def _field_text(field: np.ndarray, G: float) -> str:
-    """The field as `--external-field` takes it."""
-    kind, gm, x, y, z, radius, rate, phase = field.tolist()
-    if kind == at.CIRCULAR:
-        return f"tidal:M={gm / G!r},R0={radius!r},period={2 * math.pi / rate!r},phase={phase!r}"
-    return f"tidal:M={gm / G!r},R0={x!r},y={y!r},z={z!r}"
-
-
-def _batch_from(saved: Any, threads: int | None) -> Batch:
+def _batch_from(saved: Any, threads: int | None, criterion: Criterion | None, external_field: Any) -> Batch:
     """The run as the newest whole state has it."""
     try:
         metadata, arrays = saved.metadata, dict(saved.constants)
-        system, output_start, field = arrays.pop("system"), arrays.pop("output_start"), arrays["field"]
-        G = float(metadata["G"])
-        outer = None
-        if field[0] == at.FIXED:
-            outer = PointMassTidalField(field[1] / G, R0=field[2:5][: saved.initial["position"].shape[-1]], G=G)
-        elif field[0] == at.CIRCULAR:
-            outer = PointMassTidalField(field[1] / G, R_of_t=Circle(*field[5:8].tolist()), G=G)
-        start = ParticleTorch.from_tensors(**saved.initial, G=G, external_field=outer)
+        system, output_start = arrays.pop("system"), arrays.pop("output_start")
+        G, names, numbers, own = float(metadata["G"]), metadata["names"], dict(metadata["program_numbers"]), OwnFunctions()
+        _refuse_own(numbers, arrays, criterion, external_field)
+        outer = field_named(metadata["external_field"], G) if external_field is None else external_field
+        start = Bodies(**saved.initial, G=G, names=names, external_field=outer)
+        _give_own(start, numbers, arrays, own, criterion, external_field)
         output = Output(metadata["output_every"], metadata["output_by_steps"], output_start)
-        program = Program(metadata["lowered"], arrays)
+        program = Program(numbers, arrays)
         state = first_state(start, program)
         for name, room in state.items():
             if saved.state[name].shape != room.shape:
                 raise ValueError("it was written by another version")
             room[:] = saved.state[name]
-        cores = available_cores() if threads is None else threads
-        return Batch(program, start, system.copy(), state, saved.state["rows"].copy(), output, metadata["guard_share"], cores)
+        state["states"][:, at.FIELD_KIND : at.FIELD_KIND + 8] = arrays["field"]
+        rows, cores = saved.state["rows"].copy(), chosen_threads(threads)
+        return Batch(program, start, system.copy(), state, rows, output, metadata["guard_share"], cores, own)
+    except ConfigError:
+        raise
     except (KeyError, ValueError, TypeError) as error:
         raise SnapshotError(f"the file does not hold what it takes to go on ({error}); start the run anew.") from None
 
 
+def _refuse_own(
+    numbers: dict[str, Any], arrays: dict[str, np.ndarray], criterion: Criterion | None, external_field: Any
+) -> None:
+    """Refuse to go on without a function of the user's own that the run had, or with one that it had not."""
+    for given, needed, word in (
+        (criterion, numbers["kind"] == OWN_CRITERION, "criterion"),
+        (external_field, arrays["field"][0] == at.OWN_FIELD, "external_field"),
+    ):
+        if needed and given is None:
+            raise ConfigError(f"the {word} of this run is a function of your own: give it again, as resume(path, {word}=...).")
+        if given is not None and not needed:
+            raise ConfigError(f"the {word} of this run is in the file: leave {word} out.")
+    if criterion is not None and not isinstance(innermost(criterion), OwnCriterion):
+        raise ConfigError(f"the criterion of this run is a function of your own, not {criterion}: give that one again.")
+
+
+def _give_own(
+    start: Bodies,
+    numbers: dict[str, Any],
+    arrays: dict[str, np.ndarray],
+    own: OwnFunctions,
+    criterion: Criterion | None,
+    external_field: Any,
+) -> None:
+    """Put the addresses of functions of the user's own, which no file can hold, into the program of a resumed run."""
+    if criterion is not None:
+        inner = innermost(criterion)
+        assert isinstance(inner, OwnCriterion)  # see `_refuse_own`
+        numbers["address"] = own.criterion(inner, start.position.shape[-1])
+    if external_field is not None:
+        arrays["field"] = field_numbers(start, own)
+
+
 def _extend(batch: Batch, t_end: float, asked: dict[str, Any]) -> None:
-    """Another end of the run; systems that had reached theirs go on."""
+    """Give the run another end; systems that had reached theirs go on."""
     time = float(batch.state["real"][:, at.TIME].max())
-    if not (math.isfinite(t_end) and t_end > time):
-        raise ConfigError(f"t_end = {t_end} must be finite and after t = {time:g}, where the run stands.")
+    if isinstance(t_end, str) or not (math.isfinite(t_end) and t_end > time):
+        raise ConfigError(f"t_end = {t_end!r} must be a finite number after t = {time:g}, where the run stands.")
     batch.system[:, at.T_END] = t_end
     status = batch.state["count"][:, at.STATUS]
     status[status == at.OK] = at.RUNNING

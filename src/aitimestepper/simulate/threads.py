@@ -10,12 +10,25 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from typing import Any
 
+import numpy as np
+
+from ..errors import ConfigError
+
 one_at_a_time = threading.Lock()  # numba's threads serve one system at a time
 
 
 def available_cores() -> int:
     """Cores that this process may use."""
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+def chosen_threads(threads: int | None) -> int:
+    """Return how many threads a run may use: those asked for, or one for each core."""
+    if threads is None:
+        return available_cores()
+    if isinstance(threads, bool) or not isinstance(threads, (int, np.integer)) or threads < 1:
+        raise ConfigError(f"threads = {threads!r} must be a whole number, 1 or more.")
+    return int(threads)
 
 
 @contextmanager

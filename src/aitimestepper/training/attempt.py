@@ -9,11 +9,11 @@ from torch import Tensor, nn
 
 from ..config import Config
 from ..differentiable.adapter import ModelAdapter, Observation, Prediction, eval_mode
-from ..differentiable.conserved import field_work, relative_error
+from ..differentiable.conserved import energy_scale, field_work, relative_error
 from ..differentiable.history import HistoryBuffer
 from ..differentiable.network import SeededDropout
 from ..differentiable.particle import ParticleTorch
-from ..integrators import step
+from ..differentiable.stepping import step
 from .losses import estimate_losses, guarded_step_losses
 
 
@@ -33,6 +33,32 @@ class EnergyCheck(NamedTuple):
     rel_dE: Tensor  # (B,)
 
 
+class StepStart(NamedTuple):
+    """States that steps are attempted from, with all that does not depend on the network; no graph behind it."""
+
+    particle: ParticleTorch
+    observation: Observation
+    scale: Tensor  # (B,) energy scale S of each state, which the error of its step is relative to
+
+    @classmethod
+    def observe(cls, particle: ParticleTorch, adapter: ModelAdapter, history: HistoryBuffer | None = None) -> StepStart:
+        """Return independent copies of the states of `particle`, as the network sees them now."""
+        state = particle.clone_detached()
+        return cls(state, adapter.observe(state, history), energy_scale(state))
+
+    def select(self, index: Tensor) -> StepStart:
+        """Return the systems that `index` names."""
+        return StepStart(self.particle.select(index), self.observation.select(index), self.scale[index])
+
+
+class JudgedStep(NamedTuple):
+    """An attempted step with its error."""
+
+    prediction: Prediction
+    attempt: StepAttempt
+    rel_dE: Tensor  # (B,) |E1 - E0| / S in the graph
+
+
 def attempt_single_step(
     model: nn.Module,
     particle: ParticleTorch,
@@ -40,50 +66,68 @@ def attempt_single_step(
     adapter: ModelAdapter,
     history_buffer: HistoryBuffer | None = None,
 ) -> StepAttempt:
-    """Let the network choose dt and take that step, judged in eval mode; `particle` is not modified.
+    """Let the network choose dt, in eval mode, and take that step; `particle` is not modified.
 
-    With a time-dependent outer field E1 is corrected by the work the field did: what remains is the error of the step.
+    With a time-dependent external field E1 is corrected by the work that the field did: what remains is the error of the step.
     """
-    start = particle.clone_detached()
+    return judge_step(model, StepStart.observe(particle, adapter, history_buffer), config, adapter).attempt
+
+
+def judge_step(model: nn.Module, start: StepStart, config: Config, adapter: ModelAdapter) -> JudgedStep:
+    """Take the step that the network chooses in eval mode, and measure its error."""
     with eval_mode(model):
-        return take_step(start, adapter.predict(model, adapter.observe(start, history_buffer)), config)
+        return _step_as_predicted(start, adapter.predict(model, start.observation), config)
 
 
-def take_step(start: ParticleTorch, prediction: Prediction, config: Config) -> StepAttempt:
-    """The step by the predicted dt, with the energies before and after."""
-    advanced = step(start, prediction.dt, config.integrator)
-    return StepAttempt(advanced, prediction.dt, start.total_energy(), advanced.total_energy() - field_work(start, advanced))
+def _step_as_predicted(start: StepStart, prediction: Prediction, config: Config) -> JudgedStep:
+    attempt = take_step(start.particle, prediction.dt, config)
+    return JudgedStep(prediction, attempt, step_error(attempt, start.scale))
 
 
-def check_energy_threshold(E0: Tensor, E1: Tensor, threshold: float) -> EnergyCheck:
-    """Whether all systems kept their energy to `threshold`, relative; what is not finite never passes."""
-    rel_dE = relative_error(E0, E1).detach()
+def take_step(start: ParticleTorch, dt: Tensor, config: Config) -> StepAttempt:
+    """Return the step by dt (B,), with the energies before and after."""
+    advanced = step(start, dt, config.integrator)
+    return StepAttempt(advanced, dt, start.total_energy(), advanced.total_energy() - field_work(start, advanced))
+
+
+def step_error(attempt: StepAttempt, scale: Tensor) -> Tensor:
+    """Return |E1 - E0| / S (B,), in the graph, with the energy scale S (B,) of the state that the step started from.
+
+    It is the whole S, not the larger of S and |E0|: a system that moves past the observer is judged as one at rest.
+    """
+    return (attempt.E1 - attempt.E0).abs() / scale
+
+
+def check_energy_threshold(E0: Tensor, E1: Tensor, threshold: float, floor: Tensor | None = None) -> EnergyCheck:
+    """Return whether all systems conserved their energy to `threshold`, relative; what is not finite never passes.
+
+    floor (B,): the least that counts as the size of E0, 1e-4 (K + |U|) of the state that the step starts from; without it
+    an energy of zero passes only unchanged.
+    """
+    return check_errors(relative_error(E0, E1, floor), threshold)
+
+
+def check_errors(rel_dE: Tensor, threshold: float) -> EnergyCheck:
+    """Return the verdict on steps with the relative energy errors rel_dE (B,); what is not finite never passes."""
+    rel_dE = rel_dE.detach()
     rel_dE = torch.where(torch.isfinite(rel_dE), rel_dE, torch.inf)
     return EnergyCheck(bool((rel_dE <= threshold).all()), rel_dE)
 
 
-def learning_losses(
-    model: nn.Module,
-    start: ParticleTorch,
-    observation: Observation,
-    config: Config,
-    adapter: ModelAdapter,
-    judged: tuple[Prediction, StepAttempt],
-) -> Tensor:
-    """(B,) losses to learn from: of the judged attempt, or, if the network has dropout, of one more with dropout active."""
-    prediction, attempt = judged
+def learning_losses(model: nn.Module, start: StepStart, judged: JudgedStep, config: Config, adapter: ModelAdapter) -> Tensor:
+    """Return the losses to learn from, (B,): of the judged step, or of one more with dropout, if the network has it."""
     if any(isinstance(m, (SeededDropout, nn.modules.dropout._DropoutNd)) and m.p > 0 for m in model.modules()):
         was_training = model.training
         model.train()
-        prediction = adapter.predict(model, observation)
+        prediction = adapter.predict(model, start.observation)
         model.train(was_training)
-        attempt = take_step(start, prediction, config)
-    losses = guarded_step_losses(attempt.dt, attempt.E0, attempt.E1, config, prediction.at_ceiling)
-    return losses + estimate_losses(prediction.log10_error, attempt.E0, attempt.E1)
+        judged = _step_as_predicted(start, prediction, config)
+    losses = guarded_step_losses(judged.attempt.dt, judged.rel_dE, config, judged.prediction.at_ceiling)
+    return losses + estimate_losses(judged.prediction.log10_error, judged.rel_dE)
 
 
 def learn(optimizer: torch.optim.Optimizer, losses: Tensor) -> None:
-    """One optimizer step on the mean loss."""
+    """Take one optimizer step on the mean of losses (B,)."""
     optimizer.zero_grad(set_to_none=True)
     losses.mean().backward()
     optimizer.step()

@@ -1,4 +1,7 @@
-"""Checkpoints: tensors and plain builtins only, always read with `weights_only=True`: a stranger's file runs no code."""
+"""Checkpoints (.pt), to continue a training, and before each the model (.npz), to use it without PyTorch.
+
+A checkpoint holds tensors and plain builtins only and is always read with `weights_only=True`: a stranger's file runs no code.
+"""
 
 from __future__ import annotations
 
@@ -6,6 +9,7 @@ import dataclasses
 import io
 import pickle
 import re
+import warnings
 import zipfile
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -15,21 +19,21 @@ import torch
 from torch import Tensor, nn
 
 from ..config import Config
-from ..differentiable.features import ERROR_FRACTION, Scales, feature_count
 from ..differentiable.history import HistoryBuffer
-from ..differentiable.network import FullyConnectedNN
+from ..differentiable.network import FullyConnectedNN, build_network, model_from
 from ..differentiable.particle import ParticleTorch
 from ..errors import CheckpointError, UserError
-from ..fields import FIELDS, ExternalField
+from ..features import Scales
+from ..fields import ExternalField, field_from
 from ..files import write_atomically
-from ..specs import build
+from ..models import NETWORK, Model, save_model
 
-FORMAT, VERSION = "aitimestepper checkpoint", 1
+FORMAT, VERSION = "aitimestepper checkpoint", 2
 
 
 @dataclass(frozen=True)
 class Checkpoint:
-    """What a checkpoint holds, as objects."""
+    """The content of a checkpoint, as objects."""
 
     config: Config
     model_state: dict[str, Tensor]
@@ -41,13 +45,13 @@ class Checkpoint:
     current_state: ParticleTorch | None = None  # where the next epoch starts
     history: dict[str, Any] = field(default_factory=dict)
     random_state: Tensor | None = None
-    network: str = "FullyConnectedNN"
+    network: str = NETWORK
     totals: dict[str, float] = field(default_factory=dict)  # of the run so far
-    card: dict[str, Any] = field(default_factory=dict)  # of a model that was tuned: what it can do, how it was made
+    card: dict[str, Any] = field(default_factory=dict)  # how a model trained on runs came about, and its calibration
 
-    def build_model(self, device: torch.device | str = "cpu") -> nn.Module:
-        """The network with its weights; architecture and precision come from the checkpoint."""
-        if self.network != "FullyConnectedNN":
+    def build_model(self, device: torch.device | str = "cpu") -> FullyConnectedNN:
+        """Return the network with its weights; architecture and precision come from the checkpoint."""
+        if self.network != NETWORK:
             raise CheckpointError(
                 f"the checkpoint holds a {self.network}, which only you can build: make it, then load_model_state(model, path)."
             )
@@ -55,33 +59,9 @@ class Checkpoint:
         _fit(model, self.model_state, "the checkpoint")
         return model.to(device)
 
-
-def build_network(config: Config) -> FullyConnectedNN:
-    """The network that `config` describes."""
-    model = FullyConnectedNN(
-        feature_count(config.feature_type, config.history_len),
-        layers=config.layers,
-        activation=config.activation,
-        dropout=config.dropout,
-        fourier_features=config.fourier_features,
-        fourier_scale=config.fourier_scale,
-        soft=config.feature_type == "invariant",
-        seed=config.seed,
-        dtype=torch.float64 if config.dtype == "float64" else torch.float32,
-    )
-    if config.feature_type == "invariant":  # untrained, it starts from the step of EnergyBudget
-        nn.init.zeros_(model.log_dt.bias)
-        # the two phases judge single steps, each from a fresh start: only a network tuned on runs knows what to make of this
-        model.lowest[ERROR_FRACTION], model.highest[ERROR_FRACTION] = 0.0, 0.0
-    return model
-
-
-def field_from(config: Config) -> ExternalField | None:
-    """The outer field that `config` names."""
-    if config.external_field is None:
-        return None
-    made: ExternalField = build(config.external_field, FIELDS, "external field", UserError, G=config.G)
-    return made
+    def as_model(self) -> Model:
+        """Return what simulations need of the checkpoint, as a value without torch."""
+        return _model(self.build_model(), self.config, self.scales, self.card, self.initial_conditions)
 
 
 def save_checkpoint(
@@ -100,7 +80,11 @@ def save_checkpoint(
     totals: dict[str, float] | None = None,
     card: dict[str, Any] | None = None,
 ) -> Path:
-    """Write a checkpoint; an older file of that name stays whole until the new one is complete."""
+    """Write the model (.npz), then the checkpoint (.pt); an older file stays whole until the new one is complete.
+
+    A network of your own, or one that `config` does not describe, has no model file: simulations without PyTorch cannot use it.
+    """
+    _save_model_beside(Path(path), model, config, scales, card, initial_conditions)
     content = {
         "format": FORMAT,
         "version": VERSION,
@@ -119,6 +103,42 @@ def save_checkpoint(
         "card": dict(card or {}),
     }
     return save_plain(path, content)
+
+
+def _save_model_beside(
+    path: Path,
+    network: nn.Module,
+    config: Config,
+    scales: Scales | None,
+    card: dict[str, Any] | None,
+    initial_conditions: ParticleTorch | None,
+) -> None:
+    """Write the model file of a checkpoint; where there is none, remove an older one that would be taken for it."""
+    beside = path.with_suffix(".npz")
+    if type(network) is FullyConnectedNN:
+        try:
+            save_model(beside, _model(network, config, scales, card, initial_conditions))
+            return
+        except CheckpointError as error:
+            warnings.warn(f"{path.name} comes without a model file that simulations could use: {error}", stacklevel=3)
+    beside.unlink(missing_ok=True)
+
+
+def _model(
+    network: FullyConnectedNN,
+    config: Config,
+    scales: Scales | None,
+    card: dict[str, Any] | None,
+    initial_conditions: ParticleTorch | None,
+) -> Model:
+    """Return a network as a model; an external field of its initial conditions comes back from the configuration."""
+    start = None if initial_conditions is None else dataclasses.replace(initial_conditions, external_field=None).to_bodies()
+    return model_from(network, config, scales, card, start)
+
+
+def export_model(path: str | Path) -> Path:
+    """Write the model file (.npz) of a checkpoint (.pt) beside it, and return its path."""
+    return save_model(Path(path).with_suffix(".npz"), load_checkpoint(path).as_model())
 
 
 def save_plain(path: str | Path, content: dict[str, Any]) -> Path:
@@ -149,30 +169,30 @@ def load_checkpoint(path: str | Path) -> Checkpoint:
             random_state=content["random_state"],
             network=content["network"],
             totals=content["totals"],
-            card=content.get("card", {}),
+            card=content["card"],
         )
     except (KeyError, TypeError, AttributeError, UserError) as error:
         raise CheckpointError(f"{path} is damaged or from another version ({type(error).__name__}: {error}).") from None
 
 
 def load_config_from_checkpoint(path: str | Path) -> Config:
-    """The whole configuration a checkpoint was trained with."""
+    """Return the whole configuration that a checkpoint was trained with."""
     return load_checkpoint(path).config
 
 
 def load_model_state(model: nn.Module, path: str | Path) -> nn.Module:
-    """Put the weights of a checkpoint into `model` (and return it)."""
+    """Put the weights of a checkpoint into `model`, and return it."""
     _fit(model, load_checkpoint(path).model_state, str(path))
     return model
 
 
 def checkpoint_name(epoch: int) -> str:
-    """File name of the checkpoint after `epoch` epochs."""
+    """Return the file name of the checkpoint after `epoch` epochs."""
     return f"model_epoch_{epoch:04d}.pt"
 
 
 def find_checkpoint(path_or_run: str | Path, out_dir: str | Path = "runs") -> Path:
-    """A checkpoint file as it is; of a run folder, or a run of that name in `out_dir`, the newest checkpoint."""
+    """Return a checkpoint file as it is named, or the newest one of a run folder or of a run of that name in `out_dir`."""
     path = Path(path_or_run)
     if path.is_file():
         return path
@@ -184,7 +204,7 @@ def find_checkpoint(path_or_run: str | Path, out_dir: str | Path = "runs") -> Pa
             return max(found)[1]
         if folder.is_dir():
             raise CheckpointError(
-                f"{folder} holds no checkpoint (model_epoch_XXXX.pt); name a run that got as far as saving one."
+                f"{folder} holds no checkpoint (such as model_epoch_0010.pt); name a run that got as far as saving one."
             )
     raise CheckpointError(
         f"there is no checkpoint or run {path_or_run}; give a .pt file, a run folder, or the name of a run in {out_dir}/."
@@ -212,7 +232,8 @@ def _read(path: Path) -> dict[str, Any]:
         raise CheckpointError(f"{path} was not written by aitimestepper: it does not say {FORMAT!r}.")
     if content.get("version") != VERSION:
         raise CheckpointError(
-            f"{path} has format version {content.get('version')}, this program reads {VERSION}; update the program."
+            f"{path} has format version {content.get('version')}, this program reads {VERSION}: train anew, or use the release "
+            "that wrote it."
         )
     return content
 
@@ -226,7 +247,7 @@ def _fit(model: nn.Module, state: dict[str, Tensor], where: str) -> None:
 
 
 def _particle_dict(p: ParticleTorch | None) -> dict[str, Any] | None:
-    """A state as tensors, with the G it was made with; an outer field comes back from the configuration."""
+    """Return a state as tensors, with its G; an external field comes back from the configuration."""
     return None if p is None else {**{name: x.detach().contiguous() for name, x in p.tensors().items()}, "G": p.G}
 
 

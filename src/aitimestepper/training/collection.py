@@ -10,20 +10,23 @@ import torch
 from torch import Tensor, nn
 
 from ..config import Config
-from ..differentiable.adapter import ModelAdapter, Observation, Prediction, eval_mode
+from ..differentiable.adapter import ModelAdapter, Observation
 from ..differentiable.conserved import roundoff_floor
 from ..differentiable.history import HistoryBuffer
 from ..differentiable.particle import ParticleTorch
 from ..errors import RetryLimitError, UnreachableThresholdError
-from .attempt import StepAttempt, check_energy_threshold, learn, learning_losses, take_step
+from .attempt import StepAttempt, StepStart, check_errors, judge_step, learn, learning_losses, step_error, take_step
 from .trajectory import Trajectory
+
+# Of retry_fallback = shrink: a step 1e30 times shorter changes no digit of a state, unless the energy jumps by itself.
+MAX_HALVINGS = 100
 
 
 class CollectedStep(NamedTuple):
     """An accepted step."""
 
     particle: ParticleTorch
-    dt: Tensor
+    dt: Tensor  # (B,)
     metrics: dict[str, Any]
 
 
@@ -40,10 +43,17 @@ class _Acceptance:
 
     observation: Observation
     advanced: ParticleTorch
-    dt: Tensor
-    error: Tensor
+    dt: Tensor  # (B,)
+    error: Tensor  # (B,) relative energy error of the accepted step
     retrains: Tensor  # (B,) optimizer steps while this system was failing
     active: Tensor  # (B,) bool, False: dropped at the retry cap
+
+    @classmethod
+    def of_nothing(cls, start: StepStart) -> _Acceptance:
+        """Return the beginning: no step is accepted yet."""
+        zeros = torch.zeros_like(start.scale)
+        active = torch.ones_like(zeros, dtype=torch.bool)
+        return cls(start.observation, start.particle, zeros.clone(), zeros.clone(), zeros.long(), active)
 
     def accept(self, pending: Tensor, attempt: StepAttempt, rel_dE: Tensor, good: Tensor) -> None:
         """Take over the `good` rows of an attempt by the systems `pending`."""
@@ -56,6 +66,19 @@ class _Acceptance:
         self.error[index] = rel_dE[good]
 
 
+class _FailedSteps(NamedTuple):
+    """Steps that were still rejected when the retries were used up."""
+
+    systems: Tensor  # (F,) their numbers in the batch
+    start: StepStart
+    dt: Tensor  # (F,)
+    rel_dE: Tensor  # (F,)
+
+    def select(self, index: Tensor) -> _FailedSteps:
+        """Return the steps that `index` names."""
+        return _FailedSteps(self.systems[index], self.start.select(index), self.dt[index], self.rel_dE[index])
+
+
 def _collect_step(
     model: nn.Module,
     particle: ParticleTorch,
@@ -64,43 +87,38 @@ def _collect_step(
     adapter: ModelAdapter,
     history_buffer: HistoryBuffer | None,
 ) -> _Acceptance:
-    """All systems of the batch advanced by one accepted step each.
+    """Return all systems of the batch advanced by one accepted step each.
 
     `pending` are the systems not accepted yet: only they are attempted again and learned from; the others wait with the
     step they passed with.
     """
-    start = particle.clone_detached()
-    start.total_energy()
-    observation = adapter.observe(start, history_buffer)
-    zeros = torch.zeros_like(start.time)
-    done = _Acceptance(observation, start, zeros.clone(), zeros.clone(), zeros.long(), torch.ones_like(zeros, dtype=torch.bool))
-    pending = torch.arange(len(start), device=zeros.device)
+    start = StepStart.observe(particle, adapter, history_buffer)
+    done = _Acceptance.of_nothing(start)
+    pending = torch.arange(len(particle), device=start.scale.device)
     tries = 0
     while True:
-        here, seen = start.select(pending), observation.select(pending)
-        with eval_mode(model):
-            prediction = adapter.predict(model, seen)
-            attempt = take_step(here, prediction, config)
-        passed, rel_dE = check_energy_threshold(attempt.E0, attempt.E1, config.energy_threshold)
+        here = start.select(pending)
+        judged = judge_step(model, here, config, adapter)
+        passed, rel_dE = check_errors(judged.rel_dE, config.energy_threshold)
         good = rel_dE <= config.energy_threshold
-        if passed:
-            done.accept(pending, attempt, rel_dE, good)
+        if passed or tries == config.max_retrain_steps:
+            done.accept(pending, judged.attempt, rel_dE, good)
+            if not passed:
+                failed = _FailedSteps(pending, here, judged.attempt.dt.detach(), rel_dE)
+                _at_retry_cap(done, failed.select(~good), config)
             return done
         if tries == 0:
-            _refuse_unreachable(here.select(~good), config)
-        if tries == config.max_retrain_steps:
-            _at_retry_cap(done, pending, here, attempt, rel_dE, config)
-            return done
-        losses = learning_losses(model, here, seen, config, adapter, (prediction, attempt))
+            _refuse_unreachable(here.particle.select(~good), config)
+        losses = learning_losses(model, here, judged, config, adapter)
         learn(optimizer, losses[~good])
-        done.accept(pending, attempt, rel_dE, good)
+        done.accept(pending, judged.attempt, rel_dE, good)
         pending = pending[~good]
         done.retrains[pending] += 1
         tries += 1
 
 
 def _refuse_unreachable(failing: ParticleTorch, config: Config) -> None:
-    """A threshold below round-off would be retried for ever: say so instead."""
+    """Raise an error if the threshold is below round-off: it would be retried for ever."""
     floor = roundoff_floor(failing)
     if (floor > config.energy_threshold).any():
         worst = int(floor.argmax())
@@ -111,31 +129,44 @@ def _refuse_unreachable(failing: ParticleTorch, config: Config) -> None:
         )
 
 
-def _at_retry_cap(
-    done: _Acceptance, pending: Tensor, here: ParticleTorch, attempt: StepAttempt, rel_dE: Tensor, config: Config
-) -> None:
-    """`max_retrain_steps` are used up: raise, shrink dt until the step passes, or drop the systems for this epoch."""
-    good = rel_dE <= config.energy_threshold
-    done.accept(pending, attempt, rel_dE, good)
-    pending, here, dt, rel_dE = pending[~good], here.select(~good), attempt.dt.detach()[~good], rel_dE[~good]
+def _at_retry_cap(done: _Acceptance, failed: _FailedSteps, config: Config) -> None:
+    """Raise, shrink dt until the steps pass, or drop their systems for this epoch: `max_retrain_steps` are used up."""
     if config.retry_fallback == "raise":
-        worst = int(rel_dE.argmax())
         raise RetryLimitError(
-            f"max_retrain_steps = {config.max_retrain_steps} retrains were not enough for system {int(pending[worst])} "
-            f"at t = {here.time[worst].item():.6g} (x = {_short(here.position[worst])}, v = {_short(here.velocity[worst])}): "
-            f"relative energy error {rel_dE[worst].item():.3e} at dt = {dt[worst].item():.3e}, "
-            f"energy_threshold {config.energy_threshold:g}; raise max_retrain_steps or lr, or set retry_fallback to shrink."
+            f"max_retrain_steps = {config.max_retrain_steps} retrains were not enough for {_worst(failed, config)}; "
+            "raise max_retrain_steps or lr, or set retry_fallback to shrink."
         )
     if config.retry_fallback == "drop":
-        done.active[pending] = False
-        return
-    while len(pending):
-        dt = 0.5 * dt
-        shrunk = take_step(here, Prediction(dt, dt, dt > 0, dt < 0), config)
-        rel_dE = check_energy_threshold(shrunk.E0, shrunk.E1, config.energy_threshold).rel_dE
+        done.active[failed.systems] = False
+    else:
+        _shrink(done, failed, config)
+
+
+def _shrink(done: _Acceptance, failed: _FailedSteps, config: Config) -> None:
+    """Halve the steps until they pass, and accept them."""
+    for _ in range(MAX_HALVINGS):
+        attempt = take_step(failed.start.particle, 0.5 * failed.dt, config)
+        rel_dE = check_errors(step_error(attempt, failed.start.scale), config.energy_threshold).rel_dE
         good = rel_dE <= config.energy_threshold
-        done.accept(pending, shrunk, rel_dE, good)
-        pending, here, dt = pending[~good], here.select(~good), dt[~good]
+        done.accept(failed.systems, attempt, rel_dE, good)
+        failed = failed._replace(dt=attempt.dt, rel_dE=rel_dE).select(~good)
+        if not len(failed.systems):
+            return
+    raise RetryLimitError(
+        f"{MAX_HALVINGS} halvings of dt (retry_fallback = shrink) were not enough for {_worst(failed, config)}; its energy "
+        "jumps however short the step is: look at its external field, or set retry_fallback to drop."
+    )
+
+
+def _worst(failed: _FailedSteps, config: Config) -> str:
+    """Words for the step with the largest error: system, state, error and threshold."""
+    i, state = int(failed.rel_dE.argmax()), failed.start.particle
+    return (
+        f"system {int(failed.systems[i])} at t = {state.time[i].item():.6g} "
+        f"(x = {_short(state.position[i])}, v = {_short(state.velocity[i])}): "
+        f"relative energy error {failed.rel_dE[i].item():.3e} at dt = {failed.dt[i].item():.3e}, "
+        f"energy_threshold {config.energy_threshold:g}"
+    )
 
 
 def _short(x: Tensor) -> str:
@@ -151,7 +182,7 @@ def collect_trajectory_step(
     adapter: ModelAdapter,
     history_buffer: HistoryBuffer | None = None,
 ) -> CollectedStep:
-    """One accepted step of every system: attempts and optimizer steps on the same state until the energy check passes.
+    """Take one accepted step of every system: attempts and optimizer steps on the same state until the energy check passes.
 
     metrics: `retrain_iterations` (optimizer steps), `reject_count` (rejected attempts, summed over systems),
     `final_energy_error` (largest over systems). The history is read, not pushed to.
@@ -174,13 +205,13 @@ def collect_trajectory(
     history_buffer: HistoryBuffer | None = None,
     watch: Callable[[int, int], None] | None = None,
 ) -> Collected:
-    """`steps_per_epoch` accepted steps of every system. Steps with a history window that is not full yet are not recorded.
+    """Take `steps_per_epoch` accepted steps of every system. Steps from a history window that is not full are not recorded.
 
     metrics count over all systems: `total_steps` = `trajectory_length` + `warmup_discarded`. `watch(step, retrains)` is
-    told of the progress.
+    called after every step.
     """
     if history_buffer is None:
-        history_buffer = adapter.new_history()
+        history_buffer = adapter.history_buffer
     parts: list[Trajectory] = []
     tally = _Tally()
     state = particle.clone_detached()
@@ -189,18 +220,18 @@ def collect_trajectory(
         current = state.select(active)
         window = None if history_buffer is None else history_buffer.select(active)
         done = _collect_step(model, current, optimizer, config, adapter, window)
-        keep = done.active
+        passed = done.active
         if watch is not None:
             watch(number, int(done.retrains.max()))
         recorded = history_buffer is None or history_buffer.full
         tally.add(done, recorded)
         if recorded:
             sample = Trajectory(current, done.observation, done.dt, done.error)
-            parts.append(sample.select(keep.nonzero().flatten()))
+            parts.append(sample.select(passed.nonzero().flatten()))
         # dropped systems are pushed where they stand, so that the windows of the others stay in step
         adapter.update_history(history_buffer, state, torch.zeros_like(state.time).index_put((active,), done.dt))
-        state = state.with_rows(active[keep], done.advanced.select(keep))
-        active = active[keep]
+        state = state.with_rows(active[passed], done.advanced.select(passed))
+        active = active[passed]
         if not len(active):
             break
     trajectory = Trajectory.stack(parts, state)
@@ -218,13 +249,13 @@ class _Tally:
         self.warmup = 0
 
     def add(self, done: _Acceptance, recorded: bool) -> None:
-        """One step of all systems that were not dropped."""
+        """Count one step of all systems that were not dropped."""
         for mine, theirs in ((self.retrains, done.retrains), (self.error, done.error), (self.dt, done.dt)):
             mine.append(theirs[done.active])
         self.warmup += 0 if recorded else int(done.active.sum())
 
     def metrics(self) -> dict[str, Any]:
-        """Over all steps, recorded or not."""
+        """Return the counts and means over all steps, recorded or not."""
         retrains, error, dt = (torch.cat(x).double() for x in (self.retrains, self.error, self.dt))
         some = len(retrains) > 0
         return {

@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import time
 import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -32,9 +35,10 @@ def train_epoch_two_phase(
     recorder: Recorder | None = None,
     epoch: int = 1,
 ) -> dict[str, Any]:
-    """One epoch from `particle`: `trajectory_metrics`, `generalization_metrics`, `converged`, `part2_iterations`, `epoch_time`.
+    """Train one epoch from `particle`, and return what happened.
 
-    Also `final_state`, where the last accepted step ended.
+    The result holds `trajectory_metrics`, `generalization_metrics`, `converged`, `part2_iterations`, `epoch_time` (seconds),
+    and `final_state`, where the last accepted step ended.
     """
     began = time.perf_counter()
     watch = None if recorder is None else lambda step, retrains: recorder.collecting(epoch, step, retrains)
@@ -71,100 +75,118 @@ def run_two_phase_training(
     recorder: Recorder | None = None,
     resume: Checkpoint | None = None,
 ) -> dict[str, Any]:
-    """Train for `config.epochs` epochs; with `save_dir`, write checkpoints and metrics.jsonl there.
+    """Train for `config.epochs` epochs; with `save_dir`, write checkpoints, models and metrics.jsonl there.
 
     `resume` continues after the epoch of a checkpoint, to the same bits as a run that was never interrupted. Returns
-    `epochs_completed`, `total_time`, `convergence_rate`, `final_metrics`, and `results`: one record per epoch of this call.
+    `epochs_completed`, `total_time` (seconds), `convergence_rate`, `final_metrics`, and `results`: one record per epoch of
+    this call.
     """
     if config.integrator not in COMPOSITIONS:
         raise ConfigError(
             f"integrator = {config.integrator}: a network learns through a symmetric composition ({', '.join(COMPOSITIONS)}); "
             "others are for simulations."
         )
-    began = time.perf_counter()
-    history = history_buffer if history_buffer is not None else adapter.new_history()
-    current, first, totals = particle, 1, {"time": 0.0, "converged": 0.0}
+    history = history_buffer if history_buffer is not None else adapter.history_buffer
+    run = _Run(model, optimizer, config, adapter, particle, history, current=particle)
     if resume is not None:
-        current = _restore(resume, model, optimizer, adapter, history, particle)
-        first, totals = resume.epoch + 1, dict(resume.totals)
+        run.restore(resume)
     adapter.measure_scales(particle)
     folder = None if save_dir is None else Path(save_dir)
-    to_file = [JsonlRecorder(folder / "metrics.jsonl", first - 1)] if folder else []
-    recorders = Recorders(*to_file, *([recorder] if recorder else []))
-    results: list[dict[str, Any]] = []
-    try:
-        for epoch in range(first, config.epochs + 1):
-            if config.lr_decay != 1:
-                for group in optimizer.param_groups:
-                    group["lr"] = config.lr * config.lr_decay ** ((epoch - 1) / max(config.epochs - 1, 1))
-            result = train_epoch_two_phase(model, current, optimizer, config, adapter, history, recorders, epoch)
-            current = particle if config.epoch_start == "initial" else result["final_state"]
-            record = epoch_record(epoch, result)
-            results.append(record)
-            totals["converged"] += float(result["converged"])
+    with _recorders(folder, recorder, run.epoch) as recorders:
+        while run.epoch < config.epochs:
+            record = run.train_epoch(recorders)
             recorders.record(record)
-            if folder and (epoch % config.checkpoint_interval == 0 or epoch == config.epochs):
-                so_far = {**totals, "time": totals["time"] + time.perf_counter() - began}
-                _save(folder, epoch, record, so_far, model, optimizer, adapter, config, particle, current, history)
+            if folder and (run.epoch % config.checkpoint_interval == 0 or run.epoch == config.epochs):
+                run.save(folder, record)
+    return run.summary({} if resume is None else resume.metrics)
+
+
+@contextmanager
+def _recorders(folder: Path | None, recorder: Recorder | None, epochs_done: int) -> Iterator[Recorder]:
+    """Open metrics.jsonl in the folder, if there is one, beside the caller's own recorder, and close both at the end."""
+    to_file = [JsonlRecorder(folder / "metrics.jsonl", epochs_done)] if folder else []
+    recorders = Recorders(*to_file, *([recorder] if recorder else []))
+    try:
+        yield recorders
     finally:
         recorders.close()
-    done = max(config.epochs, first - 1)
-    return {
-        "epochs_completed": done,
-        "total_time": totals["time"] + time.perf_counter() - began,
-        "convergence_rate": totals["converged"] / done,
-        "final_metrics": results[-1] if results else (dict(resume.metrics) if resume else {}),
-        "results": results,
-    }
 
 
-def _save(
-    folder: Path,
-    epoch: int,
-    record: dict[str, Any],
-    totals: dict[str, float],
-    model: nn.Module,
-    optimizer: torch.optim.Optimizer,
-    adapter: ModelAdapter,
-    config: Config,
-    particle: ParticleTorch,
-    current: ParticleTorch,
-    history: HistoryBuffer | None,
-) -> None:
-    """Everything that an epoch depends on; `_restore` is the other way."""
-    save_checkpoint(
-        folder / checkpoint_name(epoch),
-        model,
-        optimizer,
-        config=config,
-        epoch=epoch,
-        metrics=record,
-        scales=adapter.scales,
-        initial_conditions=particle,
-        current_state=current,
-        history=history,
-        random_state=adapter.generator.get_state(),
-        totals=totals,
-    )
+@dataclass
+class _Run:
+    """A training on its way: everything that the next epoch depends on, which `save` and `restore` write and read."""
 
+    model: nn.Module
+    optimizer: torch.optim.Optimizer
+    config: Config
+    adapter: ModelAdapter
+    particle: ParticleTorch  # the initial conditions
+    history: HistoryBuffer | None
+    current: ParticleTorch  # where the next epoch starts
+    epoch: int = 0  # epochs completed
+    converged: float = 0.0  # epochs whose Part 2 converged
+    time_before: float = 0.0  # seconds of training before this call
+    began: float = field(default_factory=time.perf_counter)
+    results: list[dict[str, Any]] = field(default_factory=list)
 
-def _restore(
-    resume: Checkpoint,
-    model: nn.Module,
-    optimizer: torch.optim.Optimizer,
-    adapter: ModelAdapter,
-    history: HistoryBuffer | None,
-    particle: ParticleTorch,
-) -> ParticleTorch:
-    """Put everything that an epoch depends on back to where the checkpoint left it; returns where the next one starts."""
-    if resume.current_state is None or resume.random_state is None:
-        raise CheckpointError(
-            "this checkpoint holds no training state to continue from; start a new run from its weights instead."
+    def train_epoch(self, recorders: Recorder) -> dict[str, Any]:
+        """Train the next epoch, and return its record."""
+        config, self.epoch = self.config, self.epoch + 1
+        if config.lr_decay != 1:
+            for group in self.optimizer.param_groups:
+                group["lr"] = config.lr * config.lr_decay ** ((self.epoch - 1) / max(config.epochs - 1, 1))
+        result = train_epoch_two_phase(
+            self.model, self.current, self.optimizer, config, self.adapter, self.history, recorders, self.epoch
         )
-    model.load_state_dict(resume.model_state)
-    optimizer.load_state_dict(resume.optimizer_state)
-    adapter.scales = resume.scales
-    adapter.generator.set_state(resume.random_state)
-    if history is not None:
-        history.load_state_dict(resume.history, particle)
-    return resume.current_state.to(particle.position.device)
+        self.current = self.particle if config.epoch_start == "initial" else result["final_state"]
+        self.converged += float(result["converged"])
+        self.results.append(epoch_record(self.epoch, result))
+        return self.results[-1]
+
+    @property
+    def seconds(self) -> float:
+        """Time spent on training, with that before a resume."""
+        return self.time_before + time.perf_counter() - self.began
+
+    def save(self, folder: Path, record: dict[str, Any]) -> None:
+        """Write everything that the next epoch depends on; `restore` is the other way."""
+        save_checkpoint(
+            folder / checkpoint_name(self.epoch),
+            self.model,
+            self.optimizer,
+            config=self.config,
+            epoch=self.epoch,
+            metrics=record,
+            scales=self.adapter.scales,
+            initial_conditions=self.particle,
+            current_state=self.current,
+            history=self.history,
+            random_state=self.adapter.generator.get_state(),
+            totals={"time": self.seconds, "converged": self.converged},
+        )
+
+    def restore(self, checkpoint: Checkpoint) -> None:
+        """Put everything that the next epoch depends on back to where the checkpoint left it."""
+        if checkpoint.current_state is None or checkpoint.random_state is None:
+            raise CheckpointError(
+                "this checkpoint holds no training state to continue from; start a new run from its weights instead."
+            )
+        self.model.load_state_dict(checkpoint.model_state)
+        self.optimizer.load_state_dict(checkpoint.optimizer_state)
+        self.adapter.scales = checkpoint.scales
+        self.adapter.generator.set_state(checkpoint.random_state)
+        if self.history is not None:
+            self.history.load_state_dict(checkpoint.history, self.particle)
+        self.current = checkpoint.current_state.to(self.particle.position.device)
+        self.epoch = checkpoint.epoch
+        self.time_before, self.converged = checkpoint.totals["time"], checkpoint.totals["converged"]
+
+    def summary(self, metrics_before: dict[str, Any]) -> dict[str, Any]:
+        """Return what `run_two_phase_training` returns; `metrics_before` stand where no epoch was left to train."""
+        return {
+            "epochs_completed": self.epoch,
+            "total_time": self.seconds,
+            "convergence_rate": self.converged / max(self.epoch, 1),
+            "final_metrics": self.results[-1] if self.results else dict(metrics_before),
+            "results": self.results,
+        }

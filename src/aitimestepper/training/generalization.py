@@ -8,14 +8,15 @@ import torch
 from torch import Tensor, nn
 
 from ..config import Config
-from ..differentiable.adapter import ModelAdapter, eval_mode
+from ..differentiable.adapter import ModelAdapter
+from ..differentiable.conserved import energy_scale
 from ..differentiable.history import HistoryBuffer
-from .attempt import check_energy_threshold, learn, learning_losses, take_step
+from .attempt import StepStart, check_errors, judge_step, learn, learning_losses
 from .trajectory import Trajectory, sample_minibatch
 
 
 class Evaluation(NamedTuple):
-    """A minibatch judged."""
+    """Verdict on a minibatch."""
 
     all_pass: bool
     losses: Tensor  # (S,) in the graph of the network's parameters
@@ -38,15 +39,14 @@ def evaluate_minibatch(
     adapter: ModelAdapter,
     history_buffer: HistoryBuffer | None = None,
 ) -> Evaluation:
-    """One step of every sample in one batched call, judged in eval mode; the stored samples are not modified.
+    """Take one step of every sample in one batched call, in eval mode; the stored samples are not modified.
 
-    Each sample is seen through the history window that it was accepted with; `history_buffer` (the current one) is taken
-    so that both phases are called alike, and is not looked at.
+    Each sample is seen through the history window that it was accepted with; `history_buffer` (the current one) is an
+    argument so that both phases are called alike, and is not looked at.
     """
-    with eval_mode(model):
-        prediction = adapter.predict(model, minibatch.observation)
-        attempt = take_step(minibatch.particle, prediction, config)
-    all_pass, rel_dE = check_energy_threshold(attempt.E0, attempt.E1, config.energy_threshold)
+    start = StepStart(minibatch.particle, minibatch.observation, energy_scale(minibatch.particle))
+    judged = judge_step(model, start, config, adapter)
+    all_pass, rel_dE = check_errors(judged.rel_dE, config.energy_threshold)
     passed = int((rel_dE <= config.energy_threshold).sum())
     metrics = {
         "pass_count": passed,
@@ -54,8 +54,7 @@ def evaluate_minibatch(
         "mean_rel_dE": float(rel_dE.mean()),
         "max_rel_dE": float(rel_dE.max()),
     }
-    losses = learning_losses(model, minibatch.particle, minibatch.observation, config, adapter, (prediction, attempt))
-    return Evaluation(all_pass, losses, rel_dE, metrics)
+    return Evaluation(all_pass, learning_losses(model, start, judged, config, adapter), rel_dE, metrics)
 
 
 def generalize_on_trajectory(
@@ -91,7 +90,7 @@ def generalize_on_trajectory(
 
 
 def verify_trajectory(model: nn.Module, trajectory: Trajectory, config: Config, adapter: ModelAdapter) -> float:
-    """Fraction of all samples whose step passes with the network as it is now (ENH-03)."""
+    """Return the fraction of all samples whose step passes with the network as it is now (ENH-03)."""
     if len(trajectory) == 0:
         return 1.0
     with torch.no_grad():

@@ -20,60 +20,71 @@ ESTIMATE_WEIGHT = 0.01  # of the network's own error estimate in the total loss
 
 
 def band_loss_zero_inside_where(x: Tensor, lo: float | Tensor, hi: float | Tensor) -> Tensor:
-    """0 where lo <= x <= hi, the squared distance to the nearer edge outside; elementwise."""
+    """Return 0 where lo <= x <= hi, and the squared distance to the nearer edge outside; elementwise."""
     below, above = lo - x, x - hi
     return torch.where(above > 0, above**2, torch.where(below > 0, below**2, torch.zeros_like(x)))
 
 
-def _log_error(E0: Tensor, E1: Tensor) -> Tensor:
-    rel_dE = torch.nan_to_num(relative_error(E0, E1), nan=LARGEST_ERROR, posinf=LARGEST_ERROR)
-    return torch.log(rel_dE.clamp(SMALLEST_ERROR, LARGEST_ERROR))
+def compute_single_step_loss(E0: Tensor, E1: Tensor, config: Config, floor: Tensor | None = None) -> Tensor:
+    """Return the band loss of the logarithm of the relative energy error, mean over systems (a scalar).
 
-
-def _log_band(config: Config) -> tuple[float, float]:
-    lower, upper = config.energy_band
-    return math.log(lower), math.log(upper)
-
-
-def compute_single_step_loss(E0: Tensor, E1: Tensor, config: Config) -> Tensor:
-    """Scalar: the band loss of the logarithm of the relative energy error, mean over systems."""
-    return band_loss_zero_inside_where(_log_error(E0, E1), *_log_band(config)).mean()
-
-
-def guarded_step_losses(dt: Tensor, E0: Tensor, E1: Tensor, config: Config, at_ceiling: Tensor) -> Tensor:
-    """(B,) the band loss of every system, with a gradient in the network's parameters that always makes progress.
-
-    The value is that of `compute_single_step_loss`. Its slope in ln dt is taken through the physics, then guarded: the
-    error of a method of order p grows like dt^(p+1), so where the differentiated step says otherwise (a sign change of
-    the energy error, a step so large that bodies fly apart, a NaN) d ln error / d ln dt is set to p+1 or kept within
-    [1, 2(p+1)]; and the distance from the band that counts is kept within the limits above. So a rejected step pushes dt
-    down, whatever happened in it; a timid one pulls it up, unless it is at the ceiling. Backward frees the physics graph.
+    E0, E1 (B,): energies before and after the step. floor (B,): the least that counts as the size of E0, 1e-4 (K + |U|) of
+    the state that the step starts from (see `differentiable.conserved.energy_scale`).
     """
-    order = COMPOSITIONS[config.integrator].order
-    log_error = _log_error(E0, E1)
-    slope = _error_slope(log_error, dt, order + 1.0)
+    return _band_losses(_log_error(relative_error(E0, E1, floor)), config).mean()
+
+
+def guarded_step_losses(dt: Tensor, rel_dE: Tensor, config: Config, at_ceiling: Tensor) -> Tensor:
+    """Return the band loss of every system (B,), with a gradient in the network's parameters that always makes progress.
+
+    dt (B,) and the relative energy error rel_dE (B,) of the step are in the graph; at_ceiling (B,) says where the network
+    wanted a longer step. The value is that of `compute_single_step_loss`. Its slope in ln dt is taken through the physics,
+    then guarded: the error of a method of order p grows like dt^(p+1), so where the differentiated step says otherwise (a
+    sign change of the energy error, a step so large that bodies fly apart, a NaN) d ln error / d ln dt is set to p+1 or held
+    within [1, 2(p+1)]; and the distance from the band that counts is held within the limits above. So a rejected step pushes
+    dt down, whatever happened in it; a timid one pulls it up, unless it is at the ceiling. Backward frees the physics graph.
+    """
+    log_error = _log_error(rel_dE)
+    slope = _error_slope(log_error, dt, COMPOSITIONS[config.integrator].order + 1.0)
     x = log_error.detach()
     lower, upper = _log_band(config)
-    failing = ~(relative_error(E0, E1).detach() <= config.energy_threshold)
+    failing = ~(rel_dE.detach() <= config.energy_threshold)
     too_large = (x - upper).clamp(0, MAX_FAILING)
     too_large = torch.where(failing, too_large.clamp_min(MIN_FAILING), too_large)
     too_small = torch.where(at_ceiling, 0.0, (lower - x).clamp(0, MAX_TIMID))
     gradient = 2.0 * (too_large - too_small) * slope
     log_dt = torch.log(dt)
-    return band_loss_zero_inside_where(x, lower, upper) + gradient * (log_dt - log_dt.detach())
+    return _band_losses(x, config) + gradient * (log_dt - log_dt.detach())
+
+
+def estimate_losses(log10_estimate: Tensor, rel_dE: Tensor) -> Tensor:
+    """Return the squared distance in decades, (B,), of the network's own error estimate from the error rel_dE; weighted."""
+    truth = _log_error(rel_dE).detach() / math.log(10.0)
+    return ESTIMATE_WEIGHT * (log10_estimate - truth) ** 2
+
+
+def _log_error(rel_dE: Tensor) -> Tensor:
+    """Natural logarithm of relative energy errors (B,), finite whatever they are."""
+    finite = torch.nan_to_num(rel_dE, nan=LARGEST_ERROR, posinf=LARGEST_ERROR)
+    return torch.log(finite.clamp(SMALLEST_ERROR, LARGEST_ERROR))
+
+
+def _log_band(config: Config) -> tuple[float, float]:
+    """Lower and upper edge of the band, as natural logarithms of the relative energy error."""
+    lower, upper = config.energy_band
+    return math.log(lower), math.log(upper)
+
+
+def _band_losses(log_error: Tensor, config: Config) -> Tensor:
+    """Band loss of every system, (B,)."""
+    return band_loss_zero_inside_where(log_error, *_log_band(config))
 
 
 def _error_slope(log_error: Tensor, dt: Tensor, expected: float) -> Tensor:
-    """(B,) d ln error / d ln dt through the step, within [1, 2 expected]; `expected` where it cannot be told."""
+    """Slope d ln error / d ln dt through the step, (B,), within [1, 2 expected]; `expected` where the step does not say."""
     if not (log_error.requires_grad and dt.requires_grad):
         return torch.full_like(dt, expected)
     (d_error,) = torch.autograd.grad(log_error.sum(), dt)
     slope = d_error * dt.detach()
     informative = torch.isfinite(slope) & (slope > 0)
     return torch.where(informative, slope.clamp(1.0, 2.0 * expected), expected)
-
-
-def estimate_losses(log10_estimate: Tensor, E0: Tensor, E1: Tensor) -> Tensor:
-    """(B,) squared distance of the network's own error estimate from what the error was, in decades; weighted."""
-    truth = _log_error(E0, E1).detach() / math.log(10.0)
-    return ESTIMATE_WEIGHT * (log10_estimate - truth) ** 2

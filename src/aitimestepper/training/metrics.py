@@ -16,13 +16,13 @@ class Recorder:
     """Takes one record per epoch; the base class ignores everything."""
 
     def collecting(self, epoch: int, step: int, retrains: int) -> None:
-        """Part 1 of `epoch` is at accepted step `step`, after `retrains` retrains on its state."""
+        """Hear that Part 1 of `epoch` is at accepted step `step`, after `retrains` retrains on its state."""
 
     def record(self, metrics: Mapping[str, Any]) -> None:
-        """An epoch has ended."""
+        """Take the record of an epoch that has ended."""
 
     def close(self) -> None:
-        """The training has ended."""
+        """Hear that the training has ended."""
 
 
 class JsonlRecorder(Recorder):
@@ -30,10 +30,10 @@ class JsonlRecorder(Recorder):
 
     def __init__(self, path: Path, epochs_done: int = 0) -> None:
         self.path = path
-        kept = []
+        earlier = []
         if epochs_done and path.exists():
-            kept = [line for line in path.read_text().splitlines() if _epoch_of(line) <= epochs_done]
-        write_atomically(path, "".join(line + "\n" for line in kept).encode())
+            earlier = [line for line in path.read_text().splitlines() if _epoch_of(line) <= epochs_done]
+        write_atomically(path, "".join(line + "\n" for line in earlier).encode())
         self._file = open(path, "a")  # noqa: SIM115  stays open for the whole training, closed by close()
 
     def record(self, metrics: Mapping[str, Any]) -> None:
@@ -42,7 +42,7 @@ class JsonlRecorder(Recorder):
             self._file.write(json.dumps(dict(metrics)) + "\n")
             self._file.flush()
         except OSError as error:
-            raise UserError(f"cannot write {self.path}: {error.strerror}; earlier records are kept.") from None
+            raise UserError(f"cannot write {self.path}: {error.strerror}; earlier records are still there.") from None
 
     def close(self) -> None:
         """Close the file."""
@@ -50,7 +50,7 @@ class JsonlRecorder(Recorder):
 
 
 def _epoch_of(line: str) -> float:
-    """The epoch of a record; infinite for a line that a crash cut short."""
+    """Return the epoch of a record; infinite for a line that a crash cut short."""
     try:
         return float(json.loads(line)["epoch"])
     except (ValueError, KeyError, TypeError):
@@ -78,7 +78,7 @@ class WandbRecorder(Recorder):
         )
 
     def record(self, metrics: Mapping[str, Any]) -> None:
-        """Log at the record's own epoch."""
+        """Log a record at its own epoch."""
         self._run.log(dict(metrics), step=int(metrics["epoch"]))
 
     def close(self) -> None:
@@ -93,23 +93,23 @@ class Recorders(Recorder):
         self.recorders = recorders
 
     def collecting(self, epoch: int, step: int, retrains: int) -> None:
-        """To all."""
+        """Pass it on to all recorders."""
         for recorder in self.recorders:
             recorder.collecting(epoch, step, retrains)
 
     def record(self, metrics: Mapping[str, Any]) -> None:
-        """To all."""
+        """Pass the record on to all recorders."""
         for recorder in self.recorders:
             recorder.record(metrics)
 
     def close(self) -> None:
-        """All of them."""
+        """Close all recorders."""
         for recorder in self.recorders:
             recorder.close()
 
 
 def epoch_record(epoch: int, result: Mapping[str, Any]) -> dict[str, Any]:
-    """The record of one epoch, under the names that files and dashboards rely on."""
+    """Return the record of one epoch, under the names that files and dashboards rely on."""
     part1, part2 = result["trajectory_metrics"], result["generalization_metrics"]
     record = {
         "epoch": epoch,

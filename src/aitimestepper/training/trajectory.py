@@ -12,7 +12,7 @@ from ..differentiable.particle import ParticleTorch
 
 
 class Trajectory:
-    """S samples: the state each step was taken from, what the network saw there, the accepted dt and its energy error.
+    """S samples: the state each step was taken from, what the network saw there, dt (S,) and relative energy error (S,).
 
     `observation` is the sample's own history window as the network saw it when the step was accepted: replay uses that
     one, never the current history. `final` is the state of all systems after the last step.
@@ -26,17 +26,12 @@ class Trajectory:
         energy_error: Tensor,
         final: ParticleTorch | None = None,
     ) -> None:
-        self.particle, self.observation, self.dt, self.energy_error, self.final = (
-            particle,
-            observation,
-            dt,
-            energy_error,
-            final,
-        )
+        self.particle, self.observation, self.final = particle, observation, final
+        self.dt, self.energy_error = dt, energy_error
 
     @classmethod
     def stack(cls, parts: Sequence[Trajectory], final: ParticleTorch) -> Trajectory:
-        """One trajectory from many; `final` also gives the shape if there are none."""
+        """Return one trajectory from many; `final` also gives the shape if there are none."""
         if not parts:
             nobody = torch.zeros(0, dtype=torch.long, device=final.position.device)
             empty = final.time[nobody]
@@ -46,16 +41,17 @@ class Trajectory:
         return cls(ParticleTorch.stack([t.particle for t in parts]), observation, dt, error, final)
 
     def __len__(self) -> int:
+        """Return the number of samples S."""
         return len(self.dt)
 
     def __iter__(self) -> Iterator[tuple[ParticleTorch, Tensor]]:
-        """(particle, dt) of every sample, as batches of one system."""
+        """Yield (particle, dt) of every sample, as batches of one system."""
         for i in range(len(self)):
             one = torch.tensor([i], device=self.dt.device)
             yield self.particle.select(one), self.dt[one]
 
     def select(self, index: Tensor) -> Trajectory:
-        """The samples that `index` names."""
+        """Return the samples that `index` names."""
         return Trajectory(
             self.particle.select(index),
             self.observation.select(index),
@@ -66,7 +62,7 @@ class Trajectory:
 
 
 def sample_minibatch(trajectory: Trajectory, batch_size: int, generator: torch.Generator | None = None) -> Trajectory:
-    """min(batch_size, len) samples, uniform without replacement; from a fresh random stream unless one is given."""
+    """Draw min(batch_size, len) samples, uniform without replacement; from a fresh random stream unless one is given."""
     if generator is None:
         generator = torch.Generator()
         generator.seed()

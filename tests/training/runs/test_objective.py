@@ -1,4 +1,4 @@
-"""The objective: the cost at which tolerances are kept, whatever the global constant."""
+"""The objective: the cost at which errors are within tolerances, whatever the global constant."""
 
 from __future__ import annotations
 
@@ -8,9 +8,11 @@ import numpy as np
 import pytest
 import torch
 
+from aitimestepper.errors import ConfigError
+from aitimestepper.evaluation.evaluation_set import WORST, EvaluationSet, Scores, evaluate
+from aitimestepper.features import LOG_GAIN
 from aitimestepper.training.runs import objective
-from aitimestepper.evaluation.evaluation_set import WORST, EvaluationSet, Scores, evaluation_set, evaluate
-from aitimestepper.training.runs.networks import config_for, parameters_of, step_of, untrained, with_parameters
+from aitimestepper.training.runs.networks import config_for, learned_step, started_from, untrained_network
 from aitimestepper.training.runs.objective import forces_and_excess, log_cost, scores, upper
 
 
@@ -47,9 +49,9 @@ def test_upper_is_between_the_ranks():
 
 
 def test_scores_say_how_many_comply():
-    what = EvaluationSet("leapfrog", (1e-3,), None, np.array([0, 0, 1, 1]), ("a", "b"), ((1, 1),))
-    outcome_scores = Scores(np.log([[100.0, 100.0, 400.0, 400.0]]), np.array([[-1.0, 0.5, -1.0, -2.0]]))
-    (found,) = scores(what, outcome_scores)
+    problems = EvaluationSet("leapfrog", (1e-3,), None, np.array([0, 0, 1, 1]), ("a", "b"), ((1, 1),))
+    measured = Scores(np.log([[100.0, 100.0, 400.0, 400.0]]), np.array([[-1.0, 0.5, -1.0, -2.0]]))
+    (found,) = scores(problems, measured)
     assert (found.forces, found.compliance, found.worst_compliance) == (pytest.approx(200.0), 0.75, 0.5)
     assert found.median == pytest.approx(math.exp(-1.0))
     assert found.cost(2) == pytest.approx(200 * math.exp(found.excess / 2))
@@ -57,30 +59,33 @@ def test_scores_say_how_many_comply():
 
 @pytest.fixture(scope="module")
 def small() -> EvaluationSet:
-    return evaluation_set("leapfrog", (1e-2, 1e-3), "train", 4, ("kepler", "planets"))
+    return EvaluationSet.make("leapfrog", (1e-2, 1e-3), "train", 4, ("kepler", "planets"))
 
 
 def test_longer_steps_cost_less_and_err_more(small):
     config = config_for("leapfrog")
-    model = untrained(config)
-    before = evaluate(step_of(model, config), small)
-    parameters = parameters_of(model)
-    parameters[-1] += math.log(1.2) / 4  # the bias: steps 1.2 times as long
-    after = evaluate(step_of(with_parameters(model, parameters), config), small)
+    network = untrained_network(config)
+    before = evaluate(learned_step(network, config), small)
+    with torch.no_grad():
+        network.log_dt.bias += math.log(1.2) / LOG_GAIN  # steps 1.2 times as long
+    after = evaluate(learned_step(network, config), small)
     assert np.exp(before.log_forces - after.log_forces).mean() == pytest.approx(1.2, rel=0.03)
     assert np.median(after.log_excess - before.log_excess) == pytest.approx(2 * math.log(1.2), rel=0.3)
 
 
 def test_runs_that_break_off_are_as_bad_as_can_be(small):
     config = config_for("leapfrog")
-    found = evaluate(step_of(untrained(config), config), small._replace(budgets=((60, 60), (60, 60))))
+    found = evaluate(learned_step(untrained_network(config), config), small._replace(budgets=((60, 60), (60, 60))))
     assert (found.log_excess == WORST).all()
 
 
-def test_genes_are_the_whole_network_but_the_error_estimate():
+def test_a_network_starts_from_a_model_of_the_same_shape_only():
     config = config_for("kahan_li6", (5, 3))
-    model = untrained(config)
-    parameters = np.arange(len(parameters_of(model)), dtype=float)
-    assert len(parameters) == 11 * 5 + 5 + 5 * 3 + 3 + 3 + 1
-    assert np.array_equal(parameters_of(with_parameters(model, parameters)), parameters)
-    assert not model.log_error.weight.any()
+    network = untrained_network(config)
+    with torch.no_grad():
+        network.log_dt.weight += 0.1
+    model = learned_step(network, config).bound_model
+    again = started_from(model, config_for("leapfrog", (5, 3)))
+    assert all(torch.equal(x, again.state_dict()[name]) for name, x in network.state_dict().items())
+    with pytest.raises(ConfigError, match=r"start from has layers = \(5, 3\), not \(16,\)"):
+        started_from(model, config_for("kahan_li6"))

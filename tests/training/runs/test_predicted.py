@@ -1,4 +1,4 @@
-"""Guesses of runs: the energy error along a track is that of the leading error Hamiltonian, and that of real runs."""
+"""Predicted runs: the energy error along a reference is that of the leading error Hamiltonian, and that of true runs."""
 
 from __future__ import annotations
 
@@ -9,19 +9,19 @@ import pytest
 import torch
 
 from aitimestepper import Symmetrized, simulate
-from aitimestepper.evaluation.runs import Systems
 from aitimestepper.differentiable.adapter import ModelAdapter
-from aitimestepper.differentiable.features import ERROR_FRACTION
-from aitimestepper.integrators import COMPOSITIONS
-from aitimestepper.initial.named import kepler
-from aitimestepper.initial.suites import Case, Suite, make_suite
 from aitimestepper.differentiable.gravity import dot
 from aitimestepper.differentiable.particle import ParticleTorch
-from aitimestepper.training.runs.networks import config_for, keep_inputs_in, searched, step_of, untrained
-from aitimestepper.training.runs.predicted import predict_error, converged_prediction
-from aitimestepper.training.runs.reference import ReferenceTrajectories, error_rate, make_tracks
+from aitimestepper.evaluation.runs import Systems
+from aitimestepper.features import ERROR_FRACTION
+from aitimestepper.initial.named import kepler
+from aitimestepper.initial.suites import Case, Suite, make_suite
+from aitimestepper.integrators import COMPOSITIONS
+from aitimestepper.training.runs.networks import config_for, learned_step, trained_parameters, untrained_network
+from aitimestepper.training.runs.predicted import converged_prediction, predict_error
+from aitimestepper.training.runs.reference import ReferenceTrajectories, error_rate, make_references
 
-ROUNDS = 40  # until the guess does not change any more
+ROUNDS = 40  # until the prediction does not change any more
 
 
 def orbits(*eccentricities: float, turns: float = 2.0) -> Systems:
@@ -29,8 +29,8 @@ def orbits(*eccentricities: float, turns: float = 2.0) -> Systems:
 
 
 @pytest.fixture(scope="module")
-def tracks() -> ReferenceTrajectories:
-    return make_tracks(orbits(0.2, 0.6, 0.9), np.array([0, 0, 1]), "leapfrog", (1e-2, 1e-4, 1e-6))
+def references() -> ReferenceTrajectories:
+    return make_references(orbits(0.2, 0.6, 0.9), np.array([0, 0, 1]), "leapfrog", (1e-2, 1e-4, 1e-6))
 
 
 def error_hamiltonian(p: ParticleTorch) -> torch.Tensor:
@@ -62,22 +62,22 @@ def test_the_rate_is_one_number_for_all_small_steps(two_body, integrator):
     assert abs(rates[0]) > 0
 
 
-def test_guesses_are_what_runs_come_to(tracks):
+def test_predictions_are_what_runs_come_to(references):
     """EnergyBudget on smooth orbits, time-symmetric: forces to 2 %, errors to 15 %, over a thousandfold range of tolerances."""
     config = config_for("leapfrog", dt_ceiling=100.0)
-    model, systems = untrained(config), orbits(0.2, 0.6, 0.9)
+    model, systems = untrained_network(config), orbits(0.2, 0.6, 0.9)
     for tol in (1e-3, 1e-5, 1e-6):
-        found = converged_prediction(model, ModelAdapter(config), tracks, tol, ROUNDS)[0]
-        criterion = Symmetrized(step_of(model, config).at_tolerance(tol))
+        found = converged_prediction(model, ModelAdapter(config), references, tol, ROUNDS)[0]
+        criterion = Symmetrized(learned_step(model, config).at_tolerance(tol))
         done = simulate(systems.start, t_end=systems.ends, criterion=criterion)
-        assert found.log_forces.exp().tolist() == pytest.approx(done.force_evaluations.double().tolist(), rel=0.02)
+        assert found.log_forces.exp().tolist() == pytest.approx(done.force_evaluations.tolist(), rel=0.02)
         assert (found.log_excess.exp() * tol).tolist() == pytest.approx(done.max_energy_error.tolist(), rel=0.15)
 
 
-def test_guesses_follow_a_network_that_brakes_when_the_error_grows(tracks):
+def test_predictions_follow_a_network_that_brakes_when_the_error_grows(references):
     config = config_for("leapfrog", dt_ceiling=100.0)
-    systems, braking = orbits(0.2, 0.6, 0.9), untrained(config)
-    keep_inputs_in(braking, torch.full((11,), -50.0), torch.full((11,), 50.0))
+    systems, braking = orbits(0.2, 0.6, 0.9), untrained_network(config)
+    braking.limit_inputs(torch.full((11,), -50.0), torch.full((11,), 50.0))
     with torch.no_grad():  # one unit looks at |error| by way of two: shorter steps on either side
         braking.hidden[0].weight.zero_()
         braking.hidden[0].bias.zero_()
@@ -86,28 +86,30 @@ def test_guesses_follow_a_network_that_brakes_when_the_error_grows(tracks):
             braking.hidden[0].bias[unit] = -1.0
             braking.log_dt.weight[0, unit] = -0.2
     for tol in (1e-4, 1e-5):
-        found = converged_prediction(braking, ModelAdapter(config), tracks, tol, ROUNDS)[0]
-        done = simulate(systems.start, t_end=systems.ends, criterion=Symmetrized(step_of(braking, config).at_tolerance(tol)))
-        assert found.log_forces.exp().tolist() == pytest.approx(done.force_evaluations.double().tolist(), rel=0.05)
+        found = converged_prediction(braking, ModelAdapter(config), references, tol, ROUNDS)[0]
+        done = simulate(
+            systems.start, t_end=systems.ends, criterion=Symmetrized(learned_step(braking, config).at_tolerance(tol))
+        )
+        assert found.log_forces.exp().tolist() == pytest.approx(done.force_evaluations.tolist(), rel=0.05)
         assert (found.log_excess.exp() * tol).tolist() == pytest.approx(done.max_energy_error.tolist(), rel=0.2)
-        blind = converged_prediction(untrained(config), ModelAdapter(config), tracks, tol, ROUNDS)[0]
+        blind = converged_prediction(untrained_network(config), ModelAdapter(config), references, tol, ROUNDS)[0]
         assert (found.log_excess - found.log_forces < blind.log_excess + 5).all()
 
 
-def test_the_gradient_is_the_slope_of_the_guess(tracks):
+def test_the_gradient_is_the_slope_of_the_prediction(references):
     """To 1 %: where the ceiling cuts a step, the gradient is that of the step wanted, which keeps it alive."""
     config = config_for("leapfrog", layers=(4,))
-    model, adapter = untrained(config), ModelAdapter(config)
+    model, adapter = untrained_network(config), ModelAdapter(config)
     with torch.no_grad():
         model.log_dt.weight.fill_(0.1)
-    spent = torch.zeros_like(tracks.time)
+    shown = torch.zeros_like(references.time)
 
     def loss():
-        found = predict_error(model, adapter, tracks, 1e-4, spent)
+        found = predict_error(model, adapter, references, 1e-4, shown)
         return found.log_forces.sum() + 0.5 * found.log_excess.sum()
 
     loss().backward()
-    weight = searched(model)[0]
+    weight = trained_parameters(model)[0]
     for unit, feature in ((0, 0), (2, 7), (3, ERROR_FRACTION + 1)):
         slopes = []
         for h in (1e-6, -1e-6):
@@ -118,21 +120,21 @@ def test_the_gradient_is_the_slope_of_the_guess(tracks):
         assert weight.grad[unit, feature].item() == pytest.approx((slopes[0] - slopes[1]) / 2e-6, rel=1e-2, abs=1e-7)
 
 
-def test_rows_are_the_tracks_that_were_chosen(tracks):
-    part, points = tracks.rows(torch.tensor([2, 0]))
-    assert torch.equal(part.time, tracks.time[points])
+def test_rows_are_the_trajectories_that_were_chosen(references):
+    part, points = references.rows(torch.tensor([2, 0]))
+    assert torch.equal(part.time, references.time[points])
     assert part.family.tolist() == [1, 0]
     assert part.first[0] == 0
     assert part.time[part.first].tolist() == [0.0, 0.0]
-    assert torch.equal(part.features[part.track == 1], tracks.features[tracks.track == 0])
-    assert torch.equal(part.rate[:, part.track == 0], tracks.rate[:, tracks.track == 2])
+    assert torch.equal(part.features[part.trajectory == 1], references.features[references.trajectory == 0])
+    assert torch.equal(part.rate[:, part.trajectory == 0], references.rate[:, references.trajectory == 2])
 
 
 def test_of_long_runs_the_beginning_is_taken(monkeypatch):
     suite = make_suite(("kepler", "random3"), "train", 2)
-    whole = make_tracks(Systems.of(suite), suite.family_of, "leapfrog", (1e-3,))
+    whole = make_references(Systems.of(suite), suite.family_of, "leapfrog", (1e-3,))
     monkeypatch.setattr("aitimestepper.training.runs.reference.POINTS", 500)
-    parts = make_tracks(Systems.of(suite), suite.family_of, "leapfrog", (1e-3,))
-    assert torch.bincount(parts.track).tolist() == [min(n, 501) for n in torch.bincount(whole.track).tolist()]
-    assert torch.equal(parts.rate[:, parts.track == 1], whole.rate[:, whole.track == 1][:, :501])
+    parts = make_references(Systems.of(suite), suite.family_of, "leapfrog", (1e-3,))
+    assert torch.bincount(parts.trajectory).tolist() == [min(n, 501) for n in torch.bincount(whole.trajectory).tolist()]
+    assert torch.equal(parts.rate[:, parts.trajectory == 1], whole.rate[:, whole.trajectory == 1][:, :501])
     assert parts.family.tolist() == [0, 0, 1, 1]

@@ -1,4 +1,4 @@
-"""The step from a state: the criterion, what is around it, and the methods that take it."""
+"""The step from a state: the criterion, and the wrappers around it."""
 
 from __future__ import annotations
 
@@ -9,14 +9,12 @@ import numpy as np
 from . import layout as at
 from .jit import strict
 from .layout import ACCELERATION, POSITION, U0, U3, VELOCITY
-from .methods import compose, hermite, log_hamiltonian, log_hamiltonian_for
 from .network import StepChoice, learned_step
+from .own import call_criterion
 from .plan import (
+    ADDRESS,
     BASE,
-    COMPOSITION,
-    CONSTANT,
     EPSILON,
-    HERMITE,
     HMM,
     HUAYNO,
     KIND,
@@ -24,46 +22,52 @@ from .plan import (
     LEARNED,
     LIMITED,
     METHOD,
+    OWN_CRITERION,
     PRS23,
     RADAU,
-    STAGES,
     TRIALS,
+    VALUE,
     WRAP_COUNT,
     WRAP_MEMORY,
     WRAP_NUMBERS,
     WRAPS,
 )
-from .radau import radau_step
 from .radau_dt import radau_first_dt
-from .rules import StateEnergies, classical_step
-from .world import forces, kinetic_energy
+from .rules import classical_step
+from .stepping import step
+from .system import StateEnergies, forces, kinetic_energy, mass_at
 
-HUAYNO_PROBE = 1e-3  # criteria.reversible.DIFFERENCE: the cache knows of edits in this folder only
+HUAYNO_PROBE = 1e-3  # of the step: its rate of change is a central difference over twice that time
 
 
 @strict
 def natural(
-    w: Any, block: Any, last: Any, own: Any, plan: Any, net: Any, potential: Any, kinetic: Any, sums: Any, work: Any
+    w: Any, block: Any, last: Any, t: Any, own: Any, plan: Any, net: Any, potential: Any, kinetic: Any, sums: Any, work: Any
 ) -> Any:
-    """The criterion's step at a state, before anything that wraps it. `work`: that a moving field has done up to there."""
-    energies = StateEnergies(potential, kinetic, potential + kinetic, sums[0], sums[1], sums[2], sums[3])
+    """Return the criterion's step at a state at time t, before any wrapper. `work`: what a moving field has done until then."""
+    energies = StateEnergies(potential, kinetic, sums[0], sums[1], sums[2], sums[3])
     if plan.ints[KIND] == LEARNED:
-        change = energies.energy - work - own.real[at.ENERGY_START]
+        change = kinetic + potential - work - own.real[at.ENERGY_START]
         return learned_step(w, block, net, own.rule, energies, change, own.window, last)
+    if plan.ints[KIND] == OWN_CRITERION:
+        d, x = U3 * w.n, block + POSITION * U3 * w.n
+        v, a = x + VELOCITY * d, x + ACCELERATION * d
+        dt = call_criterion(plan.ints[ADDRESS], np.int64(w.n), t, w.s, mass_at(w), x, v, a, own.rule[VALUE])
+        return StepChoice(dt, -np.inf, False, False)
     return StepChoice(classical_step(w, block, plan.ints[KIND], own.rule, energies), -np.inf, False, False)
 
 
 @strict
 def _natural_at(w: Any, block: Any, last: Any, t: Any, own: Any, plan: Any, net: Any) -> Any:
-    """The same at a state that has no forces yet."""
+    """Return the criterion's step at a state that has no forces yet."""
     potential, found = forces(w, block, t)
     sums = (found.rate2_sum, found.rate4_sum, found.rate8_sum, found.binding_sum)
-    return natural(w, block, last, own, plan, net, potential, kinetic_energy(w, block), sums, own.real[at.WORK]).dt
+    return natural(w, block, last, t, own, plan, net, potential, kinetic_energy(w, block), sums, own.real[at.WORK]).dt
 
 
 @strict
 def _displaced(w: Any, block: Any, target: Any, h: Any) -> None:
-    """X + h v, v + h a of the state in `block`, into `target`."""
+    """Write x + h v and v + h a of the state in `block` into `target`."""
     s, d = w.s, U3 * w.n
     x, v, a = block + POSITION * d, block + VELOCITY * d, block + ACCELERATION * d
     for k in range(U0, d):
@@ -73,7 +77,7 @@ def _displaced(w: Any, block: Any, target: Any, h: Any) -> None:
 
 @strict
 def _huayno(w: Any, block: Any, scratch_block: Any, tau: Any, own: Any, plan: Any, net: Any) -> Any:
-    """Tau / (1 - 1/2 dtau/dt), the rate by a central difference along the motion, at most 1."""
+    """Return tau / (1 - 1/2 dtau/dt), with the rate as a central difference along the motion, at most 1."""
     h, t = HUAYNO_PROBE * tau, own.real[at.TIME]
     _displaced(w, block, scratch_block, h)
     after = _natural_at(w, scratch_block, block, t + h, own, plan, net)
@@ -84,25 +88,6 @@ def _huayno(w: Any, block: Any, scratch_block: Any, tau: Any, own: Any, plan: An
 
 
 @strict
-def step(w: Any, old: Any, new: Any, scratch_block: Any, own: Any, plan: Any, dt: Any, exactly: Any) -> Any:
-    """One step of the method; `exactly`: it must take that time (others may choose a time near it)."""
-    r = own.real
-    t = r[at.TIME]
-    if plan.ints[METHOD] == COMPOSITION:
-        return compose(w, old, new, t, dt, plan.floats, plan.ints[STAGES])
-    if plan.ints[METHOD] == HERMITE:
-        return hermite(w, old, new, scratch_block, t, dt, plan.ints[STAGES])
-    if plan.ints[METHOD] == RADAU:
-        return radau_step(w, old, new, t, dt, own.radau)
-    ds = -dt * r[at.POTENTIAL]
-    if exactly:
-        return log_hamiltonian_for(w, old, new, t, dt, ds, -r[at.ENERGY_START])
-    if plan.ints[KIND] == CONSTANT and dt == own.rule[0]:  # not one that the guard made shorter
-        ds = r[at.LOGH_STEP]
-    return log_hamiltonian(w, old, new, t, ds, -r[at.ENERGY_START], 0.0)
-
-
-@strict
 def _mean_of_both_ends(w: Any, old: Any, scratch_block: Any, tau: Any, own: Any, plan: Any, net: Any) -> Any:
     """Hut, Makino & McMillan: dt = (tau(t) + tau(t + dt)) / 2 by iteration."""
     dt = tau
@@ -110,7 +95,8 @@ def _mean_of_both_ends(w: Any, old: Any, scratch_block: Any, tau: Any, own: Any,
         done = step(w, old, scratch_block, scratch_block, own, plan, dt, False)
         sums = (done.sums.rate2_sum, done.sums.rate4_sum, done.sums.rate8_sum, done.sums.binding_sum)
         work = own.real[at.WORK] + done.work
-        there = natural(w, scratch_block, old, own, plan, net, done.potential, kinetic_energy(w, scratch_block), sums, work).dt
+        kinetic, t = kinetic_energy(w, scratch_block), own.real[at.TIME] + done.dt
+        there = natural(w, scratch_block, old, t, own, plan, net, done.potential, kinetic, sums, work).dt
         if not np.isfinite(there):
             there = tau
         dt = 0.5 * (tau + there)
@@ -127,25 +113,25 @@ def own_rule(plan: Any) -> Any:
 
 @strict
 def choose(w: Any, trial: Any, old: Any, new: Any, scratch_block: Any, own: Any, plan: Any, net: Any) -> Any:
-    """The step from the state in `old`, all wrappers applied; `new` still holds the state before it."""
+    """Return the step from the state in `old`, all wrappers applied; `new` still holds the state before it."""
     r = own.real
     if own_rule(plan):
-        dt = r[at.OWN_DT] if own.count[at.STEPS] > 0 else radau_first_dt(trial, old, own.rule[EPSILON])
+        dt = r[at.RADAU_DT] if own.count[at.STEPS] > 0 else radau_first_dt(trial, old, own.rule[EPSILON])
         choice = StepChoice(dt, -np.inf, False, False)
     else:
         sums = (r[at.RATE2_SUM], r[at.RATE4_SUM], r[at.RATE8_SUM], r[at.BINDING_SUM])
-        choice = natural(w, old, new, own, plan, net, r[at.POTENTIAL], r[at.KINETIC], sums, r[at.WORK])
+        choice = natural(w, old, new, r[at.TIME], own, plan, net, r[at.POTENTIAL], r[at.KINETIC], sums, r[at.WORK])
         dt = choice.dt
     if plan.ints[BASE] == HUAYNO:
         dt = _huayno(trial, old, scratch_block, dt, own, plan, net)
     elif plan.ints[BASE] == HMM:
         dt = _mean_of_both_ends(trial, old, scratch_block, dt, own, plan, net)
-    return StepChoice(_wrapped(dt, own.memory, plan), choice.log10_error, choice.at_ceiling, choice.outside)
+    return StepChoice(_wrapped(dt, own.memory, plan), choice.log10_error, choice.at_ceiling, choice.out_of_range)
 
 
 @strict
 def _wrapped(dt: Any, memory: Any, plan: Any) -> Any:
-    """Limits and the mirror of the last step, inner first; called once a step, since it remembers what it was called with."""
+    """Apply limits and symmetrizations, inner first; called once a step, since it stores what it was called with."""
     for k in range(plan.ints[WRAP_COUNT]):
         first, second = plan.floats[WRAP_NUMBERS + 2 * k], plan.floats[WRAP_NUMBERS + 2 * k + 1]
         if plan.ints[WRAPS + k] == LIMITED:

@@ -19,7 +19,7 @@ _ONE, _ROOT_HALF = np.int64(0x3FF0000000000000), np.int64(0x3FE6A09E667F3BCD)
 
 @inline_fma
 def exp(x: float) -> float:
-    """e^x; beyond +-700 that of +-700."""
+    """Return e^x; beyond +-700 that of +-700."""
     x = min(max(x, -700.0), 700.0)
     shifted = x * _LOG2E + _ROUND
     k = shifted - _ROUND
@@ -36,13 +36,13 @@ def exp(x: float) -> float:
 
 @inline_fma
 def tanh(x: float) -> float:
-    """Hyperbolic tangent."""
+    """Return the hyperbolic tangent of x."""
     return 1.0 - 2.0 / (exp(2.0 * x) + 1.0)
 
 
 @inline_fma
 def log(x: float) -> float:
-    """Ln x of a positive normal number."""
+    """Return ln x of a positive normal number."""
     bits = np.float64(x).view(np.int64)
     exponent = (bits - _ROOT_HALF) >> np.int64(52)
     m = np.int64(bits - (exponent << np.int64(52))).view(np.float64)  # in [sqrt(1/2), sqrt 2)
@@ -59,7 +59,7 @@ def log(x: float) -> float:
 
 @inline_fma
 def asinh(x: float) -> float:
-    """Inverse hyperbolic sine, |x| < 1e150; the absolute error is that of log."""
+    """Return the inverse hyperbolic sine, |x| < 1e150; the absolute error is that of log."""
     size = abs(x)
     value = log(size + np.sqrt(size * size + 1.0))
     return np.copysign(value, x)

@@ -23,7 +23,11 @@ INFINITE_BITS = np.float64(np.inf).view(np.int64)
 
 
 class ForceSums(NamedTuple):
-    """Potential energy, and the sums over pairs of freefall_rate2^1, ^2, ^4 and freefall_rate2^2 binding, freefall_rate2 = G M / r^3."""
+    """What one pass over the pairs finds besides the accelerations.
+
+    The sums are over pairs of rate^2, rate^4, rate^8, where rate^2 = G (m_i + m_j) / r^3 is the squared free-fall rate, and of
+    rate^4 times the binding energy G m_i m_j / r.
+    """
 
     potential: float
     nearest2: float  # squared distance of the nearest pair (softened)
@@ -36,7 +40,7 @@ class ForceSums(NamedTuple):
 
 def _make_rows(with_sums: bool) -> Any:
     def rows(first: Any, last: Any, n: Any, s: Any, x: Any, a: Any, row_sum: Any) -> Any:
-        """Pairs (i, j), first <= i < last, i < j: accelerations are added to s[a:]."""
+        """Visit the pairs (i, j) with first <= i < last and i < j; accelerations are added to s[a:]."""
         mass, gm, soft2 = HEAD_U + MASS * n, HEAD_U + GM * n, s[SOFTENING2]
         y, z, ay_, az_ = x + n, x + n + n, a + n, a + n + n
         potential, nearest2, nearest_row = 0.0, np.inf, first
@@ -89,7 +93,7 @@ _rows_plain, _rows_with_sums = _make_rows(False), _make_rows(True)
 
 @strict
 def _chunk_start(chunk: Any, n: Any) -> Any:
-    """First row of a chunk: rows get shorter downwards, chunks hold about as many pairs each."""
+    """Return the first row of a chunk: rows get shorter downwards, and chunks hold about as many pairs each."""
     if chunk >= CHUNKS:
         return n
     rows = np.float64(n) * (1.0 - np.sqrt(1.0 - np.float64(chunk) / CHUNKS))
@@ -98,7 +102,7 @@ def _chunk_start(chunk: Any, n: Any) -> Any:
 
 @strict
 def _pull_chunk(chunk: Any, n: Any, s: Any, x: Any, row_sum: Any) -> None:
-    """One chunk into its own part of the scratch for partial sums, 3 n + 8 numbers."""
+    """Sum one chunk into its own part of the space for partial sums, 3 n + 8 numbers."""
     first, last = _chunk_start(chunk, n), _chunk_start(chunk + 1, n)
     mine = HEAD_U + PARTIAL * n + np.uint64(chunk) * (U3 * n + np.uint64(8))
     end = mine + U3 * n
@@ -147,7 +151,7 @@ def _pull_chunked(n: Any, s: Any, block: Any, row_sum: Any, threads: Any) -> Any
 
 @reassociated
 def _pull_two(s: Any, x: Any, a: Any, row_sum: Any) -> Any:
-    """Two bodies, without loops: their forces in half the time."""
+    """Sum the forces of two bodies without loops, in half the time."""
     n = U2
     mass, gm = HEAD_U + MASS * n, HEAD_U + GM * n
     dx, dy, dz = s[x + U1] - s[x], s[x + U3] - s[x + U2], s[x + np.uint64(5)] - s[x + np.uint64(4)]
@@ -167,7 +171,7 @@ def _pull_two(s: Any, x: Any, a: Any, row_sum: Any) -> Any:
 
 @strict
 def pull(n: Any, s: Any, block: Any, row_sum: Any, threads: Any) -> Any:
-    """Self-gravity of the state in `block` into its accelerations; with the sums over pairs if they have a place (not 0)."""
+    """Write the self-gravity of the state in `block` into its accelerations; sums over pairs only where they have a place."""
     if n >= CHUNKED:
         return _pull_chunked(n, s, block, row_sum, threads)
     x, a = block + POSITION * U3 * n, block + ACCELERATION * U3 * n

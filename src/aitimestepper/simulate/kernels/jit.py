@@ -1,7 +1,8 @@
 """How kernels are compiled: six decorators, and a cache on disk that works wherever the package lies.
 
 Only entry points are cached; what they call is compiled into them. numba checks the file of the function it caches, not
-the files of what that calls, so the stamp of an entry point is the newest of all kernel files here.
+the files of what that calls, so the stamp of an entry point is the newest of all kernel files here, and of the two modules
+that kernels take constants from.
 
 Two rules for loops over bodies, both measured at N = 1000. Indices are unsigned (`np.uint64`): a signed one may count from
 the end, and the test for that keeps the loop from being vectorized (7.9 ns a pair instead of 1.0). Divisions follow
@@ -20,7 +21,7 @@ from numba import types
 from numba.core.compiler import Compiler
 from numba.extending import intrinsic
 
-# flag by flag: all of fast-math would also let the compiler assume that there is no NaN, and NaN must be energies here
+# flag by flag: all of fast-math would also let the compiler assume that there is no NaN, and NaN must be seen here
 REASSOCIATE = {"reassoc", "contract", "arcp", "nsz"}
 
 
@@ -30,8 +31,11 @@ if numba.config.THREADING_LAYER == "default":
     numba.config.THREADING_LAYER = "workqueue"
 
 
+COPIED_FROM = [Path(__file__).parents[2] / name for name in ("features.py", "integrators.py")]  # constants in the kernels
+
+
 def use_threads(count: int) -> None:
-    """At most so many for the loops of `parallel` functions, in this thread of Python."""
+    """Allow at most `count` threads for the loops of `parallel` functions, in this thread of Python."""
     numba.set_num_threads(min(count, numba.config.NUMBA_NUM_THREADS))
 
 
@@ -41,7 +45,7 @@ _INNER: dict[str, Any] = {**_COMMON, "no_cpython_wrapper": True, "no_cfunc_wrapp
 
 
 def _pointer(typing_context: Any, array: Any, row: Any) -> Any:
-    """Where row `row` of a contiguous array begins: what kernels hand each other instead of arrays.
+    """Return where row `row` of a contiguous array begins: kernels hand each other pointers instead of arrays.
 
     An array is seven words, and its references are counted, atomically, by every function that is given it: a step of two
     bodies took 750 ns with arrays. The caller keeps the arrays alive.
@@ -61,27 +65,27 @@ pointer: Any = intrinsic(_pointer)
 
 
 def reassociated(function: Callable[..., Any]) -> Any:
-    """For sums: the compiler may regroup them."""
+    """Compile a function of sums that the compiler may regroup."""
     return numba.njit(fastmath=REASSOCIATE, **_INNER)(function)
 
 
 def strict(function: Callable[..., Any]) -> Any:
-    """For everything whose order of operations matters: compensated sums, decisions."""
+    """Compile a function whose order of operations matters: compensated sums, decisions."""
     return numba.njit(**_INNER)(function)
 
 
 def inlined(function: Callable[..., Any]) -> Any:
-    """Strict, and always part of its caller: for what every step does, where a call is a tenth of a step of two bodies."""
+    """Compile strictly and always as a part of the caller: a call costs a tenth of a step of two bodies."""
     return numba.njit(forceinline=True, **_INNER)(function)
 
 
 def inline_fma(function: Callable[..., Any]) -> Any:
-    """Inlined, and a product and a sum may be one instruction."""
+    """Compile as a part of the caller; a product and a sum may become one instruction."""
     return numba.njit(forceinline=True, fastmath={"contract"}, **_INNER)(function)
 
 
 def parallel(function: Callable[..., Any]) -> Any:
-    """For loops over independent parts of one system, on several threads."""
+    """Compile loops over independent parts of one system for several threads."""
     return numba.njit(parallel=True, error_model="numpy", nogil=True)(function)
 
 
@@ -95,7 +99,7 @@ class _Whole(Compiler):
     """
 
     def define_pipelines(self) -> Any:
-        """The usual ones, of a library that makes its copies private before it is optimized."""
+        """Return the usual pipelines, for a library that makes its copies private before it is optimized."""
         library = self.state.targetctx.codegen().create_library(self.state.func_id.func_qualname)
         library.enable_object_caching()
         owner = hashlib.sha1(f"{self.state.func_id.unique_name}{self.state.args}".encode()).hexdigest()
@@ -113,10 +117,10 @@ class _Whole(Compiler):
 
 
 def entry(function: Callable[..., Any]) -> Any:
-    """For what Python calls: kept on disk, beside the package or in the user's cache if that is read-only."""
+    """Compile a function that Python calls, cached on disk: beside the package, or in the user's cache if that is read-only."""
     try:
         made = numba.njit(cache=True, no_cfunc_wrapper=True, pipeline_class=_Whole, **_COMMON)(function)
-        files = [file.stat() for file in Path(__file__).parent.glob("*.py")]
+        files = [file.stat() for file in (*Path(__file__).parent.glob("*.py"), *COPIED_FROM)]
         newest = max((file.st_mtime, file.st_size) for file in files)
         made._cache._cache_file._source_stamp = (*newest, sum(file.st_size for file in files))
         return made

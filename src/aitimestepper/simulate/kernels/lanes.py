@@ -23,7 +23,7 @@ _PLACES = ir.VectorType(ir.IntType(32), WIDTH)
 
 
 class Lanes(types.Type):
-    """`WIDTH` numbers in one register."""
+    """Type of `WIDTH` numbers in one register."""
 
     def __init__(self) -> None:
         super().__init__(name="Lanes")
@@ -68,13 +68,13 @@ def _call(builder: Any, name: str, kind: Any, *values: Any) -> Any:
 
 @operation
 def load(context: Any, s: Any, k: Any) -> Any:
-    """s[k:k+4]."""
+    """Load s[k:k+4]."""
     return _written(LANES, (s, types.uint64), lambda b, start, at: b.load(_address(b, start, at), align=8))
 
 
 @operation
 def store(context: Any, s: Any, k: Any, v: Any) -> Any:
-    """s[k:k+4] = v."""
+    """Store v as s[k:k+4]."""
 
     def make(builder: Any, start: Any, at: Any, value: Any) -> Any:
         builder.store(value, _address(builder, start, at), align=8)
@@ -85,31 +85,31 @@ def store(context: Any, s: Any, k: Any, v: Any) -> Any:
 
 @operation
 def plus(context: Any, u: Any, v: Any) -> Any:
-    """U + v."""
+    """Return u + v."""
     return _written(LANES, (LANES, LANES), lambda b, x, y: b.fadd(x, y))
 
 
 @operation
 def minus(context: Any, u: Any, v: Any) -> Any:
-    """U - v."""
+    """Return u - v."""
     return _written(LANES, (LANES, LANES), lambda b, x, y: b.fsub(x, y))
 
 
 @operation
 def four(context: Any, c: Any) -> Any:
-    """The number c four times."""
+    """Return the number c four times."""
     return _written(LANES, (types.float64,), _spread)
 
 
 @operation
 def scaled(context: Any, c: Any, v: Any) -> Any:
-    """C v for a number c."""
+    """Return c v for a number c."""
     return _written(LANES, (types.float64, LANES), lambda b, c, x: b.fmul(_spread(b, c), x))
 
 
 @operation
 def add_scaled(context: Any, u: Any, c: Any, v: Any) -> Any:
-    """U + c v for a number c, rounded once where the machine can."""
+    """Return u + c v for a number c, rounded once where the machine can."""
 
     def make(builder: Any, x: Any, c: Any, y: Any) -> Any:
         return _call(builder, f"llvm.fmuladd.v{WIDTH}f64", _VECTOR, _spread(builder, c), y, x)
@@ -119,7 +119,7 @@ def add_scaled(context: Any, u: Any, c: Any, v: Any) -> Any:
 
 @operation
 def rounded_off(context: Any, c: Any, v: Any, product: Any) -> Any:
-    """C v - product, exactly: what rounding cut off `product`, which is `scaled(c, v)`."""
+    """Return c v - product, exactly: what rounding cut off `product`, which is `scaled(c, v)`."""
 
     def make(builder: Any, c: Any, x: Any, product: Any) -> Any:
         return _call(builder, f"llvm.fma.v{WIDTH}f64", _VECTOR, _spread(builder, c), x, builder.fneg(product))
@@ -129,7 +129,7 @@ def rounded_off(context: Any, c: Any, v: Any, product: Any) -> Any:
 
 @operation
 def larger(context: Any, u: Any, v: Any) -> Any:
-    """The larger of u and |v|, lane by lane."""
+    """Return the larger of u and |v|, lane by lane."""
 
     def make(builder: Any, x: Any, y: Any) -> Any:
         size = _call(builder, f"llvm.fabs.v{WIDTH}f64", _VECTOR, y)
@@ -140,7 +140,7 @@ def larger(context: Any, u: Any, v: Any) -> Any:
 
 @operation
 def largest(context: Any, v: Any) -> Any:
-    """The largest of the four."""
+    """Return the largest of the four numbers."""
 
     def make(builder: Any, x: Any) -> Any:
         best = builder.extract_element(x, ir.Constant(ir.IntType(32), 0))
@@ -154,7 +154,7 @@ def largest(context: Any, v: Any) -> Any:
 
 @operation
 def same(context: Any, u: Any, v: Any) -> Any:
-    """Whether all bits agree."""
+    """Return whether all bits agree."""
 
     def make(builder: Any, x: Any, y: Any) -> Any:
         equal = builder.icmp_unsigned("==", builder.bitcast(x, _BITS), builder.bitcast(y, _BITS))

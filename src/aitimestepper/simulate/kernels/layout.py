@@ -1,11 +1,11 @@
 """Where things lie in the arrays that a compiled run works on: one row of numbers a system, named here.
 
-One array holds one system: a few numbers about it, three blocks, its masses, and scratch to work in. One array, since a
+One array holds one system: a few numbers about it, three blocks, its masses, and scratch space. One array, since a
 call passes an array as seven words and a step of two bodies has no time for more (seven arrays: 370 ns a step, one: ~30).
 
 A block holds one state: six vectors of `3 n` numbers, axis after axis, so that a loop over bodies reads
-neighbours: position, velocity, what rounding cut off both, acceleration, jerk. Bodies in the plane have a scratch_block axis of
-zeros. A run keeps two blocks, the state before a step and the one after it, and a scratch_block for trials.
+neighbours: position, velocity, what rounding cut off both, acceleration, jerk. Bodies in the plane have a third axis of
+zeros. A run keeps two blocks, the state before a step and the one after it, and a third one as scratch space for trials.
 """
 
 from __future__ import annotations
@@ -24,6 +24,7 @@ VECTORS = 6
     TIME,
     TIME_COMPENSATION,
     ENERGY_START,
+    ENERGY_SCALE,  # what energy errors are relative to; see `system.energy_scale`
     POTENTIAL,
     KINETIC,
     WORK,
@@ -40,22 +41,25 @@ VECTORS = 6
     RATE8_SUM,
     BINDING_SUM,
     LOGH_STEP,
-    OWN_DT,
+    RADAU_DT,  # the step that Gauss-Radau's own rule wants next
     EXPECTED,
     TIME_BEFORE,
     POTENTIAL_BEFORE,
     WORK_BEFORE,
     PAIR_X,  # separation and relative velocity of the nearest pair, six numbers
-) = range(25)
+) = range(26)
 REALS = PAIR_X + 6
 
 # count[b, ...]
-STATUS, STEPS, FORCES, REJECTED, CLOSEST_I, CLOSEST_J, PAIR_I, PAIR_J, ROWS, PENDING, AT_CEILING, OUTSIDE, CURRENT = range(13)
+STATUS, STEPS, FORCES, REJECTED, CLOSEST_I, CLOSEST_J, PAIR_I, PAIR_J, ROWS, PENDING, AT_CEILING, OUT_OF_RANGE, CURRENT = range(
+    13
+)
 COUNTS = 13
 
 # s[...]: the head of a system's array; then 3 blocks and the vectors below
 SOFTENING2, FIELD_KIND, FIELD_GM, FIELD_X, FIELD_Y, FIELD_Z, FIELD_RADIUS, FIELD_OMEGA, FIELD_PHASE = range(9)
-NO_FIELD, FIXED, CIRCULAR = 0.0, 1.0, 2.0  # s[FIELD_KIND]
+FIELD_ADDRESS = FIELD_GM  # of a field of the user's own: the bits of its address as an integer
+NO_FIELD, FIXED, CIRCULAR, OWN_FIELD = 0.0, 1.0, 2.0, 3.0  # s[FIELD_KIND]
 HEAD = 16
 BLOCKS = 3
 # vectors of n numbers after the blocks: masses, G times masses, two of row sums of the pair sum, twelve to work in

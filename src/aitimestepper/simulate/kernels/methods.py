@@ -6,7 +6,7 @@ the next term, so that order 8 reaches 1e-14 and a million steps do not wander.
 
 from __future__ import annotations
 
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 
@@ -14,8 +14,6 @@ from . import lanes
 from .jit import inlined, reassociated, strict
 from .layout import (
     ACCELERATION,
-    CIRCULAR,
-    FIELD_KIND,
     JERK,
     POSITION,
     POSITION_COMPENSATION,
@@ -28,22 +26,12 @@ from .layout import (
     VELOCITY_COMPENSATION,
 )
 from .plan import FRACTIONS
-from .world import field_power, forces, gm_at, kinetic_energy
-
-
-class Advanced(NamedTuple):
-    """What a step leaves behind besides the state itself."""
-
-    potential: float
-    sums: Any
-    work: float
-    evaluations: int
-    dt: float  # the step in time: what was asked for, but for logh
+from .system import Advanced, field_moves, field_power, forces, gm_at, kinetic_energy
 
 
 @inlined
 def add_scaled(n3: Any, s: Any, start: Any, rest: Any, slope: Any, h: Any, result: Any, result_rest: Any) -> None:
-    """s[result] = s[start] + h s[slope], with what rounding cut off before and now in the two rests."""
+    """s[result] = s[start] + h s[slope], with what rounding cut off before and now in the two compensations."""
     whole = n3 >> U2
     for c in range(U0, whole):
         k = c << U2
@@ -62,7 +50,7 @@ def add_scaled(n3: Any, s: Any, start: Any, rest: Any, slope: Any, h: Any, resul
 
 @inlined
 def kick(w: Any, source: Any, target: Any, h: Any) -> None:
-    """Velocities of `target` from those of `source` and the accelerations there."""
+    """Compute velocities of `target` from those of `source` and the accelerations there."""
     d = U3 * w.n
     v, c, a = source + VELOCITY * d, source + VELOCITY_COMPENSATION * d, source + ACCELERATION * d
     add_scaled(d, w.s, v, c, a, h, target + VELOCITY * d, target + VELOCITY_COMPENSATION * d)
@@ -70,7 +58,7 @@ def kick(w: Any, source: Any, target: Any, h: Any) -> None:
 
 @inlined
 def drift(w: Any, source: Any, target: Any, h: Any) -> None:
-    """Positions of `target` from those of `source` and the velocities of `target`."""
+    """Compute positions of `target` from those of `source` and the velocities of `target`."""
     d = U3 * w.n
     x, c, v = source + POSITION * d, source + POSITION_COMPENSATION * d, target + VELOCITY * d
     add_scaled(d, w.s, x, c, v, h, target + POSITION * d, target + POSITION_COMPENSATION * d)
@@ -78,11 +66,11 @@ def drift(w: Any, source: Any, target: Any, h: Any) -> None:
 
 @strict
 def compose(w: Any, old: Any, new: Any, t: Any, dt: Any, floats: Any, stages: Any) -> Any:
-    """A symmetric composition of kick-drift-kick.
+    """Make a step of a symmetric composition of kick-drift-kick.
 
     The closing kick of a sub-step and the opening one of the next are one: a force evaluation a sub-step.
     """
-    moving = w.s[FIELD_KIND] == CIRCULAR
+    moving = field_moves(w)
     work, passed, last = 0.0, 0.0, 0.0
     kick(w, old, new, 0.5 * floats[FRACTIONS] * dt)
     source = old
@@ -106,14 +94,14 @@ def compose(w: Any, old: Any, new: Any, t: Any, dt: Any, floats: Any, stages: An
 
 @strict
 def copy_vector(n3: Any, s: Any, source: Any, target: Any) -> None:
-    """s[target:] = s[source:] for one vector."""
+    """Copy one vector from s[source:] to s[target:]."""
     for k in range(U0, n3):
         s[target + k] = s[source + k]
 
 
 @reassociated
 def jerk_and_pull(w: Any, block: Any) -> None:
-    """Acceleration and jerk by self-gravity of the state in `block`, into it."""
+    """Write acceleration and jerk by self-gravity of the state in `block` into it."""
     n, s = w.n, w.s
     d = U3 * n
     x, v, a, b = block + POSITION * d, block + VELOCITY * d, block + ACCELERATION * d, block + JERK * d
@@ -145,7 +133,7 @@ def jerk_and_pull(w: Any, block: Any) -> None:
 
 @strict
 def hermite(w: Any, old: Any, new: Any, scratch_block: Any, t: Any, h: Any, iterations: Any) -> Any:
-    """Hermite 4, P(EC)^n (Makino & Aarseth 1992): predict, then evaluate and correct n times.
+    """Make a step of Hermite 4, P(EC)^n (Makino & Aarseth 1992): predict, then evaluate and correct n times.
 
     Accelerations and jerks are those of the last evaluation; the potential at the end comes from a pass of its own, through
     the block `scratch_block`, which no force evaluation is counted for: the method does not need it, the energy check does.
@@ -179,7 +167,7 @@ def hermite(w: Any, old: Any, new: Any, scratch_block: Any, t: Any, h: Any, iter
 
 @strict
 def log_hamiltonian(w: Any, old: Any, new: Any, t: Any, ds: Any, binding: Any, land: Any) -> Any:
-    """Drift-kick-drift of the logarithmic Hamiltonian (Mikkola & Tanikawa; Preto & Tremaine astro-ph/9906322) by `ds`.
+    """Make a drift-kick-drift step of the logarithmic Hamiltonian (Mikkola & Tanikawa; Preto & Tremaine astro-ph/9906322).
 
     The time it takes comes out of it; where `land` is positive the closing drift is what is left of it. The forces at the
     end are for the criterion and the energy check; the method needs one evaluation a step, in the middle.
@@ -209,7 +197,7 @@ def log_hamiltonian(w: Any, old: Any, new: Any, t: Any, ds: Any, binding: Any, l
 
 @strict
 def log_hamiltonian_for(w: Any, old: Any, new: Any, t: Any, dt: Any, ds: Any, binding: Any) -> Any:
-    """The step that takes `dt`: ds by repeated proportion, what rounding leaves of the time by the closing drift."""
+    """Make the step that takes `dt`: ds by repeated proportion, what rounding leaves of the time by the closing drift."""
     done = log_hamiltonian(w, old, new, t, ds, binding, 0.0)
     tries = 1
     while abs(done.dt - dt) > 1e-14 * dt and tries < 30:

@@ -23,7 +23,7 @@ def note_pair(w: Any, block: Any, r: Any, c: Any, i: Any, j: Any) -> None:
 
 @inlined
 def partner(w: Any, block: Any, i: Any) -> Any:
-    """The body after i that is nearest to it."""
+    """Return the body after i that is nearest to it."""
     n, s = w.n, w.s
     x = block + POSITION * U3 * n
     nearest, least = i + U1, np.inf
@@ -39,7 +39,7 @@ def partner(w: Any, block: Any, i: Any) -> Any:
 
 @strict
 def _between(r0: Any, v0: Any, r1: Any, v1: Any, h: Any, q: Any) -> Any:
-    """Cubic through both ends of a step, at the fraction q: (value, derivative by q)."""
+    """Return value and derivative by q of the cubic through both ends of a step, at the fraction q."""
     d = r1 - r0
     a, b = h * v0 - d, d - h * v1
     p = 1.0 - q
@@ -50,7 +50,7 @@ def _between(r0: Any, v0: Any, r1: Any, v1: Any, h: Any, q: Any) -> Any:
 
 @strict
 def _closest_between(r: Any, before: Any, h: Any) -> Any:
-    """(fraction of the step, distance) where the nearest pair was nearest, by bisection of r . dr/dq."""
+    """Return (fraction of the step, distance) where the nearest pair was nearest, by bisection of r . dr/dq."""
     low, high = 0.0, 1.0
     best = 0.0
     for _ in range(40):

@@ -7,6 +7,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from ...features import KNEE, LARGEST
 from .elementary import asinh, exp, tanh
 from .jit import inline_fma, inlined, reassociated, strict
 from .layout import U0, U1, U2, U3
@@ -38,22 +39,21 @@ from .plan import (
 )
 from .rules import freefall_and_flyby_sums
 
-KNEE, LARGEST = 4.0, 1e12  # model.KNEE, model.LARGEST: the cache knows of edits in this folder only
 U4 = np.uint64(4)
 
 
 class StepChoice(NamedTuple):
-    """What the network choice of a state."""
+    """The step that a criterion chose at a state, and what a network says of it."""
 
     dt: float
     log10_error: float
     at_ceiling: bool
-    outside: bool  # some input lies outside what the network was trained on
+    out_of_range: bool  # some input lies outside what the network was trained on
 
 
 @strict
 def activate(kind: Any, x: Any) -> Any:
-    """As torch does, but tanh, which has a loop of its own."""
+    """Apply an activation as torch does; tanh has a loop of its own."""
     if kind == RELU:
         return max(x, 0.0)
     if kind == GELU:
@@ -67,7 +67,7 @@ def activate(kind: Any, x: Any) -> Any:
 
 @inline_fma
 def _layer(weights: Any, at: Any, inputs: Any, outputs: Any, scratch: Any, source: Any, target: Any) -> None:
-    """scratch[target:] = W scratch[source:] + b; W is stored input after input, so that outputs are neighbours."""
+    """Write W scratch[source:] + b to scratch[target:]; W is stored input after input, so that outputs are neighbours."""
     bias = at + inputs * outputs
     for o in range(U0, outputs):
         scratch[target + o] = weights[bias + o]
@@ -87,7 +87,7 @@ def _layer(weights: Any, at: Any, inputs: Any, outputs: Any, scratch: Any, sourc
 
 @reassociated
 def _heads(weights: Any, at: Any, width: Any, scratch: Any, source: Any) -> Any:
-    """The two outputs."""
+    """Return the two outputs of the network."""
     step, error = 0.0, 0.0
     for i in range(U0, width):
         step += weights[at + i] * scratch[source + i]
@@ -97,7 +97,7 @@ def _heads(weights: Any, at: Any, width: Any, scratch: Any, source: Any) -> Any:
 
 @inlined
 def _keep_inside(scratch: Any, limits: Any, at: Any, inputs: Any) -> bool:
-    """Inputs to the range that the network was trained on; whether those it looks at were there. NaN stays NaN."""
+    """Clamp inputs to the range of the training; return whether those that the network looks at were in it. NaN stays NaN."""
     beyond = U0
     for i in range(U0, inputs):
         beyond += np.uint64(scratch[i] < limits[at + i]) + np.uint64(scratch[i] > limits[at + inputs + i])
@@ -115,7 +115,7 @@ def _keep_inside(scratch: Any, limits: Any, at: Any, inputs: Any) -> bool:
 
 @inlined
 def _squash(scratch: Any, inputs: Any, soft: Any) -> None:
-    """Inputs of many decades to few."""
+    """Compress inputs of many decades to few."""
     if soft != 0:
         for i in range(U0, inputs):
             scratch[i] /= 1.0 + abs(scratch[i]) / KNEE
@@ -126,7 +126,7 @@ def _squash(scratch: Any, inputs: Any, soft: Any) -> None:
 
 @strict
 def _waves(scratch: Any, inputs: Any, fourier: Any, frequencies: Any, at: Any) -> None:
-    """Sines and cosines of phases of the inputs, behind them."""
+    """Append sines and cosines of phases of the inputs."""
     for f in range(U0, fourier):
         phase = 0.0
         for i in range(U0, inputs):
@@ -136,7 +136,7 @@ def _waves(scratch: Any, inputs: Any, fourier: Any, frequencies: Any, at: Any) -
 
 @inlined
 def network(net: Any) -> Any:
-    """(ln dt in the unit of the network, log10 of the error it expects, outside) for the features in net.scratch."""
+    """Return ln dt in the network's unit, log10 of the error it expects, and out_of_range, for the features in net.scratch."""
     inputs, scratch, weights = np.uint64(net.shape[INPUTS]), net.scratch, net.numbers
     scratch_size = np.uint64(net.shape[SCRATCH_SIZE])
     at = np.uint64(SCALES) + np.uint64(net.shape[SLOT])
@@ -174,7 +174,7 @@ def network(net: Any) -> Any:
 
 @strict
 def learned_step(w: Any, block: Any, net: Any, rule: Any, energies: Any, change: Any, memory: Any, last: Any) -> Any:
-    """The step that the network chooses at the state in `block`; `change`: of the energy since the start."""
+    """Return the step that the network chooses at the state in `block`; `change` is that of the energy since the start."""
     unit, factor = net.numbers[TIME_UNIT], rule[VALUE]
     if net.shape[FEATURES] == INVARIANT:
         unit, ceiling = observe_invariants(w, block, net, rule, energies, change)

@@ -6,18 +6,13 @@ from typing import Any
 
 import numpy as np
 
+from ...features import MAX_CHANGE, NEAREST, NEGLIGIBLE, TIGHT, UNLIMITED
 from .elementary import log
 from .jit import inlined, reassociated, strict
-from .layout import ACCELERATION, FIELD_KIND, NO_FIELD, POSITION, SOFTENING2, TINY, U0, U1, U2, U3, VELOCITY
+from .layout import ACCELERATION, POSITION, SOFTENING2, U0, U1, U2, U3, VELOCITY
 from .plan import AXES, BUDGET_C, CEILING, FEATURES, HISTORY, LOG_ORDER, LOG_VALUE, ORDER, RICH, SCALES, SLOT, TRANSITION, VALUE
-from .rules import budget_time
-from .world import gm_at, mass_at
+from .system import budget_time, energy_scale, gm_at, inner_kinetic_energy, mass_at, weighted_mean
 
-# physics.timescales.TIGHT, criteria.adapter.MOST_CHANGE and FREE: the cache knows of edits in this folder only
-TIGHT = 1.0 / 32.0
-MOST_CHANGE = 0.6
-FREE = 1e10
-NEAREST = 1e-3  # features.NEAREST
 FIRST_LOG, AFTER_LOGS = (
     np.uint64(1),
     np.uint64(9),
@@ -26,7 +21,7 @@ FIRST_LOG, AFTER_LOGS = (
 
 @reassociated
 def _vector_statistics(w: Any, start: Any, minus: Any, cx: Any, cy: Any, cz: Any) -> Any:
-    """(mean, max, min, rms) over bodies of |s[start] - s[minus] - c|; `minus` = start: nothing is taken off."""
+    """Return (mean, max, min, rms) over bodies of |s[start] - s[minus] - c|; `minus` = start: nothing is taken off."""
     n, s = w.n, w.s
     total, largest, smallest, squares = 0.0, 0.0, np.inf, 0.0
     for i in range(U0, n):
@@ -43,23 +38,8 @@ def _vector_statistics(w: Any, start: Any, minus: Any, cx: Any, cy: Any, cz: Any
 
 
 @reassociated
-def _centre(w: Any, start: Any) -> Any:
-    """Mean of a vector weighted with mass."""
-    n, s = w.n, w.s
-    x, y, z, total = 0.0, 0.0, 0.0, 0.0
-    masses = mass_at(w)
-    for i in range(U0, n):
-        m = s[masses + i]
-        x += m * s[start + i]
-        y += m * s[start + n + i]
-        z += m * s[start + U2 * n + i]
-        total += m
-    return x / total, y / total, z / total, total
-
-
-@reassociated
 def _distances(w: Any, block: Any) -> Any:
-    """(min, mean, max) of the distances between bodies, without softening."""
+    """Return (min, mean, max) of the distances between bodies, without softening."""
     n, s = w.n, w.s
     x = block + POSITION * U3 * n
     smallest, total, largest = np.inf, 0.0, 0.0
@@ -75,12 +55,12 @@ def _distances(w: Any, block: Any) -> Any:
 
 @strict
 def describe(w: Any, block: Any, net: Any, out: Any, at: Any) -> None:
-    """The 11 (basic) or 23 (rich) numbers of features.describe into out[at:]."""
+    """Write the 11 (basic) or 23 (rich) numbers of features.describe to out[at:]."""
     n = w.n
     d = U3 * n
-    cx, cy, cz, mass = _centre(w, block + POSITION * d)
+    cx, cy, cz, mass = weighted_mean(w, block + POSITION * d)
     radius = _vector_statistics(w, block + POSITION * d, block + POSITION * d, cx, cy, cz)
-    vx, vy, vz, _ = _centre(w, block + VELOCITY * d)
+    vx, vy, vz, _ = weighted_mean(w, block + VELOCITY * d)
     speed = _vector_statistics(w, block + VELOCITY * d, block + VELOCITY * d, vx, vy, vz)
     pull = _vector_statistics(w, block + ACCELERATION * d, block + ACCELERATION * d, 0.0, 0.0, 0.0)
     nearest, mean, farthest = _distances(w, block)
@@ -107,7 +87,7 @@ def describe(w: Any, block: Any, net: Any, out: Any, at: Any) -> None:
 
 @strict
 def observe_window(w: Any, block: Any, net: Any, memory: Any, last: Any) -> None:
-    """Features with history into net.scratch; the newest slot also into memory, where `remember` finds it.
+    """Write features with history to net.scratch; the newest slot also to memory, where `remember` finds it.
 
     memory: K slots, the newest one, how many states were pushed, then (for transitions) dt; `last` is the block of the
     state pushed last.
@@ -137,7 +117,7 @@ def observe_window(w: Any, block: Any, net: Any, memory: Any, last: Any) -> None
 
 @strict
 def remember(net: Any, memory: Any, dt: Any) -> None:
-    """After a step of `dt`: the newest slot joins the window."""
+    """Let the newest slot join the window, after a step of `dt`."""
     K, F = np.uint64(net.shape[HISTORY]), np.uint64(net.shape[SLOT])
     if K == U0:
         return
@@ -150,9 +130,11 @@ def remember(net: Any, memory: Any, dt: Any) -> None:
 
 @reassociated
 def _tight_pairs(w: Any, block: Any, F: Any) -> Any:
-    """Sums over the tightest pairs of 1, (r.v)^2/(r^2 v^2), flyby_rate2^2 and (r.v)/r^2, weighted with (freefall_rate2/F - 1/32)^2.
+    """Return sums over the tightest pairs of 1, (r.v)^2/(r^2 v^2), g^2 and (r.v)/r^2, weighted with (f/F - 1/32)^2.
 
-    A row whose sum of freefall_rate2^2 is below the threshold has no such pair: the row sums of the force pass say so.
+    f = G M / r^3 and g = v^2 / r^2 are the squared free-fall and flyby rates of a pair, F a smooth maximum of f.
+
+    A row whose sum of f^2 is below the threshold has no such pair: the row sums of the force pass say so.
     """
     n, s = w.n, w.s
     x, v, g = block + POSITION * U3 * n, block + VELOCITY * U3 * n, gm_at(w)
@@ -180,7 +162,7 @@ def _tight_pairs(w: Any, block: Any, F: Any) -> Any:
 
 @reassociated
 def _pulling(w: Any, block: Any) -> Any:
-    """Sum of m |a|^2."""
+    """Return the sum of m |a|^2."""
     n, s = w.n, w.s
     a, m, total = block + ACCELERATION * U3 * n, mass_at(w), 0.0
     for i in range(U0, n):
@@ -190,30 +172,28 @@ def _pulling(w: Any, block: Any) -> Any:
 
 @inlined
 def observe_invariants(w: Any, block: Any, net: Any, rule: Any, energies: Any, change: Any) -> Any:
-    """Dimensionless features into net.scratch; (unit of the step, ceiling). `change`: of the energy since the start."""
+    """Write dimensionless features to net.scratch; return (unit of the step, ceiling). `change`: of the energy so far."""
     rate4_sum = energies.rate4_sum
     F = np.sqrt(np.sqrt(energies.rate8_sum))
     W, radial, flyby, shrink = _tight_pairs(w, block, F)
     if not W > 0.0:
         W = 1.0
-    K = _inner_kinetic(w, block, energies.kinetic)
-    U = max(max(abs(energies.potential), 1e-20 * K), TINY)
-    E = max(max(abs(K + energies.potential), 1e-20 * U), TINY)
+    S = energy_scale(inner_kinetic_energy(w, block, energies.kinetic), energies.potential)
     g = 1.5 * shrink / W
     tol = rule[VALUE]
     x, along = np.sqrt(flyby / W) / F, radial / W  # r v^2 / G M, and how much of v points along r
     parameter = x * (1.0 - along)
     e2 = max(1.0 + (x - 2.0) * parameter, 0.0)
-    spent = 10.0 * change / (E * tol)
+    spent = 10.0 * change / (S * tol)
     scratch = net.scratch
     scratch[0] = along
-    scratch[1] = max(energies.binding_sum / rate4_sum / E, 1e-20)
+    scratch[1] = max(energies.binding_sum / rate4_sum / S, NEGLIGIBLE)
     scratch[2] = 1.0 + x
     scratch[3] = energies.rate2_sum * energies.rate2_sum / rate4_sum
     scratch[4] = energies.rate8_sum / (rate4_sum * rate4_sum)
     scratch[5] = parameter / (1.0 + np.sqrt(e2)) + NEAREST
     scratch[6] = 1.0 + e2
-    scratch[7] = max(_pulling(w, block) / (np.sqrt(rate4_sum) * E), 1e-20)
+    scratch[7] = max(_pulling(w, block) / (np.sqrt(rate4_sum) * S), NEGLIGIBLE)
     scratch[8] = 1.0 + spent * spent
     for k in range(FIRST_LOG, AFTER_LOGS):
         scratch[k] = log(scratch[k])
@@ -221,22 +201,7 @@ def observe_invariants(w: Any, block: Any, net: Any, rule: Any, energies: Any, c
     scratch[4] *= -0.125
     scratch[8] *= np.copysign(0.5, change)
     scratch[9], scratch[10] = rule[LOG_VALUE], rule[LOG_ORDER]
-    unit = budget_time(energies, E, tol, rule[ORDER], rule[BUDGET_C], FREE)
+    unit = budget_time(energies, S, tol, rule[ORDER], rule[BUDGET_C], UNLIMITED)
     fly4 = flyby / ((1.0 - TIGHT) * (1.0 - TIGHT))
-    rate, growth = np.sqrt(np.sqrt(rate4_sum + fly4)) / net.numbers[CEILING], g / MOST_CHANGE
+    rate, growth = np.sqrt(np.sqrt(rate4_sum + fly4)) / net.numbers[CEILING], g / MAX_CHANGE
     return unit, 1.0 / np.sqrt(rate * rate + growth * growth)
-
-
-@strict
-def _inner_kinetic(w: Any, block: Any, kinetic: Any) -> Any:
-    """Kinetic energy about the centre of mass; with an outer field, which knows places and speeds, all of it."""
-    if w.s[FIELD_KIND] != NO_FIELD:
-        return kinetic
-    n, s = w.n, w.s
-    v, m = block + VELOCITY * U3 * n, mass_at(w)
-    cx, cy, cz, _ = _centre(w, v)
-    energy = 0.0
-    for i in range(U0, n):
-        x, y, z = s[v + i] - cx, s[v + n + i] - cy, s[v + U2 * n + i] - cz
-        energy += s[m + i] * (x * x + y * y + z * z)
-    return 0.5 * energy

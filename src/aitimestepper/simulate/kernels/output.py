@@ -7,18 +7,18 @@ from typing import Any
 import numpy as np
 
 from . import layout as at
-from .choose import step
 from .jit import inlined, strict
 from .layout import POSITION, U0, U1, U2, U3, VELOCITY
 from .plan import EVERY_STEPS, METHOD, OUTPUT, OUTPUT_EVERY, RADAU, ROW_BODIES, ROW_STEPS
 from .radau import radau_interpolate
-from .world import forces, kinetic_energy
+from .stepping import step
+from .system import forces, kinetic_energy
 
 
 @inlined
 def relative(r: Any, energy: Any) -> Any:
-    """|E - E(0)| / |E(0)|."""
-    return abs(energy - r[at.ENERGY_START]) / max(abs(r[at.ENERGY_START]), at.TINY)
+    """Return |E - E(0)| over the energy scale S, fixed at the start of the run."""
+    return abs(energy - r[at.ENERGY_START]) / r[at.ENERGY_SCALE]
 
 
 @strict
@@ -36,7 +36,7 @@ def _write_row(w: Any, block: Any, rows: Any, row: Any, N: Any, t: Any, energy: 
 
 @strict
 def _row_between(trial: Any, old: Any, scratch_block: Any, own: Any, plan: Any, rows: Any, row: Any, N: Any, due: Any) -> None:
-    """The state at a time inside the last step, as accurate as the run: by a shorter step from where that one began.
+    """Write the state at a time inside the last step, as accurate as the run: by a shorter step from where that one began.
 
     The Gauss-Radau method has a polynomial for it.
     """
@@ -57,7 +57,7 @@ def _row_between(trial: Any, old: Any, scratch_block: Any, own: Any, plan: Any, 
 
 @strict
 def write_rows(trial: Any, old: Any, new: Any, scratch_block: Any, own: Any, plan: Any, rows: Any, most: Any, N: Any) -> bool:
-    """Rows that became due in the step from `old` to `new`, at its end or inside it; False: there is no scratch left."""
+    """Write the rows that became due in the step from `old` to `new`, at its end or inside it; False: no room is left."""
     r, c, every = own.real, own.count, plan.floats[OUTPUT_EVERY]
     while True:
         due, at_end = r[at.TIME], True

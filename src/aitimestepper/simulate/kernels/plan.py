@@ -1,21 +1,21 @@
-"""What a compiled run is told: one plan for all systems, and for each system the places of its numbers. No numba here."""
+"""What a compiled run works from: one plan for all systems, and for each system the places of its numbers. No numba here."""
 
 from __future__ import annotations
 
 from typing import Any, NamedTuple
 
-COMPOSITION, HERMITE, LOGH, RADAU = range(4)
+COMPOSITION, HERMITE, LOGH, RADAU = range(4)  # as in integrators.py
 PLAIN, HUAYNO, HMM = range(3)
 LIMITED, SYMMETRIZED = range(2)
 # plan.ints[KIND]
-CONSTANT, FREEFALL, HUTMAKINO, BOEKHOLT, TIDAL, AARSETH, PRS23, ENERGYBUDGET, LEARNED, LAST_TERM = range(10)
+CONSTANT, FREEFALL, HUTMAKINO, BOEKHOLT, TIDAL, AARSETH, PRS23, ENERGYBUDGET, LEARNED, LAST_TERM, OWN_CRITERION = range(11)
 NO_OUTPUT, EVERY_TIME, EVERY_STEPS = range(3)
 # plan.ints[...]: the kinds of wrappers (LIMITED, SYMMETRIZED; inner first) stand at the end
-METHOD, STAGES, KIND, BASE, TRIALS, WITH_SUMS, THREADS, OUTPUT, WRAP_COUNT, WRAPS = range(10)
+METHOD, STAGES, KIND, BASE, TRIALS, WITH_SUMS, THREADS, OUTPUT, ADDRESS, WRAP_COUNT, WRAPS = range(11)
 # plan.floats[...]: then 17 places for the fractions of a composition, then two numbers for each wrapper
 GUARD, OUTPUT_EVERY, FRACTIONS = range(3)
 WRAP_NUMBERS = FRACTIONS + 17
-WRAP_MEMORY = 3  # a wrapper's: the step taken last, what it was mirrored from, and what the one before
+WRAP_MEMORY = 3  # of a wrapper: the step taken last, the wrapped step Q at its start, and Q one step before
 # a row of output: time, dt, energy, error, steps, then positions and velocities, axis after axis
 ROW_TIME, ROW_DT, ROW_ENERGY, ROW_ERROR, ROW_STEPS, ROW_BODIES = range(6)
 # a criterion's numbers, one row a system: eta or tol or dt; order of the method; c; for learned steps ln of the first two
@@ -53,13 +53,13 @@ class Store(NamedTuple):
 
 
 class Net(NamedTuple):
-    """A network and what it looks at, as `lowering` lays them out."""
+    """A network and what it looks at, as `program` lays them out."""
 
     shape: Any  # whole numbers, as named above; widths of the layers at the end
     # as named above; scales of a slot; limits of the inputs; weights: frequencies, then weight and bias of each layer, of the
     # step, of the error
     numbers: Any
-    scratch: Any  # scratch: inputs and two layers
+    scratch: Any  # space for the inputs and two layers
 
 
 class SystemRow(NamedTuple):

@@ -22,8 +22,6 @@ from .jit import strict
 from .lanes import add_scaled, four, larger, largest, load, minus, plus, rounded_off, same, scaled, store
 from .layout import (
     ACCELERATION,
-    CIRCULAR,
-    FIELD_KIND,
     JERK,
     POSITION,
     POSITION_COMPENSATION,
@@ -34,8 +32,32 @@ from .layout import (
     VELOCITY,
     VELOCITY_COMPENSATION,
 )
-from .methods import Advanced
-from .world import SystemView, field_power, forces
+from .radau_layout import (
+    A0,
+    BEFORE,
+    CHANGE,
+    COMPENSATION0,
+    DIFFERENCE,
+    END,
+    GROUP,
+    GROUPS,
+    LAST_DT,
+    MISSED,
+    NEXT,
+    NOT_CONVERGED,
+    PLACE,
+    POWER,
+    PREDICTED,
+    SET,
+    SIDE,
+    U4,
+    U7,
+    U8,
+    V0,
+    X0,
+    place_of,
+)
+from .system import Advanced, SystemView, field_moves, field_power, forces
 
 MOST_ITERATIONS = 12
 # iterations end when the next one would change the last difference by less, relative to the acceleration: 1e-13 would save
@@ -43,34 +65,14 @@ MOST_ITERATIONS = 12
 STILL = 1e-15
 MOST_GROWTH = 20.0  # of the step, beyond which a prediction is worse than none
 
-# memory: a few numbers, then for every four numbers of a vector a group of rows of four
-LAST_DT, SIDE, EPSILON, FACTOR, NOT_CONVERGED, POWER = (np.uint64(k) for k in (0, 1, 2, 3, 4, 8))
-GROUPS = np.uint64(16)
-(
-    DIFFERENCE,  # 7: g, of the step being made
-    CHANGE,  # 7: accelerations at the nodes less that at the start
-    PLACE,  # 7: positions at the nodes
-    GUESS,  # 7: what the last step foretold of b
-    X0,
-    V0,
-    REST0,
-    A0,
-    BEFORE,  # the difference that the last stage replaced
-    END,  # acceleration at the end
-    NEXT,  # 7: the polynomial about the end of the step; 7: by how much b was foretold wrong
-) = (np.uint64(4 * k) for k in (0, 7, 14, 21, 28, 29, 30, 31, 32, 33, 34))
-MISSED, SET = np.uint64(28), np.uint64(56)  # NEXT and MISSED are kept twice: of the step accepted last and of this one
-GROUP = np.uint64(4 * (34 + 28))
-U4, U7, U8 = np.uint64(4), np.uint64(7), np.uint64(8)
-
 
 def radau_room(n: int) -> int:
-    """Numbers of memory that n bodies need, a multiple of 8."""
+    """Return how many numbers of memory n bodies need, a multiple of 8."""
     return int(GROUPS) + int(GROUP) * ((3 * n + 3) // 4)
 
 
 def radau_memory(systems: int, n: int) -> np.ndarray:
-    """(systems, scratch) memory before the first step: zeros.
+    """Return the memory (systems, numbers) before the first step: zeros.
 
     It begins with a line of the cache (64 bytes), as does every row then: elsewhere a step takes up to 1.6 times as long.
     """
@@ -85,22 +87,16 @@ def _groups(w: Any) -> Any:
 
 
 @strict
-def place_of(k: Any) -> Any:
-    """Where number k of a vector has its first row."""
-    return GROUPS + (k >> U2) * GROUP + (k & U3)
-
-
-@strict
 def _predict(groups: Any, m: Any, side: Any, q: Any) -> None:
-    """The powers b from the last polynomial for a step q times as long; 0: from nothing."""
+    """Predict the powers b from the last polynomial for a step q times as long; 0: from nothing."""
     p = GROUPS
     share = 1.0 if 0.5 < q < 2.0 else 0.0
     for _ in range(U0, groups):
         ahead, power = p + NEXT + side * SET, q
         for k in range(U0, U7):
-            guess = scaled(power, load(m, ahead + U4 * k))
-            store(m, p + GUESS + U4 * k, guess)
-            store(m, p + PLACE + U4 * k, add_scaled(guess, share, load(m, ahead + MISSED + U4 * k)))
+            predicted = scaled(power, load(m, ahead + U4 * k))
+            store(m, p + PREDICTED + U4 * k, predicted)
+            store(m, p + PLACE + U4 * k, add_scaled(predicted, share, load(m, ahead + MISSED + U4 * k)))
             power *= q
         for j in range(U0, U7):
             g = load(m, p + PLACE + U4 * j)
@@ -112,7 +108,7 @@ def _predict(groups: Any, m: Any, side: Any, q: Any) -> None:
 
 @strict
 def _start(w: Any, groups: Any, m: Any, old: Any, new: Any, dt: Any) -> None:
-    """The start of the step into memory, and the places of the first node.
+    """Write the start of the step to memory, and the places of the first node.
 
     Groups reach past the ends of vectors by up to three numbers: there the accelerations are set to zero (the place of the
     jerk, which this method has no use for), so that nothing comes of them.
@@ -124,7 +120,7 @@ def _start(w: Any, groups: Any, m: Any, old: Any, new: Any, dt: Any) -> None:
         k = old + U4 * c
         store(m, p + X0, load(s, k + POSITION * d))
         store(m, p + V0, load(s, k + VELOCITY * d))
-        store(m, p + REST0, scaled(-1.0, load(s, k + POSITION_COMPENSATION * d)))
+        store(m, p + COMPENSATION0, scaled(-1.0, load(s, k + POSITION_COMPENSATION * d)))
         store(m, p + A0, load(s, k + ACCELERATION * d))
         p += GROUP
     for k in range(d, U4 * groups):
@@ -134,7 +130,7 @@ def _start(w: Any, groups: Any, m: Any, old: Any, new: Any, dt: Any) -> None:
 
 @strict
 def _visit(w: Any, groups: Any, m: Any, new: Any, n: Any, dt: Any, fresh: Any) -> bool:
-    """Node n: its difference from its accelerations, if `fresh`, then the places of the next node; whether they stayed."""
+    """Visit node n: its difference from its accelerations, if `fresh`, then places of the next node; whether they stayed."""
     s, p, still = w.s, GROUPS, True
     x, a = new + POSITION * U3 * w.n, new + ACCELERATION * U3 * w.n
     own, ahead = U4 * (n - U1), n % U7
@@ -146,7 +142,7 @@ def _visit(w: Any, groups: Any, m: Any, new: Any, n: Any, dt: Any, fresh: Any) -
             value = load(m, g + U4 * j)
             lower = add_scaled(lower, table.FROM_LOWER[n, j], value)
             bend = add_scaled(bend, table.TO_PLACE[n, j], value)
-        line = add_scaled(load(m, p + REST0), first, load(m, p + V0))
+        line = add_scaled(load(m, p + COMPENSATION0), first, load(m, p + V0))
         if n > U0:
             if fresh:
                 change = minus(load(s, a), a0)
@@ -167,7 +163,7 @@ def _visit(w: Any, groups: Any, m: Any, new: Any, n: Any, dt: Any, fresh: Any) -
 
 @strict
 def _correction(groups: Any, m: Any) -> Any:
-    """By how much the last iteration changed the last difference, relative to the acceleration."""
+    """Return by how much the last iteration changed the last difference, relative to the acceleration."""
     p = GROUPS
     moved, size = four(0.0), four(0.0)
     for _ in range(U0, groups):
@@ -180,7 +176,7 @@ def _correction(groups: Any, m: Any) -> Any:
 
 @strict
 def _sum(u: Any, v: Any) -> Any:
-    """The sum of both, and what rounding cut off it."""
+    """Return the sum of both, and what rounding cut off it."""
     total = plus(u, v)
     back = minus(total, u)
     return total, plus(minus(u, minus(total, back)), minus(v, back))
@@ -188,7 +184,7 @@ def _sum(u: Any, v: Any) -> Any:
 
 @strict
 def _finish(w: Any, groups: Any, m: Any, old: Any, new: Any, dt: Any) -> None:
-    """Position, velocity and their rests at the end.
+    """Compute position, velocity and their compensations at the end.
 
     From the last group to the first, vector after vector: what reaches past the end of one is written over by the next.
     """
@@ -209,7 +205,7 @@ def _finish(w: Any, groups: Any, m: Any, old: Any, new: Any, dt: Any) -> None:
         line = scaled(dt, v0)
         x, x_lost = _sum(load(m, p + X0), line)
         bend = add_scaled(rounded_off(dt, v0, line), dt * dt, add_scaled(twice, 0.5, a0))
-        x_lost = plus(x_lost, plus(add_scaled(bend, -dt, rest), load(m, p + REST0)))
+        x_lost = plus(x_lost, plus(add_scaled(bend, -dt, rest), load(m, p + COMPENSATION0)))
         x_end, v_end = plus(x, x_lost), plus(v, v_lost)
         store(s, after + POSITION * d, x_end)
         store(s, after + VELOCITY * d, v_end)
@@ -219,7 +215,7 @@ def _finish(w: Any, groups: Any, m: Any, old: Any, new: Any, dt: Any) -> None:
 
 @strict
 def _look_ahead(groups: Any, m: Any, side: Any, known: Any) -> None:
-    """The polynomial about the end of the step, and by how much it was foretold wrong (`known`: it was foretold)."""
+    """Compute the polynomial about the end of the step, and the error of its prediction (`known`: there was one)."""
     p = GROUPS
     for _ in range(U0, groups):
         ahead, end = p + NEXT + side * SET, load(m, p + A0)
@@ -232,16 +228,16 @@ def _look_ahead(groups: Any, m: Any, side: Any, known: Any) -> None:
                 power = add_scaled(power, table.POWERS[j, k], g)
                 taylor = add_scaled(taylor, table.AHEAD[k, j], g)
             store(m, ahead + U4 * k, taylor)
-            store(m, ahead + MISSED + U4 * k, scaled(known, minus(power, load(m, p + GUESS + U4 * k))))
+            store(m, ahead + MISSED + U4 * k, scaled(known, minus(power, load(m, p + PREDICTED + U4 * k))))
         store(m, p + END, end)
         p += GROUP
 
 
 @strict
 def radau_step(w: Any, old: Any, new: Any, t: Any, dt: Any, memory: Any) -> Any:
-    """One step of `dt`; it may be made again with another one until `radau_accept` is told."""
+    """Make one step of `dt`; it may be made again with another dt until `radau_accept` is called."""
     m, groups, side, bare = memory, _groups(w), np.uint64(memory[SIDE]), SystemView(w.n, w.s, U0, w.threads)
-    moving = w.s[FIELD_KIND] == CIRCULAR
+    moving = field_moves(w)
     q = dt / m[LAST_DT] if m[LAST_DT] > 0.0 and dt < MOST_GROWTH * m[LAST_DT] else 0.0
     _predict(groups, m, side, q)
     _start(w, groups, m, old, new, dt)
@@ -279,14 +275,14 @@ def radau_step(w: Any, old: Any, new: Any, t: Any, dt: Any, memory: Any) -> Any:
 
 @strict
 def radau_accept(w: Any, memory: Any, dt: Any) -> None:
-    """The step was accepted: the next one is predicted from it."""
+    """Accept the step: the next one is predicted from it."""
     memory[SIDE] = 1.0 - memory[SIDE]
     memory[LAST_DT] = dt
 
 
 @strict
 def radau_interpolate(w: Any, memory: Any, dt: Any, h: Any, target: Any) -> None:
-    """Position and velocity at the fraction h of the step made last, into block `target`; its rests stay as they are."""
+    """Write position and velocity at the fraction h of the step made last to block `target`; compensations stay as they are."""
     m, s, d = memory, w.s, U3 * w.n
     for k in range(U0, d):
         p = place_of(k)
@@ -298,5 +294,5 @@ def radau_interpolate(w: Any, memory: Any, dt: Any, h: Any, target: Any) -> None
             gain = (gain + b / np.float64(power + U1)) * h
             twice = (twice + b / np.float64((power + U1) * (power + U2))) * h
         x, v, a, t = m[p + X0], m[p + V0], m[p + A0], h * dt
-        s[target + POSITION * d + k] = x + (m[p + REST0] + t * (v + t * (0.5 * a + twice)))
+        s[target + POSITION * d + k] = x + (m[p + COMPENSATION0] + t * (v + t * (0.5 * a + twice)))
         s[target + VELOCITY * d + k] = v + t * (a + gain)

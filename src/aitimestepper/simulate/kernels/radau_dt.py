@@ -12,9 +12,9 @@ import numpy as np
 
 from .jit import strict
 from .layout import U0, U1, U2, U3
-from .radau import DIFFERENCE, END, EPSILON, FACTOR, NEXT, NOT_CONVERGED, SET, SIDE, U4, place_of
+from .radau_layout import DIFFERENCE, END, EPSILON, FACTOR, NEXT, NOT_CONVERGED, SET, SIDE, U4, place_of
 from .rules import taylor_pass
-from .world import work_at
+from .system import work_at
 
 PRS23_RULE, GLOBAL_RULE = range(2)
 LEAST_SHARE = 0.01  # with 1e-4 ... 0.1 the figure-eight takes 6862 ... 3561 steps, other reference problems 0.4 % more or less
@@ -26,7 +26,7 @@ NOTHING2 = 1e-18
 
 @strict
 def _meant2(a2: Any, j2: Any, s2: Any, c2: Any) -> Any:
-    """The square of an acceleration, or of a tenth of what its jerk and the time of that, 2 j^2 / (s^2 + j c), say."""
+    """Return the square of an acceleration, or of a tenth of what its jerk and the time of that, 2 j^2 / (s^2 + j c), give."""
     if a2 * s2 >= 2.0 * LEAST_SHARE * j2 * j2:  # then it is the larger, without a root
         return a2
     slow = s2 + np.sqrt(j2 * c2)
@@ -35,7 +35,7 @@ def _meant2(a2: Any, j2: Any, s2: Any, c2: Any) -> Any:
 
 @strict
 def _smallest_time(w: Any) -> Any:
-    """PRS23's sqrt(2 a^2 / (j^2 + a s)), the smallest over bodies, from the derivatives in the scratch to work in.
+    """Return PRS23's sqrt(2 a^2 / (j^2 + a s)), the smallest over bodies, from the derivatives in the scratch space.
 
     Infinite if no body feels anything. What is not a number is left to whoever looks at the energy.
     """
@@ -61,13 +61,13 @@ def _smallest_time(w: Any) -> Any:
 
 @strict
 def _factor(epsilon: Any) -> Any:
-    """Of PRS23's time; 5040 = 7!, from b6 = a^(7) dt^7 / 7!."""
+    """Return the factor of PRS23's time; 5040 = 7!, since b6 = a^(7) dt^7 / 7!."""
     return (5040.0 * epsilon) ** (1.0 / 7.0)
 
 
 @strict
 def radau_first_dt(w: Any, block: Any, epsilon: Any) -> Any:
-    """The step to begin with, by the derivatives (of self-gravity) at the state in `block`; infinite if no body feels any."""
+    """Return the step to begin with, by the derivatives (of self-gravity) of `block`; infinite if no body feels any."""
     for k in range(4):
         taylor_pass(w, block, k)
     return _factor(epsilon) * _smallest_time(w)
@@ -75,7 +75,7 @@ def radau_first_dt(w: Any, block: Any, epsilon: Any) -> Any:
 
 @strict
 def radau_next_dt(w: Any, memory: Any, dt: Any, epsilon: Any, rule: Any) -> Any:
-    """The step after the one just made and not yet accepted; much below `dt`: that one was too long."""
+    """Return the step after the one just made and not yet accepted; much below `dt`: that one was too long."""
     if rule == GLOBAL_RULE:
         return _settled(memory, dt, dt * (epsilon / _last_term(w, memory)) ** (1.0 / 7.0))
     m, s, d, top = memory, w.s, U3 * w.n, work_at(w)
@@ -93,13 +93,13 @@ def radau_next_dt(w: Any, memory: Any, dt: Any, epsilon: Any, rule: Any) -> Any:
 
 @strict
 def _settled(m: Any, dt: Any, choice: Any) -> Any:
-    """The choice, unless the iterations of the step did not come to an end: then so short a one that it is made again."""
+    """Return the step wanted, unless the iterations of this one did not converge: then so short a one that it is made again."""
     return min(choice, 0.125 * dt) if m[NOT_CONVERGED] > LARGEST_NOT_CONVERGED else choice
 
 
 @strict
 def _last_term(w: Any, m: Any) -> Any:
-    """Largest b6 relative to the largest acceleration at the end."""
+    """Return the largest b6 relative to the largest acceleration at the end."""
     last, size = 0.0, 0.0
     for k in range(U0, U3 * w.n):
         p = place_of(k)

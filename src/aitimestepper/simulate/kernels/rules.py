@@ -2,43 +2,19 @@
 
 from __future__ import annotations
 
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 
 from .jit import reassociated, strict
 from .layout import POSITION, SOFTENING2, U0, U1, U2, U3, VELOCITY
-from .plan import AARSETH, BOEKHOLT, BUDGET_C, CONSTANT, FREEFALL, HUTMAKINO, ORDER, PRS23, TIDAL, VALUE
-from .world import gm_at, work_at
-
-
-class StateEnergies(NamedTuple):
-    """What is known of a state after its forces: the sums of `forces.ForceSums`, and energies."""
-
-    potential: float
-    kinetic: float
-    energy: float  # without the work of a moving field: what the state itself has
-    rate2_sum: float
-    rate4_sum: float
-    rate8_sum: float
-    binding_sum: float
-
-
-@strict
-def root(x: Any, order: Any) -> Any:
-    """x^(1/order)."""
-    if order == 2.0:
-        return np.sqrt(x)
-    if order == 4.0:
-        return np.sqrt(np.sqrt(x))
-    if order == 8.0:
-        return np.sqrt(np.sqrt(np.sqrt(x)))
-    return x ** (1.0 / order)
+from .plan import AARSETH, BOEKHOLT, BUDGET_C, CONSTANT, FREEFALL, HUTMAKINO, LAST_TERM, ORDER, PRS23, TIDAL, VALUE
+from .system import budget_time, energy_scale, gm_at, inner_kinetic_energy, work_at
 
 
 @reassociated
 def _fastest_rate2(w: Any, block: Any) -> Any:
-    """Largest of G M / r^3 and v^2 / r^2 over pairs."""
+    """Return the largest of G M / r^3 and v^2 / r^2 over pairs."""
     n, s = w.n, w.s
     x, v, g = block + POSITION * U3 * n, block + VELOCITY * U3 * n, gm_at(w)
     fastest = 0.0
@@ -58,7 +34,7 @@ def _fastest_rate2(w: Any, block: Any) -> Any:
 
 @reassociated
 def freefall_and_flyby_sums(w: Any, block: Any) -> Any:
-    """Sums over pairs of (freefall_rate2 + flyby_rate2)^2, Q^2 and Q^(5/2), Q = freefall_rate2^2 + flyby_rate2^2; freefall_rate2 = G M / r^3, flyby_rate2 = v^2 / r^2."""
+    """Return sums over pairs of (f + g)^2, Q^2 and Q^(5/2), where Q = f^2 + g^2, f = G M / r^3 and g = v^2 / r^2 (flyby)."""
     n, s = w.n, w.s
     x, v, g = block + POSITION * U3 * n, block + VELOCITY * U3 * n, gm_at(w)
     both, second, half_fifth = 0.0, 0.0, 0.0
@@ -78,7 +54,7 @@ def freefall_and_flyby_sums(w: Any, block: Any) -> Any:
 
 @reassociated
 def _largest_tide2(w: Any, block: Any) -> Any:
-    """Largest over bodies of the squared Frobenius norm of the tidal tensor."""
+    """Return the largest over bodies of the squared Frobenius norm of the tidal tensor."""
     n, s = w.n, w.s
     x, g, T = block + POSITION * U3 * n, gm_at(w), work_at(w)
     for k in range(T, T + np.uint64(6) * n):
@@ -120,7 +96,7 @@ def _largest_tide2(w: Any, block: Any) -> Any:
 
 @reassociated
 def taylor_pass(w: Any, block: Any, k: Any) -> None:
-    """Derivative k of the self-gravity (0: the acceleration, 1: its jerk, ...) into row k of the scratch, from the rows below.
+    """Write derivative k of the self-gravity (0: acceleration, 1: jerk, ...) to row k of the scratch space, from those below.
 
     Taylor arithmetic of u = r^-3 along the motion; the same recursion as `gravity.taylor_accelerations`.
     """
@@ -179,7 +155,7 @@ def _square(w: Any, row: Any, i: Any) -> Any:
 
 @strict
 def _derivative_time(w: Any, block: Any, kind: Any) -> Any:
-    """Aarseth's or PRS23's time at eta = 1: the smallest over bodies."""
+    """Return Aarseth's or PRS23's time at eta = 1: the smallest over bodies."""
     passes = 4 if kind == AARSETH else 3
     for k in range(passes):
         taylor_pass(w, block, k)
@@ -199,19 +175,8 @@ def _derivative_time(w: Any, block: Any, kind: Any) -> Any:
 
 
 @strict
-def budget_time(energies: Any, energy: Any, tol: Any, order: Any, c: Any, most: Any) -> Any:
-    """C (tol / chi)^(1/p) tau_4, at most `most` tau_4: `classical.EnergyBudget`."""
-    tau = 1.0 / np.sqrt(np.sqrt(energies.rate4_sum))
-    chi = energies.binding_sum / energies.rate4_sum / abs(energy)
-    allowed = 1e20
-    if energies.binding_sum > 0.0:
-        allowed = min(tol / chi, 1e20)
-    return min(c * root(allowed, order), most) * tau
-
-
-@strict
 def classical_step(w: Any, block: Any, kind: Any, rule: Any, energies: Any) -> Any:
-    """The step that a classical criterion chooses at the state in `block`."""
+    """Return the step that a classical criterion chooses at the state in `block`."""
     value = rule[VALUE]
     if kind == CONSTANT:
         return value
@@ -226,6 +191,9 @@ def classical_step(w: Any, block: Any, kind: Any, rule: Any, energies: Any) -> A
         return np.sqrt(value * np.sqrt(6.0)) / np.sqrt(np.sqrt(_largest_tide2(w, block)))
     if kind == AARSETH:
         return np.sqrt(value) * _derivative_time(w, block, kind)
+    if kind == LAST_TERM:
+        return (5040.0 * value) ** (1.0 / 7.0) * _derivative_time(w, block, PRS23)
     if kind == PRS23:
         return value * _derivative_time(w, block, kind)
-    return budget_time(energies, energies.energy, value, rule[ORDER], rule[BUDGET_C], 0.5)
+    scale = energy_scale(inner_kinetic_energy(w, block, energies.kinetic), energies.potential)
+    return budget_time(energies, scale, value, rule[ORDER], rule[BUDGET_C], 0.5)

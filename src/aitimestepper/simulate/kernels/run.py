@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from . import layout as at
-from .choose import choose, own_rule, step
+from .choose import choose, own_rule
 from .jit import entry, inlined, pointer, strict
 from .layout import HEAD, ROW_SUM, TRIAL_ROW_SUM, U0, U2, U3, VECTORS
 from .methods import jerk_and_pull
@@ -43,9 +43,11 @@ from .plan import (
     Plan,
     SystemRow,
 )
-from .radau import NOT_CONVERGED, radau_accept
+from .radau import radau_accept
 from .radau_dt import GLOBAL_RULE, LARGEST_NOT_CONVERGED, PRS23_RULE, radau_next_dt
-from .world import SystemView, forces, kinetic_energy
+from .radau_layout import NOT_CONVERGED
+from .stepping import step
+from .system import SystemView, energy_scale, forces, inner_kinetic_energy, kinetic_energy
 
 FIRST_BLOCK = np.uint64(HEAD)
 MOST_TRIES = 60
@@ -84,7 +86,7 @@ def _own(b: Any, store: Any) -> SystemRow:
 
 @inlined
 def _see(r: Any, potential: Any, kinetic: Any, sums: Any) -> None:
-    """What the forces of a state choice, kept for the criterion."""
+    """Store what the forces of a state found, for the criterion."""
     r[at.POTENTIAL], r[at.KINETIC] = potential, kinetic
     r[at.RATE2_SUM], r[at.RATE4_SUM], r[at.RATE8_SUM], r[at.BINDING_SUM] = (
         sums.rate2_sum,
@@ -96,7 +98,7 @@ def _see(r: Any, potential: Any, kinetic: Any, sums: Any) -> None:
 
 @strict
 def _begin(b: Any, store: Any, plan: Any) -> None:
-    """Forces, energies and the nearest pair of the start."""
+    """Compute forces, energies and the nearest pair of the start."""
     w, own = _world(b, store, plan, ROW_SUM), _own(b, store)
     r, c = own.real, own.count
     potential, sums = forces(w, FIRST_BLOCK, r[at.TIME])
@@ -105,6 +107,8 @@ def _begin(b: Any, store: Any, plan: Any) -> None:
     kinetic = kinetic_energy(w, FIRST_BLOCK)
     _see(r, potential, kinetic, sums)
     r[at.ENERGY_START] = r[at.ENERGY] = potential + kinetic
+    inner = inner_kinetic_energy(w, FIRST_BLOCK, kinetic)
+    r[at.ENERGY_SCALE] = energy_scale(inner, potential)
     r[at.TIME_BEFORE], r[at.POTENTIAL_BEFORE] = r[at.TIME], potential
     r[at.DT_MIN] = np.inf
     i = np.uint64(sums.nearest_row)
@@ -116,7 +120,7 @@ def _begin(b: Any, store: Any, plan: Any) -> None:
 
 @inlined
 def _try(w: Any, old: Any, new: Any, scratch_block: Any, own: Any, plan: Any, dt: Any) -> Attempt:
-    """One step of `dt`, or of what is left to the end time."""
+    """Make one step of `dt`, or of what is left to the end time."""
     r, t_end = own.real, own.system[at.T_END]
     left = t_end - r[at.TIME]
     # a constant step of logh is one in its own variable: how long it is in time shows afterwards
@@ -134,7 +138,7 @@ def _try(w: Any, old: Any, new: Any, scratch_block: Any, own: Any, plan: Any, dt
 
 @inlined
 def _unusable(own: Any, dt: Any) -> Any:
-    """The status of a system whose criterion wants `dt`: RUNNING if it can be taken."""
+    """Return the status of a system whose criterion wants `dt`: RUNNING if it can be taken."""
     t = own.real[at.TIME]
     left = own.system[at.T_END] - t
     if not (np.isfinite(dt) or dt >= left) or not dt >= 0.0:
@@ -147,16 +151,16 @@ def _unusable(own: Any, dt: Any) -> Any:
 
 @strict
 def _too_long(w: Any, own: Any, plan: Any, dt: Any, energy: Any) -> Any:
-    """A shorter dt to make the step again with, or 0: it is short enough."""
+    """Return a shorter dt to make the step again with, or 0: it is short enough."""
     r = own.real
-    if plan.floats[GUARD] > 0.0 and not abs(energy - r[at.ENERGY]) <= plan.floats[GUARD] * abs(r[at.ENERGY_START]):
+    if plan.floats[GUARD] > 0.0 and not abs(energy - r[at.ENERGY]) <= plan.floats[GUARD] * r[at.ENERGY_SCALE]:
         return 0.5 * dt
     if own_rule(plan):
         which = GLOBAL_RULE if plan.ints[KIND] == LAST_TERM else PRS23_RULE
         wanted = radau_next_dt(w, own.radau, dt, own.rule[EPSILON], which)
         if wanted < TOO_LONG * dt:
             return wanted
-        r[at.OWN_DT] = min(wanted, dt / TOO_LONG)
+        r[at.RADAU_DT] = min(wanted, dt / TOO_LONG)
     elif plan.ints[METHOD] == RADAU and own.radau[NOT_CONVERGED] > LARGEST_NOT_CONVERGED:
         return 0.125 * dt
     return 0.0
@@ -164,7 +168,7 @@ def _too_long(w: Any, own: Any, plan: Any, dt: Any, energy: Any) -> Any:
 
 @inlined
 def _attempt(w: Any, old: Any, new: Any, scratch_block: Any, own: Any, plan: Any, dt: Any) -> Attempt:
-    """A step from `old` to `new`; made again, shorter, while it is too long for the guard or for the method's own rule."""
+    """Make a step from `old` to `new`, and again, shorter, while it is too long for the guard or for the method's own rule."""
     tries = 0
     while True:
         made = _try(w, old, new, scratch_block, own, plan, dt)
@@ -182,7 +186,7 @@ def _attempt(w: Any, old: Any, new: Any, scratch_block: Any, own: Any, plan: Any
 
 @inlined
 def _accept(w: Any, new: Any, own: Any, plan: Any, net: Any, made: Attempt, choice: Any) -> None:
-    """The step in `new` counts: time, energies, extremes, and what criterion and method remember."""
+    """Accept the step in `new`: time, energies, extremes, and what criterion and method remember."""
     r, c, t, dt = own.real, own.count, own.real[at.TIME], made.done.dt
     for k in range(plan.ints[WRAP_COUNT]):
         if plan.ints[WRAPS + k] == SYMMETRIZED:
@@ -209,13 +213,13 @@ def _accept(w: Any, new: Any, own: Any, plan: Any, net: Any, made: Attempt, choi
         r[at.DT_MIN], r[at.DT_MAX] = min(r[at.DT_MIN], dt), max(r[at.DT_MAX], dt)
     r[at.EXPECTED] = max(r[at.EXPECTED], choice.log10_error)
     c[at.AT_CEILING] += choice.at_ceiling
-    c[at.OUTSIDE] += choice.outside
+    c[at.OUT_OF_RANGE] += choice.out_of_range
     follow_nearest(w, new, r, c, made.done.sums.nearest2, made.done.sums.nearest_row, dt, t)
 
 
 @strict
 def _run_system(b: Any, budget: Any, store: Any, plan: Any, net: Any) -> None:
-    """At most `budget` steps of system b."""
+    """Advance system b by at most `budget` steps."""
     w, trial, own = _world(b, store, plan, ROW_SUM), _world(b, store, plan, TRIAL_ROW_SUM), _own(b, store)
     r, c = own.real, own.count
     rows, most, N = pointer(store.rows, b), store.rows.shape[1], np.uint64((store.rows.shape[2] - ROW_BODIES) // 6)
@@ -254,7 +258,7 @@ def _run_system(b: Any, budget: Any, store: Any, plan: Any, net: Any) -> None:
 
 @entry
 def advance(first: Any, last: Any, budget: Any, begin: Any, store: Any, plan: Any, net: Any) -> None:
-    """At most `budget` steps of each of the systems first ... last-1; `begin`: they have not started yet.
+    """Advance each of the systems first ... last-1 by at most `budget` steps; `begin`: they have not started yet.
 
     The scratch of `net` belongs to the thread that calls; `plan` and `net` come with arrays and go on with pointers.
     """

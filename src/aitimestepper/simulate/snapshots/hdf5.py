@@ -18,7 +18,7 @@ from ...files import unlock
 from .records import FIELDS, chunk_shape, record_type, rows_per_chunk
 from .slots import Arrays, make_slots, to_json
 
-FORMAT, VERSION = "aitimestepper-snapshots", 1
+FORMAT, VERSION = "aitimestepper-snapshots", 2
 LIBVER = ("v110", "v110")  # any HDF5 since 1.10 (2016) reads it; "latest" would ask for as new a one as wrote it
 TRIES, PAUSE = 25, 0.02  # the other side hides the file for milliseconds when it opens or closes it
 MARGIN = 1 << 20  # for the index of the chunks: 0.5 MB at a million of them
@@ -152,7 +152,8 @@ def _check_format(file: Any, path: Path) -> None:
         raise SnapshotError(f"{path} is HDF5, but not a simulation of aitimestepper: it does not say {FORMAT!r}.")
     if file.attrs.get("version") != VERSION:
         raise SnapshotError(
-            f"{path} has format version {file.attrs.get('version')}, this program reads {VERSION}; update the program."
+            f"{path} has format version {file.attrs.get('version')}, this program reads {VERSION}: "
+            "use the version that wrote it, or run anew."
         )
 
 

@@ -1,4 +1,4 @@
-"""The reader of snapshot files: arrays of rows, states as particles, and all that it takes to go on."""
+"""The reader of snapshot files: arrays of rows, states as `Bodies`, and all that it takes to go on."""
 
 from __future__ import annotations
 
@@ -11,19 +11,15 @@ from types import TracebackType
 from typing import Any, NamedTuple
 
 import numpy as np
-import torch
 
-from ...differentiable.particle import ParticleTorch
+from ...bodies import Bodies
 from ...errors import SnapshotError, UserError
-from ...fields import FIELDS as OUTER_FIELDS
-from ...fields import ExternalField
-from ...specs import build
+from ...fields import ExternalField, field_named
 from .hdf5 import open_to_read, words
 from .records import Column, newest_rows
 from .slots import Arrays, Slot, arrays_in, newest_slot
 
-# what a particle is made of; a file may say more about the start
-INITIAL = ("mass", "position", "velocity", "mask", "dt", "time", "softening")
+INITIAL = ("mass", "position", "velocity", "present", "time", "softening")  # what `Bodies` are made of
 
 
 class Saved(NamedTuple):
@@ -40,7 +36,7 @@ class Saved(NamedTuple):
 class Snapshots:
     """A simulation on disk: S rows of B systems of N bodies in D axes. Also while it is being written; see `refresh`.
 
-    `len(s)` is S; `s[i]` is row i as a `ParticleTorch`.
+    `len(s)` is S; `s[i]` is row i as `Bodies`.
     """
 
     def __init__(self, path: str | Path) -> None:
@@ -129,23 +125,21 @@ class Snapshots:
     def _array(self, name: str) -> np.ndarray:
         return np.asarray(self._once(name, lambda _: self.column(name)[:]))
 
-    def __getitem__(self, i: int) -> ParticleTorch:
-        """All systems at row i. Of a system that had ended by then, the last row that it has."""
+    def __getitem__(self, i: int) -> Bodies:
+        """Return all systems at row i; of a system that had ended by then, the last row that it has."""
         if not -len(self) <= i < len(self):
             raise IndexError(f"row {i} of {len(self)} in {self.path}")
         if "last" not in self._known:
             mine = np.where(np.isfinite(self.time), np.arange(len(self))[:, None], -1)
             self._known["last"] = np.maximum.accumulate(mine, axis=0)
-        last = self._known["last"][i]
-        start = self.initial
-        tensors = start.clone_detached().tensors()
+        last, start = self._known["last"][i], self.initial
+        found = {name: getattr(start, name).copy() for name in ("position", "velocity", "time")}
         for row in np.unique(last[last >= 0]).tolist():
-            here = torch.as_tensor(last == row)
-            for name in ("time", "dt", "position", "velocity"):
-                values = torch.as_tensor(self.column(name)[row]).to(tensors[name].dtype)
-                present = start.mask.unsqueeze(-1) if values.ndim > 1 else torch.isfinite(values)  # the first dt may be none
-                tensors[name][here] = torch.where(present, values, 0.0)[here]
-        return ParticleTorch(**tensors, G=start.G, external_field=start.external_field)  # type: ignore[arg-type]
+            here = last == row
+            found["time"][here] = self.column("time")[row][here]
+            for name in ("position", "velocity"):
+                found[name][here] = np.where(start.present[..., None], self.column(name)[row], 0.0)[here]
+        return start.moved(**found)
 
     # ---- the rest -----------------------------------------------------------------------------------------------------
     @property
@@ -154,9 +148,9 @@ class Snapshots:
         return self._once("metadata", lambda file: json.loads(file.attrs["metadata"]))
 
     @property
-    def initial(self) -> ParticleTorch:
+    def initial(self) -> Bodies:
         """Where the run started."""
-        return self._once("initial", self._particle)
+        return self._once("initial", self._bodies)
 
     @property
     def result(self) -> dict[str, Any]:
@@ -183,15 +177,12 @@ class Snapshots:
             )
         return self._newest_slot
 
-    def _particle(self, file: Any) -> ParticleTorch:
-        """Without the checks of `from_tensors`, which need the forces: the run had them made."""
-        arrays = arrays_in(file["initial"])
-        position = torch.as_tensor(arrays["position"])
-        zeros, present = position.new_zeros(len(position)), torch.ones(position.shape[:2], dtype=torch.bool)
-        given = {name: torch.as_tensor(arrays[name]) for name in INITIAL if name in arrays}
-        tensors = {"mask": present, "dt": zeros.clone(), "time": zeros.clone(), "softening": zeros.clone(), **given}
-        G = self.metadata.get("G", 1.0)
-        return ParticleTorch(**tensors, G=G, external_field=_field(self.metadata, G))  # type: ignore[arg-type]
+    def _bodies(self, file: Any) -> Bodies:
+        """The start of the run, in whatever a file holds of it."""
+        arrays = {name: values for name, values in arrays_in(file["initial"]).items() if name in INITIAL}
+        metadata = self.metadata
+        G, names = float(metadata.get("G", 1.0)), metadata.get("names")
+        return Bodies(**arrays, G=G, names=names, external_field=_field(metadata, G))
 
     def _once(self, name: str, read: Callable[[Any], Any]) -> Any:
         """What was read before, until the next `refresh`."""
@@ -219,12 +210,9 @@ def read_state(path: str | Path) -> Saved:
 def _field(metadata: dict[str, Any], G: float) -> ExternalField | None:
     """The outer field, if its text in the metadata can make it again."""
     text = metadata.get("external_field")
-    if text is None:
-        return None
     try:
-        made: ExternalField = build(str(text), OUTER_FIELDS, "external field", UserError, G=G)
+        return field_named(text, G)
     except UserError:
-        words = f"the outer field of the run, {text}, cannot be made from its description: the particles come without it."
-        warnings.warn(f"{words} set_external_field() gives it to them.", UserWarning, stacklevel=2)
+        words = f"the outer field of the run, {text}, cannot be made from its description: the bodies come without it."
+        warnings.warn(f"{words} Bodies.replace(external_field=...) gives it to them.", UserWarning, stacklevel=2)
         return None
-    return made

@@ -57,7 +57,7 @@ class SnapshotWriter:
         if not path.parent.is_dir():
             raise UserError(f"cannot write {path}: there is no folder {path.parent}; make it first.")
         if path.exists() and not overwrite:
-            raise UserError(f"{path} exists; give --overwrite or another name.")
+            raise UserError(f"{path} exists; pass overwrite=True (--overwrite on the command line) or another name.")
         image = file_image(metadata, initial, arrays, state, axes)
         lock = WriterLock(path)
         try:

@@ -1,1 +1,1 @@
-"""Policy search: a network for the step, bred on whole runs."""
+"""Training on whole runs: a network for the step that keeps a run's tolerance at the fewest force evaluations."""

@@ -1,61 +1,53 @@
-"""A network as a row of numbers, for a search that knows nothing of networks."""
+"""Networks that are trained on runs: their settings, how they begin, and what they are as a criterion."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from typing import Any
 
-import numpy as np
 import torch
 from torch import nn
 
 from ...config import Config
-from ...differentiable.adapter import ModelAdapter
 from ...criteria.learned import LearnedStep
-from ..checkpoints import build_network
-from ...differentiable.network import FullyConnectedNN
+from ...differentiable.network import FullyConnectedNN, build_network, model_from, network_from
+from ...errors import ConfigError
+from ...models import Model
+
+SHAPE = ("feature_type", "layers", "activation", "dropout", "fourier_features")  # settings that a network is built from
 
 
 def config_for(integrator: str, layers: Sequence[int] = (16,), dt_ceiling: float = 0.7, seed: int = 1) -> Config:
-    """The settings of a network that is tuned for an integrator."""
+    """Return the settings of a network that is trained on runs of an integrator."""
     values = {"feature_type": "invariant", "integrator": integrator, "layers": tuple(layers), "device": "cpu"}
     return Config.from_dict({**values, "dt_ceiling": dt_ceiling, "seed": seed})
 
 
-def untrained(config: Config) -> FullyConnectedNN:
-    """A network that answers 1 to everything: the step of EnergyBudget. Its hidden units look in random directions."""
-    model = build_network(config)
+def untrained_network(config: Config) -> FullyConnectedNN:
+    """Return a network that answers 1 to everything: the step of EnergyBudget. Its hidden units look in random directions."""
+    network = build_network(config)
     with torch.no_grad():
-        for head in (model.log_dt, model.log_error):
+        for head in (network.log_dt, network.log_error):
             nn.init.zeros_(head.weight)
-    return model.eval()
+    return network.eval()
 
 
-def parameters_of(model: FullyConnectedNN) -> np.ndarray:
-    """Weights and biases of the hidden layers and of the step; the error estimate is no part of the search."""
-    return np.concatenate([p.detach().numpy().ravel() for p in searched(model)])
+def started_from(model: Model, config: Config) -> FullyConnectedNN:
+    """Return the network of a model, to be trained further with the settings `config`."""
+    for name in SHAPE:
+        has, wanted = getattr(model.config, name), getattr(config, name)
+        if has != wanted:
+            raise ConfigError(
+                f"the network to start from has {name} = {has}, not {wanted}: give the same settings, or start without it."
+            )
+    return network_from(model).double().eval()
 
 
-def with_parameters(model: FullyConnectedNN, parameters: np.ndarray) -> FullyConnectedNN:
-    """The same network with other numbers, in place."""
-    at = 0
-    with torch.no_grad():
-        for p in searched(model):
-            p.copy_(torch.from_numpy(parameters[at : at + p.numel()]).view_as(p))
-            at += p.numel()
-    return model
+def learned_step(network: FullyConnectedNN, config: Config, card: Mapping[str, Any] | None = None) -> LearnedStep:
+    """Return the network, as it is now, as a criterion."""
+    return LearnedStep(model_from(network, config, card=card))
 
 
-def step_of(model: FullyConnectedNN, config: Config) -> LearnedStep:
-    """The network as a criterion."""
-    return LearnedStep(model, ModelAdapter(config))
-
-
-def keep_inputs_in(model: FullyConnectedNN, lowest: torch.Tensor, highest: torch.Tensor) -> None:
-    """Let inputs outside count as the nearest inside: the network has no experience there."""
-    model.lowest.copy_(lowest)
-    model.highest.copy_(highest)
-
-
-def searched(model: FullyConnectedNN) -> list[nn.Parameter]:
-    """What is tuned: all but the error estimate."""
-    return [*model.hidden.parameters(), *model.log_dt.parameters()]
+def trained_parameters(network: FullyConnectedNN) -> list[nn.Parameter]:
+    """Return the parameters that training on runs changes: all but the error estimate, which is fitted afterwards."""
+    return [*network.hidden.parameters(), *network.log_dt.parameters()]

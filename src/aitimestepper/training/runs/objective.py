@@ -1,4 +1,4 @@
-"""One number for how well a network keeps tolerances, and how cheaply; the same for runs and for guesses of them."""
+"""One number for how well a network's runs keep tolerances, and how cheaply; the same for true runs and for predicted ones."""
 
 from __future__ import annotations
 
@@ -20,28 +20,28 @@ SLACK = 0.5  # what it costs to be off the tolerance, in either direction, besid
 
 
 class Score(NamedTuple):
-    """What an exam came to at one tolerance."""
+    """What the runs of an evaluation set came to at one tolerance."""
 
     tol: float
     forces: float  # geometric mean over problems, each family counting the same
     excess: float  # ln of the error that `SHARE` of the problems stay below, over the tolerance: of all, and of the worst
-    compliance: float
+    compliance: float  # share of the problems whose error is within the tolerance
     worst_compliance: float  # in the worst family
     median: float  # error over tolerance
 
     def cost(self, order: int) -> float:
-        """Forces if the steps were such that `excess` is 0."""
+        """Return the forces if the steps were such that `excess` is 0."""
         return self.forces * math.exp(self.excess / order)
 
 
 def upper(values: Tensor) -> Tensor:
-    """The quantile at `SHARE`, as the mean of those in a window about it; between ranks, so that it moves smoothly."""
+    """Return the quantile at `SHARE`, as the mean of those in a window about it; between ranks, so that it moves smoothly."""
     levels = torch.linspace(SHARE - WINDOW, min(1.0, SHARE + WINDOW), 13, dtype=values.dtype)
     return torch.quantile(values, levels).mean()
 
 
 def forces_and_excess(log_forces: Tensor, log_excess: Tensor, family: Tensor) -> tuple[Tensor, Tensor]:
-    """(mean ln forces, each family counting the same; ln of the error over the tolerance that matters)."""
+    """Return mean ln forces, each family counting the same, and ln of the error over the tolerance that matters."""
     groups = [family == k for k in torch.unique(family)]
     tails = torch.stack([upper(log_excess[g]) for g in groups])
     worst = (torch.logsumexp(SHARPNESS * tails, 0) - math.log(len(groups))) / SHARPNESS
@@ -50,30 +50,23 @@ def forces_and_excess(log_forces: Tensor, log_excess: Tensor, family: Tensor) ->
 
 
 def log_cost(log_forces: Tensor, log_excess: Tensor, family: Tensor, order: int) -> Tensor:
-    """Ln of the forces at which the tolerance is kept, and a little for not keeping it as asked."""
+    """Return ln of the forces at which errors are within the tolerance, and a little for being off it as asked."""
     forces, excess = forces_and_excess(log_forces, log_excess, family)
     return forces + (excess + SLACK * excess.abs()) / order
 
 
-def scores(what: EvaluationSet, outcome_scores: Scores) -> list[Score]:
-    """One a tolerance."""
-    found, family = [], torch.from_numpy(what.family)
-    for tol, log_forces, log_excess in zip(what.tolerances, outcome_scores.log_forces, outcome_scores.log_excess, strict=True):
-        kept = log_excess <= 0
+def scores(problems: EvaluationSet, measured: Scores) -> list[Score]:
+    """Return one score for each tolerance."""
+    found, family = [], torch.from_numpy(problems.family)
+    for tol, log_forces, log_excess in zip(problems.tolerances, measured.log_forces, measured.log_excess, strict=True):
+        complies = log_excess <= 0
         forces, excess = forces_and_excess(torch.from_numpy(log_forces), torch.from_numpy(log_excess), family)
-        worst = min(float(kept[what.family == k].mean()) for k in np.unique(what.family))
+        worst = min(float(complies[problems.family == k].mean()) for k in np.unique(problems.family))
         median = float(np.exp(np.median(log_excess)))
-        found.append(Score(tol, math.exp(forces), float(excess), float(kept.mean()), worst, median))
+        found.append(Score(tol, math.exp(forces), float(excess), float(complies.mean()), worst, median))
     return found
 
 
 def mean_log_cost(found: Sequence[Score], order: int) -> float:
-    """Over the tolerances."""
+    """Return the mean over the tolerances of ln of the cost."""
     return sum(math.log(score.cost(order)) for score in found) / len(found)
-
-
-def objective(what: EvaluationSet, outcome_scores: Scores) -> float:
-    """Mean `log_cost` over all tolerances of an exam."""
-    family = torch.from_numpy(what.family)
-    rows = zip(torch.from_numpy(outcome_scores.log_forces), torch.from_numpy(outcome_scores.log_excess), strict=True)
-    return float(np.mean([float(log_cost(forces, excess, family, what.order)) for forces, excess in rows]))

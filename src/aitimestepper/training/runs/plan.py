@@ -1,17 +1,15 @@
-"""What to tune, and how long."""
+"""What to train on runs, and how long."""
 
 from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, NamedTuple
 
 from ...errors import ConfigError, nearest_name_hint
-from ...integrators import COMPOSITIONS
 from ...initial.families import STANDARD, Family, family_named
-from .descent import Descent
-from .search import Search
+from ...integrators import COMPOSITIONS
 
 TOLERANCES: dict[str, tuple[float, ...]] = {  # where an order is worth asking
     "leapfrog": (1e-1, 1e-2, 1e-3, 1e-4, 1e-5),
@@ -21,14 +19,23 @@ TOLERANCES: dict[str, tuple[float, ...]] = {  # where an order is worth asking
 }
 # and the loosest of them where ceilings and smoothness leave it something to learn
 LOOSEST_LEARNED = {"leapfrog": 1e-1, "suzuki4": 1e-3, "kahan_li6": 1e-4, "kahan_li8": 1e-6}
-EVERY = 350  # iterations of the descent between looks at `validation`
-# first problems of `train` for each purpose: tracks, policy search, calibration
-TRACKS, SEARCHED, CALIBRATED = 0, 10_000, 20_000
+# Numbers of the first problems of the split `train` for each purpose. Those in between served a search that is no more.
+REFERENCES, CALIBRATION = 0, 20_000
+
+
+class DescentSettings(NamedTuple):
+    """How long to descend, and how fast."""
+
+    iterations: int = 2100
+    lr: float = 5e-3  # at the start; falls to `lr_end` of it
+    lr_end: float = 0.02
+    batch: int = 12  # trajectories of each family in an iteration
+    weight_decay: float = 1e-3
 
 
 @dataclass(frozen=True)
-class TunePlan:
-    """A network for one integrator."""
+class TrainingPlan:
+    """A network for one integrator: what it learns from, and for how long."""
 
     integrator: str = "leapfrog"
     tolerances: Sequence[float] | None = None  # None: `TOLERANCES` of the integrator
@@ -36,16 +43,15 @@ class TunePlan:
     own: Mapping[str, Family] = field(default_factory=dict)
     layers: Sequence[int] = (16,)
     dt_ceiling: float = 0.7
-    problems: int = 60  # tracks of each family
-    validation: int = 24  # problems of each family to look at
+    problems: int = 60  # reference trajectories of each family
+    validation: int = 24  # problems of each family to validate on
     calibration: int = 128  # and to calibrate on; 0: none
-    descent: Descent = field(default_factory=Descent)
-    search: Search = field(default_factory=Search)
+    descent: DescentSettings = field(default_factory=DescentSettings)
     seed: int = 1
     threads: int | None = None
 
-    def checked(self) -> TunePlan:
-        """The plan, or one sentence about what is wrong with it."""
+    def checked(self) -> TrainingPlan:
+        """Return the plan, or raise one sentence about what is wrong with it."""
         if self.integrator not in COMPOSITIONS:
             raise ConfigError(f"integrator = {self.integrator!r}: {nearest_name_hint(self.integrator, COMPOSITIONS)}")
         for name in self.families:
@@ -56,8 +62,6 @@ class TunePlan:
             ("validation", self.validation, self.validation >= 4, ">= 4"),
             ("calibration", self.calibration, self.calibration == 0 or self.calibration >= 8, "0 or >= 8"),
             ("iterations", self.descent.iterations, self.descent.iterations >= 0, ">= 0"),
-            ("generations", self.search.generations, self.search.generations >= 0, ">= 0"),
-            ("population", self.search.population, self.search.population >= 4, ">= 4"),
             ("threads", self.threads, self.threads is None or self.threads >= 1, ">= 1"),
             ("dt_ceiling", self.dt_ceiling, 0 < self.dt_ceiling < 2, "> 0 and < 2"),
             *(("layers", width, width >= 1, ">= 1") for width in self.layers),
@@ -69,7 +73,7 @@ class TunePlan:
 
     @property
     def learned_from(self) -> tuple[str, ...]:
-        """Families of the tracks: where all of the package's are meant, also eccentric orbits and resonances of long runs."""
+        """Families of the references: with all of the package's also `longrun`, for eccentric orbits and resonances."""
         return (*self.families, *(("longrun",) if tuple(self.families) == STANDARD else ()))
 
     @property
@@ -79,27 +83,25 @@ class TunePlan:
 
     @property
     def learned(self) -> tuple[float, ...]:
-        """Those of the tolerances that are learned from; the network is calibrated for all."""
+        """The tolerances that are learned from; the network is calibrated for all."""
         return self.asked if self.tolerances else tuple(t for t in self.asked if t <= LOOSEST_LEARNED[self.integrator])
 
     @property
     def order(self) -> int:
-        """Of the integrator."""
+        """Order of the integrator."""
         return COMPOSITIONS[self.integrator].order
 
     @property
     def measured_at(self) -> tuple[float, ...]:
         """Tolerances whose steps errors are measured with: the ends, and between them one a factor of 100 or more."""
         first, last = math.log(max(self.asked)), math.log(min(self.asked))
+        if first == last:
+            return (max(self.asked),)
         parts = max(1, round((first - last) / math.log(100.0)))
-        return (
-            tuple(math.exp(first + (last - first) * k / parts) for k in range(parts + 1))
-            if first > last
-            else (max(self.asked),)
-        )
+        return tuple(math.exp(first + (last - first) * k / parts) for k in range(parts + 1))
 
     def fingerprint(self) -> dict[str, Any]:
-        """All that decides about the result, as plain values."""
+        """Return all that decides about the result, as plain values."""
         return {
             "integrator": self.integrator,
             "tolerances": list(self.asked),
@@ -111,6 +113,5 @@ class TunePlan:
             "validation": self.validation,
             "calibration": self.calibration,
             "descent": self.descent._asdict(),
-            "search": self.search._asdict(),
             "seed": self.seed,
         }

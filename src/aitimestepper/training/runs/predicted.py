@@ -1,4 +1,4 @@
-"""A run that is not run: what forces and errors a network's steps would come to along tracks, differentiable in its weights.
+"""Forces and errors that a network's steps would come to along reference trajectories, differentiable in its weights.
 
 A step h changes the energy by rate h^(p+1), so that steps Q(t) cost the integral of dt / Q and err by that of rate Q^p dt: for
 a time-symmetric method the integral of Q^p dH_p, H_p the leading error Hamiltonian, which comes back to 0 where the orbit does.
@@ -13,66 +13,88 @@ import torch
 from torch import Tensor
 
 from ...differentiable.adapter import ModelAdapter
-from ...integrators import COMPOSITIONS
 from ...differentiable.network import FullyConnectedNN
+from ...integrators import COMPOSITIONS
 from .reference import ReferenceTrajectories
 
 # of ln Q in a step, and of that from step to step: more is not time-symmetric, and costs
 CHANGE, BEND = 0.45, 0.02
-TINY = 1e-9
+TINY = 1e-9  # of error over tolerance, whose logarithm is taken
 
 
 class PredictedError(NamedTuple):
-    """Of every track, (P,) each, and `spent` (S,) of every point: the error over the tolerance."""
+    """Prediction for runs along P trajectories with S points."""
 
-    log_forces: Tensor
-    log_excess: Tensor
-    roughness: Tensor  # mean square of what ln Q changes in a step beyond `CHANGE`, and that beyond `BEND`
-    spent: Tensor
-
-
-def predict_error(model: FullyConnectedNN, adapter: ModelAdapter, tracks: ReferenceTrajectories, tol: float, spent: Tensor) -> PredictedError:
-    """What runs at `tol` would come to; `spent` (S,): of the tolerance at every point, as far as known from the last guess."""
-    return predict_for_steps(log_steps(model, adapter, tracks, tol, spent), tracks, tol, adapter.config.integrator)
+    log_forces: Tensor  # (P,) ln of the force evaluations
+    log_excess: Tensor  # (P,) ln of the largest relative energy error over the tolerance
+    roughness: Tensor  # (P,) mean square of what ln Q changes in a step beyond `CHANGE`, and that beyond `BEND`
+    error_fraction: Tensor  # (S,) the energy error so far over the tolerance, without a graph
 
 
-def log_steps(model: FullyConnectedNN, adapter: ModelAdapter, tracks: ReferenceTrajectories, tol: float, spent: Tensor) -> Tensor:
-    """(S,) ln of the step that the network chooses at every point."""
-    seen = adapter.observe_sums(tracks.sums, tracks.features, torch.full_like(tracks.time, tol), spent)
-    return torch.log(adapter.predict(model, seen).dt)
+def predict_error(
+    network: FullyConnectedNN,
+    adapter: ModelAdapter,
+    references: ReferenceTrajectories,
+    tol: float,
+    error_fraction: Tensor,
+) -> PredictedError:
+    """Return what runs at `tol` would come to; error_fraction (S,): the error over it that the network is shown."""
+    return predict_for_steps(
+        log_steps(network, adapter, references, tol, error_fraction), references, tol, adapter.config.integrator
+    )
 
 
-def predict_for_steps(log_Q: Tensor, tracks: ReferenceTrajectories, tol: float, integrator: str) -> PredictedError:
-    """The same for any steps exp(log_Q) (S,), wherever they come from."""
-    method = COMPOSITIONS[integrator]
-    inside = tracks.track[1:] == tracks.track[:-1]  # intervals between two points of one track
-    of = tracks.track[1:][inside]
-    span = (tracks.time[1:] - tracks.time[:-1])[inside]
-    mean_log_Q = 0.5 * (log_Q[1:] + log_Q[:-1])[inside]
-    Q = torch.exp(mean_log_Q)
-    P = len(tracks.first)
-    steps = torch.zeros_like(tracks.time[:P]).index_add(0, of, span / Q)
-    rates = tracks.rate_at(log_Q)
+def log_steps(
+    network: FullyConnectedNN,
+    adapter: ModelAdapter,
+    references: ReferenceTrajectories,
+    tol: float,
+    error_fraction: Tensor,
+) -> Tensor:
+    """Return ln of the step (S,) that the network chooses at every point."""
+    tols = torch.full_like(references.time, tol)
+    observation = adapter.observe_sums(references.sums, references.features, tols, error_fraction)
+    return torch.log(adapter.predict(network, observation).dt)
+
+
+def predict_for_steps(log_Q: Tensor, references: ReferenceTrajectories, tol: float, integrator: str) -> PredictedError:
+    """Return what runs with any steps exp(log_Q) (S,) would come to, wherever these are from."""
+    method, trajectory = COMPOSITIONS[integrator], references.trajectory
+    inside = trajectory[1:] == trajectory[:-1]  # intervals between two points of one trajectory
+    of = trajectory[1:][inside]
+    span = (references.time[1:] - references.time[:-1])[inside]
+    Q = torch.exp(0.5 * (log_Q[1:] + log_Q[:-1])[inside])
+    steps = torch.zeros_like(references.time[: len(references.first)]).index_add(0, of, span / Q)
+    rates = references.rate_at(log_Q)
     rate = 0.5 * (rates[1:] + rates[:-1])[inside]
-    gained = torch.zeros_like(tracks.time).index_put((inside.nonzero().flatten() + 1,), Q**method.order * rate * span)
+    gained = torch.zeros_like(references.time).index_put((inside.nonzero().flatten() + 1,), Q**method.order * rate * span)
     total = torch.cumsum(gained, 0)
-    error = (total - total[tracks.first][tracks.track]) / tol
-    largest = torch.zeros_like(steps).scatter_reduce(0, tracks.track, error.abs(), "amax", include_self=False)
-    change = (log_Q[1:] - log_Q[:-1])[inside] * Q / span  # in a step, if it goes on as between these two points
-    bend = torch.nn.functional.pad(torch.where(of[1:] == of[:-1], change[1:] - change[:-1], 0.0) * Q[1:] / span[1:], (1, 0))
-    beyond = (change.abs() - CHANGE).clamp_min(0.0) ** 2 + (bend.abs() - BEND).clamp(0.0, 1.0) ** 2
+    error = (total - total[references.first][trajectory]) / tol
+    largest = torch.zeros_like(steps).scatter_reduce(0, trajectory, error.abs(), "amax", include_self=False)
+    beyond = _beyond_smooth((log_Q[1:] - log_Q[:-1])[inside] * Q / span, of, Q, span)
     rough = torch.zeros_like(steps).index_add(0, of, beyond * span / Q) / steps
     log_forces = torch.log(steps) + math.log(len(method.fractions))
     return PredictedError(log_forces, torch.log(largest + TINY), rough, error.detach())
 
 
+def _beyond_smooth(change: Tensor, of: Tensor, Q: Tensor, span: Tensor) -> Tensor:
+    """Return the squares of what exceeds `CHANGE` and `BEND`, added, at each of I intervals, (I,).
+
+    change: of ln Q in a step, if it goes on as in the interval. of: the trajectory of the interval. Q: the step there. span:
+    the time that the interval takes.
+    """
+    bend = torch.where(of[1:] == of[:-1], change[1:] - change[:-1], 0.0) * Q[1:] / span[1:]  # of one step to the next
+    bend = torch.nn.functional.pad(bend, (1, 0))
+    return (change.abs() - CHANGE).clamp_min(0.0) ** 2 + (bend.abs() - BEND).clamp(0.0, 1.0) ** 2
+
+
 def converged_prediction(
-    model: FullyConnectedNN, adapter: ModelAdapter, tracks: ReferenceTrajectories, tol: float, rounds: int
+    network: FullyConnectedNN, adapter: ModelAdapter, references: ReferenceTrajectories, tol: float, rounds: int
 ) -> tuple[PredictedError, Tensor]:
-    """(the guess, the error so far over the tolerance at every point), which go together better with every round."""
-    spent = torch.zeros_like(tracks.time)
+    """Return the prediction, and the error fraction (S,) shown to the network; they agree better with every round."""
+    shown = torch.zeros_like(references.time)
     with torch.no_grad():
         for _ in range(rounds):
-            found = predict_error(model, adapter, tracks, tol, spent)
-            spent = 0.5 * spent + 0.5 * found.spent
-    return found, spent
+            found = predict_error(network, adapter, references, tol, shown)
+            shown = 0.5 * shown + 0.5 * found.error_fraction
+    return found, shown

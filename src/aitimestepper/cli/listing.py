@@ -1,0 +1,24 @@
+"""`--list-ic` and `--list-criteria`: what can be given by name."""
+
+from __future__ import annotations
+
+from rich.table import Table
+
+from ..criteria.catalogue import CRITERIA
+from ..initial.named import MAKERS
+from ..specs import describe
+from .arguments import Request
+from .terminal import console, print_json
+
+
+def run(request: Request) -> int:
+    """Print the list that was asked for, and return the exit code."""
+    rows = describe(MAKERS if request.listing == "ic" else CRITERIA)
+    if request.json:
+        print_json(dict(rows))
+        return 0
+    table = Table("write", "what it is", box=None, header_style="bold")
+    for written, meaning in rows:
+        table.add_row(written, meaning)
+    console(markup=False, highlight=False).print(table)
+    return 0

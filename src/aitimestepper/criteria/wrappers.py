@@ -1,0 +1,190 @@
+"""Wrappers: criteria around another one. What they do not say themselves, they take from what they wrap."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import ClassVar
+
+import numpy as np
+
+from ..errors import ConfigError
+from .base import Criterion, Numbers, Symmetrization
+
+
+@dataclass(frozen=True)
+class Wrapper(Criterion):
+    """A criterion around another one, `criterion`."""
+
+    criterion: Criterion
+
+    @property
+    def exponent(self) -> float:
+        """The power of the wrapped criterion's parameter that dt is proportional to."""
+        return self.criterion.exponent
+
+    @property
+    def velocity_even(self) -> bool:
+        """Whether flipping all velocities leaves dt as it is."""
+        return self.criterion.velocity_even
+
+    @property
+    def made_for(self) -> str | None:
+        """The integrator that the wrapped criterion is made for."""
+        return self.criterion.made_for
+
+    @property
+    def tolerance(self) -> Numbers | None:
+        """The tolerance of the wrapped criterion."""
+        return self.criterion.tolerance
+
+    @property
+    def symmetrization(self) -> Symmetrization:
+        """How steps of the wrapped criterion are best made time-symmetric."""
+        return self.criterion.symmetrization
+
+    @property
+    def trial_steps(self) -> int:
+        """Whole steps on trial for each step chosen."""
+        return self.criterion.trial_steps
+
+    def __str__(self) -> str:
+        """Return the name around the text of the wrapped criterion."""
+        return f"{self.name}({self.criterion})"
+
+
+def innermost(criterion: Criterion) -> Criterion:
+    """Return the criterion inside all wrappers."""
+    while isinstance(criterion, Wrapper):
+        criterion = criterion.criterion
+    return criterion
+
+
+def _refuse_velocity_odd(wrapper: str, criterion: Criterion) -> None:
+    """Only a step that is even in the velocities can be made time-symmetric."""
+    if not criterion.velocity_even:
+        raise ConfigError(
+            f"{wrapper} needs a step that is even in the velocities; {criterion.name} is not (it looks at past states, or is "
+            "time-symmetric already): use it as it is, or train one with history_len = 0."
+        )
+
+
+@dataclass(frozen=True)
+class Limited(Wrapper):
+    """The wrapped criterion's dt, held between `dt_min` and `dt_max`."""
+
+    name: ClassVar[str] = "limited"
+    dt_min: float | None = None
+    dt_max: float | None = None
+
+    def __post_init__(self) -> None:
+        low, high = self.dt_min or 0.0, math.inf if self.dt_max is None else self.dt_max
+        numbers = all(isinstance(x, (int, float, np.number)) and not isinstance(x, bool) for x in (low, high))
+        if not numbers or not 0 <= low <= high or high == 0:
+            raise ConfigError(
+                f"Limited: dt_min = {self.dt_min!r} and dt_max = {self.dt_max!r} must be numbers, "
+                "0 <= dt_min <= dt_max, dt_max > 0."
+            )
+        object.__setattr__(self, "dt_min", float(low))
+        object.__setattr__(self, "dt_max", float(high))
+
+    @property
+    def limits(self) -> tuple[float, float]:
+        """Smallest and largest dt."""
+        return float(self.dt_min or 0.0), math.inf if self.dt_max is None else self.dt_max
+
+    def __str__(self) -> str:
+        """Return `limited(freefall(0.02), 0.001)`: the smallest dt beside what is limited."""
+        return f"{self.name}({self.criterion}, {self.limits[0]:g})"
+
+
+@dataclass(frozen=True)
+class Symmetrized(Wrapper):
+    """Time-symmetric steps without an extra force evaluation: dt_{n+1} = Q(s_n)^2 / dt_n, Q the wrapped criterion's step.
+
+    Q at a state is then the geometric mean of the steps before and after it, in either direction of time, so that the
+    energy error of a bound orbit does not drift (Kepler e = 0.9, 1000 orbits: final error down by 1e5). Where the new
+    step would differ from Q by more than the factor `max_ratio`, it is Q. Q must be even in the velocities.
+
+    Whatever is rough in Q makes every other step too long, for good: a learned step needs 25 % more forces then
+    (diagnostics/ablations.py). Where the symmetric step differs by more than the factor `smoothness` from the one that the
+    last three Q let expect, half a step ahead on a parabola, that one is taken, and the symmetric sequence begins anew from
+    it. Both numbers are the criterion's own unless given.
+    """
+
+    name: ClassVar[str] = "symmetrized"
+    max_ratio: float | None = None
+    smoothness: float | None = None
+
+    def __post_init__(self) -> None:
+        _refuse_velocity_odd("Symmetrized", self.criterion)
+        for word, own in self.criterion.symmetrization._asdict().items():
+            value = own if getattr(self, word) is None else getattr(self, word)
+            if not value > 1:
+                raise ConfigError(f"Symmetrized: {word} = {value} must be above 1.")
+            object.__setattr__(self, word, float(value))
+
+    @property
+    def ratios(self) -> tuple[float, float]:
+        """`max_ratio` and `smoothness`."""
+        return float(self.max_ratio or 0.0), float(self.smoothness or 0.0)  # __post_init__ has set both
+
+
+@dataclass(frozen=True)
+class _LookAhead(Wrapper):
+    """A time-symmetric step that asks the wrapped criterion about states that are not those of the run.
+
+    So the criterion must be a function of the state, even in the velocities, and no wrapper: wrap these instead, as in
+    `Limited(Huayno(c), ...)`.
+    """
+
+    def __post_init__(self) -> None:
+        wrapped, kind = self.criterion, type(self).__name__
+        if isinstance(wrapped, Wrapper):
+            raise ConfigError(
+                f"{kind} needs a step that is no wrapper; {wrapped.name}({wrapped.criterion.name}) is one: "
+                f"put it around {wrapped.criterion.name} itself, and limits around both."
+            )
+        _refuse_velocity_odd(kind, wrapped)
+
+    @property
+    def velocity_even(self) -> bool:
+        """Never: the step is time-symmetric already."""
+        return False
+
+
+@dataclass(frozen=True)
+class Huayno(_LookAhead):
+    """dt = tau / (1 - 1/2 dtau/dt), tau the wrapped step: time-symmetric to second order in tau (arXiv 1205.5668).
+
+    dtau/dt is a central difference along the motion, at most 1, so that dt is at most 2 tau. It costs two more looks at
+    the pairs, but no step on trial; a rate that is not finite counts as 0.
+    """
+
+    name: ClassVar[str] = "huayno"
+
+
+@dataclass(frozen=True)
+class HutMakinoMcMillan(_LookAhead):
+    """dt = 1/2 (tau(s) + tau(s')), s' the state that this dt leads to, tau the wrapped step (Hut, Makino & McMillan 1995).
+
+    Solved by `iterations` from dt = tau(s), each of them a whole step on trial by the integrator of the run. The error falls
+    by about 1/2 dtau/dt an iteration.
+    """
+
+    name: ClassVar[str] = "hmm"
+    iterations: int = 3
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if not isinstance(self.iterations, int) or self.iterations < 1:
+            raise ConfigError(f"HutMakinoMcMillan: iterations = {self.iterations} must be a whole number >= 1.")
+
+    @property
+    def trial_steps(self) -> int:
+        """Whole steps on trial for each step chosen."""
+        return self.iterations
+
+    def __str__(self) -> str:
+        """Return `hmm(freefall(0.02), 3)`."""
+        return f"{self.name}({self.criterion}, {self.iterations})"

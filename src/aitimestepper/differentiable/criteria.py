@@ -1,0 +1,99 @@
+"""A step module for every criterion: the same numbers in torch that the compiled engine computes from the same values."""
+
+from __future__ import annotations
+
+from functools import partial
+
+import torch
+from torch import Tensor
+
+from ..criteria.base import Criterion
+from ..criteria.catalogue import CRITERIA
+from ..criteria.classical import EnergyBudget
+from ..criteria.learned import LearnedStep
+from ..criteria.own import OwnCriterion
+from ..criteria.wrappers import Huayno, HutMakinoMcMillan, Limited, Symmetrized
+from ..errors import ConfigError
+from ..integrators import COMPOSITIONS
+from ..policy import bind
+from .adapter import ModelAdapter
+from .learned import LearnedModule
+from .network import network_from
+from .particle import ParticleTorch
+from .rules import RULES, Rule, energy_budget
+from .step_module import StepModule
+from .wrappers import HuaynoModule, HutMakinoMcMillanModule, LimitedModule, SymmetrizedModule
+
+
+class ClassicalModule(StepModule):
+    """The step of a classical criterion; its number is memory, so that a sweep stays with its systems when others end."""
+
+    def __init__(self, criterion: Criterion) -> None:
+        super().__init__()
+        self.criterion, self.tolerance = criterion, criterion.tolerance
+        self.made_for = criterion.made_for if criterion.made_for in COMPOSITIONS else None
+        self.rule: Rule
+        if type(criterion) is EnergyBudget:
+            self.rule = partial(energy_budget, order=criterion.order, c=criterion.constant)
+        elif type(criterion) is CRITERIA.get(criterion.name):  # a subclass may mean anything
+            self.rule = RULES[criterion.name]
+        else:
+            raise ConfigError(f"the criterion {criterion} has no form in torch: write a StepModule that chooses its steps.")
+
+    def init(self, particle: ParticleTorch) -> Tensor:
+        """Return the number of every system, (B,)."""
+        return torch.from_numpy(self.criterion.values(len(particle))).to(particle.time)
+
+    def choose(self, particle: ParticleTorch, memory: Tensor) -> tuple[Tensor, Tensor]:
+        """Return dt (B,) and the same numbers."""
+        return self.rule(particle, memory), memory
+
+
+class OwnModule(StepModule):
+    """The step of a Python function of one's own, which is asked about one system after the other, without a graph."""
+
+    def __init__(self, criterion: OwnCriterion) -> None:
+        super().__init__()
+        if criterion.address is not None:
+            raise ConfigError(f"the criterion {criterion} is compiled code, which knows no tensors: give a Python function.")
+        self.criterion, self.velocity_even = criterion, criterion.velocity_even
+
+    def init(self, particle: ParticleTorch) -> Tensor:
+        """Return the number of every system, (B,)."""
+        return torch.from_numpy(self.criterion.values(len(particle))).to(particle.time)
+
+    def choose(self, particle: ParticleTorch, memory: Tensor) -> tuple[Tensor, Tensor]:
+        """Return dt (B,) and the same numbers."""
+        tensors = (particle.mass, particle.position, particle.velocity, particle.get_acceleration())
+        arrays = [x.detach().cpu().numpy() for x in tensors]
+        present, time, values = (x.detach().cpu().numpy() for x in (particle.mask, particle.time, memory))
+        steps = [
+            float(self.criterion.function(float(time[i]), *(x[i, there] for x in arrays), float(values[i])))
+            for i, there in enumerate(present)
+        ]
+        return torch.tensor(steps, dtype=memory.dtype, device=memory.device), memory
+
+
+def module_for(criterion: Criterion, integrator: str = "leapfrog") -> StepModule:
+    """Return the module that chooses the steps of a criterion in runs by `integrator`.
+
+    What the criterion leaves open is bound to the integrator, as `policy.bind` does it. Steps on trial are composed, so that
+    the integrator of `HutMakinoMcMillan` must be a composition.
+    """
+    return _built(bind(criterion, integrator), integrator)
+
+
+def _built(criterion: Criterion, integrator: str) -> StepModule:
+    if isinstance(criterion, Limited):
+        return LimitedModule(_built(criterion.criterion, integrator), *criterion.limits)
+    if isinstance(criterion, Symmetrized):
+        return SymmetrizedModule(_built(criterion.criterion, integrator), *criterion.ratios)
+    if isinstance(criterion, Huayno):
+        return HuaynoModule(_built(criterion.criterion, integrator))
+    if isinstance(criterion, HutMakinoMcMillan):
+        return HutMakinoMcMillanModule(_built(criterion.criterion, integrator), criterion.iterations, integrator)
+    if type(criterion) is LearnedStep:
+        # a network in single precision chooses in double, as in the engine
+        network = network_from(criterion.bound_model).double()
+        return LearnedModule(network, ModelAdapter.of_model(criterion.bound_model), criterion.tol)
+    return OwnModule(criterion) if type(criterion) is OwnCriterion else ClassicalModule(criterion)

@@ -1,0 +1,119 @@
+"""What a network looks at: names and dimensions of the features, the scales of both, and numbers that both physics share.
+
+Every feature type is a table of (name, dimension); the dimension (powers of mass, length, time) decides its scale. The
+features themselves are computed by `differentiable.features`, which learns through them, and by `simulate.kernels.observe`,
+which runs.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+Dimension = tuple[int, int, int]
+Table = tuple[tuple[str, Dimension], ...]
+
+NUMBER, MASS, LENGTH, SPEED, ACCELERATION, TIME = (0, 0, 0), (1, 0, 0), (0, 1, 0), (0, 1, -1), (0, 1, -2), (0, 0, 1)
+
+# ---- numbers that both forms of the physics use. The compiled kernels take them from here as constants: the stamp of their
+# cache on disk covers this file (simulate/kernels/jit.py).
+# A relative energy error is measured against S = max(|E|, ENERGY_FLOOR (K + |U|)): an energy of zero is an ordinary one.
+ENERGY_FLOOR = 1e-4
+NEGLIGIBLE = 1e-20  # positive features that could vanish are kept above this before their logarithm is taken
+TIGHT = 1.0 / 32.0  # pairs whose squared free-fall rate is below this share of the fastest have no say in terms of velocity
+# How far ln tau_4 may change in a step that is chosen from invariant features. It is less than the ln 2 = 0.69 from which on a
+# symmetrized step of such a network is given up (`LearnedStep.symmetrization`), and is not symmetric.
+MAX_CHANGE = 0.6
+UNLIMITED = 1e10  # in units of tau_4: the unit of invariant features has no limit of its own, since the ceiling is one
+MIN_DT = 1e-12  # added to every dt that a network gives, the same everywhere
+NEAREST = 1e-3  # pericentres nearer than this share of the present distance count as so near
+BUDGET_CONSTANTS = {2: 0.44, 4: 0.7, 6: 0.9, 8: 1.0}  # c of EnergyBudget for every order of the method
+# ---- the network's own numbers
+LOG_RANGE = 30.0  # |ln dt| stays below this: 1e-13 ... 1e13 time units, so that exp neither overflows nor vanishes
+LOG_GAIN = 4.0  # ln dt = LOG_GAIN x output: at the default learning rate a step of AdamW then changes dt by 1 %, not by 0.3 %
+LARGEST = 1e12  # of |ln dt| before it is limited: its square is finite in float32 too
+KNEE = 4.0  # where inputs that are logarithms already begin to bend: x / (1 + |x| / KNEE)
+
+BASIC: Table = (
+    ("bodies", NUMBER),
+    ("axes", NUMBER),
+    ("total mass", MASS),
+    ("mean radius", LENGTH),
+    ("max radius", LENGTH),
+    ("mean speed", SPEED),
+    ("max speed", SPEED),
+    ("mean acceleration", ACCELERATION),
+    ("max acceleration", ACCELERATION),
+    ("min pair distance", LENGTH),
+    ("mean pair distance", LENGTH),
+)
+RICH: Table = (
+    *BASIC,
+    ("mean mass", MASS),
+    ("min mass", MASS),
+    ("max mass", MASS),
+    ("mass deviation", MASS),
+    ("min radius", LENGTH),
+    ("rms radius", LENGTH),
+    ("min speed", SPEED),
+    ("rms speed", SPEED),
+    ("min acceleration", ACCELERATION),
+    ("rms acceleration", ACCELERATION),
+    ("max pair distance", LENGTH),
+    ("softening", LENGTH),
+)
+TRANSITION: Table = (
+    *((f"{kind} |dx|", LENGTH) for kind in ("mean", "max", "rms")),
+    *((f"{kind} |dv|", SPEED) for kind in ("mean", "max", "rms")),
+    *((f"{kind} |da|", ACCELERATION) for kind in ("mean", "max", "rms")),
+    ("dt", TIME),
+)
+INVARIANT: Table = (
+    ("radial part of the motion of the tightest pairs", NUMBER),
+    ("ln chi, the tightest pairs' potential energy over the total energy", NUMBER),
+    ("ln(1 + flyby rate over free-fall rate of the tightest pairs)", NUMBER),
+    ("ln(tau_2/tau_4): how many pairs matter", NUMBER),
+    ("ln(tau_8/tau_4)", NUMBER),
+    ("ln(0.001 + pericentre distance over distance) of the tightest pairs, as if each were alone", NUMBER),
+    ("ln(1 + eccentricity^2) of their orbits", NUMBER),
+    ("ln(sum m a^2 tau_4^2 over the total energy)", NUMBER),
+    ("ln(1 + (10 times the energy error so far over the tolerance)^2) / 2, with its sign", NUMBER),
+    ("ln tolerance", NUMBER),
+    ("ln order of the method", NUMBER),
+)
+ERROR_FRACTION = 8  # the number of the invariant feature that says how much of the tolerance the error has used up
+
+
+@dataclass(frozen=True)
+class Scales:
+    """Length, speed, acceleration, time and mass of the training set, measured once; ones leave features as they are."""
+
+    L0: float = 1.0
+    V0: float = 1.0
+    A0: float = 1.0
+    T0: float = 1.0
+    M0: float = 1.0
+
+    def of(self, table: Table) -> tuple[float, ...]:
+        """Return the scale of every feature of `table`."""
+        by_dimension = {
+            NUMBER: 1.0,
+            MASS: self.M0,
+            LENGTH: self.L0,
+            SPEED: self.V0,
+            ACCELERATION: self.A0,
+            TIME: self.T0,
+        }
+        return tuple(by_dimension[dimension] for _, dimension in table)
+
+
+def slot_table(feature_type: str, history_len: int) -> Table:
+    """Return the features of one slot: `delta_mag` describes transitions when there is history, else it is `basic`."""
+    if feature_type == "delta_mag":
+        return TRANSITION if history_len else BASIC
+    return {"rich": RICH, "invariant": INVARIANT}.get(feature_type, BASIC)
+
+
+def feature_count(feature_type: str, history_len: int) -> int:
+    """Return the length of the vector: (K+1) F for `basic` and `rich`, 10 K for `delta_mag` with history, 11 `invariant`."""
+    slots = history_len if feature_type == "delta_mag" and history_len else history_len + 1
+    return slots * len(slot_table(feature_type, history_len))

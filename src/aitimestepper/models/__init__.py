@@ -1,0 +1,179 @@
+"""Trained networks as values: read, written and compared without torch; and those that come with the package."""
+
+from __future__ import annotations
+
+import dataclasses
+import functools
+import hashlib
+import json
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from ..bodies import Bodies
+from ..config import Config
+from ..errors import CheckpointError, ConfigError, UserError, nearest_name_hint
+from ..features import Scales, feature_count
+from ..fields import field_from
+from ..files import pack_arrays, unpack_arrays, write_atomically
+
+FORMAT, VERSION = "aitimestepper model", 1
+NETWORK = "FullyConnectedNN"  # the one kind of network whose arithmetic the engine knows
+FOLDER = Path(__file__).parent
+
+
+@dataclass(frozen=True, eq=False)
+class Model:
+    """A trained network with all that it takes to use it rightly; two are equal if they choose the same steps.
+
+    `weights` are float64 arrays named as in the state_dict of `differentiable.network.FullyConnectedNN`. `card` says how a
+    model that was trained on runs came about, and what it was calibrated to.
+    """
+
+    config: Config
+    weights: Mapping[str, np.ndarray]
+    scales: Scales | None = None
+    card: Mapping[str, Any] = field(default_factory=dict)
+    initial_conditions: Bodies | None = None  # those of the training
+    digest: str = field(init=False)
+
+    def __post_init__(self) -> None:
+        weights = {name: np.array(values, dtype=np.float64) for name, values in sorted(self.weights.items())}
+        for values in weights.values():
+            values.setflags(write=False)
+        object.__setattr__(self, "weights", weights)
+        _check_shapes(self)
+        found = hashlib.sha256(repr((self.config, self.scales, self.calibration)).encode())
+        for name, values in weights.items():
+            found.update(name.encode() + values.tobytes())
+        object.__setattr__(self, "digest", found.hexdigest())
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Model) and self.digest == other.digest
+
+    def __hash__(self) -> int:
+        return hash(self.digest)
+
+    def __repr__(self) -> str:
+        features = self.config.feature_type
+        return f"Model({features}, layers={self.config.layers}, integrator={self.config.integrator}, {self.digest[:12]})"
+
+    @property
+    def calibration(self) -> tuple[tuple[float, float], ...]:
+        """Pairs (tolerance, what the network is asked for over it), at which true runs keep the tolerance."""
+        return tuple((float(tol), float(factor)) for tol, factor in self.card.get("calibration", ()))
+
+    @property
+    def sees_tolerance(self) -> bool:
+        """Whether the network is shown the tolerance, and answers in units of the step that it allows."""
+        return self.config.feature_type == "invariant"
+
+    def hidden_layers(self) -> list[tuple[np.ndarray, np.ndarray]]:
+        """(weight (out, in), bias (out,)) of each hidden layer, from the input on."""
+        numbers = sorted(int(m[1]) for name in self.weights if (m := re.fullmatch(r"hidden\.(\d+)\.weight", name)))
+        return [(self.weights[f"hidden.{k}.weight"], self.weights[f"hidden.{k}.bias"]) for k in numbers]
+
+
+def _check_shapes(model: Model) -> None:
+    """Refuse weights that do not fit the network that the configuration describes: kernels trust them."""
+    config, weights = model.config, model.weights
+    inputs = feature_count(config.feature_type, config.history_len)
+    wanted: dict[str, tuple[int, ...]] = {
+        "frequencies": (inputs, config.fourier_features),
+        "lowest": (inputs,),
+        "highest": (inputs,),
+    }
+    width, per_layer = inputs + 2 * config.fourier_features, 3 if config.dropout > 0 else 2
+    for k, out in enumerate(config.layers):
+        wanted |= {f"hidden.{per_layer * k}.weight": (out, width), f"hidden.{per_layer * k}.bias": (out,)}
+        width = out
+    for head in ("log_dt", "log_error"):
+        wanted |= {f"{head}.weight": (1, width), f"{head}.bias": (1,)}
+    found = {name: values.shape for name, values in weights.items() if not name.endswith(".stream")}
+    if found != wanted:
+        odd = next(name for name in sorted({*found, *wanted}) if found.get(name) != wanted.get(name))
+        raise CheckpointError(
+            f"the weights do not fit the network that the configuration describes: {odd} has the shape {found.get(odd)}, "
+            f"not {wanted.get(odd)}."
+        )
+    if not all(np.isfinite(values).all() for name, values in weights.items() if name not in ("lowest", "highest")):
+        raise CheckpointError("some weights of the network are not finite numbers; it cannot choose a step.")
+
+
+def save_model(path: str | Path, model: Model) -> Path:
+    """Write a model to a .npz file, whole or not at all."""
+    header: dict[str, Any] = {
+        "format": FORMAT,
+        "version": VERSION,
+        "network": NETWORK,
+        "config": model.config.to_dict(),
+        "scales": None if model.scales is None else dataclasses.asdict(model.scales),
+        "card": json.loads(json.dumps(dict(model.card))),
+    }
+    arrays = {f"weights/{name}": values for name, values in model.weights.items()}
+    if model.initial_conditions is not None:
+        header["G"] = model.initial_conditions.G
+        arrays |= {f"initial/{name}": values for name, values in model.initial_conditions.arrays().items()}
+    write_atomically(Path(path), pack_arrays(header, arrays))
+    return Path(path)
+
+
+def load_model(path: str | Path) -> Model:
+    """Read a model of this program; everything else is a `CheckpointError` of one sentence, and runs no code."""
+    header, arrays = unpack_arrays(Path(path), "model")
+    if header.get("format") != FORMAT or header.get("version") != VERSION:
+        found = f"{header.get('format')} {header.get('version')}"
+        raise CheckpointError(f"{path} holds {found}, this program reads {FORMAT} {VERSION}.")
+    try:
+        config, scales = Config.from_dict(header["config"]), header["scales"]
+        parts: dict[str, dict[str, Any]] = {"weights": {}, "initial": {}}
+        for name, values in arrays.items():
+            group, _, rest = name.partition("/")
+            parts[group][rest] = values
+        initial = Bodies(**parts["initial"], G=header["G"], external_field=field_from(config)) if parts["initial"] else None
+        return Model(config, parts["weights"], None if scales is None else Scales(**scales), header["card"], initial)
+    except (KeyError, TypeError, AttributeError, ValueError) as error:
+        reason = str(error) if isinstance(error, UserError) else f"{type(error).__name__}: {error}"
+        raise CheckpointError(f"{path} is damaged or from another version ({reason.rstrip('.')}).") from None
+
+
+def model_name(epoch: int) -> str:
+    """File name of the model after `epoch` epochs of a training."""
+    return f"model_epoch_{epoch:04d}.npz"
+
+
+def find_model(path_or_run: str | Path, out_dir: str | Path = "runs") -> Path:
+    """Return the .npz file of a model: as it is named, beside a .pt, or the newest of a run folder or a run in `out_dir`."""
+    path = Path(path_or_run)
+    if path.is_file() and path.suffix == ".pt":
+        if not path.with_suffix(".npz").is_file():
+            raise CheckpointError(
+                f"there is no {path.with_suffix('.npz').name} beside {path}: a checkpoint (.pt) continues a training; with "
+                "the extra train, aitimestepper.training.checkpoints.export_model(path) writes the model that can be used."
+            )
+        return path.with_suffix(".npz")
+    if path.is_file():
+        return path
+    for folder in (path, Path(out_dir) / path):
+        found = [(int(m[1]), p) for p in folder.glob("model_epoch_*.npz") if (m := re.fullmatch(r"model_epoch_(\d+)", p.stem))]
+        if found:
+            return max(found)[1]
+        if folder.is_dir():
+            raise CheckpointError(f"{folder} holds no model (model_epoch_XXXX.npz); name a run that got as far as saving one.")
+    raise CheckpointError(
+        f"there is no model or run {path_or_run}; give a .npz file, a run folder, or the name of a run in {out_dir}/."
+    )
+
+
+@functools.cache
+def shipped(integrator: str) -> Model:
+    """Return the network of the package for an integrator."""
+    path = FOLDER / f"{integrator}.npz"
+    if not path.is_file():
+        known = sorted(p.stem for p in FOLDER.glob("*.npz"))
+        raise ConfigError(f"no learned step is shipped for integrator = {integrator}: {nearest_name_hint(integrator, known)}")
+    return load_model(path)

@@ -1,0 +1,67 @@
+"""Criteria and outer fields of the user's own, called by address: no Python in between, nothing compiled anew.
+
+A criterion is `double f(int64 n, double t, const double* mass, const double* x, const double* v, const double* a,
+double value)`: it returns the step for n bodies at time t. The arrays hold n masses, and 3 n positions, velocities and
+accelerations, axis after axis (all x, all y, all z); `value` is the number of the criterion.
+
+A field is `void f(int64 n, double t, const double* x, double* a, double* phi, double* rate)`: it writes accelerations (3 n),
+potentials per unit mass (n), and how fast these change with time at a fixed place (n; a field that does not move leaves the
+zeros that are there).
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numba
+from llvmlite import ir
+from numba import types
+from numba.extending import intrinsic
+
+_POINTER = types.CPointer(types.float64)
+CRITERION = types.float64(types.int64, types.float64, _POINTER, _POINTER, _POINTER, _POINTER, types.float64)
+FIELD = types.void(types.int64, types.float64, _POINTER, _POINTER, _POINTER, _POINTER)
+
+
+def _call(context: Any, builder: Any, address: Any, returned: Any, arguments: list[Any]) -> Any:
+    """Call the function at an address that is known when the kernel runs."""
+    kind = ir.FunctionType(returned, [a.type for a in arguments])
+    return builder.call(builder.inttoptr(address, kind.as_pointer()), arguments)
+
+
+def _call_criterion(
+    typing_context: Any, address: Any, n: Any, t: Any, s: Any, m: Any, x: Any, v: Any, a: Any, value: Any
+) -> Any:
+    def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+        address, n, t, s, *places, value = arguments
+        pointers = [builder.gep(s, [place]) for place in places]
+        return _call(context, builder, address, ir.DoubleType(), [n, t, *pointers, value])
+
+    return types.float64(
+        types.int64, types.int64, types.float64, s, types.uint64, types.uint64, types.uint64, types.uint64, types.float64
+    ), generate
+
+
+def _call_field(typing_context: Any, address: Any, n: Any, t: Any, s: Any, x: Any, a: Any, phi: Any, rate: Any) -> Any:
+    def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+        address, n, t, s, *places = arguments
+        _call(context, builder, address, ir.VoidType(), [n, t, *(builder.gep(s, [place]) for place in places)])
+        return context.get_dummy_value()
+
+    return types.none(
+        types.int64, types.int64, types.float64, s, types.uint64, types.uint64, types.uint64, types.uint64
+    ), generate
+
+
+call_criterion: Any = intrinsic(_call_criterion)
+call_field: Any = intrinsic(_call_field)
+
+
+def criterion(function: Any) -> Any:
+    """Compile a criterion of one's own, `f(n, t, mass, x, v, a, value) -> dt` with pointers, to a C function (numba)."""
+    return numba.cfunc(CRITERION)(function)
+
+
+def field(function: Any) -> Any:
+    """Compile an outer field of one's own, `f(n, t, x, a, phi, rate)` with pointers, to a C function (numba)."""
+    return numba.cfunc(FIELD)(function)

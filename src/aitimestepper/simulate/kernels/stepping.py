@@ -1,0 +1,30 @@
+"""One step of the run's integrator, whichever it is."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from . import layout as at
+from .jit import strict
+from .methods import compose, hermite, log_hamiltonian, log_hamiltonian_for
+from .plan import COMPOSITION, CONSTANT, HERMITE, KIND, METHOD, RADAU, STAGES
+from .radau import radau_step
+
+
+@strict
+def step(w: Any, old: Any, new: Any, scratch_block: Any, own: Any, plan: Any, dt: Any, exactly: Any) -> Any:
+    """Make one step of the method; `exactly`: it must take that time (otherwise it may take a time near it)."""
+    r = own.real
+    t = r[at.TIME]
+    if plan.ints[METHOD] == COMPOSITION:
+        return compose(w, old, new, t, dt, plan.floats, plan.ints[STAGES])
+    if plan.ints[METHOD] == HERMITE:
+        return hermite(w, old, new, scratch_block, t, dt, plan.ints[STAGES])
+    if plan.ints[METHOD] == RADAU:
+        return radau_step(w, old, new, t, dt, own.radau)
+    ds = -dt * r[at.POTENTIAL]
+    if exactly:
+        return log_hamiltonian_for(w, old, new, t, dt, ds, -r[at.ENERGY_START])
+    if plan.ints[KIND] == CONSTANT and dt == own.rule[0]:  # not one that the guard made shorter
+        ds = r[at.LOGH_STEP]
+    return log_hamiltonian(w, old, new, t, ds, -r[at.ENERGY_START], 0.0)

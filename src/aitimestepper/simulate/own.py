@@ -1,0 +1,122 @@
+"""Functions of the user's own inside a compiled run: as addresses that the kernels call."""
+
+from __future__ import annotations
+
+import ctypes
+import threading
+import warnings
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+
+from ..criteria.own import OwnCriterion
+from ..errors import SlowPythonWarning
+
+_POINTER = ctypes.POINTER(ctypes.c_double)
+_CRITERION = ctypes.CFUNCTYPE(ctypes.c_double, ctypes.c_int64, ctypes.c_double, *[_POINTER] * 4, ctypes.c_double)
+_FIELD = ctypes.CFUNCTYPE(None, ctypes.c_int64, ctypes.c_double, *[_POINTER] * 4)
+RATE_STEP = 6e-6  # relative to 1 + |t|: over which the rate of change of a moving field is a central difference
+
+
+class OwnFunctions:
+    """Holds what must live as long as the run calls it, and the first error that a Python function raised.
+
+    `interrupted` is the event that Ctrl-C sets: a Python function is not called again after it, however slow a turn is.
+    """
+
+    def __init__(self) -> None:
+        self._alive: list[Any] = []
+        self._error: BaseException | None = None
+        self.interrupted = threading.Event()
+        self.in_python = False  # whether some function is written in Python
+
+    def raise_error(self) -> None:
+        """Raise what a function raised inside compiled code, which cannot pass it on itself."""
+        if self._error is not None:
+            error, self._error = self._error, None
+            raise error
+
+    def criterion(self, own: OwnCriterion, axes: int) -> int:
+        """Return the address of a criterion."""
+        self._alive.append(own.function)
+        if own.address is not None:
+            return own.address
+        _warn_slow(f"the criterion {getattr(own.function, '__name__', own.name)}")
+
+        def call(n: int, t: float, mass: Any, x: Any, v: Any, a: Any, value: float) -> float:
+            vectors = (_bodies_first(p, n, axes) for p in (x, v, a))
+            return self._caught(lambda: float(own.function(t, _copied(mass, n), *vectors, value)), np.nan)
+
+        return self._kept(_CRITERION(call))
+
+    def field(self, field: Any, axes: int) -> int:
+        """Return the address of an outer field: an `OwnField`, or an object with `acceleration` and `potential`."""
+        self._alive.append(field)
+        if getattr(field, "address", None) is not None:
+            return int(field.address)
+        _warn_slow(f"the outer field {type(field).__name__}")
+
+        def write(n: int, t: float, x: Any, a: Any, phi: Any, rate: Any) -> bool:
+            places, at = _bodies_first(x, n, axes)[None], np.array([t])
+            _array(a, (3, n))[:axes] = np.asarray(field.acceleration(places, at))[0].T
+            _array(phi, (n,))[:] = np.asarray(field.potential(places, at))[0]
+            if getattr(field, "time_dependent", True):
+                _array(rate, (n,))[:] = _rate(field, places, at)
+            return True
+
+        def call(n: int, t: float, x: Any, a: Any, phi: Any, rate: Any) -> None:
+            if not self._caught(lambda: write(n, t, x, a, phi, rate), False):
+                _array(a, (3, n))[:] = np.nan
+
+        return self._kept(_FIELD(call))
+
+    def _kept(self, callback: Any) -> int:
+        self._alive.append(callback)
+        self.in_python = True
+        return int(ctypes.cast(callback, ctypes.c_void_p).value or 0)
+
+    def _caught(self, function: Callable[[], Any], otherwise: Any) -> Any:
+        """Return what the function returns; if it raises, `otherwise`, and the error ends the run at its next turn."""
+        if self._error is None and self.interrupted.is_set():
+            self._error = KeyboardInterrupt()
+        if self._error is not None:
+            return otherwise
+        try:
+            return function()
+        except BaseException as error:  # also Ctrl-C: compiled code is the caller, and cannot be left through
+            self._error = error
+            return otherwise
+
+
+def _rate(field: Any, x: np.ndarray, t: np.ndarray) -> np.ndarray:
+    """Rate at which the potential changes at fixed places, (N,): the field's own `potential_rate`, or a difference."""
+    own = getattr(field, "potential_rate", None)
+    if own is not None:
+        return np.asarray(own(x, t))[0]
+    h = RATE_STEP * (1.0 + np.abs(t))
+    return (np.asarray(field.potential(x, t + h))[0] - np.asarray(field.potential(x, t - h))[0]) / (2.0 * h)
+
+
+def _array(pointer: Any, shape: tuple[int, ...]) -> np.ndarray:
+    """Return the numbers at an address as an array to write into."""
+    return np.ctypeslib.as_array(pointer, shape=shape)
+
+
+def _bodies_first(pointer: Any, n: int, axes: int) -> np.ndarray:
+    """Return a copy of 3 n numbers, axis after axis, as (N, axes)."""
+    return _copied(pointer, 3 * n).reshape(3, n)[:axes].T
+
+
+def _copied(pointer: Any, count: int) -> np.ndarray:
+    """Return a read-only copy (count,): a function may keep what it is given beyond the run, whose memory is gone then."""
+    return np.frombuffer(ctypes.string_at(pointer, 8 * count))
+
+
+def _warn_slow(what: str) -> None:
+    warnings.warn(
+        f"{what} runs in Python, about ten microseconds a call; a numba cfunc costs nothing more than the package's own "
+        "(see aitimestepper.simulate.kernels.own).",
+        SlowPythonWarning,
+        stacklevel=2,
+    )

@@ -1,0 +1,183 @@
+"""The commands that train, in processes of their own, and simulations with what they trained."""
+
+import json
+
+import numpy as np
+
+from aitimestepper import (
+    Config,
+    LearnedStep,
+    load_checkpoint,
+)
+from aitimestepper.cli.simulation import problem_for, settings_for
+from aitimestepper.config import load_toml
+from aitimestepper.models import load_model
+from aitimestepper.training.checkpoints import find_checkpoint
+
+SUMMARY = {"status", "time", "steps", "force_evaluations", "max_energy_error", "final_energy_error"}
+SUMMARY |= {"momentum_error", "angular_momentum_error"}
+
+
+def ok(done):
+    assert done.returncode == 0, done.stderr
+    return done
+
+
+def test_train_then_simulate_with_nothing_respecified(command, trained):
+    """INTG-01, INTG-03: the model brings the network, its features, physics and initial conditions."""
+    saved = {f"model_epoch_000{epoch}.{kind}" for epoch in (2, 3) for kind in ("pt", "npz")}
+    assert {p.name for p in trained.iterdir()} == {"config.toml", "metrics.jsonl", *saved}
+    summary = json.loads(ok(command("simulate", "--model", "small", "--steps", "30", "--json")).stdout)
+    assert set(summary) >= SUMMARY
+    assert summary["status"] == "ok"
+    assert summary["steps"] == 30
+    assert summary["criterion"] == "learned"
+    for flag, name in (
+        ("--model", trained / "model_epoch_0003.npz"),
+        ("--model", trained / "model_epoch_0003.pt"),
+        ("--model", trained),
+        ("--criterion", "small"),
+    ):
+        more = ["--ic", "kepler:e=0.6"] if flag == "--criterion" else []
+        again = json.loads(ok(command("simulate", flag, name, *more, "--steps", "30", "--json")).stdout)
+        assert again["max_energy_error"] == summary["max_energy_error"], (flag, name)
+
+
+def test_config_toml_of_a_run_repeats_it(command, trained, tmp_path):
+    """What was made up (the seed) is written down."""
+    again = ok(command("train", "--config", trained / "config.toml", "--save-name", "again"))
+    assert "run: runs/again" in again.stdout
+    a, b = (load_checkpoint(find_checkpoint(tmp_path / "runs" / n)) for n in ("small", "again"))
+    assert all(v.equal(b.model_state[k]) for k, v in a.model_state.items())
+    assert load_toml(trained / "config.toml", "train")["seed"] == 1
+    unseeded = ok(command("train", "--epochs", "1", "--save-name", "unseeded"))
+    assert unseeded.returncode == 0
+    assert isinstance(load_toml(tmp_path / "runs" / "unseeded" / "config.toml", "train")["seed"], int)
+
+
+def test_flags_override_toml_overrides_defaults(command, tmp_path):
+    (tmp_path / "c.toml").write_text(
+        'ic = "kepler:e=0.2"\nsave_name = "x"\n[train]\nepochs = 2\nlr = 5e-3\n[simulate]\nsteps = 7\ncriterion = "freefall"\n'
+    )
+    ok(command("train", "--config", "c.toml", "--lr", "2e-3"))
+    config = load_checkpoint(find_checkpoint(tmp_path / "runs" / "x")).config
+    assert (config.lr, config.epochs, config.ic, config.weight_decay) == (2e-3, 2, "kepler:e=0.2", Config().weight_decay)
+    assert json.loads(ok(command("simulate", "--config", "c.toml")).stdout)["steps"] == 7
+    assert json.loads(ok(command("simulate", "--config", "c.toml", "--steps", "9")).stdout)["steps"] == 9
+
+
+def test_resume_ends_in_the_same_bits(command, trained, tmp_path):
+    ok(command("train", "--resume", "small", "--epochs", "6"))
+    settings = "--ic kepler:e=0.6 --epochs 6 --steps-per-epoch 4 --checkpoint-interval 2 --seed 1 --save-name whole"
+    ok(command("train", *settings.split(), "--feature-type", "basic"))
+    a, b = (load_checkpoint(tmp_path / "runs" / n / "model_epoch_0006.pt") for n in ("small", "whole"))
+    assert all(v.equal(b.model_state[k]) for k, v in a.model_state.items())
+    epochs = [json.loads(x)["epoch"] for x in (tmp_path / "runs" / "small" / "metrics.jsonl").read_text().splitlines()]
+    assert epochs == [1, 2, 3, 4, 5, 6]
+
+
+def test_a_network_trained_in_float32_simulates_in_float64(command, tmp_path):
+    """INTG-03; precision and device are those of a training, so a simulation does not offer them."""
+    flags = "--dtype float32 --epochs 1 --steps-per-epoch 3 --ic kepler:e=0.3 --seed 3 --save-name single"
+    ok(command("train", *flags.split()))
+    summary = json.loads(ok(command("simulate", "--model", "single", "--t-end", "3")).stdout)
+    assert summary["max_energy_error"] < 1e-3
+    assert summary["momentum_error"] < 1e-14
+    model = load_model(tmp_path / "runs" / "single" / "model_epoch_0001.npz")
+    assert all(values.dtype == np.float64 for values in model.weights.values())
+    for flag in ("--dtype", "--device", "--save-name", "--dt-ceiling"):
+        done = command("simulate", flag, "x")
+        assert done.returncode == 2
+        assert f"{flag} is a setting of train and both, not of simulate." in done.stderr
+
+
+def test_a_model_under_other_physics(trained):
+    """The bodies of the training stay; what is given of the physics replaces that of the training."""
+    for given, G, softening in (({"G": 4.0}, 4.0, 0.0), ({"softening": 0.1}, 1.0, 0.1), ({}, 1.0, 0.0)):
+        given = {"model": str(trained), **given}
+        config, model = settings_for(given)
+        bodies = problem_for(config, given, model).bodies
+        assert (bodies.G, bodies.softening[0]) == (G, softening)
+        np.testing.assert_array_equal(bodies.position, model.initial_conditions.position)
+    given = {"model": str(trained), "G": 4.0, "external_field": "tidal:M=50,R0=10"}
+    config, model = settings_for(given)
+    assert problem_for(config, given, model).bodies.external_field.G == 4.0
+
+
+def test_training_and_simulating_in_an_outer_field(command, tmp_path):
+    """Fixed and moving; the run's summary leaves momentum out, which the field does not conserve."""
+    for name, field in (("fixed", "tidal:M=50,R0=10"), ("moving", "tidal:M=50,R0=10,period=20")):
+        ok(
+            command(
+                "train",
+                "--ic",
+                "kepler:e=0.4",
+                "--epochs",
+                "2",
+                "--steps-per-epoch",
+                "5",
+                "--external-field",
+                field,
+                "--save-name",
+                name,
+            )
+        )
+        criterion = LearnedStep.load(tmp_path / "runs" / name)
+        assert criterion.model.config.external_field == field
+        stored = load_checkpoint(find_checkpoint(tmp_path / "runs" / name)).initial_conditions
+        assert stored.external_field.time_dependent == (name == "moving")
+        summary = json.loads(ok(command("simulate", "--model", name, "--t-end", "2")).stdout)
+        assert summary["momentum_error"] is None
+        assert summary["max_energy_error"] < 1e-3
+
+
+def test_both_trains_and_simulates(command, tmp_path):
+    done = ok(
+        command("both", "--ic", "kepler:e=0.3", "--epochs", "2", "--steps-per-epoch", "5", "--save-name", "b", "--t-end", "3")
+    )
+    summary = json.loads(done.stdout)
+    assert summary["criterion"] == "learned"
+    assert summary["time"] == 3.0
+    assert (tmp_path / "runs" / "b" / "model_epoch_0002.pt").exists()
+
+
+def test_json_is_all_there_is_on_standard_output(command):
+    done = ok(command("train", "--epochs", "1", "--save-name", "j", "--json"))
+    content = json.loads(done.stdout)
+    assert content["epochs_completed"] == 1
+    assert content["run"] == "runs/j"
+    assert done.stderr == ""
+
+
+def test_overwrite_starts_anew(command, trained):
+    ok(command("train", "--save-name", "small", "--epochs", "1", "--overwrite"))
+    assert {p.name for p in trained.glob("model_*")} == {"model_epoch_0001.pt", "model_epoch_0001.npz"}
+
+
+def test_wandb_for_real_in_its_offline_mode(command, tmp_path):
+    """The extra, without a network: the run's file holds every metric of every epoch."""
+    ok(
+        command(
+            "train",
+            "--epochs",
+            "2",
+            "--steps-per-epoch",
+            "3",
+            "--save-name",
+            "w",
+            "--wandb",
+            WANDB_MODE="offline",
+            WANDB_SILENT="true",
+        )
+    )
+    (log,) = (tmp_path / "runs" / "w").rglob("*.wandb")
+    raw = log.read_bytes()
+    for name in (
+        b"part1/acceptance_rate",
+        b"part2/final_pass_rate",
+        b"part1/warmup_discarded",
+        b"part2/max_rel_dE",
+        b"energy_threshold",
+    ):
+        assert name in raw
+    assert len((tmp_path / "runs" / "w" / "metrics.jsonl").read_text().splitlines()) == 2

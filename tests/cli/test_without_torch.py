@@ -1,0 +1,59 @@
+"""Where PyTorch is not installed everything but training works, and training names the extra."""
+
+import json
+import subprocess
+import sys
+
+import pytest
+
+from aitimestepper.models import FOLDER
+
+BLOCKED = "import sys; sys.modules['torch'] = None; from aitimestepper.cli import main; sys.exit(main(sys.argv[1:]))"
+
+
+@pytest.fixture
+def without_torch(tmp_path):
+    """The command line in a process in which torch cannot be imported."""
+
+    def run(*arguments):
+        command = [sys.executable, "-c", BLOCKED, *map(str, arguments)]
+        return subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=False)
+
+    return run
+
+
+@pytest.mark.parametrize("command", ["train", "both", "tune"])
+def test_a_training_is_one_sentence_that_names_the_extra(without_torch, tmp_path, command):
+    done = without_torch(command)
+    assert done.returncode == 2
+    assert done.stderr == f"aitimestepper: error: aitimestepper {command} needs PyTorch: pip install 'aitimestepper[train]'.\n"
+    assert done.stdout == ""
+    assert not list(tmp_path.iterdir())
+
+
+def test_simulations_with_output_and_inspect_work(without_torch):
+    flags = "--tol 1e-3 --ic kepler:e=0.5 --t-end 3 --output run.h5"
+    summary = json.loads(without_torch("simulate", *flags.split()).stdout)
+    assert (summary["status"], summary["criterion"]) == ("ok", "symmetrized(learned)")
+    assert json.loads(without_torch("simulate", "--resume", "run.h5", "--t-end", "4").stdout)["time"] == 4.0
+    assert json.loads(without_torch("inspect", "run.h5", "--json").stdout)["kind"] == "simulation"
+
+
+def test_models_are_used_and_described(without_torch):
+    model = FOLDER / "suzuki4.npz"
+    flags = ("--symmetrized", "--tol", "1e-4", "--ic", "kepler:e=0.5", "--t-end", "3")
+    summary = json.loads(without_torch("simulate", "--model", model, *flags).stdout)
+    assert (summary["criterion"], summary["integrator"]) == ("symmetrized(learned)", "suzuki4")
+    assert json.loads(without_torch("inspect", model, "--json").stdout)["kind"] == "model"
+
+
+def test_studies_are_measured(without_torch):
+    flags = "--quick --families kepler --train 4 --test 4 --integrators leapfrog --tol 1e-2 --criteria freefall learned"
+    done = without_torch("bench", "steps", *flags.split())
+    assert done.returncode == 0, done.stderr
+    assert "learned, symmetrized" in done.stdout
+
+
+@pytest.mark.parametrize("arguments", ["--help", "train --help", "bench --help", "tune --help", "simulate --list-criteria"])
+def test_help_and_lists_work(without_torch, arguments):
+    assert without_torch(*arguments.split()).returncode == 0

@@ -1,0 +1,3 @@
+"""The systems in torch."""
+
+from torch_fixtures import *  # noqa: F403

@@ -1,0 +1,116 @@
+"""The twin gives the numbers recorded before the rewrite: features, the step of every criterion, and runs of forty steps."""
+
+from __future__ import annotations
+
+import json
+import math
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from aitimestepper.criteria.catalogue import CRITERIA
+from aitimestepper.criteria.learned import LearnedStep
+from aitimestepper.criteria.wrappers import Huayno, HutMakinoMcMillan, Limited, Symmetrized
+from aitimestepper.differentiable.criteria import module_for
+from aitimestepper.differentiable.features import describe, measure_scales
+from aitimestepper.differentiable.history import HistoryBuffer
+from aitimestepper.differentiable.loop import simulate
+from aitimestepper.differentiable.particle import ParticleTorch
+from aitimestepper.differentiable.timescales import pair_sums
+from aitimestepper.fields import field_named
+from aitimestepper.integrators import COMPOSITIONS
+
+FOLDER = Path(__file__).resolve().parents[1] / "golden"
+CASES = json.loads((FOLDER / "cases.json").read_text())
+RECORDED = np.load(FOLDER / "golden.npz")
+# `sensitivity`: what a change of the last bit of the start did to the recorded numbers
+TIMES_SENSITIVITY, LEAST = 30.0, 1e-12
+
+
+def state(number: int) -> ParticleTorch:
+    case = CASES["states"][number]
+    arrays = (RECORDED[f"{case['prefix']}{name}"] for name in ("mass", "position", "velocity"))
+    field = field_named(case["external_field"], case["G"])
+    known = {"softening": case["softening"], "G": case["G"], "time": case["time"], "external_field": field}
+    return ParticleTorch.from_tensors(*arrays, **known)
+
+
+def criterion(case):
+    if case["criterion"] == "learned":
+        made = LearnedStep.load("default", **case["parameters"])
+    else:
+        made = CRITERIA[case["criterion"]](**case["parameters"])
+    for kind, numbers in case.get("wrappers", ()):
+        if kind == "symmetrized":
+            made = Symmetrized(made, **{k: math.inf if v is None else v for k, v in numbers.items()})
+        elif kind == "limited":
+            made = Limited(made, **numbers)
+        else:
+            made = Huayno(made) if kind == "huayno" else HutMakinoMcMillan(made, numbers["iterations"])
+    return made
+
+
+def assert_close(found, recorded, sensitivity=0.0, scale=None):
+    scale = np.abs(recorded) if scale is None else scale
+    allowed = np.maximum(LEAST, TIMES_SENSITIVITY * np.asarray(sensitivity)) * scale
+    assert (np.abs(found - recorded) <= allowed).all(), (found, recorded)
+
+
+@pytest.mark.parametrize("number", range(len(CASES["states"])))
+def test_features_are_those_recorded(number):
+    p = state(number)
+    for kind in ("basic", "rich", "invariant"):
+        assert_close(describe(p, kind)[0].numpy(), RECORDED[f"features.{kind}"][number])
+    scales = measure_scales(p)
+    assert_close(np.array([scales.L0, scales.V0, scales.A0, scales.T0, scales.M0]), RECORDED["features.scales"][number])
+    assert_close(np.array([x.item() for x in pair_sums(p)]), RECORDED["features.pair_sums"][number])
+    for energy in ("kinetic_energy", "potential_energy", "field_power"):
+        assert_close(getattr(p, energy)().numpy(), RECORDED[f"features.{energy}"][number])
+    dt = torch.from_numpy(RECORDED["features.history_dt"][[number]])
+    for name, window in CASES["features"]["history"].items():
+        if not name.startswith("history_"):
+            continue
+        here, history = p, HistoryBuffer(window["history_len"], window["feature_type"])
+        for recorded in RECORDED[f"features.{name}"][number]:
+            assert_close(history.features_for(here)[0].numpy(), recorded)
+            history.push(here, dt)
+            here = here.evolve(dt)
+
+
+@pytest.mark.parametrize("section", ["steps", "learned.steps"])
+def test_steps_are_those_recorded(section):
+    """But for EnergyBudget where the system moves as a whole: it divides by the energy about the centre of mass now."""
+    cases = CASES["steps"] if section == "steps" else CASES["learned"]["steps"]
+    for case in cases:
+        module = module_for(criterion(case), case["integrator"])
+        for number, which in enumerate(CASES["states"]):
+            if case["criterion"] == "energybudget" and which.get("boosted"):
+                continue
+            p, at = state(number), (case["row"], number)
+            dt = module.choose(p, module.init(p))[0].numpy()
+            assert_close(dt, RECORDED[f"{section}.dt_torch"][at], RECORDED[f"{section}.sensitivity"][at])
+
+
+def test_runs_are_those_recorded():
+    """Wrappers of all kinds around the classical criteria; what the engine recorded, the loop in torch repeats."""
+    cases = [case for case in CASES["sequences"] if case["integrator"] in COMPOSITIONS]
+    assert len(cases) == 64
+    for case in cases[::3]:
+        row, sensitivity, p, taken = case["row"], case["sensitivity"], state(case["state"]), []
+        r = simulate(
+            p,
+            steps=case["steps"],
+            criterion=criterion(case),
+            integrator=case["integrator"],
+            observer=lambda before, after, error, running, taken=taken: taken.append((after.dt.item(), error.item())),
+        )
+        dt, error = np.array(taken).T
+        assert_close(dt, RECORDED["sequences.dt"][row], sensitivity["dt"])
+        assert_close(error, RECORDED["sequences.energy_error"][row], sensitivity["energy_error"], 1.0)
+        assert r.force_evaluations[0] == RECORDED["sequences.force_evaluations"][row]
+        for name in ("position", "velocity"):
+            found = getattr(r.final, name)[0]
+            recorded = RECORDED[f"sequences.{name}"][row][: found.shape[0], : found.shape[1]]
+            assert_close(found, recorded, sensitivity[name], np.abs(recorded).max())
