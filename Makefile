@@ -6,7 +6,7 @@ STAMP := $(VENV)/.installed
 RUNTIME := build/runtime
 EXTRAS := dev,report,wandb,bench,tune
 
-.PHONY: help venv wheel run test test-runtime lint format bench bench-training bench-engine diagnostics clean
+.PHONY: help venv wheel run test test-runtime lint format bench bench-imports bench-training bench-engine diagnostics clean
 .DEFAULT_GOAL := help
 
 help:  ## what can be made
@@ -52,9 +52,12 @@ format: venv  ## let ruff put the code in order
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
 
-bench: bench-training bench-engine  ## all benchmarks
+bench: bench-imports bench-training bench-engine  ## all benchmarks
 
-bench-training: venv  ## training speed: Part 1, Part 2, memory, import time (ratios)
+bench-imports: venv  ## what `import aitimestepper` and the first simulation cost
+	$(BIN)/python benchmarks/imports.py
+
+bench-training: venv  ## training speed: Part 1, Part 2, memory (ratios)
 	$(BIN)/python benchmarks/training.py
 
 bench-engine: venv  ## simulation speed: against REBOUND, learned steps, threads, the limit of the processor (ratios)

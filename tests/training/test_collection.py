@@ -79,7 +79,7 @@ def test_warmup_is_pushed_but_not_recorded_and_happens_once(setup, feature_type)
     trajectory, metrics = collect_trajectory(*s.args, s.history)
     assert (metrics["warmup_discarded"], metrics["trajectory_length"], metrics["total_steps"]) == (3, 2, 5)
     assert s.history.full
-    oldest = trajectory.observation.features[:, : len(s.history.table)]
+    oldest = trajectory.start.observation.features[:, : len(s.history.table)]
     assert (oldest.abs().sum(dim=1) > 0).all()  # no sample has padding in it
     _, metrics = collect_trajectory(*s.args, s.history)
     assert (metrics["warmup_discarded"], metrics["trajectory_length"]) == (0, 5)
@@ -93,9 +93,11 @@ def test_a_sample_keeps_the_window_it_was_accepted_with(setup):
     window = s.adapter.new_history()
     window.push(states[0])
     window.push(states[1])
-    assert torch.allclose(trajectory.observation.features[2], s.adapter.build_feature_tensor(states[2], window)[0], rtol=1e-14)
+    assert torch.allclose(
+        trajectory.start.observation.features[2], s.adapter.build_feature_tensor(states[2], window)[0], rtol=1e-14
+    )
     now = s.adapter.build_feature_tensor(states[2], s.history)[0]
-    assert (trajectory.observation.features[2] - now).abs().max() > 1e-6
+    assert (trajectory.start.observation.features[2] - now).abs().max() > 1e-6
 
 
 def test_the_retry_cap_raises_an_error_that_names_state_error_and_threshold(setup, scripted):
@@ -269,6 +271,6 @@ def test_taking_a_stored_step_again_gives_its_stored_error(setup):
     s = setup(steps_per_epoch=4)
     trajectory, _ = collect_trajectory(*s.args)
     with torch.no_grad():
-        attempt = take_step(trajectory.particle, trajectory.dt, s.config)
+        attempt = take_step(trajectory.start, trajectory.dt, s.config)
         _, rel_dE = check_errors(step_error(attempt, energy_scale(trajectory.particle)), 1.0)
     assert torch.equal(rel_dE, trajectory.energy_error)

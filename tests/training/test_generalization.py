@@ -70,13 +70,13 @@ def test_a_minibatch_is_judged_in_one_call_like_its_samples_one_by_one(collected
 def test_stored_samples_are_never_modified_and_every_iteration_has_a_fresh_graph(collected):
     """TRAIN-07."""
     s, trajectory = collected()
-    before = copy.deepcopy((trajectory.particle.tensors(), trajectory.observation, trajectory.dt))
+    before = copy.deepcopy((trajectory.particle.tensors(), trajectory.start.observation, trajectory.dt))
     first = evaluate_minibatch(s.model, trajectory, s.config, s.adapter).losses
     first.mean().backward()
     second = evaluate_minibatch(s.model, trajectory, s.config, s.adapter).losses
     second.mean().backward()  # would raise on a graph that was freed
     generalize_on_trajectory(s.model, trajectory, s.optimizer, s.config, s.adapter)
-    after = (trajectory.particle.tensors(), trajectory.observation, trajectory.dt)
+    after = (trajectory.particle.tensors(), trajectory.start.observation, trajectory.dt)
     assert all(torch.equal(before[0][k], v) for k, v in after[0].items())
     assert torch.equal(before[1].features, after[1].features)
     assert torch.equal(before[2], after[2])
@@ -108,11 +108,11 @@ def test_a_timid_network_is_pulled_up_although_everything_passes(collected):
     s, trajectory = collected(spoil=-3.0, lr=1e-3)
     before = evaluate_minibatch(s.model, trajectory, s.config, s.adapter)
     assert before.all_pass
-    dt = s.adapter.predict(s.model, trajectory.observation).dt.mean().item()
+    dt = s.adapter.predict(s.model, trajectory.start.observation).dt.mean().item()
     converged, iterations, _ = generalize_on_trajectory(s.model, trajectory, s.optimizer, s.config, s.adapter)
     assert converged
     assert iterations == s.config.replay_min_steps + 1
-    assert s.adapter.predict(s.model, trajectory.observation).dt.mean().item() > 1.05 * dt
+    assert s.adapter.predict(s.model, trajectory.start.observation).dt.mean().item() > 1.05 * dt
 
 
 def test_with_no_minimum_a_passing_minibatch_ends_part_2_at_once(collected):
@@ -161,10 +161,10 @@ def test_the_network_learns_to_estimate_its_own_error(collected):
     s, trajectory = collected(spoil=0.0, replay_min_steps=600, lr=3e-3)
     generalize_on_trajectory(s.model, trajectory, s.optimizer, s.config, s.adapter)
     with torch.no_grad():
-        prediction = s.adapter.predict(s.model, trajectory.observation)
+        prediction = s.adapter.predict(s.model, trajectory.start.observation)
     truth = torch.log10(evaluate_minibatch(s.model, trajectory, s.config, s.adapter).rel_dE.clamp_min(1e-30))
     residual = prediction.log10_error - truth
     assert residual.mean().abs() < 0.25
     assert residual.pow(2).mean().sqrt() < 0.8
-    fresh = build_network(s.config)(trajectory.observation.features)[:, 1].detach()
+    fresh = build_network(s.config)(trajectory.start.observation.features)[:, 1].detach()
     assert (fresh - truth).mean().abs() > 0.5

@@ -17,15 +17,15 @@ def test_stored_samples_keep_the_unit_they_were_accepted_with(setup):
     assert len(trajectory) == 48
     observed = s.adapter.observe(trajectory.particle)
     for name in Observation._fields:
-        torch.testing.assert_close(getattr(trajectory.observation, name), getattr(observed, name), rtol=1e-14, atol=1e-14)
+        torch.testing.assert_close(getattr(trajectory.start.observation, name), getattr(observed, name), rtol=1e-14, atol=1e-14)
     part = trajectory.select(torch.tensor([3, 40]))
-    assert torch.equal(part.observation.unit, trajectory.observation.unit[[3, 40]])
+    assert torch.equal(part.start.observation.unit, trajectory.start.observation.unit[[3, 40]])
     with torch.no_grad():
         judged = evaluate_minibatch(s.model, trajectory, s.config, s.adapter)
-        dt = s.adapter.predict(s.model, trajectory.observation).dt
+        dt = s.adapter.predict(s.model, trajectory.start.observation).dt
     torch.testing.assert_close(dt, trajectory.dt, rtol=1e-12, atol=0)
     assert judged.all_pass
-    assert trajectory.observation.unit.max() > 3 * trajectory.observation.unit.min()
+    assert trajectory.start.observation.unit.max() > 3 * trajectory.start.observation.unit.min()
 
 
 def test_two_phases_converge_and_use_the_tolerance_up(setup):

@@ -85,20 +85,27 @@ def simulate(
     share = GUARD_SHARE * (DEFAULT_TOL if tol is None else tol) if guard else 0.0
     batch = Batch.begin(start, program, own, end, float(limit), rows, share, threads)
     asked = {
+        **_in_words(choice, len(start)),
         "tol": tol,
         "t_end": t_end if t_end is None or np.ndim(t_end) == 0 else end.tolist(),
         "steps": steps,
         "max_steps": max_steps,
         "guard": guard,
-        "integrator": str(choice.integrator),
-        "run_tolerance": None if choice.tol is None else np.broadcast_to(choice.tol, (len(start),)).tolist(),
-        "criterion": str(choice.criterion),
         "dt_min": dt_min,
         "dt_max": dt_max,
         "status_at_limit": OK if steps is not None and limit == steps else MAX_STEPS,
     }
     path = None if output is None else Path(output)
     return run_batch(batch, asked, began, path, overwrite, progress, sinks)
+
+
+def _in_words(choice: Choice, systems: int) -> dict[str, Any]:
+    """Return criterion, integrator and the tolerance of every system as a file and a result hold them."""
+    return {
+        "criterion": str(choice.criterion),
+        "integrator": str(choice.integrator),
+        "run_tolerance": None if choice.tol is None else np.broadcast_to(choice.tol, (systems,)).tolist(),
+    }
 
 
 def _choice(

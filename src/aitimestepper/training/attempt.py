@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import NamedTuple
 
 import torch
@@ -39,16 +40,25 @@ class StepStart(NamedTuple):
     particle: ParticleTorch
     observation: Observation
     scale: Tensor  # (B,) energy scale S of each state, which the error of its step is relative to
+    energy: Tensor  # (B,) total energy of each state
 
     @classmethod
     def observe(cls, particle: ParticleTorch, adapter: ModelAdapter, history: HistoryBuffer | None = None) -> StepStart:
         """Return independent copies of the states of `particle`, as the network sees them now."""
         state = particle.clone_detached()
-        return cls(state, adapter.observe(state, history), energy_scale(state))
+        return cls(state, adapter.observe(state, history), energy_scale(state), state.total_energy())
 
     def select(self, index: Tensor) -> StepStart:
         """Return the systems that `index` names."""
-        return StepStart(self.particle.select(index), self.observation.select(index), self.scale[index])
+        particle, observation = self.particle.select(index), self.observation.select(index)
+        return StepStart(particle, observation, self.scale[index], self.energy[index])
+
+    @classmethod
+    def stack(cls, parts: Sequence[StepStart]) -> StepStart:
+        """Return one batch of all states of `parts`."""
+        observation = Observation(*(torch.cat([getattr(p.observation, name) for p in parts]) for name in Observation._fields))
+        particle = ParticleTorch.stack([p.particle for p in parts])
+        return cls(particle, observation, torch.cat([p.scale for p in parts]), torch.cat([p.energy for p in parts]))
 
 
 class JudgedStep(NamedTuple):
@@ -80,14 +90,14 @@ def judge_step(model: nn.Module, start: StepStart, config: Config, adapter: Mode
 
 
 def _step_as_predicted(start: StepStart, prediction: Prediction, config: Config) -> JudgedStep:
-    attempt = take_step(start.particle, prediction.dt, config)
+    attempt = take_step(start, prediction.dt, config)
     return JudgedStep(prediction, attempt, step_error(attempt, start.scale))
 
 
-def take_step(start: ParticleTorch, dt: Tensor, config: Config) -> StepAttempt:
+def take_step(start: StepStart, dt: Tensor, config: Config) -> StepAttempt:
     """Return the step by dt (B,), with the energies before and after."""
-    advanced = step(start, dt, config.integrator)
-    return StepAttempt(advanced, dt, start.total_energy(), advanced.total_energy() - field_work(start, advanced))
+    advanced = step(start.particle, dt, config.integrator)
+    return StepAttempt(advanced, dt, start.energy, advanced.total_energy() - field_work(start.particle, advanced))
 
 
 def step_error(attempt: StepAttempt, scale: Tensor) -> Tensor:

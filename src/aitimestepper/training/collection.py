@@ -10,7 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from ..config import Config
-from ..differentiable.adapter import ModelAdapter, Observation
+from ..differentiable.adapter import ModelAdapter, eval_mode
 from ..differentiable.conserved import roundoff_floor
 from ..differentiable.history import HistoryBuffer
 from ..differentiable.particle import ParticleTorch
@@ -41,7 +41,7 @@ class Collected(NamedTuple):
 class _Acceptance:
     """What the systems of a batch have achieved while one step of all of them is being collected."""
 
-    observation: Observation
+    start: StepStart
     advanced: ParticleTorch
     dt: Tensor  # (B,)
     error: Tensor  # (B,) relative energy error of the accepted step
@@ -53,7 +53,7 @@ class _Acceptance:
         """Return the beginning: no step is accepted yet."""
         zeros = torch.zeros_like(start.scale)
         active = torch.ones_like(zeros, dtype=torch.bool)
-        return cls(start.observation, start.particle, zeros.clone(), zeros.clone(), zeros.long(), active)
+        return cls(start, start.particle, zeros.clone(), zeros.clone(), zeros.long(), active)
 
     def accept(self, pending: Tensor, attempt: StepAttempt, rel_dE: Tensor, good: Tensor) -> None:
         """Take over the `good` rows of an attempt by the systems `pending`."""
@@ -145,7 +145,7 @@ def _at_retry_cap(done: _Acceptance, failed: _FailedSteps, config: Config) -> No
 def _shrink(done: _Acceptance, failed: _FailedSteps, config: Config) -> None:
     """Halve the steps until they pass, and accept them."""
     for _ in range(MAX_HALVINGS):
-        attempt = take_step(failed.start.particle, 0.5 * failed.dt, config)
+        attempt = take_step(failed.start, 0.5 * failed.dt, config)
         rel_dE = check_errors(step_error(attempt, failed.start.scale), config.energy_threshold).rel_dE
         good = rel_dE <= config.energy_threshold
         done.accept(failed.systems, attempt, rel_dE, good)
@@ -216,24 +216,25 @@ def collect_trajectory(
     tally = _Tally()
     state = particle.clone_detached()
     active = torch.arange(len(particle), device=particle.time.device)
-    for number in range(1, config.steps_per_epoch + 1):
-        current = state.select(active)
-        window = None if history_buffer is None else history_buffer.select(active)
-        done = _collect_step(model, current, optimizer, config, adapter, window)
-        passed = done.active
-        if watch is not None:
-            watch(number, int(done.retrains.max()))
-        recorded = history_buffer is None or history_buffer.full
-        tally.add(done, recorded)
-        if recorded:
-            sample = Trajectory(current, done.observation, done.dt, done.error)
-            parts.append(sample.select(passed.nonzero().flatten()))
-        # dropped systems are pushed where they stand, so that the windows of the others stay in step
-        adapter.update_history(history_buffer, state, torch.zeros_like(state.time).index_put((active,), done.dt))
-        state = state.with_rows(active[passed], done.advanced.select(passed))
-        active = active[passed]
-        if not len(active):
-            break
+    with eval_mode(model):
+        for number in range(1, config.steps_per_epoch + 1):
+            current = state.select(active)
+            window = None if history_buffer is None else history_buffer.select(active)
+            done = _collect_step(model, current, optimizer, config, adapter, window)
+            passed = done.active
+            if watch is not None:
+                watch(number, int(done.retrains.max()))
+            recorded = history_buffer is None or history_buffer.full
+            tally.add(done, recorded)
+            if recorded:
+                sample = Trajectory(done.start, done.dt, done.error)
+                parts.append(sample.select(passed.nonzero().flatten()))
+            # dropped systems are pushed where they stand, so that the windows of the others stay in step
+            adapter.update_history(history_buffer, state, torch.zeros_like(state.time).index_put((active,), done.dt))
+            state = state.with_rows(active[passed], done.advanced.select(passed))
+            active = active[passed]
+            if not len(active):
+                break
     trajectory = Trajectory.stack(parts, state)
     metrics = {**tally.metrics(), "trajectory_length": len(trajectory), "dropped_systems": len(particle) - len(active)}
     return Collected(trajectory, metrics)

@@ -9,9 +9,8 @@ from torch import Tensor, nn
 
 from ..config import Config
 from ..differentiable.adapter import ModelAdapter
-from ..differentiable.conserved import energy_scale
 from ..differentiable.history import HistoryBuffer
-from .attempt import StepStart, check_errors, judge_step, learn, learning_losses
+from .attempt import check_errors, judge_step, learn, learning_losses
 from .trajectory import Trajectory, sample_minibatch
 
 
@@ -44,8 +43,7 @@ def evaluate_minibatch(
     Each sample is seen through the history window that it was accepted with; `history_buffer` (the current one) is an
     argument so that both phases are called alike, and is not looked at.
     """
-    start = StepStart(minibatch.particle, minibatch.observation, energy_scale(minibatch.particle))
-    judged = judge_step(model, start, config, adapter)
+    judged = judge_step(model, minibatch.start, config, adapter)
     all_pass, rel_dE = check_errors(judged.rel_dE, config.energy_threshold)
     passed = int((rel_dE <= config.energy_threshold).sum())
     metrics = {
@@ -54,7 +52,7 @@ def evaluate_minibatch(
         "mean_rel_dE": float(rel_dE.mean()),
         "max_rel_dE": float(rel_dE.max()),
     }
-    return Evaluation(all_pass, learning_losses(model, start, judged, config, adapter), rel_dE, metrics)
+    return Evaluation(all_pass, learning_losses(model, minibatch.start, judged, config, adapter), rel_dE, metrics)
 
 
 def generalize_on_trajectory(

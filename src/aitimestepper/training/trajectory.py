@@ -9,24 +9,24 @@ from torch import Tensor
 
 from ..differentiable.adapter import Observation
 from ..differentiable.particle import ParticleTorch
+from .attempt import StepStart
 
 
 class Trajectory:
     """S samples: the state each step was taken from, what the network saw there, dt (S,) and relative energy error (S,).
 
-    `observation` is the sample's own history window as the network saw it when the step was accepted: replay uses that
-    one, never the current history. `final` is the state of all systems after the last step.
+    `start` has the sample's own history window as the network saw it when the step was accepted: replay uses that one, never
+    the current history. `final` is the state of all systems after the last step.
     """
 
     def __init__(
         self,
-        particle: ParticleTorch,
-        observation: Observation,
+        start: StepStart,
         dt: Tensor,
         energy_error: Tensor,
         final: ParticleTorch | None = None,
     ) -> None:
-        self.particle, self.observation, self.final = particle, observation, final
+        self.start, self.final = start, final
         self.dt, self.energy_error = dt, energy_error
 
     @classmethod
@@ -35,10 +35,15 @@ class Trajectory:
         if not parts:
             nobody = torch.zeros(0, dtype=torch.long, device=final.position.device)
             empty = final.time[nobody]
-            return cls(final.select(nobody), Observation(empty.view(0, 0), empty, empty), empty, empty, final)
-        observation = Observation(*(torch.cat([getattr(t.observation, f) for t in parts]) for f in Observation._fields))
+            unseen = Observation(empty.view(0, 0), empty, empty)
+            return cls(StepStart(final.select(nobody), unseen, empty, empty), empty, empty, final)
         dt, error = torch.cat([t.dt for t in parts]), torch.cat([t.energy_error for t in parts])
-        return cls(ParticleTorch.stack([t.particle for t in parts]), observation, dt, error, final)
+        return cls(StepStart.stack([t.start for t in parts]), dt, error, final)
+
+    @property
+    def particle(self) -> ParticleTorch:
+        """The states that the steps were taken from."""
+        return self.start.particle
 
     def __len__(self) -> int:
         """Return the number of samples S."""
@@ -52,13 +57,7 @@ class Trajectory:
 
     def select(self, index: Tensor) -> Trajectory:
         """Return the samples that `index` names."""
-        return Trajectory(
-            self.particle.select(index),
-            self.observation.select(index),
-            self.dt[index],
-            self.energy_error[index],
-            self.final,
-        )
+        return Trajectory(self.start.select(index), self.dt[index], self.energy_error[index], self.final)
 
 
 def sample_minibatch(trajectory: Trajectory, batch_size: int, generator: torch.Generator | None = None) -> Trajectory:
