@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 RUNTIME := build/runtime
-EXTRAS := dev,report,wandb,bench,tune
+EXTRAS := dev,train,report,wandb,bench
 
 .PHONY: help venv wheel run test test-runtime lint format bench bench-imports bench-training bench-engine diagnostics clean
 .DEFAULT_GOAL := help

@@ -90,7 +90,7 @@ def same_forces(done: Any, recorded: Any) -> bool:
     return apart <= (max(10, 5e-3 * int(recorded)) if done.integrator == "radau15" else 0)
 
 
-def follow(case: dict[str, Any], prefix: str) -> None:
+def assert_same_sequence(case: dict[str, Any], prefix: str) -> None:
     """A recorded sequence of steps again."""
     rows: dict[str, list[np.ndarray]] = {"time": [], "dt": [], "energy_error": []}
 
@@ -121,15 +121,15 @@ def name_of(case: dict[str, Any]) -> str:
 # the rate of change of lastterm's step counted as 0 in the recording program: its Huayno did nothing
 @pytest.mark.parametrize("case", [c for c in CASES["sequences"] if "quirk" not in c], ids=name_of)
 def test_sequences_of_classical_steps_are_those_recorded(case):
-    follow(case, "sequences")
+    assert_same_sequence(case, "sequences")
 
 
 @pytest.mark.parametrize("case", CASES["learned"]["sequences"], ids=name_of)
 def test_sequences_of_learned_steps_are_those_recorded(case):
-    follow(case, "learned.sequences")
+    assert_same_sequence(case, "learned.sequences")
 
 
-def ends_alike(done: Any, case: dict[str, Any], prefix: str) -> None:
+def assert_ends_alike(done: Any, case: dict[str, Any], prefix: str) -> None:
     row, sensitivity = case["row"], case["sensitivity"]
     N, D = done.final.position.shape[1:]
     assert done.steps[0] == ARRAYS[f"{prefix}.steps"][row]
@@ -146,7 +146,7 @@ def ends_alike(done: Any, case: dict[str, Any], prefix: str) -> None:
 def test_regular_runs_end_alike(case):
     how = {"criterion": criterion(case), "integrator": case["integrator"], "threads": 1}
     done = simulate(state(case["state"]), t_end=case["t_end"], **how)
-    ends_alike(done, case, "runs")
+    assert_ends_alike(done, case, "runs")
     near, row = done.closest_approach, case["row"]
     assert close(near.distance[0], ARRAYS["runs.closest_distance"][row], case["sensitivity"].get("closest_distance", 1e-13))
     assert near.pair[0].tolist() == ARRAYS["runs.closest_pair"][row].tolist()
@@ -165,4 +165,4 @@ def test_a_tolerance_alone_picks_what_it_picked(case):
     assert innermost(choice.criterion).name == picked["criterion"]
     assert isinstance(choice.criterion, Symmetrized) == bool(picked["wrappers"])
     assert choice.tol == case["run_tolerance"]
-    ends_alike(simulate(state(case["state"]), t_end=case["t_end"], tol=tol, integrator=asked, threads=1), case, "auto")
+    assert_ends_alike(simulate(state(case["state"]), t_end=case["t_end"], tol=tol, integrator=asked, threads=1), case, "auto")

@@ -29,7 +29,7 @@ class _OneNumber(Criterion):
 
 @dataclass(frozen=True)
 class Constant(_OneNumber):
-    """The same dt always."""
+    """A step of the length `dt`, whatever the state."""
 
     name: ClassVar[str] = "constant"
     parameter: ClassVar[str] = "dt"
