@@ -65,7 +65,7 @@ def loosest(rows: list[dict[str, Any]], tol: float) -> dict[str, Any] | None:
 
 
 def compared(suite: Suite, tol: float, peer: dict[str, Any] | None, radau: dict[str, Any] | None) -> dict[str, Any]:
-    """Return how our runs went that were asked for a tolerance, beside those of IAS15 and of our Gauss-Radau method."""
+    """Return cost and errors of our runs at a tolerance, beside those of IAS15 and of our Gauss-Radau method."""
     mine = ours(suite, tol=tol)
     within = mine["error"] <= tol
     worst = min(within[suite.family_of == k].mean() for k in range(len(suite.families)))

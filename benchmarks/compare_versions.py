@@ -3,7 +3,7 @@
     python benchmarks/compare_versions.py OLD_SRC [--new-src SRC] [--only engine training] [--rounds 15] [--quick] [--json FILE]
 
 OLD_SRC is the src folder of the other checkout; it may be of the API before the runtime did without torch. Each version lives
-in one child process, which imports it once and then does as much as it is asked for. The two take turns, and each round begins
+in one child process, which imports it once and then runs the requested jobs. The two take turns, and each round begins
 with the other one. Times are processor seconds on one thread. A ratio is the median over the rounds of new over old within a
 round, so that 1.03 means that the new version takes 3 % longer; the last column is the middle half of the ratios.
 """
@@ -29,7 +29,7 @@ Prepare = Callable[[int], Callable[[], object]]  # from an amount of work to the
 
 # ---- a child: one version, asked for jobs by name ------------------------------------------------------------------------
 class Api(NamedTuple):
-    """What differs between the versions."""
+    """Names and calls that differ between the versions."""
 
     package: Any
     named: Any  # the module of named initial conditions
@@ -159,7 +159,7 @@ GROUPS = {"engine": engine_jobs, "training": training_jobs}
 def serve(groups: list[str]) -> None:
     """Print the names of all jobs; then, for every line "amount name" on standard input, do it and print its seconds.
 
-    Trainings also print how often they learned, which must be the same in both versions for their times to be compared.
+    Jobs of the training also print their number of optimizer steps, which must agree for times to be compared.
     """
     version, jobs = api(), {}
     for group in groups:
@@ -189,7 +189,7 @@ class Version:
         self.learned: dict[str, float | None] = {}  # iterations of learning a unit of work, of the last call
 
     def seconds(self, name: str, amount: int) -> float:
-        """Return the processor seconds of so much work."""
+        """Return the processor seconds of `amount` units of a job."""
         assert self._child.stdin is not None
         print(f"{amount} {name}", file=self._child.stdin, flush=True)
         seconds, learned = json.loads(self._line())
@@ -205,11 +205,11 @@ class Version:
 
 
 def amount_for(version: Version, name: str, least: float) -> int:
-    """Return an amount of work that takes at least so many seconds; the first call, which may compile, is not counted."""
+    """Return an amount of work that takes at least `least` seconds; the first call, which may compile, is not counted."""
     amount = 1
     version.seconds(name, amount)
-    while (spent := version.seconds(name, amount)) < least:
-        amount = max(amount + 1, int(amount * min(1.2 * least / max(spent, 1e-6), 10.0)))
+    while (seconds := version.seconds(name, amount)) < least:
+        amount = max(amount + 1, int(amount * min(1.2 * least / max(seconds, 1e-6), 10.0)))
     return amount
 
 

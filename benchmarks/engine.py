@@ -40,7 +40,7 @@ STUDIES: dict[str, Study] = {
 
 
 def machine() -> dict[str, object]:
-    """Return what the numbers were measured on."""
+    """Return processor, load and versions of the machine."""
     models = [line.split(":")[1].strip() for line in _cpuinfo() if line.startswith("model name")]
     load = os.getloadavg()[0] if hasattr(os, "getloadavg") else float("nan")
     versions = {"python": platform.python_version(), "numba": numba.__version__, "rebound": rebound.__version__}
@@ -53,7 +53,7 @@ def _cpuinfo() -> list[str]:
 
 
 def shown(value: float, unit: str) -> str:
-    """Return a value with three digits and its unit; nothing for what is not a number."""
+    """Return a value with three digits and its unit; an empty text for NaN."""
     return "" if math.isnan(value) else f"{value:.3g} {unit}".strip()
 
 
@@ -80,12 +80,12 @@ def main() -> None:
     console.print(", ".join(f"{k} {v}" for k, v in found.items()))
     rows: list[Row] = []
     for name in options.only or STUDIES:
-        some = list(STUDIES[name](QUICK if options.quick else CAREFUL))
-        show(console, some)
-        rows += some
+        measured = list(STUDIES[name](QUICK if options.quick else CAREFUL))
+        show(console, measured)
+        rows += measured
     missed = [f"{row.group}, {row.what}" for row in rows if row.met is False]
-    aimed = sum(row.target is not None for row in rows)
-    console.print(f"{aimed - len(missed)} of {aimed} targets met" + "".join(f"\n  not: {what}" for what in missed))
+    with_target = sum(row.target is not None for row in rows)
+    console.print(f"{with_target - len(missed)} of {with_target} targets met" + "".join(f"\n  not: {what}" for what in missed))
     if options.json is not None:
         numbers = [row.plain() for row in rows]
         options.json.write_text(json.dumps({"machine": found, "rows": numbers}, indent=2) + "\n")

@@ -39,7 +39,7 @@ PROBLEMS = (
 
 
 class Outcome(NamedTuple):
-    """Cost and errors of a run of ours, and how to make it again."""
+    """Cost and errors of a run of ours, with a function that repeats it."""
 
     run: Callable[[], object]
     forces: int
@@ -50,8 +50,8 @@ class Outcome(NamedTuple):
         return f"{self.forces} forces, error max {self.max_error:.1e}, final {self.final_error:.1e}"
 
 
-def ran(bodies: Bodies, t_end: float, integrator: str, tol: float | None = None) -> Outcome:
-    """Run by the criterion that `simulate` takes for the integrator, and return what it came to."""
+def outcome_of(bodies: Bodies, t_end: float, integrator: str, tol: float | None = None) -> Outcome:
+    """Run with the default criterion of the integrator, and return cost and errors."""
     given = {} if tol is None else {"tol": tol}
 
     def run() -> SimulationResult:
@@ -72,7 +72,7 @@ def cheapest(outcomes: list[Outcome], error: str, wanted: float) -> Outcome | No
 def radau_works() -> str:
     """Return an empty text, or why there is no radau15 to measure."""
     try:
-        error = ran(bodies_of(figure8()), 6.32591398, "radau15").max_error
+        error = outcome_of(bodies_of(figure8()), 6.32591398, "radau15").max_error
     except ConfigError as refusal:
         return str(refusal)
     return "" if error < RADAU_PERIOD else f"a period of the figure-eight errs by {error:.0e}"
@@ -90,13 +90,13 @@ def against_ias15(effort: Effort) -> Iterator[Row]:
     for problem in PROBLEMS:
         t_end = problem.quick if effort.quick else problem.t_end
         bodies, peer = bodies_of(problem.initial), ias15_outcome(problem.initial, t_end)
-        outcomes = [ran(bodies, t_end, "kahan_li8", tol) for tol in TOLERANCES]
+        outcomes = [outcome_of(bodies, t_end, "kahan_li8", tol) for tol in TOLERANCES]
         chosen = {
             "kahan_li8 at max error": cheapest(outcomes, "max_error", peer.error),
             "kahan_li8 at final error": cheapest(outcomes, "final_error", peer.final_error),
         }
         if not missing:
-            chosen["radau15"] = ran(bodies, t_end, "radau15")
+            chosen["radau15"] = outcome_of(bodies, t_end, "radau15")
         jobs = {name: once(o.run) for name, o in chosen.items() if o is not None}
         times = rotate({"IAS15": _ias15_job(problem.initial, t_end), **jobs}, effort._replace(call=0.1))
         theirs = Outcome(lambda: None, int(peer.forces or 0), peer.final_error, peer.error)
@@ -126,5 +126,5 @@ def _rows(problem: str, name: str, outcome: Outcome, peer: PeerRun, times: Times
     yield Row(
         problem, f"{name}: forces / IAS15's", outcome.forces / (peer.forces or math.nan), "x", target, False, str(outcome)
     )
-    spent = f"{1e3 * times.median(name):.3g} ms"
-    yield Row(problem, f"{name}: time / IAS15's", times.ratio(name, "IAS15"), "x", target, False, spent)
+    duration = f"{1e3 * times.median(name):.3g} ms"
+    yield Row(problem, f"{name}: time / IAS15's", times.ratio(name, "IAS15"), "x", target, False, duration)

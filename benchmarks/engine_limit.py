@@ -1,4 +1,4 @@
-"""How near the pair loop comes to what the processor's divider allows, and what the parts of a step of few bodies cost."""
+"""Speed of the pair loop relative to the limit of the processor's divider, and cost of the parts of a step of few bodies."""
 
 from __future__ import annotations
 
@@ -12,11 +12,11 @@ from aitimestepper import Bodies, Constant
 from aitimestepper.bench.timing import Effort, Job, rotate
 from aitimestepper.integrators import integrator_named
 from aitimestepper.simulate.batch import Batch
+from aitimestepper.simulate.callbacks import OwnFunctions
 from aitimestepper.simulate.kernels.jit import REASSOCIATE, pointer
 from aitimestepper.simulate.kernels.layout import HEAD, U0, U3, VECTORS
 from aitimestepper.simulate.kernels.methods import drift, kick
 from aitimestepper.simulate.kernels.system import SystemView, forces, kinetic_energy
-from aitimestepper.simulate.own import OwnFunctions
 from aitimestepper.simulate.program import program_of
 from engine_steps import DT, ours
 from measure import Row
@@ -89,7 +89,7 @@ def states_of(bodies: Bodies) -> Any:
     return states
 
 
-def of_parts(bodies: Bodies, parts: int) -> Job:
+def step_of_parts(bodies: Bodies, parts: int) -> Job:
     """Return a job whose unit of work is a step, made of some parts only."""
     n = int(bodies.body_count[0])
 
@@ -115,7 +115,7 @@ def pair_loop(effort: Effort) -> Iterator[Row]:
     for n in (16, 100, 1000):
         bodies = bodies_of(system(n))
         pairs = n * (n - 1) / 2
-        jobs = {**bare_jobs(), "forces": of_parts(bodies, FORCES), "step": ours(bodies, Constant(DT))}
+        jobs = {**bare_jobs(), "forces": step_of_parts(bodies, FORCES), "step": ours(bodies, Constant(DT))}
         times = rotate(jobs, effort)
         roots, bare = (1e9 * times.median(name) / IN_CACHE for name in ("roots", "pairs"))
         force, step = (1e9 * times.median(name) / pairs for name in ("forces", "step"))
@@ -129,7 +129,7 @@ def parts(effort: Effort) -> Iterator[Row]:
     steps = {"forces": FORCES, "+ kick, drift": FORCES | MOTION, "+ kinetic energy": FORCES | MOTION | ENERGY}
     for n in (2, 3, 10):
         bodies = bodies_of(system(n))
-        jobs = {name: of_parts(bodies, some) for name, some in steps.items()}
+        jobs = {name: step_of_parts(bodies, included) for name, included in steps.items()}
         times = rotate({**jobs, "+ choice, checks, nearest pair": ours(bodies, Constant(DT))}, effort)
         before = 0.0
         for name in times.rounds:

@@ -59,8 +59,8 @@ def learned_steps(effort: Effort) -> Iterator[Row]:
         bodies = bodies_of(system(n))
         criteria = {"constant": Constant(DT), "budget": EnergyBudget(1e-3), "learned": LearnedStep.load("default", 1e-3)}
         times = rotate({name: ours(bodies, criterion) for name, criterion in criteria.items()}, effort)
-        spent = ", ".join(f"{name} {1e9 * times.median(name):.4g}" for name in times.rounds)
-        note = f"ns a step: {spent}"
+        all_times = ", ".join(f"{name} {1e9 * times.median(name):.4g}" for name in times.rounds)
+        note = f"ns a step: {all_times}"
         yield Row("learned step", f"N = {n}: learned / constant", times.ratio("learned", "constant"), "x", target, False, note)
 
 

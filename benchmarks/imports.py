@@ -1,4 +1,4 @@
-"""What it costs to begin: `import aitimestepper`, and the first simulation of a process.
+"""Start-up time: `import aitimestepper`, and the first simulation of a process.
 
     python benchmarks/imports.py [--rounds 15] [--json FILE]
 

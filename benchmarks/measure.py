@@ -1,14 +1,13 @@
-"""Rows with a target, which the benchmarks print, and jobs that take turns."""
+"""Rows of results with targets, and timing of jobs in turns."""
 
 from __future__ import annotations
 
 import math
-import statistics
 import time
 from collections.abc import Callable
 from typing import NamedTuple
 
-from aitimestepper.bench.timing import Effort
+from aitimestepper.bench.timing import Effort, Times
 
 CAREFUL, QUICK = Effort(9, 0.3), Effort(3, 0.1, True)
 
@@ -32,12 +31,12 @@ class Row(NamedTuple):
         return self.measured >= self.target if self.at_least else self.measured <= self.target
 
     def plain(self) -> dict[str, object]:
-        """Return the row for JSON, which knows no NaN."""
+        """Return the row for JSON, which cannot hold NaN."""
         return {**self._asdict(), "measured": None if math.isnan(self.measured) else self.measured, "met": self.met}
 
 
-def interleaved(jobs: dict[str, Callable[[], object]], rounds: int, warm_up: int = 2) -> dict[str, list[float]]:
-    """Return the seconds of every job in every round; jobs take turns, so that a busy machine slows all of them.
+def interleaved(jobs: dict[str, Callable[[], object]], rounds: int, warm_up: int = 2) -> Times:
+    """Return the seconds of every job in every round; jobs take turns, so that other programs slow all of them.
 
     The first `warm_up` rounds are not counted.
     """
@@ -48,14 +47,4 @@ def interleaved(jobs: dict[str, Callable[[], object]], rounds: int, warm_up: int
             job()
             if turn >= warm_up:
                 times[name].append(time.perf_counter() - began)
-    return times
-
-
-def median(times: dict[str, list[float]], name: str) -> float:
-    """Return the median over the rounds of one job."""
-    return statistics.median(times[name])
-
-
-def median_ratio(times: dict[str, list[float]], above: str, below: str) -> float:
-    """Return the median over the rounds of the ratio of two jobs within a round."""
-    return statistics.median(a / b for a, b in zip(times[above], times[below], strict=True))
+    return Times(times)

@@ -1,4 +1,4 @@
-"""The same systems in this package and in REBOUND."""
+"""Systems for both this package and REBOUND."""
 
 from __future__ import annotations
 

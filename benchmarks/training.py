@@ -21,7 +21,7 @@ from aitimestepper.differentiable.network import build_network
 from aitimestepper.initial.problems import make_problem
 from aitimestepper.training.attempt import learn
 from aitimestepper.training.collection import collect_trajectory_step
-from measure import interleaved, median, median_ratio
+from measure import interleaved
 
 PROTOTYPE = (200, 1000, 1000, 200)
 
@@ -56,10 +56,10 @@ def part_2(rounds: int) -> dict[str, float]:
     jobs = {"bare": bare_network, "ours": iteration(PROTOTYPE), "default": iteration(Config().layers)}
     times = interleaved(jobs, rounds)
     return {
-        "prototype network, ms an iteration": 1e3 * median(times, "ours"),
-        "bare prototype network, ms": 1e3 * median(times, "bare"),
-        "ratio (target <= 2)": median_ratio(times, "ours", "bare"),
-        "default network, samples/s (target >= 20000)": 512 / median(times, "default"),
+        "prototype network, ms an iteration": 1e3 * times.median("ours"),
+        "bare prototype network, ms": 1e3 * times.median("bare"),
+        "ratio (target <= 2)": times.ratio("ours", "bare"),
+        "default network, samples/s (target >= 20000)": 512 / times.median("default"),
     }
 
 
@@ -73,9 +73,9 @@ def part_1(rounds: int) -> dict[str, float]:
 
     times = interleaved({"batch": collect(torch.arange(256)), "one": collect(torch.tensor([7]))}, rounds)
     return {
-        "256 at once, accepted steps/s": 2560 / median(times, "batch"),
-        "one at a time, accepted steps/s": 10 / median(times, "one"),
-        "ratio (target >= 50)": 256 * median_ratio(times, "one", "batch"),
+        "256 at once, accepted steps/s": 2560 / times.median("batch"),
+        "one at a time, accepted steps/s": 10 / times.median("one"),
+        "ratio (target >= 50)": 256 * times.ratio("one", "batch"),
     }
 
 

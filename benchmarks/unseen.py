@@ -1,4 +1,4 @@
-"""The learned step of the package on problems of kinds it was never trained on, as asked, beside calibrated classical rules.
+"""The shipped learned step on kinds of problems it was never trained on, as asked, beside calibrated classical rules.
 
     python benchmarks/unseen.py [--only scatter kozai] [--count 24] [--json FILE]
 
@@ -48,20 +48,20 @@ def calibrated(results: Results, integrator: str, tol: float) -> list[tuple[Cont
     return found
 
 
-def compared(systems: Systems, integrator: str, tol: float, rivals: list[tuple[Contender, float]]) -> dict[str, Any]:
-    """Return how the learned step does, beside the cheapest rival that stays within the tolerance as often, or most often."""
+def compared(systems: Systems, integrator: str, tol: float, rules: list[tuple[Contender, float]]) -> dict[str, Any]:
+    """Return compliance and cost of the learned step, beside the cheapest rule that complies as often, or most often."""
     learned = Contender(rule_named("learned"), "symmetrized", integrator)
     done = measure(systems, learned, learned.step_parameter(tol), BUDGET)
     row: dict[str, Any] = {"integrator": integrator, "tol": tol, "within_tolerance": float((done.error <= tol).mean())}
     row |= {"median": float(np.median(done.error) / tol), "forces": geometric_mean(done.forces)}
     others = []
-    for contender, step_parameter in rivals:
+    for contender, step_parameter in rules:
         other = measure(systems, contender, step_parameter, BUDGET)
         others.append((geometric_mean(other.forces), contender.label, float((other.error <= tol).mean())))
     enough = min(row["within_tolerance"], max(share for _, _, share in others))
     forces, label, share = min(o for o in others if o[2] >= enough)
     row |= {"classical": label, "classical_within_tolerance": share, "classical_forces": forces}
-    # a problem that no rival solves within the tolerance has nothing to compare with
+    # without a classical rule within the tolerance there is no comparison
     return {**row, "ratio": row["forces"] / forces if share > 0 else None}
 
 
@@ -69,8 +69,8 @@ def cells_of(row: dict[str, Any]) -> list[str]:
     """Return a row of the table."""
     mine = [f"{row['tol']:g}", f"{row['within_tolerance']:.0%}", f"{row['median']:.2g}", f"{row['forces']:.0f}"]
     ratio = "-" if row["ratio"] is None else f"{row['ratio']:.2f}"
-    rival = [row["classical"], f"{row['classical_within_tolerance']:.0%}", f"{row['classical_forces']:.0f}", ratio]
-    return [row["problem"], row["integrator"], *mine, *rival]
+    rule = [row["classical"], f"{row['classical_within_tolerance']:.0%}", f"{row['classical_forces']:.0f}", ratio]
+    return [row["problem"], row["integrator"], *mine, *rule]
 
 
 def main() -> None:
@@ -90,8 +90,8 @@ def main() -> None:
         systems = Systems.of(suite)
         for integrator, tolerances in ASKED.items():
             for tol in tolerances:
-                rivals = calibrated(results, integrator, tol)
-                rows.append({"problem": name, **compared(systems, integrator, tol, rivals)})
+                rules = calibrated(results, integrator, tol)
+                rows.append({"problem": name, **compared(systems, integrator, tol, rules)})
                 table.add_row(*cells_of(rows[-1]))
     console.print(table)
     for integrator in ASKED:

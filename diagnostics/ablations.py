@@ -1,4 +1,4 @@
-"""What each part of the learned step is worth: networks trained without it, measured on whole runs of `validation`.
+"""Benefit of each part of the learned step: networks trained without it, measured on whole runs of `validation`.
 
     python diagnostics/ablations.py [--integrator leapfrog] [--iterations 350] [--only NAME ...] [--json FILE]
 
@@ -38,13 +38,13 @@ from aitimestepper.training.runs.reference import ReferenceTrajectories
 from aitimestepper.training.runs.training_run import TrainingRun, input_ranges
 
 LONG_TOL = 1e-3  # the tolerance of the long run
-IDLE = ("ln chi", "ln(tau_8", "ln(1 + eccentricity", "ln(sum m a")  # inputs that by themselves make no difference
+UNIMPORTANT = ("ln chi", "ln(tau_8", "ln(1 + eccentricity", "ln(sum m a")  # inputs that by themselves make no difference
 Wrap = Callable[[LearnedStep], Criterion]
 Study = Callable[[], dict[str, Any]]
 
 
 class Ablations:
-    """Networks of one training plan, with parts of it left out, and how they do."""
+    """Networks of one training plan with parts of it left out, and their measurements."""
 
     def __init__(self, plan: TrainingPlan, orbits: int) -> None:
         self.run, self.orbits = TrainingRun(plan), orbits
@@ -59,7 +59,7 @@ class Ablations:
         references: ReferenceTrajectories | None = None,
         run: TrainingRun | None = None,
     ) -> FullyConnectedNN:
-        """Return a network that learned without the inputs of these numbers."""
+        """Return a network that was trained without the inputs of these indices."""
         run, references = run or self.run, references or self.references
         network, plan = untrained_network(run.config), run.plan
         if start is not None:
@@ -89,7 +89,7 @@ class Ablations:
         return network.eval()
 
     def measured(self, network: FullyConnectedNN, wrap: Wrap = Symmetrized, run: TrainingRun | None = None) -> dict[str, Any]:
-        """Return how a network does on `validation`, and over a thousand orbits."""
+        """Return cost and compliance of a network on `validation`, and its errors over a thousand orbits."""
         step, order = learned_step(network, (run or self.run).config), self.problems.order
         found = scores(self.problems, evaluate(step, self.problems, threads=self.run.threads, wrap=wrap))
         criterion, end = wrap(step.at_tolerance(LONG_TOL)), 2 * math.pi * self.orbits
@@ -124,7 +124,7 @@ class Ablations:
         return self.measured(self.trained(run=run), run=run)
 
     def studies(self) -> dict[str, Study]:
-        """Return what to measure, by name."""
+        """Return the studies by name."""
         found: dict[str, Study] = {
             "everything": lambda: self.measured(self.full()),
             "EnergyBudget (all weights zero)": lambda: self.measured(untrained_network(self.run.config)),
@@ -145,13 +145,13 @@ class Ablations:
         }
         for k, (name, _) in enumerate(INVARIANT[:-1]):  # the order is the same throughout
             found[f"without: {name}"] = lambda k=k: self.measured(self.trained((k,)))
-        idle = tuple(next(k for k, (name, _) in enumerate(INVARIANT) if name.startswith(word)) for word in IDLE)
-        found["without four of these: chi, tau_8, eccentricity, pull"] = lambda: self.measured(self.trained(idle))
+        unimportant = tuple(next(k for k, (name, _) in enumerate(INVARIANT) if name.startswith(word)) for word in UNIMPORTANT)
+        found["without four of these: chi, tau_8, eccentricity, pull"] = lambda: self.measured(self.trained(unimportant))
         return found
 
 
 def table_of(rows: dict[str, Any]) -> Table:
-    """Return what was measured as a table."""
+    """Return the measurements as a table."""
     tolerances = rows["everything"]["cost"]
     table = Table("network", "ratio", *(f"cost {t}" for t in tolerances), "forces an orbit", "max", "final")
     for name, row in rows.items():

@@ -14,7 +14,7 @@ from collections.abc import Iterator
 import numpy as np
 
 from aitimestepper import Bodies, Config, EnergyBudget, Symmetrized, simulate
-from aitimestepper.features import BUDGET_CONSTANTS
+from aitimestepper.constants import BUDGET_CONSTANTS
 from aitimestepper.initial.named import InitialConditions, plummer, random, two_body
 from aitimestepper.initial.problems import as_problem
 from aitimestepper.integrators import COMPOSITIONS
@@ -41,7 +41,7 @@ def unit_batch(seed: int) -> Bodies:
 
 
 def report(batch: Bodies, name: str, tol: float, c: float) -> str:
-    """Run all problems, and return what they came to as a line."""
+    """Run all problems, and return compliance, errors and cost as a line."""
     result = simulate(batch, t_end=1.0, criterion=Symmetrized(EnergyBudget(tol, name, c)), max_steps=100_000)
     error = np.nan_to_num(result.max_energy_error / tol, nan=np.inf)
     within, forces = result.within_tolerance, np.exp(np.log(result.force_evaluations).mean())

@@ -1,4 +1,4 @@
-"""What limits the learned step? A network of the package against steps that know one problem only.
+"""What limits the learned step? A shipped network against steps that are optimized for one problem.
 
     python diagnostics/limit_of_state.py [--integrators leapfrog kahan_li6] [--problems 2] [--iterations 250] [--json FILE]
 
@@ -36,8 +36,8 @@ from aitimestepper.training.runs.objective import log_cost
 from aitimestepper.training.runs.predicted import PredictedError, converged_prediction, log_steps, predict_for_steps
 from aitimestepper.training.runs.reference import ReferenceTrajectories, make_references
 
-ASKED = {"leapfrog": 1e-3, "suzuki4": 1e-4, "kahan_li6": 1e-6, "kahan_li8": 1e-7}  # where each order is worth asking
-LR, MEMORY, ROUNDS = 1e-2, 0.7, 30
+ASKED = {"leapfrog": 1e-3, "suzuki4": 1e-4, "kahan_li6": 1e-6, "kahan_li8": 1e-7}  # a tolerance for which each order is of use
+LR, DAMPING, ROUNDS = 1e-2, 0.7, 30
 BUMPS, WIDTH = 1000, 1.5  # for steps that are free all along a run: largest number of bell curves, width of each in steps
 
 
@@ -49,7 +49,7 @@ class Problem(NamedTuple):
     integrator: str
 
     def predict(self, log_Q: Tensor) -> tuple[PredictedError, float]:
-        """Return what a run with steps exp(log_Q) (S,) would come to, and the forces at which its error is the tolerance."""
+        """Return the prediction for steps exp(log_Q) (S,), and the forces at which its error is the tolerance."""
         found = predict_for_steps(log_Q, self.reference, self.tol, self.integrator)
         return found, math.exp((found.log_forces + found.log_excess / self.order).item())
 
@@ -72,7 +72,7 @@ def improve(
     optimizer, best = torch.optim.Adam(parameters, lr=LR), math.inf
     for k in range(iterations):
         found, forces = problem.predict(steps(shown))
-        shown = MEMORY * shown + (1 - MEMORY) * found.error_fraction
+        shown = DAMPING * shown + (1 - DAMPING) * found.error_fraction
         cost = log_cost(found.log_forces, found.log_excess, problem.reference.family, problem.order)
         optimizer.zero_grad()
         (cost + ROUGHNESS_WEIGHT * found.roughness.mean()).backward()
@@ -109,7 +109,7 @@ def four_ways(problem: Problem, network: FullyConnectedNN, adapter: ModelAdapter
     return [package, own, min(free), hindsight]
 
 
-def of_integrator(integrator: str, count: int, iterations: int) -> dict[str, list[float]]:
+def geometric_means(integrator: str, count: int, iterations: int) -> dict[str, list[float]]:
     """Return geometric means over `count` problems of each family."""
     tol, model = ASKED[integrator], shipped(integrator)
     network, adapter = network_from(model), ModelAdapter(model.config)  # uncalibrated: it is asked for the tolerance itself
@@ -136,7 +136,7 @@ def main() -> None:
     table = Table("integrator", "tol", "family", "package", "own", "any", "hindsight", "package / own", "package / any")
     rows = {}
     for integrator in given.integrators:
-        rows[integrator] = of_integrator(integrator, given.problems, given.iterations)
+        rows[integrator] = geometric_means(integrator, given.problems, given.iterations)
         for family, (package, own, free, hindsight) in rows[integrator].items():
             forces = (f"{x:.0f}" for x in (package, own, free, hindsight))
             ratios = f"{package / own:.2f}", f"{package / free:.2f}"

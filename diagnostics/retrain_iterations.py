@@ -18,8 +18,8 @@ import numpy as np
 import torch
 
 from aitimestepper import Config, ModelAdapter, ParticleTorch, collect_trajectory
+from aitimestepper.constants import LOG_GAIN
 from aitimestepper.differentiable.network import build_network
-from aitimestepper.features import LOG_GAIN
 from aitimestepper.initial.named import InitialConditions, burrau, figure8, kepler, plummer, random, two_body
 from aitimestepper.initial.problems import as_problem
 

@@ -1,4 +1,4 @@
-"""When should a symmetrized step of a learned criterion be given up? Each integrator where `simulate` takes it, several ratios.
+"""When should a symmetrized step of a learned criterion be replaced? Several ratios, each integrator where `simulate` takes it.
 
     python diagnostics/smoothness.py [--smoothness 1.004 1.007 1.1] [--count 24] [--orbits 1000] [--json FILE]
 
@@ -31,7 +31,7 @@ RATIOS = (1.001, 1.004, SYMMETRIZATION.smoothness, 1.01, 1.015, 1.04, 1.1, 1.3)
 
 
 def settings(integrator: str, tol: float, smoothness: float) -> dict[str, Any]:
-    """Return what `simulate` is given besides a problem."""
+    """Return the arguments of `simulate` besides the problem."""
     rule = Symmetrized(LearnedStep.load("default", tol, integrator=integrator), smoothness=smoothness)
     return {"criterion": rule, "integrator": integrator, "max_steps": 50_000_000}
 

@@ -1,10 +1,10 @@
-"""What a time-symmetric step is worth: every rule at the same number of force evaluations, beside figures measured before.
+"""Benefit of time-symmetric steps: every rule at the same number of force evaluations, beside figures measured before.
 
     python diagnostics/symmetric_steps.py [--orbits 1000] [--json FILE]
 
 "theirs" are throw-away experiments from before this package; only their numbers remain, not the place on its orbit where a run
 began. "ours" begins at apocentre (the figure-eight as it is usually given), then again at 8 places along the orbit. A rule's
-number is found by bisection: the whole run must spend the wanted force evaluations, as the engine counts them. Trial steps are
+number is found by bisection: the whole run must take the wanted force evaluations, as the engine counts them. Trial steps are
 counted, the two further passes over the pairs that Huayno makes are not. The verdicts: "same", both figures within a factor of
 1.5; "phase", theirs is within that factor of the range over the 8 places; "chance", it is within that factor of the range that
 numbers up to 2 % away give (rules with kinks jump, and a final error is one draw); "rounding", ours is the smaller one of two
@@ -144,26 +144,28 @@ def eight_problem(periods: int) -> Problem:
 
 
 def run(rule: Rule, p: float, problem: Problem, method: str, orbits: float, starts: Bodies) -> SimulationResult:
-    """Run from all starts; runs that spend many more forces than they should stop early."""
+    """Run from all starts; runs that take many more forces than wanted stop early."""
     most = int(40 * FORCES * orbits) + 1000
     return simulate(starts, t_end=orbits * problem.period, criterion=rule(p, starts), integrator=method, max_steps=most)
 
 
 def calibrated(rule: Rule, problem: Problem, method: str, wanted: float) -> tuple[float, float]:
-    """Return the number of a rule, and the forces an orbit that it spends from the usual place.
+    """Return the number of a rule, and its forces an orbit from the usual start.
 
     It is found on a few orbits first, then on all of them.
     """
     first = problem.starts.select([0])
 
-    def spent(p: float, orbits: int) -> float:
+    def forces_an_orbit(p: float, orbits: int) -> float:
         return run(rule, p, problem, method, orbits, first).force_evaluations.item() / orbits
 
     p = 0.02
     for _ in range(4):
-        p *= spent(p, min(10, problem.orbits)) / wanted
+        p *= forces_an_orbit(p, min(10, problem.orbits)) / wanted
     match = bisected(
-        lambda numbers, _: np.array([spent(float(numbers[0]), problem.orbits)]), np.array([p]), np.array([float(wanted)])
+        lambda numbers, _: np.array([forces_an_orbit(float(numbers[0]), problem.orbits)]),
+        np.array([p]),
+        np.array([float(wanted)]),
     )
     return float(match.number[0]), float(match.forces[0])
 
@@ -172,12 +174,12 @@ def figures(problem: Problem, rule: str, theirs: tuple[float, ...], method: str 
     """Yield largest and final error of one rule on one problem; the figure-eight is compared by its largest error alone."""
     first = problem.starts.select([0])
     method = method or ("logh" if rule == "LogH" else "leapfrog")
-    p, spent = calibrated(RULES[rule], problem, method, forces)
+    p, cost = calibrated(RULES[rule], problem, method, forces)
     result = run(RULES[rule], p, problem, method, problem.orbits, problem.starts)
     errors = (("max", result.max_energy_error), ("final", result.final_energy_error))
     for (what, error), known in zip(errors[: 1 if problem.name == EIGHT else 2], (*theirs, None, None), strict=False):
         low, high = (f(np.nan_to_num(error, nan=math.inf)) for f in (np.min, np.max))
-        figure = Figure(problem.name, rule, what, known, float(error[0]), float(low), float(high), spent, p, ())
+        figure = Figure(problem.name, rule, what, known, float(error[0]), float(low), float(high), cost, p, ())
         if figure.verdict in ("rounding", "differs"):
             others = [run(RULES[rule], f * p, problem, method, problem.orbits, first) for f in NEARBY]
             near = tuple(getattr(other, f"{what}_energy_error").item() for other in others)

@@ -15,7 +15,7 @@ import numpy as np
 from aitimestepper import Boekholt, FreeFall, OwnCriterion, Symmetrized, simulate
 from aitimestepper.errors import SlowPythonWarning
 from aitimestepper.initial.named import kepler
-from aitimestepper.simulate.kernels.own import criterion
+from aitimestepper.simulate.kernels.callbacks import criterion
 
 
 @criterion

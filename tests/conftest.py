@@ -47,7 +47,7 @@ def slope() -> Callable[[list[float], list[float]], float]:
 
 @pytest.fixture
 def two_body() -> Callable[..., Bodies]:
-    """A bound orbit of total mass 1 and semi-major axis `a`, from apocentre (or any eccentric anomaly), at rest as a whole."""
+    """Return a bound orbit of total mass 1 and semi-major axis `a`, at rest as a whole, from any eccentric anomaly."""
 
     def make(e: float = 0.5, q: float = 1.0, a: float = 1.0, dim: int = 2, G: float = 1.0, anomaly: float = math.pi, **more):
         b = initial.two_body(e, q, a, anomaly, G, dim)
@@ -58,15 +58,15 @@ def two_body() -> Callable[..., Bodies]:
 
 @pytest.fixture
 def random_system() -> Callable[..., Bodies]:
-    """B systems of n bodies, unequal masses, no symmetry of any kind, no close pair (nearest-pair distance above 0.1)."""
+    """Return B systems of n bodies with unequal masses, no symmetry, and no close pair (nearest-pair distance above 0.1)."""
 
     def make(n: int = 4, dim: int = 3, seed: int = 0, systems: int = 1, **more: Any) -> Bodies:
         rng = np.random.default_rng([n, dim, seed])
         mass = np.exp(0.7 * rng.normal(size=(systems, n)))
         while True:
             position = rng.normal(size=(systems, n, dim))
-            apart = np.linalg.norm(position[:, :, None] - position[:, None], axis=-1) + 10 * np.eye(n)
-            if apart.min() > 0.1:
+            distance = np.linalg.norm(position[:, :, None] - position[:, None], axis=-1) + 10 * np.eye(n)
+            if distance.min() > 0.1:
                 return Bodies(mass, position, 0.5 * rng.normal(size=(systems, n, dim)), **more)
 
     return make
@@ -74,7 +74,7 @@ def random_system() -> Callable[..., Bodies]:
 
 @pytest.fixture
 def padded() -> Callable[[Bodies, int], Bodies]:
-    """The same systems with absent bodies appended, up to `n` bodies."""
+    """Return the systems padded with absent bodies to `n` bodies."""
 
     def grow(p: Bodies, n: int) -> Bodies:
         def zeros(x: np.ndarray) -> np.ndarray:
@@ -87,5 +87,5 @@ def padded() -> Callable[[Bodies, int], Bodies]:
 
 @pytest.fixture
 def flipped() -> Callable[[Bodies], Bodies]:
-    """The same state with all velocities reversed."""
+    """Return the state with all velocities reversed."""
     return lambda p: p.replace(velocity=-p.velocity)

@@ -1,4 +1,4 @@
-"""The tables of integrators: what each composition is made of, and how an integrator is written."""
+"""The tables of integrators: the sub-steps of each composition, and the text of an integrator."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The house: imports point downwards, heavy libraries live in one place each, and only the command line has side effects."""
+"""The layers: imports point downwards, heavy libraries live in one place each, and only the command line has side effects."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ LAYERS = (
     ("fields", "integrators"),
     ("bodies",),
     ("validation", "files", "plugins", "config"),
-    ("features", "specs", "sums"),
+    ("features", "specs", "sums", "constants"),
     ("errors", "_version"),
 )
 DEPTH = {part: depth for depth, parts in enumerate(LAYERS) for part in parts}
@@ -60,12 +60,12 @@ MODULES = sorted(path.relative_to(ROOT).as_posix() for path in ROOT.rglob("*.py"
 
 
 def part_of(module: str) -> str:
-    """The part of the house that a file belongs to: `criteria/base.py` -> criteria, `config.py` -> config."""
+    """Return the part of the package that a file belongs to: `criteria/base.py` -> criteria, `config.py` -> config."""
     return module.split("/")[0].removesuffix(".py")
 
 
 def imports(source: str, module: str) -> Iterator[tuple[int, str]]:
-    """(line, dotted name) of everything that a module imports, wherever in it; relative names made absolute."""
+    """Return (line, dotted name) of everything that a module imports, wherever in it; relative names made absolute."""
     folder = [PACKAGE, *module.split("/")[:-1]]
     for node in ast.walk(ast.parse(source)):
         if isinstance(node, ast.Import):

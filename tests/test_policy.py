@@ -37,7 +37,7 @@ def test_a_tolerance_picks_the_cheapest(tol, integrator):
     assert choose("default", tol) == choice
 
 
-def test_below_what_gauss_radau_keeps_loosely_it_goes_to_rounding():
+def test_below_the_reach_of_a_loose_epsilon_gauss_radau_goes_to_rounding():
     loose, tight = (choose(None, tol).criterion.eta for tol in (1e-9, 1e-11))
     assert loose == pytest.approx((5040e-6) ** (1 / 7))
     assert tight == pytest.approx((5040e-9) ** (1 / 7))

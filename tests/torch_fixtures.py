@@ -1,10 +1,10 @@
-"""Systems in torch that many tests share. Every fixture is a factory: it returns a function that makes what its name says."""
+"""Systems in torch that many tests share. Every fixture returns a function that makes what its name says."""
 
 from __future__ import annotations
 
 import dataclasses
 import math
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 
 import pytest
 import torch
@@ -17,7 +17,7 @@ from aitimestepper.initial import named as initial
 
 @pytest.fixture
 def two_body() -> Callable[..., ParticleTorch]:
-    """A bound orbit of total mass 1 and semi-major axis `a`, from apocentre (or any eccentric anomaly), at rest as a whole."""
+    """Return a bound orbit of total mass 1 and semi-major axis `a`, at rest as a whole, from any eccentric anomaly."""
 
     def make(e: float = 0.5, q: float = 1.0, a: float = 1.0, dim: int = 2, G: float = 1.0, anomaly: float = math.pi, **more):
         b = initial.two_body(e, q, a, anomaly, G, dim)
@@ -28,7 +28,7 @@ def two_body() -> Callable[..., ParticleTorch]:
 
 @pytest.fixture
 def random_system() -> Callable[..., ParticleTorch]:
-    """B systems of n bodies, unequal masses, no symmetry of any kind, no close pair (nearest-pair distance above 0.1)."""
+    """Return B systems of n bodies with unequal masses, no symmetry, and no close pair (nearest-pair distance above 0.1)."""
 
     def make(n: int = 4, dim: int = 3, seed: int = 0, systems: int = 1, **more) -> ParticleTorch:
         generator = torch.Generator().manual_seed(1000 * n + 10 * dim + seed)
@@ -39,8 +39,8 @@ def random_system() -> Callable[..., ParticleTorch]:
         mass = torch.exp(0.7 * draw(systems, n))
         while True:
             position = draw(systems, n, dim)
-            apart = torch.cdist(position, position) + 10 * torch.eye(n, dtype=torch.float64)
-            if apart.min() > 0.1:
+            distance = torch.cdist(position, position) + 10 * torch.eye(n, dtype=torch.float64)
+            if distance.min() > 0.1:
                 return ParticleTorch.from_tensors(mass, position, 0.5 * draw(systems, n, dim), **more)
 
     return make
@@ -48,7 +48,7 @@ def random_system() -> Callable[..., ParticleTorch]:
 
 @pytest.fixture
 def padded() -> Callable[[ParticleTorch, int], ParticleTorch]:
-    """The same systems with absent bodies appended, up to `n` bodies."""
+    """Return the systems padded with absent bodies to `n` bodies."""
 
     def grow(p: ParticleTorch, n: int) -> ParticleTorch:
         def zeros(x: Tensor) -> Tensor:
@@ -62,13 +62,13 @@ def padded() -> Callable[[ParticleTorch, int], ParticleTorch]:
 
 @pytest.fixture
 def flipped() -> Callable[[ParticleTorch], ParticleTorch]:
-    """The same state with all velocities reversed."""
+    """Return the state with all velocities reversed."""
     return lambda p: dataclasses.replace(p, velocity=-p.velocity)
 
 
 @pytest.fixture
 def run_constant() -> Callable[..., ParticleTorch]:
-    """The state `n` equal steps later, `duration` in total."""
+    """Return the state `n` equal steps later, `duration` in total."""
 
     def run(p: ParticleTorch, duration: float, n: int, integrator: str = "leapfrog") -> ParticleTorch:
         dt = torch.full_like(p.time, duration / n)
@@ -81,17 +81,9 @@ def run_constant() -> Callable[..., ParticleTorch]:
 
 @pytest.fixture
 def same_bits() -> Callable[[Tensor, Tensor], bool]:
-    """Equal to the last bit, NaN equal to NaN."""
+    """Return whether two tensors are equal to the last bit, with NaN equal to NaN."""
     return lambda a, b: (
         a.shape == b.shape
         and a.dtype == b.dtype
         and torch.equal(torch.nan_to_num(a, nan=1e300), torch.nan_to_num(b, nan=1e300))
     )
-
-
-@pytest.fixture
-def global_random_state_untouched() -> Iterator[None]:
-    """Fails the test if it moved torch's global random stream."""
-    before = torch.get_rng_state()
-    yield
-    assert torch.equal(before, torch.get_rng_state()), "the global random state was touched"

@@ -12,8 +12,8 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from .constants import ENERGY_FLOOR
 from .errors import InitialConditionError
-from .features import ENERGY_FLOOR
 from .sums import PairBlock, dot, pair_blocks, tree_sum
 from .validation import (
     TINY,
@@ -136,7 +136,7 @@ class Bodies:
         return Bodies(**{name: getattr(self, name) for name in (*ARRAYS, *SHARED)} | changes)
 
     def moved(self, position: np.ndarray, velocity: np.ndarray, time: np.ndarray) -> Bodies:
-        """Return the same bodies at other places, speeds and times, in the shapes of this batch; nothing is checked."""
+        """Return the same bodies with other positions, velocities and times, in the shapes of this batch, unchecked."""
         return self._with(position=position, velocity=velocity, time=time)
 
     def select(self, index: Any) -> Bodies:
@@ -179,7 +179,7 @@ class Bodies:
             potential[block.systems, block.rows] = -tree_sum(weight, 2)
         energy = 0.5 * tree_sum(self.mass * potential, 1)
         if self.external_field is not None:
-            energy = energy + tree_sum(self.mass * np.where(self.present, _of_field(self, "potential"), 0.0), 1)
+            energy = energy + tree_sum(self.mass * np.where(self.present, _field_at(self, "potential"), 0.0), 1)
         return np.asarray(energy)
 
     def total_energy(self) -> np.ndarray:
@@ -189,8 +189,9 @@ class Bodies:
     def energy_scale(self) -> np.ndarray:
         """Return S = max(|K + U|, 1e-4 (K + |U|)), (B,), which energy errors are measured against.
 
-        K is about the centre of mass, so that a system that moves as a whole has the S of one at rest; with an external
-        field, in which places and speeds matter, K is taken as it is. S is at least the smallest normal number.
+        K is about the centre of mass, so that a system that moves as a whole has the S of one at rest. With an external
+        field, in which positions and velocities matter, K is that of the given velocities. S is at least the smallest normal
+        number.
         """
         velocity = self.velocity
         if self.external_field is None:
@@ -224,10 +225,10 @@ class Bodies:
 
 
 def as_bodies(thing: Any, *, G: float | None = None, softening: Any = None, external_field: Any = None) -> Bodies:
-    """Return anything with mass, position and velocity arrays as `Bodies`; what is given beside it replaces its own.
+    """Return anything with mass, position and velocity arrays as `Bodies`.
 
-    G, softening, time, present (or mask), names and external_field count where `thing` has them. Torch tensors are
-    detached and copied.
+    The attributes G, softening, time, present (or mask), names and external_field of `thing` are used where it has them;
+    arguments replace them. Torch tensors are detached and copied.
     """
     given = {"G": G, "softening": softening, "external_field": external_field}
     changes = {name: value for name, value in given.items() if value is not None}
@@ -259,8 +260,8 @@ def free_fall_time(bodies: Bodies) -> np.ndarray:
     for block in bodies.pair_blocks():
         fastest[block.systems] = np.maximum(fastest[block.systems], squared_rates(block).max((1, 2)))
     for block in bodies.pair_blocks():
-        share = squared_rates(block) / fastest[block.systems, None, None]
-        total[block.systems] += (share * share).sum((1, 2))
+        ratio = squared_rates(block) / fastest[block.systems, None, None]
+        total[block.systems] += (ratio * ratio).sum((1, 2))
     return np.asarray(1.0 / (np.sqrt(np.sqrt(0.5 * total)) * np.sqrt(fastest)))
 
 
@@ -268,14 +269,14 @@ def _kinetic(mass: np.ndarray, velocity: np.ndarray) -> np.ndarray:
     return np.asarray(0.5 * tree_sum(mass * dot(velocity, velocity), 1))
 
 
-def _of_field(bodies: Bodies, quantity: str) -> np.ndarray:
+def _field_at(bodies: Bodies, quantity: str) -> np.ndarray:
     """Return the external field's potential (B, N) or acceleration (B, N, D) at the bodies.
 
-    Absent bodies are asked for at the place of a present one: the origin, where they are stored, may be a pole of the field.
+    For absent bodies the field is evaluated at a present one: the origin, where they are stored, may be a pole of the field.
     """
     field = bodies.external_field
-    somewhere = bodies.position[np.arange(len(bodies)), bodies.present.argmax(1)][:, None, :]
-    x = np.where(bodies.present[..., None], bodies.position, somewhere)
+    present_position = bodies.position[np.arange(len(bodies)), bodies.present.argmax(1)][:, None, :]
+    x = np.where(bodies.present[..., None], bodies.position, present_position)
     try:
         with np.errstate(all="ignore"):
             return np.asarray(getattr(field, quantity)(x, bodies.time), dtype=np.float64)
@@ -287,8 +288,8 @@ def _of_field(bodies: Bodies, quantity: str) -> np.ndarray:
 
 
 def _refuse_field(bodies: Bodies) -> None:
-    """Raise a sentence about an external field that does not suit the bodies."""
+    """Raise an error if the external field does not suit the bodies."""
     field = bodies.external_field
     if getattr(field, "G", bodies.G) != bodies.G:
         raise InitialConditionError(f"the external field has G = {field.G}, the bodies G = {bodies.G}; give both the same.")
-    refuse_nonfinite("acceleration by the external field", _of_field(bodies, "acceleration"))
+    refuse_nonfinite("acceleration by the external field", _field_at(bodies, "acceleration"))

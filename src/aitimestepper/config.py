@@ -1,4 +1,4 @@
-"""Every setting of the system in one line: default, meaning, range. Flags, TOML, the README's table and all checks come from here."""
+"""All settings, one line each with default, meaning and range, from which flags, TOML, README and all checks are derived."""
 
 from __future__ import annotations
 
@@ -138,7 +138,7 @@ class Config:
 
     @property
     def energy_band(self) -> tuple[float, float]:
-        """Lower and upper edge of the error band; never above `energy_threshold`, else a failing step could have zero loss."""
+        """Lower and upper edge of the error band, never above `energy_threshold`: otherwise a failing step could have zero loss."""
         if self.E_upper <= self.energy_threshold:
             return self.E_lower, self.E_upper
         return 0.5 * self.energy_threshold * self.E_lower / self.E_upper, 0.5 * self.energy_threshold
@@ -153,7 +153,7 @@ class Config:
         return cls(**values)
 
     def to_dict(self) -> dict[str, Any]:
-        """Return plain builtins only (tuples become lists), which fit JSON, TOML and checkpoints."""
+        """Return the settings in built-in types (tuples become lists), for JSON, TOML and checkpoints."""
         return {k: list(v) if isinstance(v, tuple) else v for k, v in dataclasses.asdict(self).items()}
 
     def as_wandb_dict(self) -> dict[str, Any]:
@@ -220,7 +220,7 @@ def _check_range(name: str, value: Any, limits: Mapping[str, Any]) -> None:
 
 
 def load_toml(path: str | Path, command: str) -> dict[str, Any]:
-    """Return the settings for `command` (train or simulate) in a TOML file: shared ones at the top, its own table over them."""
+    """Return the settings for `command` (train or simulate) in a TOML file: its table overrides the shared ones at the top."""
     try:
         with open(path, "rb") as f:
             content = tomllib.load(f)
@@ -233,7 +233,7 @@ def load_toml(path: str | Path, command: str) -> dict[str, Any]:
     for name, table in tables.items():
         if not isinstance(table, dict):
             raise ConfigError(f"{path}: {name} = {table!r} must be a table: write [{name}] above its settings.")
-        Config.from_dict({**content, **table})  # the table of the other command must be right too
+        Config.from_dict({**content, **table})  # the table of the other command is checked too
         if command == name:
             values.update(table)
     return values

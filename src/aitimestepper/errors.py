@@ -1,4 +1,4 @@
-"""Errors a user can cause. Each carries one sentence: what is wrong, which value, what to do."""
+"""Errors that a user can cause. Each has one sentence: what is wrong, which value, what to do."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import Any
 
 
 class UserError(ValueError):
-    """Base of everything the command line reports in one line and exit code 2."""
+    """Base of all errors that the command line reports in one line, with exit code 2."""
 
 
 class ConfigError(UserError):
@@ -17,15 +17,15 @@ class ConfigError(UserError):
 
 
 class InitialConditionError(UserError):
-    """The bodies given cannot be simulated."""
+    """The given bodies cannot be simulated."""
 
 
 class CheckpointError(UserError):
-    """A file is not a checkpoint this program wrote, or is damaged, or does not fit the model."""
+    """A file is not a checkpoint or model of this program, is damaged, or does not fit the network."""
 
 
 class SnapshotError(UserError):
-    """A file does not hold a simulation this program wrote, or is damaged."""
+    """A file does not hold a simulation of this program, or is damaged."""
 
 
 class RetryLimitError(UserError):
@@ -33,11 +33,11 @@ class RetryLimitError(UserError):
 
 
 class UnreachableThresholdError(UserError):
-    """The energy threshold asks for more digits than the arithmetic has."""
+    """The energy threshold needs more digits than the arithmetic has."""
 
 
 class SlowPythonWarning(UserWarning):
-    """A function of the user's own runs in Python inside the compiled loop."""
+    """A function that the user wrote runs in Python inside the compiled loop."""
 
 
 class MissingExtraError(UserError, ImportError):

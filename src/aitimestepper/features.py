@@ -1,4 +1,4 @@
-"""What a network looks at: names and dimensions of the features, the scales of both, and numbers that both physics share.
+"""Features of a state: their names, dimensions and scales.
 
 Every feature type is a table of (name, dimension); the dimension (powers of mass, length, time) decides its scale. The
 features themselves are computed by `differentiable.features`, which learns through them, and by `simulate.kernels.observe`,
@@ -13,25 +13,6 @@ Dimension = tuple[int, int, int]
 Table = tuple[tuple[str, Dimension], ...]
 
 NUMBER, MASS, LENGTH, SPEED, ACCELERATION, TIME = (0, 0, 0), (1, 0, 0), (0, 1, 0), (0, 1, -1), (0, 1, -2), (0, 0, 1)
-
-# ---- numbers that both forms of the physics use. The compiled kernels take them from here as constants: the stamp of their
-# cache on disk covers this file (simulate/kernels/jit.py).
-# A relative energy error is measured against S = max(|E|, ENERGY_FLOOR (K + |U|)): an energy of zero is an ordinary one.
-ENERGY_FLOOR = 1e-4
-NEGLIGIBLE = 1e-20  # positive features that could vanish are kept above this before their logarithm is taken
-TIGHT = 1.0 / 32.0  # pairs whose squared free-fall rate is below this share of the fastest have no say in terms of velocity
-# How far ln tau_4 may change in a step that is chosen from invariant features. It is less than the ln 2 = 0.69 from which on a
-# symmetrized step of such a network is given up (`LearnedStep.symmetrization`), and is not symmetric.
-MAX_CHANGE = 0.6
-UNLIMITED = 1e10  # in units of tau_4: the unit of invariant features has no limit of its own, since the ceiling is one
-MIN_DT = 1e-12  # added to every dt that a network gives, the same everywhere
-NEAREST = 1e-3  # pericentres nearer than this share of the present distance count as so near
-BUDGET_CONSTANTS = {2: 0.44, 4: 0.7, 6: 0.9, 8: 1.0}  # c of EnergyBudget for every order of the method
-# ---- the network's own numbers
-LOG_RANGE = 30.0  # |ln dt| stays below this: 1e-13 ... 1e13 time units, so that exp neither overflows nor vanishes
-LOG_GAIN = 4.0  # ln dt = LOG_GAIN x output: at the default learning rate a step of AdamW then changes dt by 1 %, not by 0.3 %
-LARGEST = 1e12  # of |ln dt| before it is limited: its square is finite in float32 too
-KNEE = 4.0  # where inputs that are logarithms already begin to bend: x / (1 + |x| / KNEE)
 
 BASIC: Table = (
     ("bodies", NUMBER),
@@ -80,12 +61,12 @@ INVARIANT: Table = (
     ("ln tolerance", NUMBER),
     ("ln order of the method", NUMBER),
 )
-ERROR_FRACTION = 8  # the number of the invariant feature that says how much of the tolerance the error has used up
+ERROR_FRACTION = 8  # index of the invariant feature that holds the energy error so far over the tolerance
 
 
 @dataclass(frozen=True)
 class Scales:
-    """Length, speed, acceleration, time and mass of the training set, measured once; ones leave features as they are."""
+    """Length, speed, acceleration, time and mass of the training set, measured once; the defaults of 1 scale nothing."""
 
     L0: float = 1.0
     V0: float = 1.0

@@ -21,9 +21,9 @@ from .specs import build
 
 @runtime_checkable
 class ExternalField(Protocol):
-    """What a field must offer.
+    """Interface of an external field.
 
-    Write it with operators that NumPy and torch share: `Bodies` ask it with arrays, and with torch tensors features and
+    Write it with operators that NumPy and torch share: `Bodies` call it with arrays, and with torch tensors features and
     criteria differentiate through it. A field of torch operations alone serves `ParticleTorch` only.
     """
 
@@ -98,9 +98,10 @@ class PointMassTidalField:
         return (R if use is np else R.to(x))[:, None, :]
 
     def _scaled(self, x: Any, t: Any) -> tuple[Any, ...]:
-        """R-x, R, |R|^2, u = x.R/R^2, q = |R-x|^2/R^2 - 1, s = |R-x|/|R|: the tide without differences of pulls.
+        """Return R-x, R, |R|^2, u = x.R/R^2, q = |R-x|^2/R^2 - 1, s = |R-x|/|R|, from which the tide has no cancellation.
 
-        Of a mass at 1e4 |x| the tide is 1e-8 of what the terms of the formula above are: as written, 1e-8 of it is noise.
+        The tide of a mass at 1e4 |x| is 1e-8 of the terms of the formula of the class, so that evaluating that formula would
+        lose eight digits.
         """
         R = self._place(x, t)
         R2 = _dot(R, R)
@@ -110,7 +111,10 @@ class PointMassTidalField:
         return to_mass, R, R2, u, q, _library(x).sqrt(_dot(to_mass, to_mass) / R2)
 
     def acceleration(self, x: Any, t: Any) -> Any:
-        """Return (B, N, D), by R s^3 - (R-x) = x + R (s^3 - 1), s^3 - 1 = q (3 + 3q + q^2) / (1 + s^3) (Battin)."""
+        """Return the acceleration (B, N, D).
+
+        R s^3 - (R-x) = x + R (s^3 - 1), s^3 - 1 = q (3 + 3q + q^2) / (1 + s^3) (Battin).
+        """
         use = _library(x)
         to_mass, R, R2, _, q, s = self._scaled(x, t)
         s3 = s * s * s
@@ -118,7 +122,10 @@ class PointMassTidalField:
         return -self.G * self.M / (R2 * use.sqrt(R2) * s3) * use.where(s < 0.5, R * s3 - to_mass, far)
 
     def potential(self, x: Any, t: Any) -> Any:
-        """Return (B, N), by 1/s - 1 - u = -(w + u q (2 + s) / (1 + s)) / (s (1 + s)), w = q + 2u = x^2/R^2."""
+        """Return the potential per unit mass (B, N).
+
+        1/s - 1 - u = -(w + u q (2 + s) / (1 + s)) / (s (1 + s)), w = q + 2u = x^2/R^2.
+        """
         _, _, R2, u, q, s = self._scaled(x, t)
         w = _dot(x, x) / R2
         tide = (w + u * q * (2 + s) / (1 + s)) / (s * (1 + s))
@@ -127,14 +134,14 @@ class PointMassTidalField:
 
 @dataclass(frozen=True)
 class Circle:
-    """A place on a circle about the origin, in the first two axes: a path that the compiled engine knows too."""
+    """Circular motion about the origin, in the first two axes: a path that the compiled engine evaluates too."""
 
     radius: float
     rate: float  # radians per time unit
     phase: float
 
     def __call__(self, t: Any) -> Any:
-        """Return the places (B, 2) at the times t (B,)."""
+        """Return the positions (B, 2) at the times t (B,)."""
         use = _library(t)
         angle = self.rate * t + self.phase
         return use.stack([self.radius * use.cos(angle), self.radius * use.sin(angle)], -1)
@@ -143,7 +150,7 @@ class Circle:
 def tidal(
     M: float, R0: float, period: float | None = None, phase: float = 0.0, y: float = 0.0, z: float = 0.0, G: float = 1.0
 ) -> PointMassTidalField:
-    """Point mass M fixed at (R0, y, z), or on a circle of radius R0 in the first two axes with `period`."""
+    """Return the field of a point mass M fixed at (R0, y, z), or on a circle of radius R0 in the first two axes."""
     if period is None:
         place = (R0, y, z) if z else (R0, y) if y else R0
         return PointMassTidalField(M, R0=place, G=G)
@@ -157,7 +164,7 @@ def tidal(
 
 
 class OwnField:
-    """An outer field that a C function of the user's own computes: a numba `cfunc` (see `simulate.kernels.own`).
+    """External field that a C function of the user's own computes: a numba `cfunc` (see `simulate.kernels.callbacks`).
 
     The engine calls it by its address, with no Python in between. From Python it works on NumPy arrays only.
     """
@@ -171,11 +178,11 @@ class OwnField:
 
     @property
     def address(self) -> int:
-        """Where the C function lies."""
+        """Address of the C function."""
         return int(self.function.address)
 
     def _at(self, x: np.ndarray, t: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        """Accelerations (B, N, D) and potentials (B, N) at positions x (B, N, D) and times t (B,)."""
+        """Return accelerations (B, N, D) and potentials (B, N) at positions x (B, N, D) and times t (B,)."""
         (B, N, D), pointer = x.shape, ctypes.POINTER(ctypes.c_double)
         places, a = np.zeros((B, 3, N)), np.zeros((B, 3, N))
         phi, rate = np.zeros((B, N)), np.zeros((B, N))
@@ -197,7 +204,7 @@ FIELDS = {"tidal": tidal}
 
 
 def field_named(text: str | None, G: float) -> ExternalField | None:
-    """Return the outer field that a text such as `tidal:M=1000,R0=20` describes; None for None."""
+    """Return the external field that a text such as `tidal:M=1000,R0=20` describes; None for None."""
     if text is None:
         return None
     made: ExternalField = build(text, FIELDS, "external field", UserError, G=G)
@@ -205,7 +212,7 @@ def field_named(text: str | None, G: float) -> ExternalField | None:
 
 
 def field_from(config: Config) -> ExternalField | None:
-    """Return the outer field that the settings name."""
+    """Return the external field that the settings name."""
     return field_named(config.external_field, config.G)
 
 
@@ -220,17 +227,17 @@ def _fixed_place(R0: Any) -> tuple[float, ...]:
 
 
 def _library(x: Any) -> Any:
-    """The library of x, torch or NumPy: torch is imported by whoever made the tensor, never here."""
+    """Return the library of x, torch or NumPy: torch was imported by the code that made the tensor, never here."""
     return sys.modules["torch"] if hasattr(x, "new_tensor") else np
 
 
 def _constant(x: Any, values: Any) -> Any:
-    """`values` (D,) as (1, D), an array or a tensor of the kind, precision and device of x."""
+    """Return `values` (D,) as (1, D), an array or a tensor of the kind, precision and device of x."""
     return x.new_tensor([values]) if hasattr(x, "new_tensor") else np.array([values], dtype=x.dtype)
 
 
 def _dot(a: Any, b: Any) -> Any:
-    """Scalar product over the last axis, which stays, with length 1: ((a0 b0 + a1 b1) + a2 b2)."""
+    """Return the scalar product over the last axis, which stays, with length 1: ((a0 b0 + a1 b1) + a2 b2)."""
     products = a * b
     total = products[..., 0:1] + products[..., 1:2]
     return total if products.shape[-1] == 2 else total + products[..., 2:3]

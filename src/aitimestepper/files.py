@@ -1,4 +1,4 @@
-"""Writing files so that a crash, a full disk or a Ctrl-C never costs what was there before."""
+"""Writing files so that a crash, a full disk or Ctrl-C never destroys the previous content."""
 
 from __future__ import annotations
 
@@ -31,14 +31,14 @@ def write_atomically(path: Path, content: bytes) -> None:
     except OSError as error:
         raise UserError(f"cannot write {path}: {error.strerror or error}; what was there before is untouched.") from None
     finally:
-        with contextlib.suppress(OSError):  # gone after the rename; or its folder is none: that error is said already
+        with contextlib.suppress(OSError):  # gone after the rename; if its folder is missing, the error was raised already
             partial.unlink()
 
 
 class WriterLock:
-    """Held while a file is being written: a second writer is refused. The lock of a process that was killed is free again.
+    """A lock held while a file is being written, which refuses a second writer. A kill of its process releases it.
 
-    A file of its own, because readers of an HDF5 file are refused when it is locked itself.
+    The lock is on a separate file, because HDF5 refuses readers of a file that is locked itself.
     """
 
     def __init__(self, path: Path) -> None:
@@ -55,7 +55,7 @@ class WriterLock:
             descriptor = os.open(self._path, os.O_RDWR | os.O_CREAT, 0o666)
             try:
                 _lock(descriptor, exclusive=True)
-                with contextlib.suppress(FileNotFoundError):  # a writer that ended in between took the file away
+                with contextlib.suppress(FileNotFoundError):  # another writer ended meanwhile and removed the file
                     if os.stat(self._path).st_ino == os.fstat(descriptor).st_ino:
                         return descriptor
             except BlockingIOError:
@@ -64,7 +64,7 @@ class WriterLock:
             os.close(descriptor)
 
     def release(self) -> None:
-        """Let others write."""
+        """Release the lock and remove its file."""
         if self._descriptor >= 0:
             with contextlib.suppress(OSError):
                 self._path.unlink()
@@ -73,7 +73,7 @@ class WriterLock:
 
 
 def is_being_written(path: Path) -> bool:
-    """True while some process holds the lock of `path`."""
+    """Return whether some process holds the lock of `path`."""
     try:
         descriptor = os.open(_lock_path(path), os.O_RDONLY)
     except OSError:
@@ -88,7 +88,7 @@ def is_being_written(path: Path) -> bool:
 
 
 def unlock(descriptor: int) -> None:
-    """Give up the lock that a library took on a file."""
+    """Release the lock that a library took on a file."""
     with contextlib.suppress(ImportError, OSError):
         import fcntl
 
@@ -101,7 +101,7 @@ def _lock_path(path: Path) -> Path:
 
 
 def _lock(descriptor: int, exclusive: bool) -> None:
-    """Lock or raise BlockingIOError; file systems (and Windows) that have no such locks do without."""
+    """Lock a file, or raise BlockingIOError. On Windows, and on file systems without such locks, nothing happens."""
     try:
         import fcntl
     except ImportError:
@@ -115,7 +115,7 @@ def _lock(descriptor: int, exclusive: bool) -> None:
 
 
 def pack_arrays(header: Mapping[str, Any], arrays: Mapping[str, np.ndarray]) -> bytes:
-    """Return a .npz archive of `arrays` and a JSON `header`, sealed with a SHA-256 over both."""
+    """Return a .npz archive of `arrays` and a JSON `header`, with a SHA-256 checksum over both."""
     text = json.dumps(header, sort_keys=True, allow_nan=False)
     sealed = json.dumps({"header": text, "sha256": _digest(text, arrays)}).encode()
     buffer = io.BytesIO()
@@ -124,9 +124,9 @@ def pack_arrays(header: Mapping[str, Any], arrays: Mapping[str, np.ndarray]) -> 
 
 
 def unpack_arrays(path: Path, what: str) -> tuple[dict[str, Any], dict[str, np.ndarray]]:
-    """Return header and arrays of a file that `pack_arrays` made, or say in one sentence what is wrong with it.
+    """Return header and arrays of a file that `pack_arrays` made, or raise one sentence that says what is wrong with it.
 
-    No code can run: objects are refused, and what was damaged on the way does not fit its seal.
+    Loading runs no code, since pickled objects are refused. A damaged file fails the test of its checksum.
     """
     try:
         raw = path.read_bytes()
@@ -142,12 +142,12 @@ def unpack_arrays(path: Path, what: str) -> tuple[dict[str, Any], dict[str, np.n
         reason = (str(error).splitlines() or [type(error).__name__])[0]
         raise CheckpointError(f"{path} is not a {what} of aitimestepper, or is damaged ({reason}).") from None
     if not isinstance(header, dict) or seal != _digest(text, arrays):
-        raise CheckpointError(f"{path} is damaged: its contents do not fit the seal they were written with; get it anew.")
+        raise CheckpointError(f"{path} is damaged: its contents do not fit the checksum they were written with; get it again.")
     return header, arrays
 
 
 def _digest(text: str, arrays: Mapping[str, np.ndarray]) -> str:
-    """SHA-256 over the header and over name, type, shape and bytes of every array."""
+    """Return the SHA-256 over the header and over name, type, shape and bytes of every array."""
     found = hashlib.sha256(text.encode())
     for name, values in sorted(arrays.items()):
         found.update(f"{name} {values.dtype.str} {values.shape}".encode())

@@ -1,4 +1,4 @@
-"""The integrators: tables of the symmetric compositions, and what everybody needs to know of the others.
+"""The integrators: tables of the symmetric compositions, and order and cost of the others.
 
 A composition is a palindrome of kick-drift-kick leapfrogs by fractions of dt. Every one is symplectic for a constant step and
 time-reversible. The last force of a sub-step is the first of the next one, so an s-stage method costs s force evaluations a
@@ -67,12 +67,12 @@ class Integrator(NamedTuple):
     name: str
     kind: int  # COMPOSITION, HERMITE, LOGH (logarithmic Hamiltonian), RADAU (Gauss-Radau)
     order: int
-    forces_per_step: int  # of radau15, whose number varies between 7 and 15, a typical one
+    forces_per_step: int  # force evaluations; for radau15, where they vary between 7 and 15, a typical number
     allows_field: bool = True
 
     @property
     def fractions(self) -> tuple[float, ...]:
-        """Sub-steps of a composition as fractions of dt; of the others, one whole step."""
+        """Sub-steps of a composition as fractions of dt; other integrators have one whole step."""
         return COMPOSITIONS[self.name].fractions if self.kind == COMPOSITION else (1.0,)
 
     def __str__(self) -> str:

@@ -1,4 +1,4 @@
-"""Python files that a user wrote: families of problems, criteria. Loading one runs it, with all the rights of the user."""
+"""Loading of Python files that users wrote, such as families and criteria. A file is run with all the rights of the user."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ def load_module(path: Path, what: str) -> ModuleType:
     """Run the Python file at `path` and return it as a module; an error names `what` the file should hold."""
     if not path.is_file():
         raise ConfigError(f"there is no file {path} with {what} in it.")
-    name = f"aitimestepper_own_{path.stem}"  # no package that could be installed has this name
+    name = f"aitimestepper_own_{path.stem}"  # a name that no installed package has
     spec = importlib.util.spec_from_file_location(name, path)
     if spec is None or spec.loader is None:
         raise ConfigError(f"{path} is not a Python file; it should hold {what}.")

@@ -1,4 +1,4 @@
-"""From what was asked to a criterion and an integrator: the one place that knows which is cheapest, and what a model covers."""
+"""Choice of criterion and integrator: the one place that knows which is cheapest, and which tolerances a model covers."""
 
 from __future__ import annotations
 
@@ -16,20 +16,20 @@ from .integrators import Integrator, integrator_named, like_composition
 from .models import find_model, shipped
 
 DEFAULT_TOL = 1e-6
-PRS23_ETA = 0.02  # of PRS23 with an integrator that is not radau15
-# The cheapest composition above a tolerance, by the force evaluations of the models as asked, on `validation` (their cards)
+PRS23_ETA = 0.02  # eta of PRS23 with an integrator that is not radau15
+# The cheapest composition above a tolerance, by the force evaluations of the models as asked, on `validation` (their cards).
 CHEAPEST = ((3.5e-3, "leapfrog"), (9e-5, "suzuki4"), (5e-7, "kahan_li6"), (0.0, "kahan_li8"))
-# Hermite takes one force a step where the composition of its order takes five: it is asked for so much less, so that nine in
-# ten runs keep the tolerance (tests/evaluation/test_shipped.py).
-HERMITE_SHARE = 300.0
-# Below 2e-8 Gauss-Radau is cheaper than any composition: with epsilon = 1e-6 it takes 9300 forces on `validation` and keeps
-# 1.6e-11 for 95 % of the worst family, the learned kahan_li8 takes 10,900 for 1e-8 (its card; benchmarks/automatic.py
-# --split validation).
-RADAU_BELOW, RADAU_LOOSE, RADAU_LOOSE_KEEPS = 2e-8, 1e-6, 5e-11
+# Hermite takes one force evaluation a step where the composition of its order takes five. Its network is asked for a tolerance
+# smaller by this factor, so that nine in ten runs are within the tolerance (tests/evaluation/test_shipped.py).
+HERMITE_FACTOR = 300.0
+# Below 2e-8 Gauss-Radau is cheaper than any composition: with epsilon = 1e-6 it takes 9300 forces on `validation`, with errors
+# below 1.6e-11 for 95 % of the worst family; the learned kahan_li8 takes 10,900 for 1e-8 (its card; benchmarks/automatic.py
+# --split validation). Tolerances below `LOOSE_RADAU_REACHES` need the default epsilon.
+RADAU_BELOW, LOOSE_EPSILON, LOOSE_RADAU_REACHES = 2e-8, 1e-6, 5e-11
 
 
 class Choice(NamedTuple):
-    """What a run is made with."""
+    """Criterion, integrator and tolerance of a run."""
 
     criterion: Criterion  # bound to the integrator
     integrator: Integrator
@@ -64,7 +64,7 @@ def _one_number(tol: object) -> float:
 
 
 def _made_for(criterion: Criterion) -> str:
-    """The integrator of a criterion for which none was asked: its own, or the simplest."""
+    """Return the integrator of a criterion where none was asked for: its own, or the simplest."""
     inner = innermost(criterion)
     if isinstance(inner, LearnedStep) and inner.model is None:
         first = inner.tol[0] if isinstance(inner.tol, tuple) else inner.tol
@@ -89,7 +89,7 @@ def criterion_from(text: str, tol: float | None = None) -> Criterion:
 
 
 def bind(criterion: Criterion, integrator: str) -> Criterion:
-    """Return the criterion for runs by that integrator: what was left open depends on it."""
+    """Return the criterion for runs by that integrator, with all that was left open filled in."""
     if isinstance(criterion, Wrapper):
         return dataclasses.replace(criterion, criterion=bind(criterion.criterion, integrator))
     if isinstance(criterion, EnergyBudget) and criterion.integrator is None:
@@ -103,26 +103,26 @@ def bind(criterion: Criterion, integrator: str) -> Criterion:
 
 
 def cheapest_composition(tol: float) -> str:
-    """Return the composition whose learned step keeps an energy error of `tol` with the fewest forces."""
+    """Return the composition whose learned step stays within `tol` with the fewest force evaluations."""
     return next((name for above, name in CHEAPEST if tol > above), CHEAPEST[-1][1])
 
 
 def default_choice(tol: float, integrator: str = "auto") -> Choice:
     """Return a symmetrized learned step for the integrator asked for, or the cheapest; beyond what it covers, EnergyBudget."""
     if integrator == "auto" and tol < RADAU_BELOW:
-        return _gauss_radau(tol, RADAU_LOOSE if tol >= RADAU_LOOSE_KEEPS else RADAU_EPSILON)
+        return _gauss_radau(tol, LOOSE_EPSILON if tol >= LOOSE_RADAU_REACHES else RADAU_EPSILON)
     method = integrator_named(cheapest_composition(tol) if integrator == "auto" else integrator)
     if method.name == "radau15":
         return _gauss_radau(tol, RADAU_EPSILON)
     like = like_composition(method.name)
     if method.name == "logh":  # its own variable already makes a constant step an adaptive one
         return Choice(EnergyBudget(tol, like), method, tol)
-    requested = tol / HERMITE_SHARE if method.name == "hermite4" else tol
+    requested = tol / HERMITE_FACTOR if method.name == "hermite4" else tol
     if covers(shipped(like), requested):
         return Choice(Symmetrized(LearnedStep(shipped(like), requested)), method, tol)
     return Choice(Symmetrized(EnergyBudget(tol, like)), method, tol)
 
 
 def _gauss_radau(tol: float, epsilon: float) -> Choice:
-    """Gauss-Radau with its own rule, for a tolerance that it keeps anyway."""
+    """Return Gauss-Radau with its own rule, for a tolerance that it satisfies without being given it."""
     return Choice(PRS23(radau_eta(epsilon)), integrator_named("radau15"), tol)

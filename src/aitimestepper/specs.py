@@ -13,10 +13,10 @@ from .errors import UserError, nearest_name_hint
 
 
 def build(text: str, makers: Mapping[str, Callable[..., Any]], what: str, error: type[UserError], **extra: Any) -> Any:
-    """Call the maker that `text` names, a function or a class, with the arguments that `text` gives.
+    """Call the maker that `text` names, a function or a class, with the arguments in `text`.
 
-    `extra` fills parameters that the text leaves open. A value without a key goes to the first parameter; if that is called
-    `path`, it takes all of the text.
+    `extra` has values for parameters that are not in the text. A value without a key goes to the first parameter. If that is
+    called `path`, it takes the whole text after the name.
     """
     name, _, rest = text.partition(":")
     if name not in makers:
@@ -44,7 +44,7 @@ def _items(rest: str, first: str) -> list[tuple[str, str]]:
 
 
 def _convert(value: str, annotation: Any, where: str, error: type[UserError]) -> Any:
-    """Return `value` as the plainest type that the annotation names; where it allows more than one number, as one."""
+    """Return `value` as the simplest type of the annotation; one that allows several numbers gives one number."""
     kinds = typing.get_args(annotation) if isinstance(annotation, types.UnionType) else (annotation,)
     if str in kinds:
         return value
@@ -62,7 +62,7 @@ def _convert(value: str, annotation: Any, where: str, error: type[UserError]) ->
 def describe(makers: Mapping[str, Callable[..., Any]]) -> list[tuple[str, str]]:
     """Return (how to write it, first line of its documentation) of each maker.
 
-    Arguments stand with their defaults, `...` where one must be given, and in brackets where one may be left open.
+    Arguments are shown with their defaults, required ones with `...`, and those whose default is None in brackets.
     """
     rows = []
     for name, maker in makers.items():

@@ -14,7 +14,7 @@ PAIRS_AT_ONCE = 2**17  # 1 MB an array: blocks that fit the cache are also the f
 
 
 def tree_sum(x: np.ndarray, axis: int) -> np.ndarray:
-    """Return the sum over `axis`, made by adding neighbours, then neighbours of those, and so on.
+    """Return the sum over `axis`, made by adding neighbours, then neighbouring sums, and so on.
 
     Trailing zeros leave every partial sum as it is, to the last bit; `numpy.sum` regroups with the length.
     """
@@ -45,14 +45,14 @@ def pair_blocks(position: np.ndarray, present: np.ndarray, softening: np.ndarray
     rows = max(1, min(N, PAIRS_AT_ONCE // N))
     systems = max(1, PAIRS_AT_ONCE // (rows * N))
     for b in range(0, B, systems):
-        some = slice(b, b + systems)
+        batch = slice(b, b + systems)
         for i in range(0, N, rows):
-            part = slice(i, i + rows)
-            real = present[some, part, None] & present[some, None, :]
-            own = np.arange(real.shape[1])
-            real[:, own, i + own] = False
-            r2 = squared_differences(position[some], part) + (softening * softening)[some, None, None]
-            yield PairBlock(some, part, np.where(real, r2, 1.0), real)
+            first = slice(i, i + rows)
+            real = present[batch, first, None] & present[batch, None, :]
+            diagonal = np.arange(real.shape[1])
+            real[:, diagonal, i + diagonal] = False
+            r2 = squared_differences(position[batch], first) + (softening * softening)[batch, None, None]
+            yield PairBlock(batch, first, np.where(real, r2, 1.0), real)
 
 
 def squared_differences(x: np.ndarray, rows: slice) -> np.ndarray:

@@ -1,4 +1,4 @@
-"""What may become bodies: shapes and precision promoted, and one clear sentence for everything that cannot be simulated."""
+"""Validation of bodies: shapes and precision are promoted, and states that cannot be simulated raise one clear sentence."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ def plain(value: Any) -> Any:
 
 
 def as_array(name: str, value: Any, dtype: type = np.float64) -> np.ndarray:
-    """Return `value` as a new array, or raise a sentence about what it is instead."""
+    """Return `value` as a new array, or raise an error that says what it is instead."""
     try:
         return np.array(plain(value), dtype=dtype, order="C")
     except (TypeError, ValueError, RuntimeError):
@@ -43,7 +43,7 @@ def as_vectors(position: Any, velocity: Any) -> tuple[np.ndarray, np.ndarray]:
 
 
 def expanded(name: str, value: np.ndarray, shape: tuple[int, ...]) -> np.ndarray:
-    """Return `value` repeated to `shape`; a mistake in broadcasting is an error that names both shapes."""
+    """Return `value` broadcast to `shape`, as a new array, or raise an error that names both shapes."""
     if value.ndim > len(shape) or any(v not in (1, s) for v, s in zip(value.shape[::-1], shape[::-1], strict=False)):
         raise InitialConditionError(f"{name} has shape {value.shape}, which does not fit {shape}.")
     return np.array(np.broadcast_to(value, shape), order="C")
@@ -65,7 +65,7 @@ def refuse_nonfinite(name: str, values: np.ndarray) -> None:
 
 
 def checked_names(names: Sequence[str] | None, bodies: int) -> tuple[str, ...] | None:
-    """Return `names` as a tuple, or raise a sentence unless they are one string for each body."""
+    """Return `names` as a tuple, or raise an error unless they are one string for each body."""
     if names is None:
         return None
     if isinstance(names, str) or len(names) != bodies or not all(isinstance(name, str) for name in names):
@@ -74,7 +74,7 @@ def checked_names(names: Sequence[str] | None, bodies: int) -> tuple[str, ...] |
 
 
 def as_constant(G: Any) -> float:
-    """Return G as a number, or raise a sentence unless it is positive and finite."""
+    """Return G as a number, or raise an error unless it is positive and finite."""
     try:
         value = float(plain(G))
     except (TypeError, ValueError):
@@ -92,7 +92,7 @@ def refuse_impossible(
     time: np.ndarray,
     softening: np.ndarray,
 ) -> None:
-    """Raise one clear sentence for states that no integrator can take; arrays as in `Bodies`."""
+    """Raise an error for states that no integrator can advance; arrays as in `Bodies`."""
     for name, values in {
         "mass": mass,
         "position": position,
@@ -122,10 +122,10 @@ def refuse_impossible(
 def coincident(position: np.ndarray, wanted: np.ndarray) -> tuple[int, int] | None:
     """Return the first (system, body) whose squared distance to another one is zero, or below every normal number.
 
-    `wanted` (B, N) says which bodies to compare. Bodies are sorted by place and neighbours compared, in O(N log N).
+    `wanted` (B, N) says which bodies to compare. Bodies are sorted by position and neighbours compared, in O(N log N).
     """
     system, body = np.nonzero(wanted)
-    # lengths that vanish when squared count as none, so that bodies at the same place are neighbours after sorting
+    # lengths whose square underflows count as zero, so that bodies at the same position are neighbours after sorting
     x = position[system, body]
     x = np.where(np.abs(x) < NO_LENGTH, 0.0, x)
     order = np.lexsort((*x.T, system))

@@ -32,7 +32,7 @@ def small() -> CurvesPlan:
 
 @pytest.fixture
 def untimed(monkeypatch):
-    """Nothing is run again to be timed."""
+    """Do not repeat runs to time them."""
     monkeypatch.setattr(points, "LONG", 0.0)
 
 
@@ -50,7 +50,7 @@ def quiet(*_) -> None:
         ("freefall", "symmetrized", "kahan_li6", 0.2, -6, 0.5),
     ],
 )
-def test_the_error_decreases_with_the_order_as_forces_are_spent(slope, rule, variant, integrator, first, power, within):
+def test_the_error_decreases_with_the_forces_at_the_order(slope, rule, variant, integrator, first, power, within):
     sweep = [first / 2 ** (k / 2) for k in range(4)]
     found = points_of(short("kepler0.5", 0.05), contender(rule, variant, integrator), sweep, 10**6)
     assert slope([p.run.forces for p in found], [p.run.error for p in found]) == pytest.approx(power, abs=within)
@@ -90,7 +90,7 @@ def test_a_run_that_costs_too_much_is_recorded_without_an_error_and_ends_the_cur
     assert [run.unfinished for run in few] == [False]  # half the steps would surely have been too many
 
 
-def test_a_run_gone_astray_does_not_end_the_curve(untimed):
+def test_an_unsound_run_does_not_end_the_curve(untimed):
     """Steps that are far too long throw the bodies of Burrau's problem together, and the run never ends; shorter ones do."""
     found = points_of(short("burrau", 0.3), contender("freefall", "plain", "hermite4"), step_parameters("hermite4", 8), 100_000)
     assert math.isinf(found[0].run.error) or found[0].run.error > 0.1
@@ -142,7 +142,7 @@ def test_unknown_problems_and_missing_peers_are_refused(monkeypatch):
 
 # ---- peers -----------------------------------------------------------------------------------------------------------
 def test_a_fixed_step_of_a_peer_is_as_long_as_that_of_our_constant_rule():
-    """Also in a problem with another G, whose unit of time is not ours."""
+    """This includes a problem with another G, whose unit of time is not ours."""
     case = short("solar", 0.01)
     ours = points_of(case, contender("constant"), step_parameters("leapfrog", 3), 10**6)
     dts = values_of(peer_named("rebound:leapfrog"), case, 3)
@@ -177,7 +177,7 @@ def test_peers_have_records_like_ours():
 
 
 # ---- the study -------------------------------------------------------------------------------------------------------
-def test_a_study_goes_on_where_it_was_and_survives_its_file(small, tmp_path, untimed):
+def test_a_study_continues_and_its_file_can_be_read(small, tmp_path, untimed):
     path = tmp_path / "curves.json"
     stopped = Partial(path, small.fingerprint())
     first = next(work_precision_curves(small, stopped, quiet))

@@ -1,4 +1,4 @@
-"""Long runs: drift with an honest error bar, and the way back."""
+"""Long runs: drift with its error bar, and reversibility."""
 
 import math
 from dataclasses import replace
@@ -22,7 +22,7 @@ TIME = np.arange(int(ROWS_PER_PERIOD * ORBITS)) / ROWS_PER_PERIOD
 
 
 def spikes(rng):
-    """What the energy error of an orbit of e = 0.9 looks like, 10^5 times its drift at pericentre."""
+    """Return a series like the energy error of an orbit of e = 0.9, at pericentre 10^5 times its drift."""
     return 1e-2 / (1 - 0.9 * np.cos(2 * math.pi * (TIME + rng.uniform()))) ** 2
 
 
@@ -96,7 +96,7 @@ def test_finished_parts_are_not_run_again(tmp_path):
     assert second[0][0].more["final_error"] == first[0][0].more["final_error"]
 
 
-def test_equal_steps_find_their_way_back():
+def test_equal_steps_are_reversible():
     """10^5 equal steps that divide the run: rounding alone; 2^-53 a step at random would be 8 bits."""
     plan = LongrunPlan(references=("kepler0.5",), count=0, orbits=100)
     problem = plan.problems()[0]
@@ -109,7 +109,7 @@ def test_equal_steps_find_their_way_back():
     assert found.bits_lost < 10
     between = there_and_back(one, contender, problem.end / 100_000.5 / unit, problem, 100_000)
     assert between.final_error < 1e-4
-    assert 13 < between.bits_lost < 45  # the cut step is at another place on the way back
+    assert 13 < between.bits_lost < 45  # the shortened step is at another time on the way back
 
 
 def test_bits_are_powers_of_two_over_rounding():

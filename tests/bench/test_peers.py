@@ -100,7 +100,7 @@ def test_every_code_starts_with_the_same_energy(rebound, name, softening):
     assert energy_of(case.initial.mass, state_of(sim), sim.G, softening) == pytest.approx(ours, rel=1e-13)
 
 
-def test_the_leapfrog_of_rebound_is_ours_seen_half_a_step_later(rebound):
+def test_the_leapfrog_of_rebound_is_ours_half_a_step_later(rebound):
     """Theirs begins with half a drift (D), ours with half a kick (K): DKD after Q = D K is Q after KDK, step for step."""
     case, n, h = reference_case("figure8"), 200, 0.01
 

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from aitimestepper.bench.cost import QUICK, Charges
-from aitimestepper.bench.parallel import side_by_side
+from aitimestepper.bench.parallel import in_parallel
 from aitimestepper.bench.records import Partial
 from aitimestepper.bench.steps import StepsPlan, step_quality
 from aitimestepper.criteria.classical import EnergyBudget, FreeFall
@@ -138,7 +138,7 @@ def test_hindsight_costs_no_more_than_one_constant_for_all(study):
             assert hindsight.compliance == 1 - hindsight.unfinished / hindsight.n
 
 
-def test_a_study_goes_on_where_it_was_with_the_same_numbers(study, tmp_path):
+def test_a_study_continues_with_the_same_numbers(study, tmp_path):
     plan, records = study
     partial = Partial(tmp_path / "s.json", plan.fingerprint())
     stream = step_quality(plan, partial, Charges(3, QUICK), quiet)
@@ -177,7 +177,7 @@ def test_a_tolerance_has_the_same_answer_whatever_others_are_asked_for(tmp_path)
                 assert r.forces == pytest.approx(alone[r.mode, r.family].forces, rel=1e-2 if r.mode == "fitted" else 1e-12)
 
 
-def test_looking_costs_what_the_rule_looks_at():
+def test_the_cost_of_choosing_depends_on_the_quantities_of_the_rule():
     charges = Charges(16, QUICK)
     cost = {
         name: charges.of(contenders([rule_named(name)])[0]).at([2, 3, 16])
@@ -186,7 +186,7 @@ def test_looking_costs_what_the_rule_looks_at():
     assert (cost["constant"] < 0.3).all()
     assert (cost["freefall"] < cost["prs23"]).all()
     assert cost["aarseth"][2] > cost["prs23"][2]
-    assert (cost["prs23"] > 0.7).all()  # jerk and snap: two more looks at all pairs
+    assert (cost["prs23"] > 0.7).all()  # jerk and snap: two more passes over all pairs
 
 
 def test_a_wrong_plan_is_refused_in_a_sentence():
@@ -208,7 +208,7 @@ def test_an_error_in_one_part_stops_the_others():
     systems = Systems.of(make_suite(("kepler",), "train", 1))
     stopped = []
 
-    def work(part, watch):
+    def measure(part, watch):
         if part == "bad":
             raise RuntimeError("no step")
         rule = Limited(FreeFall(1e-4), 1e-9)
@@ -220,5 +220,5 @@ def test_an_error_in_one_part_stops_the_others():
         return part
 
     with pytest.raises(RuntimeError, match="no step"):
-        list(side_by_side(["long", "bad", "long"], work, str, 2, quiet))
+        list(in_parallel(["long", "bad", "long"], measure, str, 2, quiet))
     assert stopped == ["long"]

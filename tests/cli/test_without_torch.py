@@ -1,6 +1,7 @@
 """Where PyTorch is not installed everything but training works, and training names the extra."""
 
 import json
+import shutil
 import subprocess
 import sys
 
@@ -57,3 +58,17 @@ def test_studies_are_measured(without_torch):
 @pytest.mark.parametrize("arguments", ["--help", "train --help", "bench --help", "tune --help", "simulate --list-criteria"])
 def test_help_and_lists_work(without_torch, arguments):
     assert without_torch(*arguments.split()).returncode == 0
+
+
+def test_a_report_about_a_model_is_written(without_torch, tmp_path):
+    (tmp_path / "mine").mkdir()
+    shutil.copy(FOLDER / "leapfrog.npz", tmp_path / "mine" / "model_epoch_0001.npz")
+    done = without_torch("report", "mine", "--ic", "kepler:e=0.3", "--t-end", "20", "--json")
+    assert done.returncode == 0, done.stderr
+    assert json.loads(done.stdout)["report"] == "mine/report.html"
+    page = (tmp_path / "mine" / "report.html").read_text()
+    assert "Cost at equal error" in page
+    assert (tmp_path / "mine" / "report.png").stat().st_size > 10_000
+    nowhere = without_torch("report", "nobody", "--ic", "kepler")
+    assert (nowhere.returncode, nowhere.stderr.count("\n")) == (2, 1)
+    assert "there is no model or run nobody" in nowhere.stderr

@@ -1,4 +1,4 @@
-"""What criteria are worth over many orbits: time symmetry, and a tolerance that means something."""
+"""Criteria over many orbits: time symmetry, and tolerances that runs are within."""
 
 from __future__ import annotations
 
@@ -69,7 +69,7 @@ def test_energybudget_brings_its_integrator_and_its_tolerance_means_something(tw
 
 @pytest.mark.parametrize("drift", [0.0, 3.0])
 def test_test_particles_round_a_star_are_followed(drift):
-    """No bond has any energy: the step still follows every orbit."""
+    """No pair has binding energy: the step still resolves every orbit."""
     x, v = [[0.0, 0.0], [4.0, 0.0], [0.0, 9.0]], [[drift, 0.0], [drift, 0.5], [drift + 1 / 3, 0.0]]
     r = simulate(Bodies([1.0, 0.0, 0.0], x, v), t_end=16 * math.pi, tol=1e-6)
     assert r.status == ("ok",)

@@ -1,4 +1,4 @@
-"""What the parity tests share: systems, criteria, networks, runs in both forms of the physics, and what must agree in them."""
+"""Systems, criteria, networks and runs in both forms of the physics for the parity tests, and their comparison."""
 
 from __future__ import annotations
 
@@ -13,8 +13,9 @@ import numpy as np
 import torch
 
 from aitimestepper import differentiable
-from aitimestepper.bodies import ARRAYS, Bodies
+from aitimestepper.bodies import Bodies
 from aitimestepper.config import Config
+from aitimestepper.constants import LOG_GAIN
 from aitimestepper.criteria.base import Criterion
 from aitimestepper.criteria.classical import PRS23, Aarseth, Boekholt, Constant, EnergyBudget, FreeFall, HutMakino, Tidal
 from aitimestepper.criteria.learned import LearnedStep
@@ -23,11 +24,10 @@ from aitimestepper.differentiable.criteria import module_for
 from aitimestepper.differentiable.features import measure_scales
 from aitimestepper.differentiable.network import FullyConnectedNN, build_network, model_from, network_from
 from aitimestepper.differentiable.particle import ParticleTorch
-from aitimestepper.features import LOG_GAIN
 from aitimestepper.fields import tidal
 from aitimestepper.integrators import COMPOSITIONS
 from aitimestepper.simulate.engine import simulate
-from aitimestepper.simulate.result import NUMBERS, SimulationResult
+from aitimestepper.simulate.result import SimulationResult
 
 STEPS = 20
 CLASSICAL = {
@@ -61,7 +61,7 @@ RUNS = {
 
 # ---- combinations -------------------------------------------------------------------------------------------------------
 def covering(seed: int, **factors: tuple) -> list[SimpleNamespace]:
-    """Rows that have each pair of levels of any two factors at least once: greedy, of 100 random rows the best."""
+    """Return rows that have each pair of levels of any two factors at least once (greedy: the best of 100 random rows)."""
     names, draw = list(factors), random.Random(seed)
 
     def pairs(row: dict) -> set:
@@ -79,7 +79,7 @@ def covering(seed: int, **factors: tuple) -> list[SimpleNamespace]:
 
 
 def cost_of(row: dict) -> float:
-    """About what the run in torch costs; the power of a moving field is a derivative by autograd."""
+    """Return about what the run in torch costs; the power of a moving field is a derivative by autograd."""
     stages = len(COMPOSITIONS[row["integrator"]].fractions)
     return stages * (4 if row["field"] == "circling" else 1) * (3 if row.get("wrapper") == "hmm" else 1)
 
@@ -90,7 +90,7 @@ def name_of(row: SimpleNamespace) -> str:
 
 # ---- systems ------------------------------------------------------------------------------------------------------------
 def bodies(axes: int, G: float = 1.0, field: Any = None) -> Bodies:
-    """Five systems in one batch: 2 to 5 bodies at any places of 6, equal masses, 1 : 1e-6, a massless one, some softened."""
+    """Return five systems in one batch: 2 to 5 bodies in any of 6 slots, with masses equal, 1 : 1e-6 or 0, some softened."""
     rng = np.random.default_rng(axes)
     systems = (  # masses, places, softening, time
         ((1.0, 1.0, 1.0), (0, 2, 5), 0.0, 0.0),
@@ -126,14 +126,14 @@ def start_of(row: SimpleNamespace) -> Bodies:
 
 
 def crowd(n: int, seed: int = 0) -> Bodies:
-    """One system of n bodies of unequal masses."""
+    """Return one system of n bodies of unequal masses."""
     rng = np.random.default_rng(seed)
     return Bodies(np.exp(rng.normal(size=n)) / n, rng.normal(size=(n, 3)), 0.5 * rng.normal(size=(n, 3)), softening=0.02)
 
 
 # ---- networks -----------------------------------------------------------------------------------------------------------
 def network(start: Bodies, row: SimpleNamespace, dtype: str = "float64") -> LearnedStep:
-    """A network that has not learned but does look: its steps are about 0.015 and follow its inputs."""
+    """Return an untrained network whose steps are about 0.015 and follow its inputs."""
     feature_type, K = row.features
     shape = {"layers": (12, 20, 7)[: row.depth], "activation": row.activation, "fourier_features": row.fourier}
     given = {"feature_type": feature_type, "history_len": K, "integrator": row.integrator, "normalize": row.scaled}
@@ -228,13 +228,3 @@ def assert_same_run(
     assert ours.reports.keys() == theirs.reports.keys()
     for name, values in theirs.reports.items():
         np.testing.assert_allclose(ours.reports[name], values, rtol=100 * tol, atol=0, err_msg=name)
-
-
-def same_bits(ours: SimulationResult, theirs: SimulationResult) -> bool:
-    """Return whether status, final state, all numbers, closest approaches and reports are the same to the bit."""
-    pairs = [(getattr(ours.final, name), getattr(theirs.final, name)) for name in ARRAYS]
-    pairs += [(getattr(ours, name), getattr(theirs, name)) for name in NUMBERS]
-    pairs += list(zip(ours.closest_approach, theirs.closest_approach, strict=True))
-    pairs += [(ours.reports[name], theirs.reports[name]) for name in theirs.reports]
-    same = (a is b is None or np.array_equal(a, b, equal_nan=a.dtype.kind == "f") for a, b in pairs)
-    return ours.status == theirs.status and all(same)

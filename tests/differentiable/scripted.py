@@ -1,12 +1,20 @@
-"""Step modules that tests write down themselves, and the steps that any module chooses."""
+"""Scripted step modules and networks for tests, and the steps that any module chooses."""
 
 from __future__ import annotations
 
 import dataclasses
+import math
 
+import pytest
 import torch
+from torch import nn
 
 from aitimestepper.differentiable.step_module import StepModule
+
+FEATURE_TYPES = pytest.mark.parametrize(
+    ("feature_type", "history_len"),
+    [("basic", 0), ("rich", 0), ("delta_mag", 0), ("invariant", 0), ("basic", 2), ("rich", 3), ("delta_mag", 3)],
+)
 
 
 class Script(StepModule):
@@ -28,7 +36,7 @@ class Script(StepModule):
 
 
 class Function(StepModule):
-    """The step that `function` makes of a state."""
+    """The step that `function` computes from a state."""
 
     def __init__(self, function, even=True):
         super().__init__()
@@ -39,7 +47,7 @@ class Function(StepModule):
 
 
 def played(module, p, n):
-    """The steps (n, B) that a module chooses when each is taken as chosen; the state stands still."""
+    """Return the steps (n, B) that a module chooses one after the other at one state, each taken as chosen."""
     memory, steps = module.init(p), []
     for _ in range(n):
         dt, memory = module.choose(p, memory)
@@ -49,12 +57,24 @@ def played(module, p, n):
 
 
 def dt_of(module, p):
-    """The first step (B,) that a module chooses."""
+    """Return the first step (B,) that a module chooses."""
     return module.choose(p, module.init(p))[0]
 
 
-class Counting(torch.nn.Module):
-    """A network that counts how often it is asked: dt = 0.01 (x + 1), expected error 10^x, x its third input."""
+class ConstantNetwork(nn.Module):
+    """A network with the same output for every input: dt = exp(log_dt), error estimate -4."""
+
+    def __init__(self, dt=0.01):
+        super().__init__()
+        self.log_dt = nn.Parameter(torch.tensor(math.log(dt), dtype=torch.float64))
+
+    def forward(self, x):
+        dt = torch.exp(self.log_dt).expand(len(x))
+        return torch.stack([dt, torch.full_like(dt, -4.0)], -1)
+
+
+class Counting(nn.Module):
+    """A network that counts its evaluations: dt = 0.01 (x + 1), expected error 10^x, x its third input."""
 
     calls = 0
 

@@ -1,4 +1,4 @@
-"""The adapter: what a network is shown, what its answer means as a step, and the ceiling above every step."""
+"""The adapter: features of states, steps from the output of a network, and the ceiling of every step."""
 
 from __future__ import annotations
 
@@ -8,9 +8,11 @@ import math
 import numpy as np
 import pytest
 import torch
+from scripted import FEATURE_TYPES, ConstantNetwork, dt_of
 from torch import nn
 
 from aitimestepper.config import Config
+from aitimestepper.constants import MAX_CHANGE
 from aitimestepper.criteria.classical import EnergyBudget
 from aitimestepper.criteria.learned import SYMMETRIZATION, LearnedStep
 from aitimestepper.differentiable.adapter import ModelAdapter, eval_mode, resolve_device
@@ -20,29 +22,14 @@ from aitimestepper.differentiable.network import build_network
 from aitimestepper.differentiable.particle import ParticleTorch
 from aitimestepper.differentiable.timescales import moving_pairs, pair_sums, smooth_minimum_time
 from aitimestepper.errors import ConfigError
-from aitimestepper.features import ERROR_FRACTION, MAX_CHANGE, feature_count
+from aitimestepper.features import ERROR_FRACTION, feature_count
 from aitimestepper.integrators import COMPOSITIONS
 from aitimestepper.models import shipped
 
-KINDS = pytest.mark.parametrize(
-    ("feature_type", "history_len"),
-    [("basic", 0), ("rich", 0), ("delta_mag", 0), ("invariant", 0), ("basic", 2), ("rich", 3), ("delta_mag", 3)],
-)
 
+class ConstantOutput(nn.Module):
+    """A network with the same row of outputs for every input."""
 
-class Answers(nn.Module):
-    """A network that answers the same whatever it is shown: dt = exp(log_dt), error estimate -4."""
-
-    def __init__(self, dt=0.01):
-        super().__init__()
-        self.log_dt = nn.Parameter(torch.tensor(math.log(dt), dtype=torch.float64))
-
-    def forward(self, x):
-        dt = torch.exp(self.log_dt).expand(len(x))
-        return torch.stack([dt, torch.full_like(dt, -4.0)], -1)
-
-
-class AnswersExactly(nn.Module):
     def __init__(self, *row):
         super().__init__()
         self.row = torch.tensor(row, dtype=torch.float64)
@@ -52,12 +39,8 @@ class AnswersExactly(nn.Module):
 
 
 def invariant(network, tol=None, **settings) -> LearnedModule:
-    """A network that is shown the tolerance, with a ceiling too high to matter unless one is given."""
+    """Return the step of a network with the tolerance as an input, with a ceiling too high to matter unless one is given."""
     return LearnedModule(network, ModelAdapter(Config(**{"feature_type": "invariant", "dt_ceiling": 100.0, **settings})), tol)
-
-
-def dt_of(module, p: ParticleTorch) -> torch.Tensor:
-    return module.choose(p, module.init(p))[0]
 
 
 def energy_budget(p: ParticleTorch, tol: float, integrator: str = "leapfrog") -> torch.Tensor:
@@ -71,10 +54,10 @@ def test_dt_never_exceeds_the_fraction_of_the_dynamical_time(two_body):
     omega = math.sqrt(2 / 27)
     for ceiling in (0.2, 0.05):
         adapter = ModelAdapter(Config(dt_ceiling=ceiling, G=2.0))
-        answer = adapter.predict(Answers(1e6), adapter.observe(p))
+        answer = adapter.predict(ConstantNetwork(1e6), adapter.observe(p))
         assert answer.dt.item() == pytest.approx(ceiling / (math.sqrt(2) * omega), rel=1e-12, abs=0)
         assert answer.at_ceiling.tolist() == [True]
-        below = adapter.predict(Answers(0.01), adapter.observe(p))
+        below = adapter.predict(ConstantNetwork(0.01), adapter.observe(p))
         assert below.dt.item() == pytest.approx(0.01 + 1e-12, rel=1e-14, abs=0)
         assert below.at_ceiling.tolist() == [False]
 
@@ -92,7 +75,7 @@ def test_the_ceiling_follows_the_tightest_pair_of_each_system(random_system):
 def test_the_gradient_stays_alive_at_the_ceiling(two_body):
     p, adapter = two_body(), ModelAdapter(Config())
     for dt in (0.01, 1e6):
-        model = Answers(dt)
+        model = ConstantNetwork(dt)
         answer = adapter.predict(model, adapter.observe(p))
         answer.dt.sum().backward()
         # d dt / d ln(model's dt) = dt itself, at the ceiling or not
@@ -103,14 +86,14 @@ def test_the_ceiling_binds_a_tolerance_too(two_body):
     p = two_body(e=0.0)
     adapter = ModelAdapter(Config())
     ceiling = adapter.observe(p).ceiling
-    assert torch.equal(dt_of(LearnedModule(Answers(0.9 * ceiling.item()), adapter, tol=1.0), p), ceiling)
+    assert torch.equal(dt_of(LearnedModule(ConstantNetwork(0.9 * ceiling.item()), adapter, tol=1.0), p), ceiling)
 
 
 # ---- invariant features -------------------------------------------------------------------------------------------------
 @pytest.mark.parametrize("integrator", COMPOSITIONS)
 @pytest.mark.parametrize("softening", [0.0, 0.2])
-def test_a_network_that_answers_one_is_the_energy_budget(random_system, integrator, softening):
-    """Whatever the system's motion as a whole, and below half a free-fall time, where the classical step stops.
+def test_a_network_with_output_one_is_the_energy_budget(random_system, integrator, softening):
+    """The motion of the system as a whole does not matter; the classical step is at most half a free-fall time.
 
     The network's ceiling comes in without a kink.
     """
@@ -122,7 +105,7 @@ def test_a_network_that_answers_one_is_the_energy_budget(random_system, integrat
         expected = energy_budget(p, tol, integrator)
         free = expected < 0.49 * smooth_minimum_time(moving_pairs(p).freefall_rate2)
         assert free.any()
-        for network in (AnswersExactly(1 - 1e-12, 0.0), untrained):
+        for network in (ConstantOutput(1 - 1e-12, 0.0), untrained):
             adapter = ModelAdapter(
                 Config(feature_type="invariant", dt_ceiling=1e8, integrator=integrator, energy_threshold=tol)
             )
@@ -132,35 +115,35 @@ def test_a_network_that_answers_one_is_the_energy_budget(random_system, integrat
         assert torch.equal(dt_of(by_config, p), dt_of(invariant(untrained, tol, integrator=integrator), p))
 
 
-def test_test_particles_round_a_star_follow_their_orbits():
-    """Their orbits hold no energy, so that any step would keep it: the ceiling is all there is."""
+def test_orbits_of_test_particles_round_a_star_are_resolved():
+    """Their orbits have no energy, so that no step makes an energy error: only the ceiling limits dt."""
     v = [[0.0, 0.0], [0.0, 0.5], [1 / 3, 0.0]]
     p = ParticleTorch.from_tensors([1.0, 0.0, 0.0], [[0.0, 0.0], [4.0, 0.0], [0.0, 9.0]], v)
     for tol in (1e-2, 1e-12):
-        module = invariant(AnswersExactly(1.0, 0.0), tol, dt_ceiling=0.2)
+        module = invariant(ConstantOutput(1.0, 0.0), tol, dt_ceiling=0.2)
         ceiling = module.adapter.observe(p).ceiling
         assert ceiling.item() == pytest.approx(0.2 * 2**-0.25 * 8.0, rel=1e-2)
         assert dt_of(module, p).item() == pytest.approx(ceiling.item(), rel=1e-9)
 
 
 def test_no_step_is_longer_than_tau_takes_to_change(two_body):
-    """On a line into each other ln tau_4 changes at 1.5 v / r; the ceiling leaves it 0.6 in a step, less than ln 2."""
+    """Before a head-on collision ln tau_4 changes at 1.5 v / r; the ceiling allows 0.6 in a step, less than ln 2."""
     for anomaly in (0.1, 0.5, 1.5):
         p = two_body(e=0.9999, anomaly=anomaly)
         sums = pair_sums(p)
-        dt = dt_of(invariant(AnswersExactly(1e9, 0.0), 1e-2), p)
+        dt = dt_of(invariant(ConstantOutput(1e9, 0.0), 1e-2), p)
         assert (dt * sums.growth.abs()).item() == pytest.approx(MAX_CHANGE, rel=1e-3)
         assert math.log(SYMMETRIZATION.max_ratio) > MAX_CHANGE
 
 
-def test_a_calibrated_network_is_asked_for_what_keeps_the_tolerance(two_body):
+def test_a_calibrated_network_is_asked_for_the_calibrated_tolerance(two_body):
     p, config = two_body(e=0.5), Config(feature_type="invariant", dt_ceiling=100.0)
     adapter = ModelAdapter(config, calibration=[(1e-2, 0.5), (1e-4, 0.125)])
-    calibrated = LearnedModule(Answers(0.3), adapter, 1e-3)
-    torch.testing.assert_close(dt_of(calibrated, p), dt_of(invariant(Answers(0.3), 0.25e-3), p), rtol=1e-13, atol=0)
+    calibrated = LearnedModule(ConstantNetwork(0.3), adapter, 1e-3)
+    torch.testing.assert_close(dt_of(calibrated, p), dt_of(invariant(ConstantNetwork(0.3), 0.25e-3), p), rtol=1e-13, atol=0)
     beyond = torch.tensor([1e-1, 1e-5], dtype=torch.float64)
     torch.testing.assert_close(adapter.calibrated_tolerance(beyond), beyond * torch.tensor([0.5, 0.125]).double())
-    assert invariant(Answers(0.3), 1e-3).tolerance is None
+    assert invariant(ConstantNetwork(0.3), 1e-3).tolerance is None
     assert calibrated.tolerance == 1e-3
 
 
@@ -172,9 +155,9 @@ def test_the_calibration_is_the_same_in_both_forms(integrator):
 
 
 def test_a_network_sees_how_much_of_the_tolerance_is_used_up(two_body):
-    """Nothing at the start; afterwards the energy error with its sign, whatever the error is worth in energy."""
+    """The feature is zero at the start, then the energy error over the tolerance with its sign, in any units."""
     p = two_body(e=0.9)
-    module = invariant(Answers(0.3), 1e-3)
+    module = invariant(ConstantNetwork(0.3), 1e-3)
     memory = module.init(p)
     at_start = module.adapter.observe(p, None, memory.energy, memory.tol).features
     assert at_start[0, -3].item() == 0.0
@@ -186,13 +169,13 @@ def test_a_network_sees_how_much_of_the_tolerance_is_used_up(two_body):
         assert shown == pytest.approx(sign * 0.5 * math.log1p((10 * error.item() / 1e-3) ** 2), rel=1e-3)
 
 
-def test_inputs_beyond_the_training_count_as_its_edge_and_are_counted(two_body):
+def test_inputs_outside_the_training_range_are_clipped_and_counted(two_body):
     p = two_body(e=0.5, anomaly=0.3)
     network = build_network(Config(feature_type="invariant", layers=(16, 16), seed=3))
     module = invariant(network, dt_ceiling=5.0)
     shown = module.adapter.observe(p).features[0]
     inside = module.predict(p)
-    # trained on single steps: it looks at no error so far
+    # trained on single steps: it ignores the error so far
     assert network.lowest[ERROR_FRACTION] == network.highest[ERROR_FRACTION] == 0
     network.limit_inputs(shown - 0.1, shown + 0.1)
     assert torch.equal(module.predict(p).dt, inside.dt)
@@ -208,7 +191,7 @@ def test_inputs_beyond_the_training_count_as_its_edge_and_are_counted(two_body):
 
 
 @pytest.mark.parametrize("integrator", COMPOSITIONS)
-def test_a_tolerance_is_shown_to_the_network_and_counts_once(two_body, integrator):
+def test_a_tolerance_is_an_input_of_the_network_and_counts_once(two_body, integrator):
     p, order = two_body(e=0.5), COMPOSITIONS[integrator].order
     adapter = ModelAdapter(Config(feature_type="invariant", dt_ceiling=1e8, integrator=integrator))
     tols = [torch.tensor([tol], dtype=torch.float64) for tol in (2e-4, 2e-8)]
@@ -218,15 +201,15 @@ def test_a_tolerance_is_shown_to_the_network_and_counts_once(two_body, integrato
     shown = [x.features[0, ERROR_FRACTION + 1].item() for x in (plain, finer)]
     assert shown == pytest.approx([math.log(2e-4), math.log(2e-8)], rel=1e-15)
     assert finer.unit.item() / plain.unit.item() == pytest.approx(1e-4 ** (1 / order), rel=1e-12)
-    steps = [dt_of(LearnedModule(Answers(0.01), adapter, tol.item()), p).item() for tol in tols]
+    steps = [dt_of(LearnedModule(ConstantNetwork(0.01), adapter, tol.item()), p).item() for tol in tols]
     assert steps[1] / steps[0] == pytest.approx(1e-4 ** (1 / order), rel=1e-8)
     assert adapter.tol == 2e-4  # that of the settings, where none is passed
 
 
-def test_the_ceiling_of_invariant_features_asks_only_tight_pairs_for_their_speed(two_body):
+def test_the_ceiling_of_invariant_features_uses_the_speed_of_tight_pairs_only(two_body):
     """On a circle both rates are omega. A fast body far away does not count."""
     p = two_body(e=0.0, q=0.1, a=3.0, G=2.0)
-    ceiling = invariant(Answers(), dt_ceiling=0.2, G=2.0).adapter.observe(p).ceiling.item()
+    ceiling = invariant(ConstantNetwork(), dt_ceiling=0.2, G=2.0).adapter.observe(p).ceiling.item()
     assert ceiling == pytest.approx(0.2 * 2**-0.25 / math.sqrt(2 / 27), rel=1e-12, abs=0)
     x = torch.cat([p.position, torch.tensor([[[60.0, 0.0]]]).double()], 1)
     v = torch.cat([p.velocity, torch.tensor([[[0.0, 500.0]]]).double()], 1)
@@ -234,12 +217,12 @@ def test_the_ceiling_of_invariant_features_asks_only_tight_pairs_for_their_speed
     adapter = ModelAdapter(Config(feature_type="invariant", G=2.0))
     assert adapter.observe(with_third).ceiling.item() == pytest.approx(ceiling, rel=1e-6)
     assert ModelAdapter(Config(G=2.0)).observe(with_third).ceiling.item() < 0.2 * ceiling
-    cut = adapter.predict(Answers(1e6), adapter.observe(p))
+    cut = adapter.predict(ConstantNetwork(1e6), adapter.observe(p))
     assert cut.dt.item() == pytest.approx(ceiling, rel=1e-9)
     assert cut.at_ceiling.tolist() == [True]
 
 
-def test_what_the_network_answers_is_in_the_unit_that_is_observed(two_body):
+def test_the_output_of_the_network_is_in_the_observed_unit(two_body):
     p = two_body(e=0.0, a=4.0)
     raw, scaled, shown = (ModelAdapter(Config(feature_type=kind)) for kind in ("basic", "basic", "invariant"))
     scaled.measure_scales(p)
@@ -249,7 +232,7 @@ def test_what_the_network_answers_is_in_the_unit_that_is_observed(two_body):
     assert shown.observe(p).unit.item() == pytest.approx(expected, rel=1e-12)
     for adapter in (raw, scaled, shown):
         observation = adapter.observe(p)
-        dt = adapter.predict(Answers(0.01), observation).dt.item()
+        dt = adapter.predict(ConstantNetwork(0.01), observation).dt.item()
         assert dt == pytest.approx(0.01 * observation.unit.item(), rel=1e-5)
 
 
@@ -262,8 +245,8 @@ def test_scales_leave_invariant_features_as_they_are(two_body):
 
 
 # ---- the adapter --------------------------------------------------------------------------------------------------------
-@KINDS
-def test_feature_vectors_have_the_length_that_is_announced(two_body, feature_type, history_len):
+@FEATURE_TYPES
+def test_feature_vectors_have_the_announced_length(two_body, feature_type, history_len):
     p = ParticleTorch.stack([two_body(), two_body(e=0.1)])
     adapter = ModelAdapter(Config(feature_type=feature_type, history_len=history_len))
     history = adapter.new_history()
@@ -311,9 +294,9 @@ def test_scales_are_measured_once_and_only_if_wanted(two_body):
 def test_normalized_dt_is_in_units_of_the_measured_time(two_body):
     p = two_body(e=0.0, a=4.0)
     adapter = ModelAdapter(Config())
-    plain = adapter.predict_dt(Answers(0.01), p).item()
+    plain = adapter.predict_dt(ConstantNetwork(0.01), p).item()
     adapter.measure_scales(p)
-    scaled = adapter.predict_dt(Answers(0.01), p).item()
+    scaled = adapter.predict_dt(ConstantNetwork(0.01), p).item()
     assert scaled / plain == pytest.approx(adapter.scales.T0, rel=1e-12)
     time_unit = adapter.scales.T0
     assert time_unit == pytest.approx(2 * math.sqrt(2), rel=1e-12)
@@ -322,11 +305,11 @@ def test_normalized_dt_is_in_units_of_the_measured_time(two_body):
 @pytest.mark.parametrize(
     ("model", "message"),
     [
-        (AnswersExactly(0.1), r"the model returned shape \(1, 1\); it must map features \(B, F\) to \(B, 2\)"),
-        (AnswersExactly(0.1, 0.0, 0.0), r"the model returned shape \(1, 3\)"),
-        (AnswersExactly(math.nan, 0.0), "the model returned dt = nan; column 0"),
-        (AnswersExactly(math.inf, 0.0), "the model returned dt = inf; column 0"),
-        (AnswersExactly(-0.5, 0.0), r"the model returned dt = -0.499\d*; column 0"),
+        (ConstantOutput(0.1), r"the model returned shape \(1, 1\); it must map features \(B, F\) to \(B, 2\)"),
+        (ConstantOutput(0.1, 0.0, 0.0), r"the model returned shape \(1, 3\)"),
+        (ConstantOutput(math.nan, 0.0), "the model returned dt = nan; column 0"),
+        (ConstantOutput(math.inf, 0.0), "the model returned dt = inf; column 0"),
+        (ConstantOutput(-0.5, 0.0), r"the model returned dt = -0.499\d*; column 0"),
     ],
 )
 def test_a_model_that_gives_no_step_is_named(two_body, model, message):
@@ -334,16 +317,18 @@ def test_a_model_that_gives_no_step_is_named(two_body, model, message):
         ModelAdapter(Config()).predict_dt(model, two_body())
 
 
-def test_a_model_may_answer_zero_and_still_moves(two_body):
-    assert ModelAdapter(Config()).predict_dt(AnswersExactly(0.0, 0.0), two_body()).item() == 1e-12
+def test_an_output_of_zero_is_still_a_positive_step(two_body):
+    assert ModelAdapter(Config()).predict_dt(ConstantOutput(0.0, 0.0), two_body()).item() == 1e-12
 
 
-def test_random_streams_are_the_seeds_own(global_random_state_untouched):
+def test_random_streams_are_the_seeds_own():
+    before = torch.get_rng_state()
     a, b, c = (ModelAdapter(Config(seed=s)).generator for s in (4, 4, 5))
     draws = [torch.rand(3, generator=g).tolist() for g in (a, b, c)]
     assert draws[0] == draws[1] != draws[2]
     free = [torch.rand(3, generator=ModelAdapter(Config()).generator).tolist() for _ in range(2)]
     assert free[0] != free[1]
+    assert torch.equal(before, torch.get_rng_state())
 
 
 def test_precision_and_device_come_from_the_settings_unless_given():
@@ -355,7 +340,7 @@ def test_precision_and_device_come_from_the_settings_unless_given():
             resolve_device(name)
 
 
-def test_eval_mode_gives_back_the_mode_it_found():
+def test_eval_mode_restores_the_previous_mode():
     model = nn.Sequential(nn.Linear(2, 2), nn.Dropout(0.5))
     for mode in (True, False):
         model.train(mode)

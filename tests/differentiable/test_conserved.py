@@ -81,7 +81,7 @@ def test_a_parabolic_pair_is_an_ordinary_system():
     assert 1e-13 < roundoff_floor(p).item() < 1e-10
 
 
-def test_with_an_outer_field_the_motion_of_the_frame_counts(two_body):
+def test_with_an_external_field_the_motion_of_the_frame_counts(two_body):
     p = two_body(e=0.5, q=0.3, anomaly=1.0, external_field=PointMassTidalField(50.0, R0=6.0))
     moving = dataclasses.replace(p, velocity=p.velocity + 3.0)
     assert torch.equal(energy_scale(moving), moving.total_energy().abs())

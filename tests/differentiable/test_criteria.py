@@ -96,7 +96,7 @@ def test_softening_enters_as_a_longer_distance(two_body):
 
 
 def pair_list(p):
-    """(r, v, m_i, m_j) of every pair of system 0."""
+    """Return (r, v, m_i, m_j) of every pair of system 0."""
     x, v, m = p.position[0], p.velocity[0], p.mass[0].tolist()
     n = len(m)
     return [((x[i] - x[j]).norm().item(), (v[i] - v[j]).norm().item(), m[i], m[j]) for i in range(n) for j in range(i + 1, n)]
@@ -158,7 +158,7 @@ def test_aarseth_and_prs23_are_the_smallest_over_bodies(random_system):
 
 
 @pytest.mark.parametrize("criterion", [Aarseth(0.03), PRS23(0.03)])
-def test_a_body_that_feels_nothing_has_no_say(criterion):
+def test_a_body_without_acceleration_does_not_count(criterion):
     """A star and a massless planet on a circle: the star has no acceleration at all, the planet gives the step."""
     p = ParticleTorch.from_tensors([1.0, 0.0], [[0.0, 0.0], [4.0, 0.0]], [[0.0, 0.0], [0.0, 0.5]])
     expected = (math.sqrt(0.03) if isinstance(criterion, Aarseth) else 0.03) * 8
@@ -235,7 +235,7 @@ def test_absent_bodies_change_no_bit(random_system, padded, name, n):
 @EACH
 @pytest.mark.parametrize("alike", [False, True])
 def test_batch_equals_loop_to_the_last_bit(random_system, name, alike):
-    """Also with many pairs alike, where every term of a smooth minimum counts."""
+    """The systems include many equal pairs, for which every term of a smooth minimum counts."""
     criterion = ADAPTIVE[name]
     p = random_system(3, 3, systems=900)  # 9 pairs: not a multiple of what a processor takes at a time
     if alike:
@@ -317,7 +317,7 @@ def test_the_numbers_of_a_sweep_are_memory(random_system):
 @pytest.mark.parametrize("integrator", COMPOSITIONS)
 @pytest.mark.parametrize("drift", [0.0, 3.0])
 def test_energybudget_follows_test_particles_round_a_star(integrator, drift):
-    """No bond has any energy, at rest not even the whole system: half a free-fall time, whatever the tolerance."""
+    """No pair has binding energy, at rest not even the whole system: dt is half a free-fall time at any tolerance."""
     x = torch.tensor([[0.0, 0.0], [4.0, 0.0], [0.0, 9.0]], dtype=torch.float64)
     v = torch.tensor([[drift, 0.0], [drift, 0.5], [drift + 1 / 3, 0.0]], dtype=torch.float64)
     p = ParticleTorch.from_tensors([1.0, 0.0, 0.0], x, v)
@@ -354,7 +354,7 @@ def test_lastterm_is_prs23_where_its_polynomial_is_unknown(two_body):
     assert dt_of(LastTerm(1e-9), p).item() == pytest.approx(expected, rel=1e-14, abs=0)
 
 
-def test_a_python_function_of_ones_own_is_asked_about_every_system_and_its_real_bodies(random_system, padded):
+def test_a_python_function_of_ones_own_is_called_for_every_system_with_its_real_bodies(random_system, padded):
     def tightest(time, mass, position, velocity, acceleration, value):
         assert position.shape == velocity.shape == acceleration.shape == (3, 2)
         apart = np.linalg.norm(position[:, None] - position[None], axis=-1) + np.diag([np.inf] * 3)

@@ -1,4 +1,4 @@
-"""What the network looks at: values by hand, invariance to the observer and to the units, and bits under padding."""
+"""The features: values by hand, invariance to the observer and to the units, and bits under padding."""
 
 from __future__ import annotations
 
@@ -160,7 +160,7 @@ def test_batch_equals_loop_to_the_last_bit(random_system, kind):
 
 
 def in_other_units(p: ParticleTorch, mass: float, length: float, time: float) -> ParticleTorch:
-    """The same bodies with masses, lengths and times measured in units so much smaller; G with them."""
+    """Return the bodies with masses, lengths, times and G in units that are smaller by these factors."""
     G = p.G * length**3 / (mass * time**2)
     return ParticleTorch.from_tensors(
         p.mass * mass, p.position * length, p.velocity * (length / time), softening=p.softening * length, G=G
@@ -204,7 +204,7 @@ def test_default_scales_leave_features_as_they_are(random_system):
 
 
 @KINDS
-def test_features_see_the_outer_field(random_system, kind):
+def test_features_include_the_external_field(random_system, kind):
     p = random_system(3, 2)
     alone = describe(p, kind)
     p.set_external_field(PointMassTidalField(100.0, R0=8.0))
@@ -216,7 +216,7 @@ def test_features_see_the_outer_field(random_system, kind):
     assert torch.equal(found[:, :7], alone[:, :7])
 
 
-def test_what_a_run_asks_for_by_hand():
+def test_features_of_the_request_by_hand():
     """The energy error over the tolerance with its sign, then the tolerance and the order of the method."""
     fraction, tol = torch.tensor([0.0, 0.1, -0.5], dtype=torch.float64), torch.tensor([1e-2, 1e-4, 1e-6], dtype=torch.float64)
     found = requested_features(fraction, tol, 6)

@@ -20,7 +20,7 @@ def circle(t):
 
 
 class Uniform:
-    """A field that pulls every body alike along the first axis, g(t): its orbits are known in closed form."""
+    """A uniform field g(t) along the first axis, whose orbits are known in closed form."""
 
     time_dependent = True
 
@@ -37,7 +37,7 @@ class Uniform:
 
 
 class Centre:
-    """A point mass that stands at the origin: its pole is where absent bodies are stored."""
+    """The field of a point mass at the origin, where absent bodies are stored."""
 
     time_dependent = False
 
@@ -75,7 +75,7 @@ def test_static_field_conserves_the_energy_at_second_order(two_body, run_constan
 @pytest.mark.parametrize(
     ("integrator", "counts"), [("leapfrog", (30, 60, 120)), ("suzuki4", (8, 16, 32)), ("kahan_li6", (6, 9, 13))]
 )
-def test_moving_field_is_met_at_the_right_times(two_body, run_constant, slope, integrator, counts):
+def test_a_moving_field_is_evaluated_at_the_right_times(two_body, run_constant, slope, integrator, counts):
     """Against 25 steps of order 8 (error 2e-15): any slip in the time at which a sub-step sees the field costs the order."""
     p = two_body(e=0.2, time=0.4, external_field=PointMassTidalField(20.0, R_of_t=circle))
     reference = run_constant(p, 1.5, 25, "kahan_li8").position
@@ -108,8 +108,8 @@ def test_each_system_sees_the_field_at_its_own_time(two_body):
 
 @pytest.mark.parametrize("n", [2, 3, 4, 7])
 @pytest.mark.parametrize("field", [Centre(), PointMassTidalField(9.0, R_of_t=circle), PointMassTidalField(9.0, R0=4.0)])
-def test_absent_bodies_do_not_meet_the_field(random_system, padded, n, field):
-    """Even one with a pole at the origin, where absent bodies are stored."""
+def test_the_field_does_not_act_on_absent_bodies(random_system, padded, n, field):
+    """The field may have a pole at the origin, where absent bodies are stored."""
     p = random_system(n, 2, systems=2, external_field=field)
     for size in (n + 1, 9):
         big = padded(p, size)

@@ -40,7 +40,7 @@ def test_force_is_minus_the_gradient_of_the_energy(random_system, dim, softening
     torch.testing.assert_close(p.mass.unsqueeze(-1) * pull(p).acceleration, -gradient, rtol=1e-12, atol=1e-13)
 
 
-def test_massless_bodies_are_pulled_but_do_not_pull(random_system):
+def test_massless_bodies_are_attracted_but_do_not_attract(random_system):
     p = random_system(4)
     with_tracer = ParticleTorch.from_tensors(
         torch.cat([p.mass, torch.zeros(1, 1, dtype=torch.float64)], 1),

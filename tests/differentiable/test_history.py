@@ -1,4 +1,4 @@
-"""HistoryBuffer: what stands in which slot, exact zeros where nothing does (HIST-01), and one answer however it is asked."""
+"""HistoryBuffer: the contents of its slots, exact zeros in empty ones (HIST-01), and equal results in any batch."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ TYPES = pytest.mark.parametrize("kind", TABLES)
 
 
 def orbit(p: ParticleTorch, n: int) -> list[tuple[ParticleTorch, torch.Tensor]]:
-    """n states with the step taken from each; every step another."""
+    """Return n states with the step taken from each, all steps different."""
     states = []
     for k in range(n):
         dt = 0.01 * (k + 1) + 0.001 * torch.arange(len(p), dtype=torch.float64)
@@ -109,7 +109,7 @@ def test_many_candidates_after_one_window_equal_one_by_one(random_system, kind, 
 
 @TYPES
 def test_many_windows_in_one_call_equal_one_by_one(random_system, kind):
-    """Systems of different size, windows filled to different depth, one empty."""
+    """The systems differ in size, their windows in the number of states; one is empty."""
     orbits = [orbit(random_system(n, 3, seed=n), k + 1) for n, k in ((2, 0), (5, 1), (3, 3), (4, 6))]
     histories = [filled(kind, 3, states[:-1]) for states in orbits]
     batch = ParticleTorch.stack([states[-1][0] for states in orbits])
@@ -148,7 +148,7 @@ def test_systems_of_a_batch_have_windows_of_their_own(random_system, kind):
 
 
 @TYPES
-def test_a_clone_goes_its_own_way(random_system, kind):
+def test_a_clone_is_independent(random_system, kind):
     states = orbit(random_system(3, 2), 5)
     history = filled(kind, 3, states[:2])
     before = history.features_for(states[2][0])
@@ -166,7 +166,7 @@ def test_a_clone_goes_its_own_way(random_system, kind):
 
 
 @TYPES
-def test_reset_forgets_everything(random_system, kind):
+def test_reset_removes_all_states(random_system, kind):
     states = orbit(random_system(3, 2), 4)
     history = filled(kind, 2, states[:3])
     history.reset()

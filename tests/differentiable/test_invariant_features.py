@@ -17,13 +17,13 @@ from aitimestepper.features import INVARIANT
 from aitimestepper.fields import PointMassTidalField
 
 
-def close(found, expected, tol=1e-12):
-    """Every feature to `tol`, absolute and relative."""
+def assert_close(found, expected, tol=1e-12):
+    """Check every feature to `tol`, absolute and relative."""
     torch.testing.assert_close(found, expected, rtol=tol, atol=tol)
 
 
 def by_loops(p: ParticleTorch) -> tuple[list[float], float, float]:
-    """(the 8 features, shortest time; chi) of the one system of p, straight from the definitions."""
+    """Return (the 8 features, shortest time, chi) of the one system of p, straight from the definitions."""
     m, x, v, soft = p.mass[0].tolist(), p.position[0].tolist(), p.velocity[0].tolist(), p.softening.item()
     n = len(m)
     pairs = []
@@ -39,11 +39,11 @@ def by_loops(p: ParticleTorch) -> tuple[list[float], float, float]:
     F = S8 ** (1 / 4)
     w = [max(freefall_rate2 / F - 1 / 32, 0) ** 2 for freefall_rate2, *_ in pairs]
     W = sum(w)
-    U = -sum(bond for _, _, bond, *_ in pairs)
+    U = -sum(binding for _, _, binding, *_ in pairs)
     M = sum(m)
     P2 = sum(sum(a * b[k] for a, b in zip(m, v, strict=True)) ** 2 for k in range(len(v[0])))
     K = sum(a * sum(c * c for c in b) for a, b in zip(m, v, strict=True)) / 2 - P2 / (2 * M)
-    chi = sum(freefall_rate2**2 * bond for freefall_rate2, _, bond, *_ in pairs) / S4 / abs(K + U)
+    chi = sum(freefall_rate2**2 * binding for freefall_rate2, _, binding, *_ in pairs) / S4 / abs(K + U)
     flyby = math.sqrt(sum(a * flyby_rate2**2 for a, (_, flyby_rate2, *_) in zip(w, pairs, strict=True)) / W)
     rad = sum(a * rv**2 / (r2 * v2) for a, (*_, r2, v2, rv) in zip(w, pairs, strict=True) if v2 > 0) / W
     x, p_over_r = flyby / F, flyby / F * (1 - rad)
@@ -70,7 +70,7 @@ def test_they_are_the_sums_over_pairs(random_system, n, dim, softening, G):
     for seed in range(5):
         p = random_system(n, dim, seed, softening=softening, G=G)
         features, shortest, chi = by_loops(p)
-        close(describe(p, "invariant")[0], torch.tensor(features, dtype=torch.float64))
+        assert_close(describe(p, "invariant")[0], torch.tensor(features, dtype=torch.float64))
         sums = pair_sums(p)
         assert sums.shortest.item() == pytest.approx(shortest, rel=1e-12, abs=0)
         assert sums.chi.item() == pytest.approx(chi, rel=1e-12, abs=0)
@@ -79,7 +79,7 @@ def test_they_are_the_sums_over_pairs(random_system, n, dim, softening, G):
 
 @pytest.mark.parametrize(("e", "q", "anomaly"), [(0.0, 1.0, 0.3), (0.6, 0.1, 2.0), (0.97, 1e-3, 0.05)])
 def test_two_bodies_in_closed_form(two_body, e, q, anomaly):
-    """One pair: all smooth minima are the same, its potential is all there is, chi = 2 a / r; the orbit is known."""
+    """With one pair all smooth minima are the same, chi = 2 a / r, and the orbit is known."""
     p = two_body(e=e, q=q, a=3.0, G=2.0, anomaly=anomaly)
     r = 3 * (1 - e * math.cos(anomaly))
     v2 = 2 * (2 / r - 1 / 3)
@@ -87,7 +87,7 @@ def test_two_bodies_in_closed_form(two_body, e, q, anomaly):
     expected = [rv2 / (r**2 * v2), math.log(6 / r), math.log(1 + v2 * r / 2), 0, 0, math.log(3 * (1 - e) / r + 1e-3)]
     pull = q / (1 + q) ** 2 * (2 / r**2) ** 2 * r**3 / 2  # m |a|^2 tau^2, G = 2
     expected += [math.log(1 + e * e), math.log(pull / abs(p.total_energy().item()))]
-    close(describe(p, "invariant")[0], torch.tensor(expected, dtype=torch.float64))
+    assert_close(describe(p, "invariant")[0], torch.tensor(expected, dtype=torch.float64))
 
 
 def test_reversed_velocities_give_the_same_bits(random_system, flipped):
@@ -117,7 +117,7 @@ def test_they_do_not_depend_on_the_observer(random_system, dim):
         described(p.position, p.velocity, order),
         described(p.position, p.velocity, time=7.0, dt=0.3),
     ):
-        close(found, expected)
+        assert_close(found, expected)
     assert ((described(p.position * 1.01, p.velocity) - expected).abs().amax(1) > 1e-3).all()
     assert ((described(p.position, p.velocity * 1.01) - expected).abs().amax(1) > 1e-4).all()
 
@@ -129,7 +129,7 @@ def test_they_do_not_depend_on_units(random_system, units):
     G = length**3 / (mass * time**2)
     x, v = p.position * length, p.velocity * (length / time)
     q = ParticleTorch.from_tensors(p.mass * mass, x, v, softening=0.1 * length, G=G)
-    close(describe(q, "invariant"), describe(p, "invariant"))
+    assert_close(describe(q, "invariant"), describe(p, "invariant"))
     torch.testing.assert_close(pair_sums(q).shortest, time * pair_sums(p).shortest, rtol=1e-12, atol=0)
 
 
@@ -142,15 +142,15 @@ def test_absent_bodies_change_no_bit(random_system, padded, n):
 
 
 def test_batch_equals_loop(random_system):
-    """Not to the last bit: a logarithm rounds differently in a batch than alone."""
+    """They agree to rounding only, since a logarithm rounds differently in a batch than alone."""
     p = random_system(5, 3, systems=9)
     alone = torch.cat([describe(p.select(torch.tensor([i])), "invariant") for i in range(9)])
-    close(describe(p, "invariant"), alone, 1e-15)
+    assert_close(describe(p, "invariant"), alone, 1e-15)
     one, all_ = pair_sums(p.select(torch.tensor([4]))), pair_sums(p)
     assert all(torch.equal(a, b[4:5]) for a, b in zip(one, all_, strict=True))
 
 
-def test_only_tight_pairs_have_a_say_in_terms_of_the_velocities(two_body):
+def test_only_tight_pairs_count_in_the_terms_of_the_velocities(two_body):
     """A binary and a third body whose free-fall rate is 1e-3 of the binary's rate: its speed is in the energies alone."""
     p = two_body(e=0.3, anomaly=2.0, dim=3)
     x = torch.cat([p.position, torch.tensor([[[10.0, 0.0, 0.0]]]).double()], 1)
@@ -175,7 +175,7 @@ def test_bodies_at_rest(random_system):
 
 
 def test_systems_without_energy_have_finite_features():
-    """A parabolic pair (E = 0), and test particles round a star, where no energy is to be had at all."""
+    """The systems are a parabolic pair (E = 0), and test particles round a star, which have no energy at all."""
     parabola = ParticleTorch.from_tensors([1.0, 1.0], [[-1.0, 0.0], [1.0, 0.0]], [[0.0, -0.5], [0.0, 0.5]], G=0.5)
     found = describe(parabola, "invariant")[0]
     assert parabola.total_energy().item() == 0
@@ -185,7 +185,7 @@ def test_systems_without_energy_have_finite_features():
     massless = ParticleTorch.from_tensors([1.0, 0.0, 0.0], [[0.0, 0.0], [4.0, 0.0], [0.0, 9.0]], v)
     found = describe(massless, "invariant")[0]
     assert pair_sums(massless).chi.item() == 0
-    assert found[[1, 7]].tolist() == pytest.approx([math.log(1e-20)] * 2)  # what has no mass neither binds nor pulls
+    assert found[[1, 7]].tolist() == pytest.approx([math.log(1e-20)] * 2)  # they neither bind nor attract
     assert torch.isfinite(describe(ParticleTorch.stack([parabola, parabola]), "invariant")).all()
 
 
@@ -197,8 +197,8 @@ def test_two_test_particles_close_together_count_for_nothing(random_system):
     torch.testing.assert_close(describe(more, "invariant"), describe(p, "invariant"), rtol=0, atol=1e-3)
 
 
-def test_more_equal_pairs_than_any_of_them_is_tight(monkeypatch, random_system):
-    """Only beyond a million pairs: here by asking for more tightness than there is."""
+def test_so_many_equal_pairs_that_none_is_tight(monkeypatch, random_system):
+    """This needs more than a million pairs; a larger `TIGHT` does the same here."""
     monkeypatch.setattr(timescales, "TIGHT", 2.0)
     p = random_system(4, 3)
     found = describe(p, "invariant")[0]
@@ -206,7 +206,7 @@ def test_more_equal_pairs_than_any_of_them_is_tight(monkeypatch, random_system):
     assert torch.equal(pair_sums(p).shortest, pair_sums(p).tau_4)
 
 
-def test_an_outer_field_counts_in_the_energies_as_they_are(random_system):
+def test_an_external_field_counts_in_the_energies_as_they_are(random_system):
     p = random_system(3, 2)
     alone = describe(p, "invariant")[0]
     p.set_external_field(PointMassTidalField(100.0, R0=8.0))

@@ -7,6 +7,7 @@ import math
 import numpy as np
 import pytest
 import torch
+from scripted import FEATURE_TYPES, ConstantNetwork, dt_of
 from torch import nn
 
 from aitimestepper.config import Config
@@ -24,23 +25,6 @@ from aitimestepper.errors import ConfigError
 from aitimestepper.integrators import COMPOSITIONS
 from aitimestepper.models import save_model
 
-KINDS = pytest.mark.parametrize(
-    ("feature_type", "history_len"),
-    [("basic", 0), ("rich", 0), ("delta_mag", 0), ("invariant", 0), ("basic", 2), ("rich", 3), ("delta_mag", 3)],
-)
-
-
-class Answers(nn.Module):
-    """A network that answers the same whatever it is shown: dt = exp(log_dt), error estimate -4."""
-
-    def __init__(self, dt=0.01):
-        super().__init__()
-        self.log_dt = nn.Parameter(torch.tensor(math.log(dt), dtype=torch.float64))
-
-    def forward(self, x):
-        dt = torch.exp(self.log_dt).expand(len(x))
-        return torch.stack([dt, torch.full_like(dt, -4.0)], -1)
-
 
 def learned(p: ParticleTorch | None = None, tol=None, eval_mode=True, **settings) -> LearnedModule:
     config = Config(**{"seed": 3, "layers": (16, 16), "device": "cpu", **settings})
@@ -56,12 +40,8 @@ def at_tolerance(module: LearnedModule, tol) -> LearnedModule:
     return LearnedModule(module.network, module.adapter, tol)
 
 
-def dt_of(module, p: ParticleTorch) -> torch.Tensor:
-    return module.choose(p, module.init(p))[0]
-
-
 def walk(p, module, n):
-    """States, memories and steps of a run, one by one; a memory is that after its step was chosen."""
+    """Yield states, memories and steps of a run, one by one; a memory is that after its step was chosen."""
     memory = module.init(p)
     for _ in range(n):
         dt, memory = module.choose(p, memory)
@@ -69,7 +49,7 @@ def walk(p, module, n):
         p = step(p, dt, module.made_for)
 
 
-@KINDS
+@FEATURE_TYPES
 @pytest.mark.parametrize("dropout", [0.0, 0.4])
 def test_the_same_state_always_gives_the_same_dt(two_body, feature_type, history_len, dropout):
     """Trap 5, with dropout and the model in training mode as well."""
@@ -84,8 +64,8 @@ def test_the_same_state_always_gives_the_same_dt(two_body, feature_type, history
         assert module.network.training
 
 
-@KINDS
-def test_training_and_simulation_ask_the_same_question(two_body, feature_type, history_len):
+@FEATURE_TYPES
+def test_training_and_simulation_choose_the_same_step(two_body, feature_type, history_len):
     """Trap 9: dt from `ModelAdapter.predict_dt` is that of the module to the bit, all along a run of the loop."""
     p = ParticleTorch.stack([two_body(e=0.7), two_body(e=0.2, q=0.1)])
     module = learned(p, feature_type=feature_type, history_len=history_len)
@@ -96,10 +76,10 @@ def test_training_and_simulation_ask_the_same_question(two_body, feature_type, h
         assert torch.equal(module.adapter.predict_dt(module.network, before, history).detach(), dt)
         module.adapter.update_history(history, before, dt)
     assert len(steps) == 6
-    assert len({dt[0].item() for _, dt in steps}) == 6  # it does look at the state
+    assert len({dt[0].item() for _, dt in steps}) == 6  # dt does depend on the state
 
 
-@KINDS
+@FEATURE_TYPES
 def test_a_model_is_all_that_a_run_needs(tmp_path, two_body, feature_type, history_len):
     """INTG-03: nothing to specify again."""
     p = two_body(e=0.7, G=2.0)
@@ -133,7 +113,7 @@ def test_a_network_in_single_precision_keeps_its_precision_and_the_bodies_theirs
     assert single.item() == pytest.approx(dt_of(double, p).item(), rel=1e-2)
 
 
-@KINDS
+@FEATURE_TYPES
 def test_absent_bodies_and_numbering_do_not_matter(random_system, padded, feature_type, history_len):
     p = random_system(4, 3)
     module = learned(p, feature_type=feature_type, history_len=history_len)
@@ -144,7 +124,7 @@ def test_absent_bodies_and_numbering_do_not_matter(random_system, padded, featur
     torch.testing.assert_close(torch.cat(c), torch.cat(a), rtol=1e-10, atol=0)
 
 
-@KINDS
+@FEATURE_TYPES
 def test_normalized_steps_do_not_depend_on_units(two_body, feature_type, history_len):
     mass, length, time = 1.989e30, 1.496e11, 5.0226e6
     p = two_body(e=0.6, q=0.3)
@@ -198,7 +178,7 @@ def test_the_window_holds_the_step_that_was_taken(two_body):
 
 
 def test_a_run_reports_what_error_the_network_expected_and_how_often_the_ceiling_cut(two_body):
-    """Column 1 is used: the worst expectation of a run, and the count of steps cut short, are in the result."""
+    """Column 1 is used: the largest expected error of a run, and the number of shortened steps, are in the result."""
     p = two_body(e=0.5)
     module = learned(p)
     with torch.no_grad():
@@ -258,9 +238,9 @@ def test_no_graph_grows_along_a_run(two_body):
 def test_the_networks_own_estimate_comes_with_the_step(two_body):
     p = two_body()
     adapter = ModelAdapter(Config())
-    answer = LearnedModule(Answers(), adapter).predict(p)
+    answer = LearnedModule(ConstantNetwork(), adapter).predict(p)
     assert answer.log10_error.tolist() == [-4.0]
-    assert torch.equal(answer.dt, dt_of(LearnedModule(Answers(), adapter), p))
+    assert torch.equal(answer.dt, dt_of(LearnedModule(ConstantNetwork(), adapter), p))
 
 
 def test_every_system_may_have_a_tolerance_of_its_own(random_system):

@@ -35,7 +35,7 @@ def ramp(rate):
 
 # ---- by the rate of change ------------------------------------------------------------------------------------------------
 @pytest.mark.parametrize(("rate", "factor"), [(0.0, 1.0), (0.5, 4 / 3), (0.9, 1 / 0.55), (1.5, 2.0), (40.0, 2.0), (-3.0, 0.4)])
-def test_huayno_looks_at_the_rate_of_change_and_never_more_than_doubles_the_step(two_body, rate, factor):
+def test_huayno_uses_the_rate_of_change_and_never_more_than_doubles_the_step(two_body, rate, factor):
     assert dt_of(HuaynoModule(ramp(rate)), two_body()).item() == pytest.approx(0.01 * factor, rel=1e-12, abs=0)
 
 
@@ -118,14 +118,14 @@ def test_huayno_is_the_mean_to_second_order(two_body, slope):
 
 
 class Far(nn.Module):
-    """A network that answers dt = 8e307, and NaN for what is not finite."""
+    """A network with dt = 8e307, and NaN for inputs that are not finite."""
 
     def forward(self, x):
         return torch.stack([8e307 + 0 * x.sum(1), x[:, 2]], -1)
 
 
-def test_a_trial_that_leads_nowhere_leaves_the_step_as_it_is(two_body):
-    """Bodies at infinity; and bodies so far apart that there is no step any more."""
+def test_a_trial_without_a_finite_step_leaves_the_step_as_it_is(two_body):
+    """The trial ends with bodies at infinity, or with bodies so far apart that there is no finite step."""
     p = two_body(e=0.9, anomaly=0.0)
     far = Function(lambda q: torch.where(q.position.abs().amax((1, 2)) < 10, 8e307 * torch.ones_like(q.time), 1.0))
     assert dt_of(HutMakinoMcMillanModule(far, 2), p).item() == 8e307
@@ -150,7 +150,7 @@ def test_steps_on_trial_are_compositions():
         HutMakinoMcMillanModule(Script([0.1]), integrator="suzuki")
 
 
-# ---- what it costs --------------------------------------------------------------------------------------------------------
+# ---- cost --------------------------------------------------------------------------------------------------------
 @pytest.mark.parametrize("integrator", ["leapfrog", "suzuki4"])
 @pytest.mark.parametrize("wrap", [lambda c: c, Huayno, HutMakinoMcMillan, lambda c: Limited(HutMakinoMcMillan(c, 2), 1e-9)])
 def test_trial_steps_count_the_force_evaluations_of_a_run(monkeypatch, two_body, integrator, wrap):
@@ -164,7 +164,7 @@ def test_trial_steps_count_the_force_evaluations_of_a_run(monkeypatch, two_body,
     assert len(calls) == run.force_evaluations.item() == steps * stages * (1 + criterion.trial_steps) + 1
 
 
-# ---- what it is worth -----------------------------------------------------------------------------------------------------
+# ---- benefit -----------------------------------------------------------------------------------------------------
 @pytest.mark.parametrize(
     ("inner", "integrator"),
     [
@@ -172,11 +172,11 @@ def test_trial_steps_count_the_force_evaluations_of_a_run(monkeypatch, two_body,
         (FreeFall(0.05), "suzuki4"),
     ],
 )
-def test_a_run_goes_back_the_way_it_came(two_body, flipped, inner, integrator):
+def test_a_run_is_reversible(two_body, flipped, inner, integrator):
     """n steps, velocities reversed, n steps: back at the start to what the iteration leaves; the plain step is not."""
     p, n = two_body(e=0.6, q=0.3, anomaly=2.0), 24
 
-    def lost(criterion):
+    def distance_from_start(criterion):
         def run(state):
             states = []
             simulate(state, steps=n, criterion=criterion, integrator=integrator, observer=lambda b, a, e, i: states.append(a))
@@ -186,8 +186,8 @@ def test_a_run_goes_back_the_way_it_came(two_body, flipped, inner, integrator):
         assert (there.position - p.position).abs().max() > 0.3
         return (run(flipped(there)).position - p.position).abs().max().item()
 
-    plain, huayno = lost(inner), lost(Huayno(inner))
-    one, three, twelve = (lost(HutMakinoMcMillan(inner, k)) for k in (1, 3, 12))
+    plain, huayno = distance_from_start(inner), distance_from_start(Huayno(inner))
+    one, three, twelve = (distance_from_start(HutMakinoMcMillan(inner, k)) for k in (1, 3, 12))
     assert plain > 1e-6
     assert huayno < 0.2 * plain
     assert one < 0.2 * plain
@@ -225,20 +225,20 @@ def test_absent_bodies_change_no_bit(random_system, padded, wrapper, n):
 
 
 @LOOK_AHEAD
-def test_a_network_is_asked_ahead_but_reports_of_the_run_only(two_body, wrapper):
+def test_a_network_is_evaluated_ahead_but_reports_on_the_run_only(two_body, wrapper):
     p = two_body(e=0.6, anomaly=2.0)
     learned = LearnedModule(Counting(), ModelAdapter(Config(feature_type="invariant")))
     module = wrapper(learned)
     dt, memory = module.choose(p, module.init(p))
     here = learned.predict(p)
     assert abs(dt / here.dt - 1).item() > 1e-6
-    assert torch.equal(memory.worst, here.log10_error)
+    assert torch.equal(memory.largest_log10_error, here.log10_error)
     reports = simulate(p, steps=3, criterion=module).reports
     assert set(reports) == {"expected_step_error", "steps_at_ceiling", "steps_outside_training"}
 
 
 @LOOK_AHEAD
-def test_only_a_function_of_the_state_can_be_asked_ahead(wrapper):
+def test_only_a_function_of_the_state_can_be_evaluated_ahead(wrapper):
     who, plain = wrapper.__name__, module_for(FreeFall())
     for inner in (LimitedModule(plain), SymmetrizedModule(plain), HuaynoModule(plain), HutMakinoMcMillanModule(plain)):
         with pytest.raises(ConfigError, match=rf"{who} needs a step that is no wrapper; {type(inner).__name__} is one"):

@@ -29,7 +29,7 @@ from aitimestepper.simulate.result import SimulationResult
 
 
 # ---- ends ---------------------------------------------------------------------------------------------------------------
-def test_the_end_is_reached_exactly_and_the_step_that_lands_there_says_nothing_of_the_criterion(two_body):
+def test_the_end_is_reached_exactly_and_the_last_step_does_not_count_as_one_of_the_criterion(two_body):
     r = simulate(two_body(), t_end=1.0, criterion=Constant(0.3))
     assert r.final.time.tolist() == [1.0]
     assert (r.status, r.steps.tolist()) == (("ok",), [4])
@@ -86,7 +86,7 @@ def test_steps_are_counted_and_limited(two_body):
         ({"steps": 1, "integrator": "hermite4"}, "integrator = hermite4: the loop in torch takes compositions only"),
         ({"steps": 1, "criterion": PRS23()}, "integrator = radau15: the loop in torch takes compositions only"),
         ({"steps": 1, "criterion": module_for(FreeFall()), "tol": 1e-3}, "tol = 0.001 does not reach a step module"),
-        ({"steps": 1, "dt_min": 0.2, "dt_max": 0.1}, "dt_min = 0.2 and dt_max = 0.1 must satisfy"),
+        ({"steps": 1, "dt_min": 0.2, "dt_max": 0.1}, "dt_min = 0.2 and dt_max = 0.1 must be numbers, 0 <= dt_min <= dt_max"),
     ],
 )
 def test_what_makes_no_run_is_refused(two_body, how, message):
@@ -114,7 +114,7 @@ def test_a_step_below_the_round_off_of_the_time_is_stuck(random_system, tiny):
     assert r.steps.tolist() == [3, 1]
 
 
-def test_a_step_that_leads_to_infinity_is_not_taken_but_paid_for(random_system):
+def test_a_step_that_leads_to_infinity_is_not_taken_but_its_forces_count(random_system):
     """The last finite state stays, and the other systems go on as alone."""
     p = random_system(3, 2, systems=2)
     r = simulate(p, steps=4, criterion=Script([0.1, 0.1], [0.1, 1e308], [0.1, 0.1]))
@@ -127,7 +127,7 @@ def test_a_step_that_leads_to_infinity_is_not_taken_but_paid_for(random_system):
     assert simulate(p, steps=1, criterion=Script([0.1, math.inf])).status == ("ok", "non_finite")
 
 
-# ---- what a run comes back with -------------------------------------------------------------------------------------------
+# ---- results -------------------------------------------------------------------------------------------
 def test_the_observer_sees_every_step_of_the_systems_that_took_it(random_system):
     p, calls = random_system(3, 2, systems=2), []
     r = simulate(p, t_end=[0.2, 0.3], criterion=Constant(0.1), observer=lambda *call: calls.append(call))
@@ -186,7 +186,7 @@ def test_the_input_stays_as_it_was(random_system, same_bits):
 
 
 class Swing:
-    """A field of torch operations alone, no tidal one: the compiled engine and arrays know nothing of it."""
+    """A field of torch operations alone, which the compiled engine and arrays cannot use."""
 
     time_dependent = True
 

@@ -8,9 +8,10 @@ import pytest
 import torch
 
 from aitimestepper.config import ACTIVATIONS, Config
+from aitimestepper.constants import LOG_RANGE
 from aitimestepper.differentiable.network import FullyConnectedNN, SeededDropout, build_network, model_from, network_from
 from aitimestepper.errors import CheckpointError, ConfigError
-from aitimestepper.features import ERROR_FRACTION, LOG_RANGE, Scales
+from aitimestepper.features import ERROR_FRACTION, Scales
 from aitimestepper.models import load_model, save_model, shipped
 
 
@@ -63,14 +64,16 @@ def test_the_same_seed_gives_the_same_bits_and_another_seed_another_network():
 
 
 @pytest.mark.parametrize("seed", [5, None])
-def test_global_random_state_is_never_touched(seed, global_random_state_untouched):
+def test_global_random_state_is_never_touched(seed):
+    before = torch.get_rng_state()
     net = FullyConnectedNN(11, (200, 100), dropout=0.3, fourier_features=16, seed=seed).train()
     for _ in range(3):
         net(inputs(7, 11)).sum().backward()
     net.eval()(inputs(7, 11))
+    assert torch.equal(before, torch.get_rng_state())
 
 
-def test_global_random_state_has_no_say():
+def test_global_random_state_has_no_influence():
     outputs = []
     for _ in range(2):
         torch.randn(17)  # moves the global stream
@@ -109,7 +112,7 @@ def test_dropout_passes_the_expected_share_and_the_mean(p):
     assert overlap == pytest.approx((1 - p) ** 2, abs=0.01)  # the next mask is another one, independent of the first
 
 
-def test_dropout_goes_on_where_a_checkpoint_left_it():
+def test_dropout_continues_from_a_checkpoint():
     net, x = FullyConnectedNN(11, (32, 32), dropout=0.4, seed=7).train(), inputs(5, 11)
     net(x)
     copy = FullyConnectedNN(11, (32, 32), dropout=0.4, seed=8).train()
@@ -177,7 +180,7 @@ def test_fourier_features_are_sines_and_cosines_of_random_frequencies():
 
 
 def test_soft_inputs_are_nearly_those_of_asinh():
-    """Between -20 and 5, where the logarithms of the invariant features are; odd, and growing everywhere."""
+    """The range is -20 to 5, that of the logarithms among the invariant features; the function is odd and increasing."""
     looks, x = [], torch.linspace(-20.0, 5.0, 2001).double().unsqueeze(1)
     for soft in (False, True):
         net = FullyConnectedNN(1, (3,), soft=soft, seed=1)
@@ -210,7 +213,7 @@ SETTINGS = {
 
 @pytest.mark.parametrize("which", SETTINGS)
 def test_a_network_as_a_value_comes_back_with_every_bit(tmp_path, which):
-    """Also through a file: weights, input limits, and where dropout stands in its random stream."""
+    """Weights, input limits and the state of the random stream of dropout come back, also through a file."""
     config = Config(seed=3, **SETTINGS[which])
     net = build_network(config)
     x = inputs(7, net.input_dim, dtype=net.log_dt.weight.dtype)
@@ -239,7 +242,7 @@ def test_weights_of_another_network_are_refused():
         model_from(network_from(model), Config(feature_type="basic", layers=(5,)))
 
 
-def test_an_untrained_network_for_invariant_features_answers_one_and_looks_at_no_error_so_far():
+def test_an_untrained_network_for_invariant_features_has_output_one_and_ignores_the_error_so_far():
     net = build_network(Config(feature_type="invariant", seed=2))
     assert net.log_dt.bias.item() == 0
     assert net.lowest[ERROR_FRACTION] == net.highest[ERROR_FRACTION] == 0

@@ -7,7 +7,7 @@ import sys
 
 import numpy as np
 import pytest
-from parity import assert_same_run, bodies, both, crowd, one_network, same_bits
+from parity import assert_same_run, bodies, both, crowd, one_network
 
 from aitimestepper.bodies import Bodies
 from aitimestepper.criteria.classical import PRS23, Aarseth, Boekholt, Constant, EnergyBudget, FreeFall, Tidal
@@ -15,6 +15,7 @@ from aitimestepper.criteria.wrappers import Huayno, HutMakinoMcMillan, Limited, 
 from aitimestepper.simulate import batch
 from aitimestepper.simulate.engine import simulate
 from aitimestepper.simulate.result import NUMBERS
+from results import same_bits
 
 PLANS = {
     "leapfrog": lambda p: (Symmetrized(FreeFall(0.03)), "leapfrog"),

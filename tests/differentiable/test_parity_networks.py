@@ -20,7 +20,6 @@ from parity import (
     name_of,
     network,
     one_network,
-    same_bits,
     start_of,
     wrapped,
 )
@@ -36,6 +35,7 @@ from aitimestepper.features import ERROR_FRACTION
 from aitimestepper.fields import tidal
 from aitimestepper.integrators import COMPOSITIONS
 from aitimestepper.simulate.engine import simulate
+from results import same_bits
 
 NETWORKS = RUNS | {
     "field": ("alone", "tide"),
@@ -61,8 +61,8 @@ def test_networks_choose_the_same_steps_in_both(row):
 
 
 @pytest.mark.parametrize("features", EVEN + LOOKING_BACK, ids=str)
-def test_steps_of_the_networks_compared_do_follow_what_they_look_at(features):
-    """What the comparison above is worth: in 20 steps dt changes by more than 0.3 %."""
+def test_steps_of_the_networks_compared_do_follow_their_inputs(features):
+    """The comparison above is sensitive: in 20 steps dt changes by more than 0.3 %."""
     start = bodies(2)
     r = simulate(start, steps=STEPS, criterion=one_network(start, features=features))
     assert np.median(r.dt_max / r.dt_min) > 1.003
@@ -70,7 +70,7 @@ def test_steps_of_the_networks_compared_do_follow_what_they_look_at(features):
 
 # ---- networks that were trained on runs ---------------------------------------------------------------------------------
 def sensitive(start, tol: float) -> LearnedStep:
-    """A network that is shown the energy error so far, calibrated, and limited to the states about `start`."""
+    """Return a calibrated network with the energy error so far as an input, limited to the states about `start`."""
     step = longer(one_network(start, features=("invariant", 0)).at_tolerance(tol), 10.0)  # so that there is an error to see
     step = changed(step, lambda net: None, calibration=[(1e-2, 0.5), (1e-6, 0.1)])
     wanted = torch.full((len(start),), tol, dtype=torch.float64)
@@ -81,19 +81,19 @@ def sensitive(start, tol: float) -> LearnedStep:
 
 
 def blinded(step: LearnedStep) -> LearnedStep:
-    def look_away(net: FullyConnectedNN) -> None:
+    def ignore_input(net: FullyConnectedNN) -> None:
         net.lowest[ERROR_FRACTION] = net.highest[ERROR_FRACTION] = 0.0
 
-    return changed(step, look_away)
+    return changed(step, ignore_input)
 
 
 @pytest.mark.parametrize("wrapper", ["bare", "smooth", "hmm"])
 @pytest.mark.parametrize("field", ["alone", "circling"])
 @pytest.mark.parametrize("tol", [1e-4, 1e-6])
-def test_a_network_trained_on_runs_sees_the_same_error_in_both(wrapper, field, tol):
-    """It is shown 10 (E - E0) / S / tol, in which rounding, 1e-15 |U|, counts so many times more."""
+def test_a_network_trained_on_runs_gets_the_same_error_in_both(wrapper, field, tol):
+    """Its input is 10 (E - E0) / S / tol, which amplifies rounding, 1e-15 |U|, by 10 / tol."""
     start = bodies(3, field=tidal(M=2.0, R0=6.0, period=2.0, phase=0.4) if field == "circling" else None)
-    start = start.select([0, 2, 3, 4])  # system 1 is a moving star: its bonds are 1e-6 of the energy that rounds
+    start = start.select([0, 2, 3, 4])  # system 1 is a moving star: its binding energy is 1e-6 of the energy that rounds
     step = sensitive(start, tol)
     criterion = WRAPPERS[wrapper](step, "leapfrog", 1e-9, 1.0)
     ours, theirs = both(start, criterion)
@@ -139,7 +139,7 @@ def test_networks_of_any_shape_are_the_same_in_both_without_their_dropout(shape)
 @pytest.mark.parametrize("features", ["basic", "invariant"])
 @pytest.mark.parametrize("above", [1.0, 10.0])
 def test_every_step_that_the_ceiling_cut_is_counted(features, above):
-    """Also where dt times ceiling over dt, rounded, is a bit less than the ceiling."""
+    """The count includes steps at which dt times (ceiling over dt) rounds to less than the ceiling."""
     start = bodies(2)
     step = one_network(start, features=(features, 0))
     ceiling = ModelAdapter.of_model(step.model).observe(ParticleTorch.from_bodies(start)).ceiling.numpy()

@@ -20,7 +20,7 @@ from aitimestepper.differentiable.particle import ParticleTorch
 from aitimestepper.errors import ConfigError, InitialConditionError, SlowPythonWarning
 from aitimestepper.fields import OwnField, PointMassTidalField, tidal
 from aitimestepper.simulate.engine import simulate
-from aitimestepper.simulate.kernels import own as compiled
+from aitimestepper.simulate.kernels import callbacks as compiled
 
 pytestmark = pytest.mark.filterwarnings("ignore::aitimestepper.errors.SlowPythonWarning")
 
@@ -52,8 +52,8 @@ def test_a_function_of_ones_own_is_the_criterion_that_it_computes(wrapper, axes)
 
 @pytest.mark.parametrize("wrapper", WRAPPERS)
 @pytest.mark.parametrize("field", [None, tidal(M=2.0, R0=6.0, period=2.0, phase=0.4)], ids=["alone", "circling"])
-def test_a_function_of_ones_own_is_shown_the_same_state_in_both(wrapper, field):
-    """Also on trial: time, velocities and accelerations of a state that is not one of the run."""
+def test_a_function_of_ones_own_gets_the_same_state_in_both(wrapper, field):
+    """It gets time, velocities and accelerations, also of trial states that are not those of the run."""
     start = bodies(3, field=field)
     own = OwnCriterion(by_acceleration, [0.02, 0.01, 0.03, 0.02, 0.015])
     low, high = np.median(first_steps(start, own)) * np.array([0.95, 1.05])
@@ -117,8 +117,8 @@ def test_a_field_of_ones_own_is_the_same_in_both(field, rule):
 
 
 # ---- what only one of them can do ---------------------------------------------------------------------------------------
-class Answers(nn.Module):
-    """Any network will do in torch."""
+class Network(nn.Module):
+    """A network of the user's own, which is possible in torch only."""
 
     def __init__(self):
         super().__init__()
@@ -138,7 +138,7 @@ class HalfFreeFall(FreeFall):
 
 
 def network_of_ones_own(start):
-    return differentiable.LearnedModule(Answers(), ModelAdapter.of_model(one_network(start).model))
+    return differentiable.LearnedModule(Network(), ModelAdapter.of_model(one_network(start).model))
 
 
 def features_of_ones_own(start):
@@ -158,7 +158,7 @@ def test_step_modules_run_in_torch_and_the_engine_says_what_it_takes(make):
 def test_a_criterion_of_an_unknown_kind_is_refused_by_both():
     start = bodies(2)
     for criterion in (HalfFreeFall(0.03), Symmetrized(HalfFreeFall(0.03))):
-        with pytest.raises(ConfigError, match=r"^HalfFreeFall is no criterion that the engine knows: give .*[.]$"):
+        with pytest.raises(ConfigError, match=r"^HalfFreeFall is no criterion of the engine: give .*[.]$"):
             simulate(start, steps=3, criterion=criterion)
         with pytest.raises(ConfigError, match=r"^the criterion freefall.* has no form in torch: write a StepModule .*[.]$"):
             differentiable.simulate(start, steps=3, criterion=criterion)

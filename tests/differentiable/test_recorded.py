@@ -2,54 +2,25 @@
 
 from __future__ import annotations
 
-import json
-import math
-from pathlib import Path
-
 import numpy as np
 import pytest
 import torch
 
-from aitimestepper.criteria.catalogue import CRITERIA
-from aitimestepper.criteria.learned import LearnedStep
-from aitimestepper.criteria.wrappers import Huayno, HutMakinoMcMillan, Limited, Symmetrized
 from aitimestepper.differentiable.criteria import module_for
 from aitimestepper.differentiable.features import describe, measure_scales
 from aitimestepper.differentiable.history import HistoryBuffer
 from aitimestepper.differentiable.loop import simulate
 from aitimestepper.differentiable.particle import ParticleTorch
 from aitimestepper.differentiable.timescales import pair_sums
-from aitimestepper.fields import field_named
 from aitimestepper.integrators import COMPOSITIONS
+from recorded_cases import CASES, RECORDED, criterion_of, state_of
 
-FOLDER = Path(__file__).resolve().parents[1] / "golden"
-CASES = json.loads((FOLDER / "cases.json").read_text())
-RECORDED = np.load(FOLDER / "golden.npz")
 # `sensitivity`: what a change of the last bit of the start did to the recorded numbers
 TIMES_SENSITIVITY, LEAST = 30.0, 1e-12
 
 
 def state(number: int) -> ParticleTorch:
-    case = CASES["states"][number]
-    arrays = (RECORDED[f"{case['prefix']}{name}"] for name in ("mass", "position", "velocity"))
-    field = field_named(case["external_field"], case["G"])
-    known = {"softening": case["softening"], "G": case["G"], "time": case["time"], "external_field": field}
-    return ParticleTorch.from_tensors(*arrays, **known)
-
-
-def criterion(case):
-    if case["criterion"] == "learned":
-        made = LearnedStep.load("default", **case["parameters"])
-    else:
-        made = CRITERIA[case["criterion"]](**case["parameters"])
-    for kind, numbers in case.get("wrappers", ()):
-        if kind == "symmetrized":
-            made = Symmetrized(made, **{k: math.inf if v is None else v for k, v in numbers.items()})
-        elif kind == "limited":
-            made = Limited(made, **numbers)
-        else:
-            made = Huayno(made) if kind == "huayno" else HutMakinoMcMillan(made, numbers["iterations"])
-    return made
+    return ParticleTorch.from_tensors(**state_of(number))
 
 
 def assert_close(found, recorded, sensitivity=0.0, scale=None):
@@ -81,10 +52,10 @@ def test_features_are_those_recorded(number):
 
 @pytest.mark.parametrize("section", ["steps", "learned.steps"])
 def test_steps_are_those_recorded(section):
-    """But for EnergyBudget where the system moves as a whole: it divides by the energy about the centre of mass now."""
+    """EnergyBudget is left out where the system moves as a whole: it divides by the energy about the centre of mass now."""
     cases = CASES["steps"] if section == "steps" else CASES["learned"]["steps"]
     for case in cases:
-        module = module_for(criterion(case), case["integrator"])
+        module = module_for(criterion_of(case), case["integrator"])
         for number, which in enumerate(CASES["states"]):
             if case["criterion"] == "energybudget" and which.get("boosted"):
                 continue
@@ -94,7 +65,7 @@ def test_steps_are_those_recorded(section):
 
 
 def test_runs_are_those_recorded():
-    """Wrappers of all kinds around the classical criteria; what the engine recorded, the loop in torch repeats."""
+    """The loop in torch repeats runs that the engine recorded, with wrappers of all kinds around the classical criteria."""
     cases = [case for case in CASES["sequences"] if case["integrator"] in COMPOSITIONS]
     assert len(cases) == 64
     for case in cases[::3]:
@@ -102,7 +73,7 @@ def test_runs_are_those_recorded():
         r = simulate(
             p,
             steps=case["steps"],
-            criterion=criterion(case),
+            criterion=criterion_of(case),
             integrator=case["integrator"],
             observer=lambda before, after, error, running, taken=taken: taken.append((after.dt.item(), error.item())),
         )

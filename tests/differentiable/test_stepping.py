@@ -77,7 +77,7 @@ def test_a_negative_step_undoes_a_step(random_system, integrator):
 
 @ALL
 def test_momentum_and_angular_momentum_stay_to_round_off(random_system, integrator):
-    """Whatever the step: it is so long here that the energy is off by percents."""
+    """They are conserved at any step, here one so long that the energy is off by percents."""
     p = random_system(6, 3, systems=3, softening=0.05)
     end, n = p, 30
     for k in range(n):

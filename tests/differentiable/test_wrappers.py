@@ -76,7 +76,7 @@ def test_the_inner_step_is_the_geometric_mean_of_the_steps_about_it(two_body):
 
 
 @pytest.mark.parametrize(("ratio", "symmetric"), [(1.19, True), (1.26, False), (1 / 1.19, True), (1 / 1.26, False)])
-def test_a_step_that_would_run_away_is_the_inner_one(two_body, ratio, symmetric):
+def test_a_step_beyond_the_largest_ratio_is_the_inner_one(two_body, ratio, symmetric):
     """The new step differs from Q by the factor Q / last: beyond `max_ratio` it is Q."""
     steps = played(SymmetrizedModule(Script([1.0], [ratio]), max_ratio=1.25), two_body(), 2).flatten()
     assert steps[1].item() == pytest.approx(ratio**2 if symmetric else ratio, rel=1e-15, abs=0)
@@ -95,7 +95,7 @@ def test_a_symmetric_step_that_is_rough_is_replaced(two_body, smoothness, second
     assert steps[2].item() == pytest.approx(1.21**2 / second, rel=1e-14)
 
 
-def test_what_is_rough_once_stays_rough_unless_it_is_smoothed(two_body):
+def test_one_rough_step_alternates_for_ever_unless_smoothness_is_limited(two_body):
     """One Q of 30 is off by a fifth: without a limit, every other step from there on is too long, and the next too short."""
     Q = [[1.0]] * 10 + [[1.2]] + [[1.0]] * 19
     rough, smooth = (played(SymmetrizedModule(Script(*Q), smoothness=s), two_body(), 30).flatten() for s in (math.inf, 1.1))
@@ -171,7 +171,7 @@ def test_symmetrized_needs_a_step_that_is_even_in_the_velocities():
 
 
 @pytest.mark.parametrize("smoothness", [1.007, math.inf])
-def test_a_symmetrized_learned_step_asks_its_network_once_a_step(two_body, smoothness):
+def test_a_symmetrized_learned_step_evaluates_its_network_once_a_step(two_body, smoothness):
     network = Counting()
     module = SymmetrizedModule(LearnedModule(network, ModelAdapter(Config(feature_type="invariant"))), 2.0, smoothness)
     simulate(two_body(e=0.6), steps=20, criterion=LimitedModule(module, 1e-6))

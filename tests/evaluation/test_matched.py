@@ -1,4 +1,4 @@
-"""Runs at equal cost spend the forces that were asked for."""
+"""Runs at equal cost take the wanted forces."""
 
 import numpy as np
 import pytest
@@ -23,7 +23,7 @@ def test_the_search_finds_a_known_inverse_row_by_row(power):
     assert sum(map(len, asked)) < 3 * len(asked)  # rows that are there already are left alone
 
 
-def test_a_jump_over_what_is_wanted_ends_at_the_jump():
+def test_a_jump_over_the_wanted_forces_ends_the_search_at_the_jump():
     match = bisected(lambda p, _: np.where(p > 0.1, 100.0, 300.0), np.array([0.02]), np.array([180.0]))
     assert match.forces[0] == 100.0
     assert match.number[0] > 0.1
@@ -32,7 +32,7 @@ def test_a_jump_over_what_is_wanted_ends_at_the_jump():
 @pytest.mark.parametrize(
     "contender", contenders([rule_named("hutmakino"), rule_named("tidal"), rule_named("constant")]), ids=lambda c: c.label
 )
-def test_each_problem_spends_what_is_wanted_within_two_percent(contender):
+def test_each_problem_takes_the_wanted_forces_within_two_percent(contender):
     suite = make_suite(("kepler", "planets"), "validation", 3)
     wanted = np.linspace(3000, 8000, len(suite))
     step_parameters, done = matched_step_parameters(Systems.of(suite), contender, wanted)
@@ -50,7 +50,7 @@ def test_chaotic_problems_are_matched_as_far_as_their_forces_jump():
 
 
 @pytest.mark.parametrize("integrator", ["leapfrog", "kahan_li6", "hermite4"])
-def test_the_median_problem_spends_what_is_wanted_within_two_percent(integrator):
+def test_the_median_problem_takes_the_wanted_forces_within_two_percent(integrator):
     systems = Systems.of(Suite("rl", tuple(reinforcement_case(seed) for seed in range(11))))
     _, done = matched_step_parameter(systems, Contender(rule_named("freefall"), "symmetrized", integrator), 3000.0)
     assert np.median(done.forces) == pytest.approx(3000, rel=0.02)

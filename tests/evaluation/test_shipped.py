@@ -1,4 +1,4 @@
-"""Networks of the package: what they promise, in any units and for any N, and what they report beyond their training."""
+"""Shipped networks: their tolerances, in any units and for any N, and their reports outside the range of the training."""
 
 from __future__ import annotations
 
@@ -54,7 +54,7 @@ def test_runs_of_problems_that_no_training_used_are_within_tolerance(integrator)
 
 @EVERY
 def test_every_calibrated_tolerance_is_within_the_range_of_the_training(integrator):
-    """Also tolerances that it was not trained at, and where the network is asked for another one; far beyond, it reports so.
+    """This includes tolerances that it was not trained at, and those with a calibration; far beyond, it reports so.
 
     Asked for a tenth of the tolerance (order 8 at 1e-8), it may now and then see an error so far that is out of range.
     """
@@ -96,7 +96,7 @@ def test_the_error_that_is_expected_of_a_step_is_about_what_it_makes(integrator)
 
 
 def test_steps_do_not_depend_on_units_or_the_observer():
-    """Powers of two: to the last bit. Rotated, moved and boosted: the same number of steps, to one in twenty."""
+    """Units differ by powers of two: equal bits. Rotated, moved and boosted: the number of steps agrees to one in twenty."""
     p = as_bodies(kepler(e=0.7, q=0.2))
     expected = simulate(p, t_end=20.0, tol=1e-4)
     L, T, M = 2.0**40, 2.0**20, 2.0**80

@@ -128,7 +128,7 @@ def test_an_archive_without_a_seal_is_refused(tmp_path):
     header, arrays = unpack_arrays(FOLDER / "leapfrog.npz", "model")
     text = json.dumps({"header": json.dumps(header), "sha256": "0" * 64}).encode()
     np.savez(tmp_path / "m.npz", header=np.frombuffer(text, np.uint8), **arrays)
-    with pytest.raises(CheckpointError, match="do not fit the seal"):
+    with pytest.raises(CheckpointError, match="do not fit the checksum"):
         load_model(tmp_path / "m.npz")
     assert zipfile.is_zipfile(tmp_path / "m.npz")
 

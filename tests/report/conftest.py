@@ -35,8 +35,8 @@ def random_system() -> Callable[..., Bodies]:
         mass = np.exp(0.7 * rng.normal(size=(systems, n)))
         while True:
             position = rng.normal(size=(systems, n, 3))
-            apart = np.linalg.norm(position[:, :, None] - position[:, None], axis=-1) + 10 * np.eye(n)
-            if apart.min() > 0.1:
+            distance = np.linalg.norm(position[:, :, None] - position[:, None], axis=-1) + 10 * np.eye(n)
+            if distance.min() > 0.1:
                 return Bodies(mass, position, 0.5 * rng.normal(size=(systems, n, 3)))
 
     return make

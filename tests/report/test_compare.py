@@ -6,12 +6,13 @@ import numpy as np
 import pytest
 
 from aitimestepper.config import Config
+from aitimestepper.constants import LOG_GAIN
 from aitimestepper.criteria.base import Criterion
 from aitimestepper.criteria.classical import Boekholt, FreeFall, Tidal
 from aitimestepper.criteria.learned import LearnedStep
 from aitimestepper.criteria.wrappers import Symmetrized
 from aitimestepper.errors import UserError
-from aitimestepper.features import LOG_GAIN, Scales
+from aitimestepper.features import Scales
 from aitimestepper.models import Model
 from aitimestepper.report.compare import (
     Curve,

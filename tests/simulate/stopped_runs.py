@@ -18,10 +18,11 @@ import numpy as np
 
 from aitimestepper.bodies import Bodies
 from aitimestepper.config import Config
+from aitimestepper.constants import LOG_GAIN
 from aitimestepper.criteria.classical import PRS23, Constant, EnergyBudget, FreeFall, HutMakino
 from aitimestepper.criteria.learned import LearnedStep
 from aitimestepper.criteria.wrappers import HutMakinoMcMillan, Limited, Symmetrized
-from aitimestepper.features import LOG_GAIN, Scales, feature_count
+from aitimestepper.features import Scales, feature_count
 from aitimestepper.fields import tidal
 from aitimestepper.initial import named as initial
 from aitimestepper.models import Model

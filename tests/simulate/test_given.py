@@ -40,7 +40,7 @@ from aitimestepper.simulate.engine import simulate
         ({"t_end": 1.0, "max_steps": 0}, "max_steps = 0 must be a whole number, 1 or more"),
         ({"t_end": 1.0, "threads": 0}, "threads = 0 must be a whole number, 1 or more"),
         ({"t_end": 1.0, "threads": 1.5}, "threads = 1.5 must be a whole number, 1 or more"),
-        ({"t_end": 1.0, "dt_min": 2.0, "dt_max": 1.0}, "dt_min = 2.0 and dt_max = 1.0 must satisfy"),
+        ({"t_end": 1.0, "dt_min": 2.0, "dt_max": 1.0}, "dt_min = 2.0 and dt_max = 1.0 must be numbers"),
     ],
 )
 def test_numbers_of_a_run_are_checked_before_it_starts(two_body, given, message):

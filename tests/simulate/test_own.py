@@ -20,7 +20,7 @@ from aitimestepper.errors import ConfigError, SlowPythonWarning
 from aitimestepper.fields import PointMassTidalField
 from aitimestepper.initial import named as initial
 from aitimestepper.simulate.engine import simulate
-from aitimestepper.simulate.kernels import own
+from aitimestepper.simulate.kernels import callbacks
 
 in_python = pytest.mark.filterwarnings("ignore::aitimestepper.errors.SlowPythonWarning")
 ETA = 0.005  # about 300 steps of leapfrog until the end of the fall, at pi
@@ -33,7 +33,7 @@ WRAPPERS = {
 }
 
 
-@own.criterion
+@callbacks.criterion
 def falling(n, t, mass, x, v, a, eta):
     """FreeFall's formula for two bodies on the first axis, operation for operation (G = 1)."""
     dx = x[1] - x[0]
@@ -43,7 +43,7 @@ def falling(n, t, mass, x, v, a, eta):
     return eta / np.sqrt(np.sqrt(rate2 * rate2))
 
 
-@own.criterion
+@callbacks.criterion
 def steady(n, t, mass, x, v, a, dt):
     return dt
 
@@ -300,6 +300,6 @@ def test_a_run_without_functions_of_ones_own_takes_none_to_go_on(tmp_path):
 
 def test_a_cfunc_of_ones_own_making_will_do_too(same_result):
     """Without the decorator of the package: the signature alone counts."""
-    made = numba.cfunc(own.CRITERION)(lambda n, t, mass, x, v, a, value: value)
+    made = numba.cfunc(callbacks.CRITERION)(lambda n, t, mass, x, v, a, value: value)
     ours = simulate(head_on(), steps=20, criterion=OwnCriterion(made, value=0.01))
     assert same_result(ours, simulate(head_on(), steps=20, criterion=Constant(0.01)))

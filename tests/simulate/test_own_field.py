@@ -17,7 +17,7 @@ from aitimestepper.errors import ConfigError, SlowPythonWarning
 from aitimestepper.fields import PointMassTidalField, tidal
 from aitimestepper.initial import named as initial
 from aitimestepper.simulate.engine import simulate
-from aitimestepper.simulate.kernels import own
+from aitimestepper.simulate.kernels import callbacks
 
 in_python = pytest.mark.filterwarnings("ignore::aitimestepper.errors.SlowPythonWarning")
 GM, R0, PERIOD = 5.0, 4.0, 5.0
@@ -25,7 +25,7 @@ OMEGA = 2 * math.pi / PERIOD
 METHODS = ["leapfrog", "suzuki4", "kahan_li6", "kahan_li8", "radau15"]
 
 
-@own.field
+@callbacks.field
 def standing(n, t, x, a, phi, rate):
     """The tide of a mass at (R0, 0, 0), as the formula is written in textbooks."""
     for i in range(n):
@@ -37,7 +37,7 @@ def standing(n, t, x, a, phi, rate):
         phi[i] = -GM * (1.0 / r - 1.0 / R0 - x[i] / R0**2)
 
 
-@own.field
+@callbacks.field
 def circling(n, t, x, a, phi, rate):
     """The tide of a mass on a circle, with the rate at which its potential changes at a fixed place."""
     X, Y = R0 * math.cos(OMEGA * t), R0 * math.sin(OMEGA * t)

@@ -121,7 +121,7 @@ def test_a_finished_run_is_not_changed_by_going_on(tmp_path, same_result):
     assert same_result(again, first)
     with Snapshots(path) as s:
         assert len(s) == 33
-    with pytest.raises(ConfigError, match=r"t_end = 1\.0 must be a finite number after t = 2, where the run stands"):
+    with pytest.raises(ConfigError, match=r"t_end = 1\.0 must be a finite number after t = 2, the time of the run"):
         resume(path, t_end=1.0)
     with pytest.raises(ConfigError, match="t_end = '3' must be a finite number"):
         resume(path, t_end="3")

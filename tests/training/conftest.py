@@ -1,4 +1,4 @@
-"""What the training tests share: small set-ups, and scripted networks whose dt is known."""
+"""Small set-ups and scripted networks with known dt for the training tests."""
 
 from __future__ import annotations
 

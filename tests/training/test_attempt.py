@@ -8,7 +8,7 @@ import torch
 from aitimestepper import ModelAdapter, PointMassTidalField, attempt_single_step, check_energy_threshold
 from aitimestepper.differentiable.network import FullyConnectedNN
 from aitimestepper.differentiable.stepping import step
-from aitimestepper.training.attempt import StepStart, judge_step
+from aitimestepper.training.attempt import StepStart, measure_step
 
 D = torch.float64
 
@@ -39,8 +39,8 @@ def test_the_advanced_state_is_in_the_graph_of_the_network_only(setup):
     assert s.model.log_dt.bias.grad.abs().item() > 0
 
 
-def test_judging_is_the_same_every_time_with_dropout(setup):
-    """Trap 5: dropout active while a step is judged would give the same state different steps."""
+def test_the_check_is_the_same_every_time_with_dropout(setup):
+    """Trap 5: dropout active while a step is checked would give the same state different steps."""
     s = setup(FullyConnectedNN(11, dropout=0.5, seed=3))
     s.model.train()
     with torch.no_grad():
@@ -48,7 +48,7 @@ def test_judging_is_the_same_every_time_with_dropout(setup):
     assert len(raw) > 1  # the network itself does vary in train mode
     steps = {attempt_single_step(s.model, s.particle, s.config, s.adapter).dt.item() for _ in range(8)}
     assert len(steps) == 1
-    assert s.model.training  # and its mode is given back
+    assert s.model.training  # and its mode is restored
 
 
 def test_energy_check_is_relative_and_per_system():
@@ -83,12 +83,12 @@ def test_a_floor_makes_an_energy_of_zero_an_ordinary_one():
     assert check.rel_dE.tolist() == pytest.approx([5e-5, 1e-4], rel=1e-9)
 
 
-def test_a_step_is_judged_the_same_from_a_moving_frame(setup, scripted):
+def test_the_error_of_a_step_does_not_depend_on_the_frame(setup, scripted):
     """S is that about the centre of mass: bulk motion with a thousand times the energy hides no error."""
     s = setup(scripted(0.1), ic="kepler:e=0.5")
     here = s.particle.evolve(1.0).clone_detached()
     moving = dataclasses.replace(here, velocity=here.velocity + 30.0)
-    rest, past = (judge_step(s.model, StepStart.observe(p, s.adapter), s.config, s.adapter) for p in (here, moving))
+    rest, past = (measure_step(s.model, StepStart.observe(p, s.adapter), s.config, s.adapter) for p in (here, moving))
     assert past.attempt.E0.item() > 100
     assert rest.rel_dE.item() > 1e-6
     assert past.rel_dE.item() == pytest.approx(rest.rel_dE.item(), rel=1e-5)

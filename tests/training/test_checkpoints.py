@@ -64,7 +64,7 @@ def test_a_checkpoint_drives_a_simulation_with_nothing_respecified(tmp_path, set
     stored = checkpoint.initial_conditions
     assert torch.equal(stored.position, particle.position)
     assert stored.G == particle.G
-    assert torch.equal(stored.total_energy(), particle.total_energy())  # the outer field came back too
+    assert torch.equal(stored.total_energy(), particle.total_energy())  # the external field came back too
     start = load_model(find_model(tmp_path)).initial_conditions
     assert np.array_equal(start.position, particle.position.numpy())
     assert start.total_energy() == pytest.approx(particle.total_energy().numpy(), rel=1e-14)
@@ -97,7 +97,7 @@ def test_a_float32_network_is_written_with_all_its_digits(tmp_path):
 
 
 def test_networks_of_ones_own_have_checkpoints_only(tmp_path):
-    """And a model file of the same name, of an earlier network, is not taken for theirs."""
+    """A model file of the same name, of an earlier network, is removed."""
     path = tmp_path / "model_epoch_0001.pt"
     save_checkpoint(path, build_network(Config(seed=1)), config=Config(seed=1))
     assert path.with_suffix(".npz").exists()
@@ -110,7 +110,7 @@ def test_networks_of_ones_own_have_checkpoints_only(tmp_path):
     assert load_model_state(FullyConnectedNN(11, layers=(3,), seed=2), path).hidden[0].weight.shape == (3, 11)
 
 
-def test_a_field_that_only_torch_can_ask_does_not_stop_a_checkpoint(tmp_path):
+def test_a_field_of_torch_operations_does_not_prevent_a_checkpoint(tmp_path):
     class Uniform:
         time_dependent = False
 

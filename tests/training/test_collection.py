@@ -57,7 +57,7 @@ def test_a_passing_step_is_accepted_as_it_is(setup, scripted):
 
 
 def test_steps_per_epoch_steps_are_collected(setup):
-    """TRAIN-04, and the trajectory is what was walked: every state is the step of the one before."""
+    """TRAIN-04, and in the trajectory every state is the step of the one before."""
     assert Config().steps_per_epoch == 1
     s = setup(steps_per_epoch=7)
     trajectory, metrics = collect_trajectory(*s.args)

@@ -190,7 +190,7 @@ def _resident() -> int:
 
 
 def test_memory_is_flat_over_retrains_and_epochs(setup, scripted):
-    """Trap 1: graphs kept alive across retries or epochs. (10,000 retrains and 200 epochs: benchmarks/training.py.)"""
+    """Trap 1: graphs that stay alive across retries or epochs. (10,000 retrains and 200 epochs: benchmarks/training.py.)"""
     s = setup(scripted(0.1), lr=1e-9, max_retrain_steps=300, retry_fallback="drop", ic="kepler:e=0.9")
     s.particle = s.particle.evolve(3.0).clone_detached()  # a state in which dt = 0.1 fails, and goes on failing
     collect_trajectory_step(*s.args)

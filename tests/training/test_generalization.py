@@ -49,7 +49,7 @@ def test_minibatches_are_uniform_without_replacement(collected):
     assert (counts - expected).abs().max() > 20  # and it is random at all
 
 
-def test_a_minibatch_is_judged_in_one_call_like_its_samples_one_by_one(collected):
+def test_a_minibatch_is_evaluated_in_one_call_like_its_samples_one_by_one(collected):
     """TRAIN-07, trap 11: one forward of the network and one batched step, whatever the size."""
     s, trajectory = collected()
     calls = []
@@ -103,7 +103,7 @@ def test_replay_steps_is_only_a_safety_limit(collected):
     assert metrics["max_rel_dE"] > s.config.energy_threshold
 
 
-def test_a_timid_network_is_pulled_up_although_everything_passes(collected):
+def test_a_network_with_short_steps_learns_longer_ones_although_everything_passes(collected):
     """Without this a network that starts with tiny steps would never learn anything: all of them pass."""
     s, trajectory = collected(spoil=-3.0, lr=1e-3)
     before = evaluate_minibatch(s.model, trajectory, s.config, s.adapter)
@@ -138,7 +138,7 @@ def test_empty_and_short_trajectories(setup):
 
 
 def test_replay_ignores_the_current_history(collected):
-    """Trap 4: whatever is passed as the current history, a sample is judged through its own window."""
+    """Trap 4: whatever is passed as the current history, a sample is evaluated with its own window."""
     s, trajectory = collected(history_len=2, feature_type="delta_mag", steps_per_epoch=30)
     own = evaluate_minibatch(s.model, trajectory, s.config, s.adapter, s.history).rel_dE
     other = HistoryBuffer(2, "delta_mag")
@@ -148,8 +148,8 @@ def test_replay_ignores_the_current_history(collected):
     assert torch.equal(own, evaluate_minibatch(s.model, trajectory, s.config, s.adapter, None).rel_dE)
 
 
-def test_judging_has_no_dropout_but_learning_has(collected):
-    """Trap 5, in Part 2: the verdict is the same every time; what is learned from varies."""
+def test_checks_have_no_dropout_but_learning_has(collected):
+    """Trap 5, in Part 2: the check is the same every time; the losses vary."""
     s, trajectory = collected(dropout=0.5, spoil=0.0)
     a, b = (evaluate_minibatch(s.model, trajectory, s.config, s.adapter) for _ in range(2))
     assert torch.equal(a.rel_dE, b.rel_dE)

@@ -12,7 +12,7 @@ D = torch.float64
 
 
 def slope_in_log_dt(particle: ParticleTorch, dt: float, config: Config, at_ceiling: bool = False) -> tuple[float, float]:
-    """(value, d loss / d ln dt) of the guarded loss of one real step."""
+    """Return (value, d loss / d ln dt) of the guarded loss of one real step."""
     log_dt = torch.tensor([math.log(dt)], dtype=D, requires_grad=True)
     taken = log_dt.exp()
     advanced = step(particle.clone_detached(), taken)
@@ -80,7 +80,7 @@ def test_a_nonfinite_step_still_pushes_dt_down(bad):
     "ic", ["kepler:e=0", "kepler:e=0.9", "kepler:e=0.99", "figure8", "burrau", "plummer:n=8", "random:n=16"]
 )
 def test_every_rejected_step_pushes_dt_down_whatever_its_size(systems, ic):
-    """Also where the true slope has the other sign, or the step is so large that bodies fly apart or numbers overflow."""
+    """This includes true slopes of the other sign, and steps so large that bodies fly apart or numbers overflow."""
     particle = systems(ic=ic)
     config = Config()
     rejected = 0
@@ -104,7 +104,7 @@ def test_a_passage_through_coincidence_pushes_dt_down():
     assert slope > 0
 
 
-def test_a_timid_step_is_pulled_up_but_not_at_the_ceiling(systems):
+def test_a_step_below_the_band_increases_dt_but_not_at_the_ceiling(systems):
     """Trap 12: on a circular orbit the energy error of a step vanishes whatever dt: without a ceiling dt would run away."""
     particle = systems(ic="kepler:e=0")
     assert slope_in_log_dt(particle, 0.05, Config())[1] < 0
@@ -125,8 +125,8 @@ def test_inside_the_guard_the_slope_is_the_true_one(systems):
     assert 1 < slope < 100
 
 
-def test_a_failing_sample_counts_more_than_the_most_timid_one():
-    """Else the hundreds of steps with errors of 1e-14, 18 e-folds below the band, would outshout it."""
+def test_a_failing_sample_counts_more_than_any_below_the_band():
+    """Otherwise hundreds of steps with errors of 1e-14, 18 e-folds below the band, would outweigh it."""
     raw = torch.zeros(2, dtype=D, requires_grad=True)
     dt = raw.exp()
     rel_dE = torch.stack([2.01e-4 * dt[0] ** 3, 1e-14 * dt[1] ** 3])

@@ -8,7 +8,7 @@ SOURCE = Path(__file__).resolve().parents[2] / "src" / "aitimestepper"
 
 
 def calls() -> Counter:
-    """(file, what is called) over the whole package."""
+    """Return (file, name of the callee) over the whole package."""
     found: Counter = Counter()
     for path in SOURCE.rglob("*.py"):
         for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):

@@ -21,10 +21,10 @@ def test_stored_samples_keep_the_unit_they_were_accepted_with(setup):
     part = trajectory.select(torch.tensor([3, 40]))
     assert torch.equal(part.start.observation.unit, trajectory.start.observation.unit[[3, 40]])
     with torch.no_grad():
-        judged = evaluate_minibatch(s.model, trajectory, s.config, s.adapter)
+        evaluated = evaluate_minibatch(s.model, trajectory, s.config, s.adapter)
         dt = s.adapter.predict(s.model, trajectory.start.observation).dt
     torch.testing.assert_close(dt, trajectory.dt, rtol=1e-12, atol=0)
-    assert judged.all_pass
+    assert evaluated.all_pass
     assert trajectory.start.observation.unit.max() > 3 * trajectory.start.observation.unit.min()
 
 

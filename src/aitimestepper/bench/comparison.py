@@ -1,4 +1,4 @@
-"""Comparison of two results: what got better or worse beyond noise."""
+"""Comparison of two results: changes for better or worse beyond noise."""
 
 from __future__ import annotations
 
@@ -12,8 +12,8 @@ import numpy as np
 from ..errors import UserError
 from .records import Record, Results
 
-FEW = 5  # problems that a verdict needs at least
-STRICT = 4.0  # standard errors, for a verdict on hundreds of comparisons at once
+FEW = 5  # smallest number of problems for a verdict
+STRICT = 4.0  # standard errors for a verdict on hundreds of comparisons at once
 DECISIVE = ("dim", "budget", "share", "calibrated_on", "measured_on", "forces", "orbits", "problems")
 
 
@@ -44,23 +44,23 @@ class Change(NamedTuple):
 
 
 class Comparison(NamedTuple):
-    """Changes of what both files hold, and how many measurements only one of them holds."""
+    """Changes of the measurements that both files hold, and the number of those that only one of them holds."""
 
     changes: list[Change]
     only_before: int
     only_after: int
-    differences: list[str]  # settings that differ: what they change is no change of a rule
+    differences: list[str]  # settings that differ, and may be the cause of a change
 
     @property
     def surely_worse(self) -> bool:
-        """Whether something got worse by more than the chance that comes with so many comparisons."""
+        """Whether a measurement is worse by more than chance, given the number of comparisons."""
         return any(change.verdict_beyond(STRICT / 1.96) == "worse" for change in self.changes)
 
 
 def compare(before: Results, after: Results) -> Comparison:
     """Compare the records that both results hold.
 
-    Where both ran the same problems they are compared one by one, which is far sharper than two intervals.
+    Where both ran the same problems they are compared one by one, which is far more sensitive than two intervals.
     """
     if before.study != after.study:
         raise UserError(f"the first file holds a study of {before.study}, the second of {after.study}; give two of one kind.")
@@ -77,7 +77,7 @@ def compare(before: Results, after: Results) -> Comparison:
 
 
 def _with_arrays(records: dict[tuple[Any, ...], Record], key: tuple[Any, ...], results: Results) -> Record:
-    """Return the record of a family with the numbers of its problems, which only the record of all families holds."""
+    """Return the record of a family with the results of each problem, which only the record of all families holds."""
     record = records[key]
     whole = records.get(replace(record, family="all").key)
     if record.forces_each or whole is None:
@@ -118,7 +118,7 @@ def _calibration_noise(a: Record, b: Record) -> float:
 
 
 def _student(n: int) -> float:
-    """Return how many standard errors hold 95 % with n problems: 1.96 for many, 2.8 for five."""
+    """Return the half-width of a 95 % interval with n problems, in standard errors: 1.96 for many, 2.8 for five."""
     return 1.96 + 2.4 / (n - 1) + 3.5 / (n - 1) ** 2
 
 
@@ -142,7 +142,7 @@ def _ratio(record: Record, quantity: str, a: np.ndarray, b: np.ndarray, more: fl
 
 
 def _compliance(record: Record, a: np.ndarray, b: np.ndarray) -> Change:
-    """Return the change of a compliance on the same problems: only those that changed sides say anything."""
+    """Return the change of a compliance on the same problems; only those whose compliance changed contribute."""
     gained, lost = int((b & ~a).sum()), int((a & ~b).sum())
     n = len(a)
     difference = (gained - lost) / n

@@ -1,4 +1,4 @@
-"""What choosing a step costs, in force evaluations: jerk and snap passes, sums over pairs, a network."""
+"""Cost of choosing a step, in force evaluations: jerk and snap passes, sums over pairs, a network."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from ..simulate.engine import simulate
 from .timing import Effort, Job, rotate
 
 SIZES = (2, 3, 5, 9, 16, 64, 256)
-FINE = 1e-3  # the step parameter: steps so short that the bodies hardly move
+FINE = 1e-3  # step parameter with which the bodies hardly move
 CAREFUL, QUICK = Effort(5, 0.02), Effort(3, 0.005, True)
 
 
@@ -27,7 +27,7 @@ class Charge(NamedTuple):
     measured: tuple[float, ...]
 
     def at(self, bodies: Sequence[int] | np.ndarray) -> np.ndarray:
-        """Return the cost (P,) for problems of so many bodies, interpolated in the logarithm of the number."""
+        """Return the cost (P,) for problems of `bodies` bodies, interpolated in the logarithm of their number."""
         return np.interp(np.log(bodies), np.log(self.sizes), self.measured)
 
     def plain(self) -> dict[str, float]:
@@ -38,9 +38,8 @@ class Charge(NamedTuple):
 class Charges:
     """Force evaluations that one choice of a step costs beyond those of the step, by number of bodies.
 
-    The unit is a leapfrog step of constant dt, which is one force evaluation and what the engine does around it. Times are
-    taken in turns, in processor time. What was measured once is remembered, since a choice costs as much under every
-    integrator.
+    The unit is a leapfrog step of constant dt: one force evaluation and the overhead of the engine. Times are processor times,
+    taken in turns. A cost is measured once and serves all integrators.
     """
 
     def __init__(self, largest: int, effort: Effort = CAREFUL) -> None:

@@ -1,4 +1,4 @@
-"""Work-precision curves: what an error costs, in force evaluations and in time, on one known problem after the other.
+"""Work-precision curves: force evaluations and time against the error, on one known problem after the other.
 
 Everything runs in this process on one thread, one thing at a time. A curve is a sweep of runs from coarse to fine.
 """
@@ -26,25 +26,25 @@ PROBLEMS = ("kepler0.5", "kepler0.9", "figure8", "burrau", "solar", "plummer64")
 QUICK_PROBLEMS = ("kepler0.9", "figure8", "plummer64")
 QUICK_INTEGRATORS = ("leapfrog", "suzuki4", "kahan_li8", "radau15")
 TOLERANCES = tuple(10.0**-k for k in range(1, 13))
-PAIRS = 100  # of bodies, up to which the budget holds as it is; with more it shrinks in proportion
-PEER_BUDGETS = 4  # budgets that a peer may spend: IAS15 as it comes needs 2.5 on the figure-eight
+PAIRS = 100  # number of pairs above which the budget is reduced in proportion
+PEER_BUDGETS = 4  # largest cost of a peer, in budgets: IAS15 with its defaults needs 2.5 on the figure-eight
 
 
 @dataclass(frozen=True)
 class CurvesPlan:
-    """What to measure: problems, contenders and peers, and how far down each curve goes."""
+    """Settings of the study: problems, contenders and peers, and the points of each curve."""
 
     problems: Sequence[str] = PROBLEMS
     rules: Sequence[Rule] = field(default_factory=lambda: [rule_named(name) for name in (*CLASSICAL, "lastterm")])
-    variants: Sequence[str] = ("plain", "symmetrized")  # of rules under compositions; other integrators gain nothing by them
+    variants: Sequence[str] = ("plain", "symmetrized")  # with compositions only; other integrators gain nothing by them
     integrators: Sequence[str] = INTEGRATORS
     peers: Sequence[str] = ()  # see `peers.available_peers`
-    points: int = 10  # of a curve, at most
-    tolerances: Sequence[float] = TOLERANCES  # where rules that take a tolerance have their points
-    share: float = 1.0  # of the time of each problem that is run
-    budget: int = 500_000  # force evaluations of a run of up to `PAIRS` pairs, at most
+    points: int = 10  # largest number of points of a curve
+    tolerances: Sequence[float] = TOLERANCES  # points of rules that take a tolerance
+    share: float = 1.0  # fraction of the time of each problem that is run
+    budget: int = 500_000  # largest number of force evaluations of a run of up to `PAIRS` pairs
     rounds: int = 3  # how often a short run is timed
-    threads: int = 1  # of a run; processor time is only comparable with one
+    threads: int = 1  # threads of a run; processor time is only comparable with one
 
     def quick(self) -> CurvesPlan:
         """Return a plan for a first look: a tenth of the time, few points, and few problems and integrators unless given."""
@@ -58,7 +58,7 @@ class CurvesPlan:
         )
 
     def checked(self) -> CurvesPlan:
-        """Return the plan, or raise one sentence about what is wrong with it."""
+        """Return the plan, or raise an error of one sentence that says what is wrong with it."""
         self.contenders()
         self.cases()
         missing = sorted({peer_named(name).package for name in self.peers} - {p.partition(":")[0] for p in available_peers()})
@@ -84,7 +84,7 @@ class CurvesPlan:
         return [dataclasses.replace(case, t_end=self.share * case.t_end) for case in known]
 
     def contenders(self) -> list[Contender]:
-        """Return the contenders of this package; the rule that reads the polynomial of Gauss-Radau is for radau15 alone."""
+        """Return the contenders of this package; the rule `lastterm`, which needs radau15, is left out with others."""
         chosen = []
         for integrator in self.integrators:
             name = integrator_named(integrator).name
@@ -100,12 +100,12 @@ class CurvesPlan:
         return step_parameters(contender.integrator, self.points)
 
     def most(self, case: Case) -> int:
-        """Return how many force evaluations a run of the problem may cost."""
+        """Return the largest number of force evaluations that a run of the problem may cost."""
         pairs = case.size * (case.size - 1) // 2
         return max(1, int(self.budget * min(1.0, PAIRS / pairs)))
 
     def fingerprint(self) -> dict[str, Any]:
-        """Return all settings that decide about the result."""
+        """Return all settings that the result depends on."""
         return {
             "study": "curves",
             "problems": {case.name: case.t_end for case in self.cases()},
@@ -128,13 +128,13 @@ def work_precision_curves(plan: CurvesPlan, partial: Partial, progress: Progress
     measured: list[Contender | Peer] = [*plan.contenders(), *(peer_named(name) for name in plan.peers)]
     parts: list[Part] = [(case, one) for case in plan.cases() for one in measured]
     yield from (partial.done[part_name(part)] for part in parts if part_name(part) in partial.done)
-    left = [part for part in parts if part_name(part) not in partial.done]
-    for k, part in enumerate(left):  # never side by side: they are timed
-        progress(k, len(left), part_name(part))
+    remaining = [part for part in parts if part_name(part) not in partial.done]
+    for k, part in enumerate(remaining):  # never in parallel, since they are timed
+        progress(k, len(remaining), part_name(part))
         records = curve(plan, *part)
         partial.add(part_name(part), records)
         yield records
-    progress(len(left), len(left), "")
+    progress(len(remaining), len(remaining), "")
 
 
 def part_name(part: Part) -> str:
@@ -143,7 +143,7 @@ def part_name(part: Part) -> str:
 
 
 def curve(plan: CurvesPlan, case: Case, one: Contender | Peer) -> list[Record]:
-    """Return one record a point; where a peer does not fit the problem, a single record that says why."""
+    """Return one record for each point; where a peer does not suit the problem, a single record that says why."""
     if isinstance(one, Peer):
         why = refusal(one, case)
         if why:
@@ -152,12 +152,12 @@ def curve(plan: CurvesPlan, case: Case, one: Contender | Peer) -> list[Record]:
     else:
         points = points_of(case, one, plan.sweep(one), plan.most(case), plan.threads)
     seconds = processor_seconds(points, plan.rounds)
-    return [_record(case, one, point, spent) for point, spent in zip(points, seconds, strict=True)]
+    return [_record(case, one, point, time) for point, time in zip(points, seconds, strict=True)]
 
 
 # ---- records ---------------------------------------------------------------------------------------------------------
 def _head(case: Case, one: Contender | Peer) -> dict[str, Any]:
-    """Return the fields of a record that say what was measured."""
+    """Return the fields of a record that identify the measurement."""
     names = (one.package, one.mode, one.method) if isinstance(one, Peer) else (one.rule.name, one.variant, one.integrator)
     head: dict[str, Any] = dict(zip(("criterion", "variant", "integrator"), names, strict=True))
     return head | {"study": "curves", "suite": "reference", "family": case.name, "split": None, "seeds": None, "mode": "run"}

@@ -1,4 +1,4 @@
-"""Long runs: how large the energy error becomes, how fast it drifts, and whether a run finds its way back."""
+"""Long runs: the size of the energy error, its drift, and the reversibility of a run."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ import numpy as np
 from ..bodies import Bodies
 from ..errors import ConfigError
 from ..evaluation.contenders import CLASSICAL, Contender, Rule, contenders, rule_named
-from ..evaluation.matched import OVERSPENT, matched_step_parameters
+from ..evaluation.matched import STOP_FACTOR, matched_step_parameters
 from ..evaluation.runs import Systems
 from ..initial.problems import shortest_period
 from ..initial.suites import Case, Suite, make_suite, reference_case
@@ -25,15 +25,15 @@ from .parallel import Progress, part_by_part
 from .records import Partial, Record, quantiles, rounded
 
 REFERENCES = ("kepler0.5", "kepler0.9", "kepler0.99", "figure8")
-BITS = 53  # of a float
-# Rows of output in a period: an irrational number (the cube of the golden ratio), so that rows meet all phases of an orbit
-# evenly. A whole number of rows would meet the same few phases again and again, and a beat with the orbit look like a drift.
+BITS = 53  # bits of the mantissa of a double
+# Rows of output in a period: an irrational number (the cube of the golden ratio), so that rows sample all phases of an orbit
+# evenly. A whole number of rows would sample the same few phases again and again, and a beat with the orbit look like a drift.
 ROWS_PER_PERIOD = ((1 + math.sqrt(5)) / 2) ** 3
-LEAST_ROWS = 4096  # of a run: the figure-eight has few periods, but its blocks are to be as full
+LEAST_ROWS = 4096  # smallest number of rows of a run: the figure-eight has few periods, but needs blocks as long as others
 
 
 class Problem(NamedTuple):
-    """A case in three dimensions, and how its time is counted."""
+    """A case in three dimensions, with its period and the number of periods to run."""
 
     case: Case
     period: float  # in the unit of time in which G = 1
@@ -47,7 +47,7 @@ class Problem(NamedTuple):
 
 @dataclass(frozen=True)
 class LongrunPlan:
-    """What to measure: contenders and problems, all at the same force evaluations a period."""
+    """Settings of the study: contenders and problems, all at the same force evaluations a period."""
 
     rules: Sequence[Rule] = field(default_factory=lambda: [rule_named(name) for name in CLASSICAL])
     variants: Sequence[str] = ("plain", "symmetrized")
@@ -55,9 +55,9 @@ class LongrunPlan:
     higher: Sequence[str] = ("kahan_li6",)  # integrators with which only time-symmetric steps are run
     also: Sequence[Contender] = field(default_factory=lambda: [Contender(rule_named("constant"), "plain", "logh")])
     references: Sequence[str] = REFERENCES
-    count: int = 3  # of problems of the family `longrun`
+    count: int = 3  # number of problems of the family `longrun`
     split: str = "test"
-    orbits: int = 1000  # of every problem, at most; a tenth of them of the figure-eight
+    orbits: int = 1000  # largest number of orbits of a problem; the figure-eight is run for a tenth of it
     forces: float = 500.0  # force evaluations a period, for all contenders
     threads: int | None = None
 
@@ -77,7 +77,7 @@ class LongrunPlan:
         return replace(self, orbits=max(1, self.orbits // 10), count=min(self.count, 2))
 
     def checked(self) -> LongrunPlan:
-        """Return the plan, or raise one sentence about what is wrong with it."""
+        """Return the plan, or raise an error of one sentence that says what is wrong with it."""
         for name in (*self.integrators, *self.higher):
             integrator_named(name)
         for name, value, ok in (
@@ -94,7 +94,7 @@ class LongrunPlan:
         return self
 
     def fingerprint(self) -> dict[str, Any]:
-        """Return all settings that decide about the result."""
+        """Return all settings that the result depends on."""
         return {
             "study": "longrun",
             "criteria": {rule.name: rule.checksum for rule in self.rules},
@@ -112,7 +112,7 @@ def long_runs(plan: LongrunPlan, partial: Partial, progress: Progress) -> Iterat
     systems = Systems.of(Suite("longrun", cases))
     wanted = np.array([plan.forces * problem.periods for problem in problems])
 
-    def work(contender: Contender, watch: Watch) -> list[Record]:
+    def records_of(contender: Contender, watch: Watch) -> list[Record]:
         step_parameters, _ = matched_step_parameters(systems, contender, wanted, watch)
         records = []
         for i, problem in enumerate(problems):
@@ -121,7 +121,7 @@ def long_runs(plan: LongrunPlan, partial: Partial, progress: Progress) -> Iterat
             records.append(_record(plan, contender, step_parameters[i], problem, run))
         return records
 
-    yield from part_by_part(plan.parts(), work, lambda contender: contender.name, partial, plan.threads, progress)
+    yield from part_by_part(plan.parts(), records_of, lambda contender: contender.name, partial, plan.threads, progress)
 
 
 class LongRun(NamedTuple):
@@ -130,8 +130,8 @@ class LongRun(NamedTuple):
     error: float  # largest relative energy error; infinite: the run broke off
     final_error: float
     forces: float  # force evaluations
-    drift: Drift  # of the relative energy error, a period
-    bits_lost: float  # by running back; NaN: the run did not get there
+    drift: Drift  # drift of the relative energy error a period
+    bits_lost: float  # bits lost on the way to the end and back; NaN: the run broke off
     unfinished: bool
     wall_time: float  # seconds
 
@@ -139,15 +139,15 @@ class LongRun(NamedTuple):
 def there_and_back(
     one: Systems, contender: Contender, step_parameter: float, problem: Problem, forces: float, watch: Watch | None = None
 ) -> LongRun:
-    """Run to the end, reverse all velocities, run back as long, and measure how far from the start that is.
+    """Run to the end, reverse all velocities, run back as long, and measure the distance from the start.
 
-    What is lost is what a user loses: the last step on either way is cut to reach its end, and the way back begins with
-    fresh memory (a symmetrized step with the step that the rule gives there, compensated sums without a remainder). `forces`:
-    what a run should about cost; a run that costs four times as much is stopped.
+    The loss is that of a user's run: the last step in either direction is shortened to reach its end, and the way back begins
+    without memory (a symmetrized step with the unsymmetrized one, compensated sums without a remainder). `forces`: the
+    expected cost of a run; a run that costs four times as much is stopped.
     """
     criterion = contender.criterion(step_parameter, one.start)
     series = _EnergySeries(one.start)
-    most = int(OVERSPENT * forces) // contender.forces_per_step + 1000
+    most = int(STOP_FACTOR * forces) // contender.forces_per_step + 1000
 
     def run(start: Bodies, **output: Any) -> SimulationResult:
         settings: dict[str, Any] = {"max_steps": most, "threads": 1, "progress": watch or False, **output}
@@ -174,19 +174,18 @@ def there_and_back(
 def bits_lost(start: Bodies, back: Bodies) -> float:
     """Return how many of the 53 bits of positions and velocities are lost on a way back to the start.
 
-    It is the larger relative distance, in powers of two over 2^-53. Beyond 53 the system came back to another place
-    altogether.
+    It is log2 of the larger relative distance over 2^-53. Beyond 53 bits the final state is unrelated to the start.
     """
 
-    def apart(a: np.ndarray, b: np.ndarray) -> float:
+    def relative_distance(a: np.ndarray, b: np.ndarray) -> float:
         return float(np.linalg.norm(a - b) / np.linalg.norm(a))
 
-    distance = max(apart(start.position, back.position), apart(start.velocity, -back.velocity))
+    distance = max(relative_distance(start.position, back.position), relative_distance(start.velocity, -back.velocity))
     return max(0.0, math.log2(distance) + BITS) if distance > 0 else 0.0
 
 
 class _EnergySeries:
-    """A sink that takes the energy along a run of one system."""
+    """A sink that records the energy along a run of one system."""
 
     def __init__(self, start: Bodies) -> None:
         self.scale = float(start.energy_scale()[0])
@@ -194,7 +193,7 @@ class _EnergySeries:
         self.energy: list[np.ndarray] = []
 
     def take(self, _: Any, rows: dict[str, np.ndarray]) -> None:
-        """Take rows of output, (S, 1) each."""
+        """Record rows of output, (S, 1) each."""
         finite = np.isfinite(rows["time"][:, 0])
         self.time.append(rows["time"][finite, 0])
         self.energy.append(rows["energy"][finite, 0])
@@ -240,7 +239,7 @@ def _record(plan: LongrunPlan, contender: Contender, step_parameter: float, prob
 
 
 def _problem(case: Case, orbits: int) -> Problem:
-    """Return a case with its period: that of the tightest pair, or its own; the figure-eight is run for a tenth as many."""
+    """Return a case with its own period, or that of its tightest pair; the figure-eight is run for a tenth of the orbits."""
     initial = case.initial
     rate = math.sqrt(initial.G or 1.0)
     period = _tightest_period(case) if initial.period is None else initial.period * rate

@@ -1,4 +1,4 @@
-"""Parts of a study side by side: a thread each, since compiled runs release Python's lock; Ctrl-C stops them all."""
+"""Parallel parts of a study, with a thread for each, since compiled runs release Python's lock; Ctrl-C stops them all."""
 
 from __future__ import annotations
 
@@ -13,23 +13,23 @@ from .records import Partial, Record
 
 Part = TypeVar("Part")
 Result = TypeVar("Result")
-Progress = Callable[[int, int, str], None]  # takes: parts that are done, parts in all, what is being measured
+Progress = Callable[[int, int, str], None]  # takes the number of finished parts, of all parts, and names of running ones
 
 
 class Stopped(Exception):
-    """Raised inside of runs that nobody waits for any more."""
+    """Raised inside runs whose results are no longer needed."""
 
 
-def side_by_side(
+def in_parallel(
     parts: Sequence[Part],
-    work: Callable[[Part, Watch], Result],
+    measure: Callable[[Part, Watch], Result],
     name: Callable[[Part], str],
     threads: int | None,
     progress: Progress,
 ) -> Iterator[tuple[Part, Result]]:
-    """Yield each part with the result of `work`, in the order in which they finish.
+    """Yield each part with the result of `measure`, in the order in which they finish.
 
-    `work` passes its second argument on to `simulate`, so that runs that nobody waits for any more are stopped.
+    `measure` passes its second argument on to `simulate`, so that runs whose results are no longer needed are stopped.
     """
     stop = threading.Event()
     running: dict[int, str] = {}
@@ -41,7 +41,7 @@ def side_by_side(
     def job(number: int) -> Result:
         running[number] = name(parts[number])
         try:
-            return work(parts[number], watch)
+            return measure(parts[number], watch)
         finally:
             running.pop(number)
 
@@ -56,7 +56,7 @@ def side_by_side(
                     done += 1
                     yield parts[futures[future]], future.result()
                 progress(done, len(parts), "; ".join(list(running.values())))
-        finally:  # an error, Ctrl-C, or nobody wants more
+        finally:  # an error, Ctrl-C, or the caller stopped iterating
             stop.set()
             for future in futures:
                 future.cancel()
@@ -64,7 +64,7 @@ def side_by_side(
 
 def part_by_part(
     parts: Sequence[Part],
-    work: Callable[[Part, Watch], list[Record]],
+    measure: Callable[[Part, Watch], list[Record]],
     name: Callable[[Part], str],
     partial: Partial,
     threads: int | None,
@@ -72,7 +72,7 @@ def part_by_part(
 ) -> Iterator[list[Record]]:
     """Yield the records of the parts that `partial` holds, then those of the others as they finish and are stored there."""
     yield from (partial.done[name(part)] for part in parts if name(part) in partial.done)
-    left = [part for part in parts if name(part) not in partial.done]
-    for part, records in side_by_side(left, work, name, threads, progress):
+    remaining = [part for part in parts if name(part) not in partial.done]
+    for part, records in in_parallel(remaining, measure, name, threads, progress):
         partial.add(name(part), records)
         yield records

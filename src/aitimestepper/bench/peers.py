@@ -1,6 +1,6 @@
-"""Other people's codes on the same problems: REBOUND (IAS15, WHFast, leapfrog) and heyoka (Taylor series).
+"""Other codes on the same problems: REBOUND (IAS15, WHFast, leapfrog) and heyoka (Taylor series).
 
-Both are optional and imported where they are used. All their settings are the defaults but for those that are set here.
+Both are optional and imported where they are used. All their settings are the defaults, except those that are set here.
 """
 
 from __future__ import annotations
@@ -22,8 +22,8 @@ from ..initial.named import InitialConditions
 from ..initial.suites import Case
 from .timing import Job, timed
 
-ADAPTIVE_MODES = {"individual": 0, "global": 1, "prs23": 2, "aarseth85": 3}  # of IAS15, with the numbers of REBOUND
-CENTRAL = 0.9  # share of all mass that must be in one body for WHFast
+ADAPTIVE_MODES = {"individual": 0, "global": 1, "prs23": 2, "aarseth85": 3}  # modes of IAS15 with their numbers in REBOUND
+CENTRAL = 0.9  # fraction of all mass that must be in one body for WHFast
 # Bodies up to which heyoka writes out every pair: the run is 1.4 times as fast, compiling takes 5 s instead of 0.2.
 UNROLLED = 6
 
@@ -43,7 +43,7 @@ class Peer:
 
     @property
     def parameter(self) -> str:
-        """Name of the number that makes its steps longer or shorter."""
+        """Name of the parameter that controls the length of its steps."""
         return {"ias15": "epsilon", "taylor": "tol"}.get(self.method, "dt")
 
 
@@ -56,7 +56,7 @@ PEERS = {peer.name: peer for peer in _ALL}
 
 
 class PeerRun(NamedTuple):
-    """How a run ended. Errors are relative energy errors, infinite for a run that broke off or was stopped."""
+    """Result of a run. Errors are relative energy errors, infinite for a run that broke off or was stopped."""
 
     error: float  # largest over all steps
     final_error: float
@@ -64,13 +64,13 @@ class PeerRun(NamedTuple):
     steps: int
     unfinished: bool  # stopped, because it cost more than allowed
     seconds: float | None = None  # processor time of one clean run; None: no run was completed
-    more: dict[str, Any] | None = None  # what only this method measures
+    more: dict[str, Any] | None = None  # quantities of this method only
 
 
 class Prepared(NamedTuple):
-    """A run that can be made as often as wanted."""
+    """A run that can be repeated."""
 
-    watch: Callable[[int], PeerRun]  # takes the most forces allowed; looks at every step, so that it must not be timed
+    watch: Callable[[int], PeerRun]  # takes the largest number of forces; it checks every step, so that it must not be timed
     job: Job  # clean runs on one thread, to be timed
 
 
@@ -87,10 +87,10 @@ def peer_named(name: str) -> Peer:
 
 
 def refusal(peer: Peer, case: Case) -> str:
-    """Return why the method does not fit a problem; empty: it does.
+    """Return why the method does not suit a problem; empty: it does.
 
-    WHFast splits the motion into ellipses about one body and small forces beside them. It is run where that body has nine
-    tenths of all mass, since other problems are not what it is made for. With two bodies it makes no error at any step.
+    WHFast splits the motion into ellipses about one body and small perturbations. It is run only where that body has nine
+    tenths of all mass, as it is meant to be. With two bodies it makes no error at any step.
     """
     share = float(np.max(case.initial.mass) / np.sum(case.initial.mass))
     if peer.method == "whfast" and share <= CENTRAL:
@@ -129,20 +129,20 @@ def rebound_of(
     sim.integrator = integrator
     if dt is not None:
         sim.dt = dt
-    where = getattr(sim, f"ri_{integrator}", sim.integrator)  # before REBOUND 5 the settings were there
+    holder = getattr(sim, f"ri_{integrator}", sim.integrator)  # before REBOUND 5 the settings were in ri_...
     for name, setting in settings.items():
-        setattr(where, name, setting)
+        setattr(holder, name, setting)
     return sim
 
 
 def watched(
     make: Callable[[], Any], t_end: float, most: float, one_a_step: bool = False, clean: Callable[[], Any] | None = None
 ) -> PeerRun:
-    """Run the simulation that `make` makes, and count its force evaluations and measure its error after every step.
+    """Run the simulation that `make` returns, count its force evaluations, and measure its error after every step.
 
-    REBOUND calls `additional_forces` once in each evaluation, also in those of rejected steps. Callbacks must not change the
-    run: its end is compared with that of a run without them. `one_a_step`: a step is one evaluation, and nothing need be
-    counted. `clean` makes the simulation to be timed, if that is another one.
+    REBOUND calls `additional_forces` once in each evaluation, including those of rejected steps. Callbacks must not change the
+    run: its end is compared with that of a run without them. `one_a_step`: a step is one evaluation, so that no count is
+    needed. `clean` returns the simulation to be timed, if that is another one.
     """
     sim = make()
     error = _error_of(sim)
@@ -185,7 +185,7 @@ def _rebound(peer: Peer, case: Case, value: float) -> Prepared:
         return rebound_of(initial, peer.method, value if fixed else None, case.softening, **settings, **more)
 
     def clean() -> Any:
-        # WHFast is fast if it may join the end of a step with the beginning of the next; to watch it each step must be whole
+        # WHFast is fast if it joins the end of a step with the beginning of the next; errors need whole steps
         return make(safe_mode=0) if peer.method == "whfast" else make()
 
     def job(amount: int) -> Callable[[], object]:
@@ -203,17 +203,17 @@ def _rebound(peer: Peer, case: Case, value: float) -> Prepared:
 
 
 def _integrate(sim: Any, t_end: float) -> None:
-    with warnings.catch_warnings(action="ignore"):  # of steps that are too long: some are meant to be
+    with warnings.catch_warnings(action="ignore"):  # warnings of steps that are too long, as some are on purpose
         sim.integrate(t_end)
 
 
 def _same(sim: Any, other: Any) -> bool:
-    """Whether two simulations end at the same places, to the last bit."""
+    """Return whether two simulations end in the same state, to the last bit."""
     return all(p.x == q.x and p.vx == q.vx for p, q in zip(sim.particles, other.particles, strict=True))
 
 
 def _error_of(sim: Any) -> Callable[[], float]:
-    """Return a function that gives the relative energy error of a simulation since now."""
+    """Return a function that returns the relative energy error of a simulation since this call."""
     energy = _energy_of(sim)
     mass, state = np.array([p.m for p in sim.particles]), _state_of(sim)
     bodies = Bodies(mass, state[:, :3], state[:, 3:], softening=sim.softening, G=sim.G)
@@ -222,7 +222,7 @@ def _error_of(sim: Any) -> Callable[[], float]:
 
 
 def _energy_of(sim: Any) -> Callable[[], float]:
-    """Return REBOUND's own energy; it leaves the softening out, so that with softening we sum ourselves."""
+    """Return REBOUND's own energy; with softening, which it leaves out, our own sum."""
     if sim.softening == 0.0:
         return lambda: float(sim.energy())
     mass = np.array([p.m for p in sim.particles])
@@ -235,17 +235,17 @@ def _state_of(sim: Any) -> np.ndarray:
 
 
 def _from_the_centre(initial: InitialConditions) -> InitialConditions:
-    """Return the heaviest body first, the others by their distance from it: the order for which WHFast is made."""
-    apart = np.linalg.norm(initial.position - initial.position[np.argmax(initial.mass)], axis=1)
-    order = np.argsort(apart, kind="stable")
+    """Return the bodies with the heaviest first and the others by their distance from it, as WHFast needs them."""
+    distance = np.linalg.norm(initial.position - initial.position[np.argmax(initial.mass)], axis=1)
+    order = np.argsort(distance, kind="stable")
     return initial._replace(mass=initial.mass[order], position=initial.position[order], velocity=initial.velocity[order])
 
 
 # ---- heyoka ----------------------------------------------------------------------------------------------------------
 def _taylor(case: Case, tol: float) -> Prepared:
-    """Prepare Taylor series, whose order follows from the tolerance.
+    """Prepare runs with Taylor series, whose order follows from the tolerance.
 
-    It compiles each problem and each tolerance first, or finds them in a cache of its own; that is not timed with the run.
+    heyoka compiles each problem for each tolerance first, or takes it from its own cache; that is not timed with the run.
     """
     heyoka = _package("heyoka")
     initial, G = case.initial, case.initial.G or 1.0
@@ -286,13 +286,13 @@ def _taylor(case: Case, tol: float) -> Prepared:
 def energy_of(mass: np.ndarray, state: np.ndarray, G: float, softening: float = 0.0) -> float:
     """Return the total energy of bodies from their masses (N,) and rows (x, y, z, vx, vy, vz) (N, 6)."""
     i, j = np.triu_indices(len(mass), 1)
-    apart = state[i, :3] - state[j, :3]
-    distance = np.sqrt(np.einsum("pk,pk->p", apart, apart) + softening**2)
+    separation = state[i, :3] - state[j, :3]
+    distance = np.sqrt(np.einsum("pk,pk->p", separation, separation) + softening**2)
     kinetic = 0.5 * np.sum(mass * np.einsum("nk,nk->n", state[:, 3:], state[:, 3:]))
     return float(kinetic - G * np.sum(mass[i] * mass[j] / distance))
 
 
 def _relative_error(energy: float, start: float, scale: float) -> float:
-    """Return the relative error; infinite where the energy is not a number any more, which `max` would pass over."""
+    """Return the relative error; infinite where the energy is NaN, which `max` would ignore."""
     error = abs(energy - start) / scale
     return error if error == error else math.inf

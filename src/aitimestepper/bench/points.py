@@ -19,30 +19,30 @@ from ..integrators import integrator_named
 from .peers import Peer, PeerRun, prepare
 from .timing import Job
 
-FIRST = {"radau15": 2 * COARSEST}  # where others begin its error is 1e-10 already
-EPSILONS = (1e-3, 1e-4, 1e-5, 1e-7, 1e-9)  # of IAS15; the last one is its default
+FIRST = {"radau15": 2 * COARSEST}  # at the first step of the others its error is 1e-10 already
+EPSILONS = (1e-3, 1e-4, 1e-5, 1e-7, 1e-9)  # epsilon of IAS15; the last one is its default
 TAYLOR_TOLERANCES = (1e-4, 1e-8, 1e-12, 1e-16)
-ROUNDING = 1e-11  # an error below this that no longer falls is made of rounding
-CALL, LONG = 0.005, 0.02  # seconds that are timed at once, and that are long enough to be timed only once
-SURE = 1.2  # a run that is expected to spend so many budgets is not begun
-MOST_COPIES, SHORTEST = 256, 1e-7  # runs at once; seconds: no run is shorter
+ROUNDING = 1e-11  # an error below this that no longer decreases is one of rounding
+CALL, LONG = 0.005, 0.02  # seconds of a timed call; a run of more than `LONG` seconds is timed only once
+TOO_COSTLY = 1.2  # a run whose expected cost is so many budgets is not begun
+MOST_COPIES, SHORTEST = 256, 1e-7  # largest number of copies in a call; lower limit of the time of a run, in seconds
 Result = TypeVar("Result")
 
 
 class Point(NamedTuple):
-    """One run of a curve, and how to repeat it."""
+    """One run of a curve, with a job that repeats it."""
 
     value: float
     tolerance: float | None
     run: PeerRun
     job: Job
-    begin: Job | None = None  # all of the job but the steps
+    begin: Job | None = None  # the job with a single step, whose time is the overhead
 
 
 def step_parameters(integrator: str, points: int) -> list[float]:
     """Return step parameters from coarse to fine.
 
-    From order 4 on the error decreases 16 times a point; below that every step is half as long as the last.
+    From order 4 on the error decreases 16 times from point to point; below order 4 every step is half as long as the last.
     """
     method = integrator_named(integrator)
     ratio = 2.0 ** min(1.0, 4.0 / method.order)
@@ -52,26 +52,26 @@ def step_parameters(integrator: str, points: int) -> list[float]:
 def points_of(case: Case, contender: Contender, sweep: Sequence[float], most: int, threads: int = 1) -> list[Point]:
     """Return the points of a contender at step parameters from coarse to fine.
 
-    They end where the error is made of rounding, or where a run costs more than `most` force evaluations.
+    They end where the error is one of rounding, or where a run costs more than `most` force evaluations.
     """
     systems = Systems.of(Suite(case.name, (case,)))
     points: list[Point] = []
     for step_parameter, finer in pairwise([*sweep, 0.0]):
         job, begin = (_copies(systems, contender, step_parameter, limit, threads) for limit in (most, 1))
-        spent, outcome = _timed(job(1))
+        seconds, outcome = _timed(job(1))
         run = PeerRun(
             float(outcome.error[0]),
             float(outcome.final_error[0]),
             float(outcome.forces[0]),
             int(outcome.steps[0]),
             bool(outcome.unfinished[0]),
-            max(spent - _timed(begin(1))[0], SHORTEST) if math.isfinite(outcome.error[0]) else None,
+            max(seconds - _timed(begin(1))[0], SHORTEST) if math.isfinite(outcome.error[0]) else None,
         )
         value = float(contender.value(step_parameter))
         points.append(Point(value, value if contender.rule.takes_tolerance else None, run, job, begin))
         # steps so long that bodies are bound ever more tightly lead to runs without an end; shorter ones may not
         expected = (run.forces or 0.0) * step_parameter / finer if finer else math.inf
-        if (outcome.sound[0] and expected > SURE * most) or _made_of_rounding([p.run.error for p in points]):
+        if (outcome.sound[0] and expected > TOO_COSTLY * most) or _is_rounding([p.run.error for p in points]):
             break
     return points
 
@@ -101,7 +101,7 @@ def points_of_peer(case: Case, peer: Peer, values: Sequence[float], most: int) -
 
 
 def values_of(peer: Peer, case: Case, points: int) -> list[float]:
-    """Return values of a peer's number from coarse to fine.
+    """Return values of a peer's parameter from coarse to fine.
 
     Those of IAS15 include its default; a fixed step is as long as that of the rule `constant`.
     """
@@ -109,12 +109,12 @@ def values_of(peer: Peer, case: Case, points: int) -> list[float]:
         every = EPSILONS if peer.parameter == "epsilon" else TAYLOR_TOLERANCES
         return list(every if points >= len(every) else every[::2])
     start, ends = Systems.of(Suite(case.name, (case,)))
-    unit = float(free_fall_time(start)[0]) * case.t_end / float(ends[0])  # of time, that of the case
+    unit = float(free_fall_time(start)[0]) * case.t_end / float(ends[0])  # free-fall time in the unit of the case
     return [step_parameter * unit for step_parameter in step_parameters("leapfrog", points)]
 
 
-def _made_of_rounding(errors: Sequence[float]) -> bool:
-    """Whether neither of the last two errors is below half the smallest of those before."""
+def _is_rounding(errors: Sequence[float]) -> bool:
+    """Return whether the errors are small and the last two of them are not below half the smallest one before."""
     return len(errors) > 2 and min(errors[:-2]) < ROUNDING and min(errors[-2:]) > 0.5 * min(errors[:-2])
 
 
@@ -122,8 +122,8 @@ def _made_of_rounding(errors: Sequence[float]) -> bool:
 def processor_seconds(points: Sequence[Point], rounds: int) -> list[float | None]:
     """Return the processor time of one run of each point, in seconds: medians, taken in turns; None for a run that broke off.
 
-    The overhead of its beginning, 1 ms and 20 us a copy, is subtracted, since peers do that before they are timed. As many
-    copies are run as take `CALL`; a run that had taken more than `LONG` when its error was measured is not repeated.
+    The overhead of the beginning of a run, 1 ms and 20 us a copy, is subtracted, since peers prepare their runs before they are
+    timed. As many copies are run as take `CALL`; a run that took more than `LONG` when its error was measured is not repeated.
     """
     taken: dict[int, list[float]] = {k: [] for k, p in enumerate(points) if p.run.seconds is not None and p.run.seconds < LONG}
     for _ in range(rounds):
@@ -131,14 +131,14 @@ def processor_seconds(points: Sequence[Point], rounds: int) -> list[float | None
             point = points[k]
             known = min([*seconds, point.run.seconds or CALL])
             amount = min(math.ceil(CALL / known), MOST_COPIES)
-            spent = _timed(point.job(amount))[0]
-            begun = _timed(point.begin(amount))[0] if point.begin is not None else 0.0
-            seconds.append(max((spent - begun) / amount, SHORTEST))
+            whole = _timed(point.job(amount))[0]
+            overhead = _timed(point.begin(amount))[0] if point.begin is not None else 0.0
+            seconds.append(max((whole - overhead) / amount, SHORTEST))
     return [statistics.median(taken[k]) if k in taken else p.run.seconds for k, p in enumerate(points)]
 
 
 def _timed(call: Callable[[], Result]) -> tuple[float, Result]:
-    """Return the processor time of a call, and what it returned."""
+    """Return the processor time of a call, in seconds, and its result."""
     began = time.process_time()
     result = call()
     return time.process_time() - began, result

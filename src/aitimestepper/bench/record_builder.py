@@ -1,4 +1,4 @@
-"""From outcomes to records: one for all problems together, and one for each family."""
+"""Records made from outcomes: one for all problems together, and one for each family."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from .cost import Charge
 
 BOOTSTRAP_SEED = 8
-ALL = "all"  # instead of the name of a family: all problems together
+ALL = "all"  # in place of the name of a family: all problems together
 
 
 def _width(spread: np.ndarray) -> float | None:
@@ -53,7 +53,7 @@ class RecordBuilder:
         for family, rows in self._groups():
             compliance = float((outcome.error[rows] <= tol).mean())
             logs = np.log(outcome.forces)[self._draws(family, rows)].mean(1)
-            if spread is not None:  # another calibration would have made other steps, and as many more of them
+            if spread is not None:  # forces are inversely proportional to the step parameter of another calibration
                 logs = logs - spread[: len(logs)]
             each = {"errors": rounded(outcome.error), "forces_each": rounded(outcome.forces), "wall_time": outcome.wall_time}
             records.append(
@@ -78,7 +78,7 @@ class RecordBuilder:
         return records
 
     def fitted(self, tol: float, sweep: ParameterSweep) -> list[Record]:
-        """Return the records at the step parameter that is right for these very problems, which nobody knows beforehand.
+        """Return the records at the step parameter calibrated on these very problems, which is not known beforehand.
 
         All rules have the same compliance there, so that their costs can be compared.
         """
@@ -121,13 +121,13 @@ class RecordBuilder:
         Problems for which the budget allows none count with the whole budget.
         """
         forces = hindsight_forces(sweep, tol)
-        reached, spent = np.isfinite(forces), np.minimum(forces, self.budget)
-        first = sweep.forces[:, 0]  # what problems cost that even the coarsest steps are good enough for
+        reached, cost = np.isfinite(forces), np.minimum(forces, self.budget)
+        first = sweep.forces[:, 0]  # cost of problems that comply even at the coarsest steps
         if reached.mean() < self.share:
             return self._not_reached("hindsight", tol)
         records = []
         for family, rows in self._groups():
-            logs = np.log(spent)[self._draws(family, rows)].mean(1)
+            logs = np.log(cost)[self._draws(family, rows)].mean(1)
             records.append(
                 self._record(
                     family,
@@ -135,21 +135,21 @@ class RecordBuilder:
                     "hindsight",
                     tol,
                     compliance=float(reached[rows].mean()),
-                    forces=geometric_mean(spent[rows]),
+                    forces=geometric_mean(cost[rows]),
                     forces_interval=interval(np.exp(logs)),
                     unfinished=int((~reached[rows]).sum()),
                     more={"at_coarsest": int((forces == first)[rows].sum())},
-                    forces_each=rounded(spent) if family == ALL else None,
+                    forces_each=rounded(cost) if family == ALL else None,
                 )
             )
         return records
 
     def _not_reached(self, mode: str, tol: float) -> list[Record]:
-        """Return records without numbers: fewer than the share of the problems can comply within the budget."""
+        """Return records without numbers, for fewer than `share` of the problems can comply within the budget."""
         return [self._record(family, rows, mode, tol, more={"reached": False}) for family, rows in self._groups()]
 
     def _groups(self) -> Iterator[tuple[str, np.ndarray]]:
-        """Yield all problems together, then each family if there are several: its name and the numbers of its problems."""
+        """Yield name and indices of the problems: for all together, then for each family if there are several."""
         families = self.suite.families
         yield ALL, np.arange(len(self.suite))
         if len(families) > 1:
@@ -157,7 +157,7 @@ class RecordBuilder:
                 yield family, np.flatnonzero(self.suite.family_of == k)
 
     def _sample_size(self, family: str, rows: np.ndarray, mode: str) -> float:
-        """Return how many problems decide about a compliance: those measured and, after a calibration, those of it."""
+        """Return the effective number of problems behind a compliance: those measured and, if calibrated, those of that."""
         before = len(self.train) if family == ALL else sum(case.family == family for case in self.train.cases)
         return len(rows) if mode != "calibrated" or not before else 1 / (1 / len(rows) + 1 / before)
 

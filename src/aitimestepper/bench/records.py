@@ -24,15 +24,15 @@ from ..files import WriterLock, write_atomically
 
 SCHEMA, VERSION = "aitimestepper-bench", 1
 PACKAGES = ("numpy", "numba", "torch", "rebound", "heyoka")  # recorded where they are installed
-DIGITS = 4  # of the numbers of each problem
+DIGITS = 4  # significant digits of the results of each problem
 
 
 @dataclass(frozen=True)
 class Record:
-    """One measurement: one way to choose the step, one integrator, one tolerance, one family (or `all` of them).
+    """One measurement: one criterion, one integrator, one tolerance, one family (or `all` of them).
 
-    Numbers that do not exist are None: an error that is infinite because a run broke off, a value that was chosen for each
-    problem, a tolerance that no value reaches.
+    Numbers that do not exist are None: the error of a run that broke off, a value that was chosen for each problem, the forces
+    at a tolerance that no value reaches.
     """
 
     study: str
@@ -51,19 +51,19 @@ class Record:
     compliance_interval: list[float | None] | None = None  # 95 %
     forces: float | None = None  # geometric mean
     forces_interval: list[float | None] | None = None  # 95 %; an end of None: many resamples are beyond the budget
-    charged_forces: float | None = None  # `forces` with what choosing the steps costs
+    charged_forces: float | None = None  # `forces` with the cost of choosing the steps
     error_quantiles: dict[str, float | None] = field(default_factory=dict)  # 0.1, 0.5, 0.9, 1 of the largest errors
     worst: str | None = None  # the problem with the largest error
     unfinished: int = 0  # runs that the budget stopped
     wall_time: float | None = None  # seconds, of all runs together
-    more: dict[str, Any] = field(default_factory=dict)  # what only this study measures
+    more: dict[str, Any] = field(default_factory=dict)  # quantities of this study only
     errors: list[float | None] | None = None  # largest relative energy error of each problem
     forces_each: list[float] | None = None  # force evaluations of each problem
 
     @property
     def key(self) -> tuple[Any, ...]:
-        """All that two records share if they measure the same thing."""
-        given = self.value if self.mode in ("run", "pieces") else None  # elsewhere the value is what was found
+        """Identity of the measurement: two records of the same quantity have the same key."""
+        given = self.value if self.mode in ("run", "pieces") else None  # in other modes the value is a result
         contender = (self.criterion, self.variant, self.integrator)
         return (self.study, self.suite, self.family, self.split, *contender, self.tolerance, self.mode, given)
 
@@ -73,7 +73,7 @@ REQUIRED = {f.name for f in dataclasses.fields(Record) if f.default is f.default
 
 @dataclass(frozen=True)
 class Results:
-    """All records of a study, and how they were made."""
+    """All records of a study, with its settings."""
 
     study: str
     command: str
@@ -85,7 +85,7 @@ class Results:
     cores: int = 0
 
     def save(self, path: str | Path) -> Path:
-        """Write the results whole or not at all, one line a record; a name that ends in .gz is compressed, to a tenth."""
+        """Write the results whole or not at all, one line a record; a name ending in .gz means compression, to a tenth."""
         head = {
             "schema": SCHEMA,
             "version": VERSION,
@@ -105,7 +105,7 @@ class Results:
 
     @classmethod
     def load(cls, path: str | Path) -> Results:
-        """Read a file, or raise one sentence about what it is instead."""
+        """Read a file, or raise an error of one sentence that says what it is instead."""
         try:
             content = json.loads(read_text(path))
         except (OSError, EOFError) as error:
@@ -136,13 +136,13 @@ def _is_compressed(path: str | Path) -> bool:
 
 
 def plain(record: Record) -> dict[str, Any]:
-    """Return a record as JSON holds it: without what was not measured, without infinities."""
+    """Return a record as a dict for JSON, without quantities that were not measured and without infinities."""
     row = {k: _finite(v) for k, v in dataclasses.asdict(record).items()}
     return {k: v for k, v in row.items() if k in REQUIRED or (v is not None and v != {})}
 
 
 def _finite(value: Any) -> Any:
-    """Return a value with None in place of numbers that are not finite, which JSON does not know."""
+    """Return a value with None in place of numbers that are not finite, which JSON cannot hold."""
     if isinstance(value, float) and not math.isfinite(value):
         return None
     if isinstance(value, dict):
@@ -151,7 +151,7 @@ def _finite(value: Any) -> Any:
 
 
 def versions() -> dict[str, str]:
-    """Return the versions of everything that decides about the numbers."""
+    """Return the versions of everything that the results depend on."""
     found = {"aitimestepper": __version__, "python": platform.python_version()}
     for name in PACKAGES:
         try:
@@ -172,9 +172,9 @@ def quantiles(errors: np.ndarray) -> dict[str, float | None]:
 
 
 class Partial:
-    """Finished parts of a study on disk, a line each, so that a study that was stopped can continue.
+    """Finished parts of a study on disk, one line each, so that a study that was stopped can continue.
 
-    The first line holds the settings and versions: parts of another study are never taken for parts of this one.
+    The first line holds the settings and versions, so that parts of another study are never used.
     """
 
     def __init__(self, path: Path, settings: dict[str, Any], fresh: bool = False) -> None:

@@ -3,11 +3,12 @@
 `PUBLISHED` holds figures from before this package, measured with the released weights and another Hermite code, which is not
 part of it; they are not printed in the paper. How they were made is inferred, from the rows of constant parameters: errors at
 the end of 30 years, not the largest ones, of a method that evaluates once a step and begins anew every 0.1 years, where the
-policy is asked again: a step is cut there and forces are evaluated once more, a fifth of all forces at the largest parameter.
-So repeated, median forces agree to 0.2 %, median errors to 3 % at the two larger parameters. At the smallest ours are twenty
-times smaller, and so are our worst ones: our sums are compensated. Without that a Hermite method of the same kind gives
-9.5e-12, 3.7e-9 and 1.2e-5 there (median, 90 %, largest), near the figures in the table. The row of IAS15 looks like a run in
-one go with REBOUND, which evaluates forces 11431 times in the median; ours needs fewer.
+policy is asked again: a step is shortened there and forces are evaluated once more, a fifth of all forces at the largest
+parameter. Repeated in this way, median forces agree to 0.2 %, median errors to 3 % at the two larger parameters. At the
+smallest one our errors are twenty times smaller, and so are our largest ones, since our sums are compensated. Without that a
+Hermite method of the same kind gives 9.5e-12, 3.7e-9 and 1.2e-5 there (median, 90 %, largest), near the figures in the table.
+The row of IAS15 is consistent with one uninterrupted run of REBOUND, which evaluates forces 11431 times in the median; ours
+needs fewer.
 """
 
 from __future__ import annotations
@@ -35,12 +36,12 @@ from ..simulate.result import OK
 from .parallel import Progress, part_by_part
 from .records import Partial, Record, quantiles, rounded
 
-PIECES = 300  # of 0.1 years
-FORCES = 11528.0  # median of the best constant parameter in the table
+PIECES = 300  # number of pieces of 0.1 years
+FORCES = 11528.0  # median force evaluations of the best constant parameter in the table
 ETAS = (1e-3, 4.64e-3, 0.03)
-BUDGET = 10_000_000  # force evaluations of a run, at most
+BUDGET = 10_000_000  # largest number of force evaluations of a run
 BOOTSTRAP_SEED = 9
-Work = Callable[[Watch], list[Record]]
+Measurement = Callable[[Watch], list[Record]]
 
 
 class Published(NamedTuple):
@@ -51,7 +52,7 @@ class Published(NamedTuple):
     p90: float
     largest: float
     forces: float
-    eta: float | None = None  # of HutMakino; None: no constant parameter
+    eta: float | None = None  # parameter of HutMakino; None: no constant parameter
 
 
 PUBLISHED = (
@@ -66,13 +67,13 @@ PUBLISHED = (
 
 @dataclass(frozen=True)
 class RlPlan:
-    """What to measure: contenders at equal forces, and the constant parameters of the table."""
+    """Settings of the study: contenders at equal forces, and the constant parameters of the table."""
 
     rules: Sequence[Rule] = field(default_factory=lambda: [rule_named(name) for name in CLASSICAL])
     variants: Sequence[str] = ("plain", "symmetrized")
     integrators: Sequence[str] = ("hermite4",)
     forces: float = FORCES  # force evaluations of the median problem, for all contenders
-    etas: Sequence[float] = ETAS  # of HutMakino with Hermite 4, without matching
+    etas: Sequence[float] = ETAS  # parameters of HutMakino with Hermite 4, which are not matched
     seeds: Sequence[int] = range(100)
     threads: int | None = None
 
@@ -91,7 +92,7 @@ class RlPlan:
         return replace(self, seeds=range(10), forces=min(self.forces, 3000.0), etas=[eta for eta in self.etas if eta > 2e-3])
 
     def checked(self) -> RlPlan:
-        """Return the plan, or raise one sentence about what is wrong with it."""
+        """Return the plan, or raise an error of one sentence that says what is wrong with it."""
         for name in self.integrators:
             integrator_named(name)
         for name, value, ok in (
@@ -107,7 +108,7 @@ class RlPlan:
         return self
 
     def fingerprint(self) -> dict[str, Any]:
-        """Return all settings that decide about the result."""
+        """Return all settings that the result depends on."""
         return {
             "study": "rl",
             "criteria": {rule.name: rule.checksum for rule in self.rules},
@@ -120,19 +121,19 @@ class RlPlan:
 
 
 def reinforcement_set(plan: RlPlan, partial: Partial, progress: Progress) -> Iterator[list[Record]]:
-    """Yield what was published, the constant parameters again, then every contender; finished parts are not measured again."""
+    """Yield the records of published rows, constant parameters and contenders; finished parts are not measured again."""
     yield [_quoted(row) for row in PUBLISHED if row.eta is None]
     study = _Study(plan, plan.suite(), Systems.of(plan.suite()))
-    works: dict[str, Work] = {f"constant parameter {eta:g}": bound(study.constant, eta) for eta in plan.etas}
-    works["radau15"] = study.radau
-    works |= {contender.name: bound(study.matched, contender) for contender in plan.parts()}
-    yield from part_by_part(list(works), lambda name, watch: works[name](watch), str, partial, plan.threads, progress)
+    parts: dict[str, Measurement] = {f"constant parameter {eta:g}": bound(study.constant, eta) for eta in plan.etas}
+    parts["radau15"] = study.radau
+    parts |= {contender.name: bound(study.matched, contender) for contender in plan.parts()}
+    yield from part_by_part(list(parts), lambda name, watch: parts[name](watch), str, partial, plan.threads, progress)
 
 
 def in_pieces(systems: Systems, eta: float, pieces: int = PIECES, watch: Watch | None = None) -> Outcome:
-    """Run all problems with HutMakino and Hermite 4, begun anew after each of so many equal times.
+    """Run all problems with HutMakino and Hermite 4 in `pieces` pieces of equal length, each begun anew.
 
-    Energy errors are those at the beginnings of the pieces.
+    Energy errors are those at the ends of the pieces.
     """
     now, energy, scale = systems.start, systems.start.total_energy(), systems.start.energy_scale()
     forces, steps, largest = (np.zeros(len(now)) for _ in range(3))
@@ -148,7 +149,7 @@ def in_pieces(systems: Systems, eta: float, pieces: int = PIECES, watch: Watch |
             threads=1,
             progress=watch or False,
         )
-        now = result.final.replace()  # begun anew: nothing of the run before is remembered
+        now = result.final.replace()  # without the memory of the run
         forces += result.force_evaluations
         steps += result.steps
         ok &= np.array(result.status) == OK
@@ -166,14 +167,14 @@ def in_pieces(systems: Systems, eta: float, pieces: int = PIECES, watch: Watch |
 
 
 class _Study(NamedTuple):
-    """What all contenders are measured on."""
+    """Plan and problems, which all contenders share."""
 
     plan: RlPlan
     suite: Suite
     systems: Systems
 
     def constant(self, eta: float, watch: Watch) -> list[Record]:
-        """Return the records of a parameter of the table: in pieces as it was measured there, and in one go."""
+        """Return the records of a parameter of the table: in pieces as it was measured there, and in one run."""
         contender = Contender(rule_named("hutmakino"), "plain", "hermite4")
         published = self._published("hutmakino", eta)
         through = measure(self.systems, contender, contender.step_parameter(eta), BUDGET, watch)
@@ -231,7 +232,7 @@ def _common(suite: Suite) -> dict[str, Any]:
 
 
 def _quoted(row: Published) -> Record:
-    """Return the record of a row that is not measured here, so that a file of results holds all there is to compare with."""
+    """Return the record of a published row that is not measured here, so that files of results hold it for comparison."""
     final = {"0.5": row.median, "0.9": row.p90, "1": row.largest}
     more = {"median_forces": float(row.forces), "final_quantiles": final}
     method = "radau15" if row.policy.startswith("IAS15") else "hermite4"

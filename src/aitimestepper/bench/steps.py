@@ -1,4 +1,4 @@
-"""Step quality: which rule complies with a tolerance on problems it was not calibrated on, and at what cost."""
+"""Step quality: compliance with a tolerance on problems that a rule was not calibrated on, and its cost."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ from .parallel import Progress, part_by_part
 from .record_builder import RecordBuilder
 from .records import Partial, Record
 
-TOLERANCES: dict[str, tuple[float, ...]] = {  # what each integrator is measured at, where it is of use
+TOLERANCES: dict[str, tuple[float, ...]] = {  # tolerances for which each integrator is of use
     "leapfrog": (1e-2, 1e-3, 1e-4),
     "suzuki4": (1e-3, 1e-4, 1e-5, 1e-6),
     "kahan_li6": (1e-4, 1e-5, 1e-6, 1e-7, 1e-8),
@@ -36,7 +36,7 @@ BOOTSTRAP_SEED = 7
 
 @dataclass(frozen=True)
 class StepsPlan:
-    """What to measure: rules, integrators and tolerances, on which problems, and within which budget."""
+    """Settings of the study: rules, integrators and tolerances, problems, and the budget."""
 
     rules: Sequence[Rule] = field(default_factory=lambda: [rule_named(name) for name in CLASSICAL])
     integrators: Sequence[str] = ("leapfrog", "suzuki4", "kahan_li6", "kahan_li8")
@@ -50,8 +50,8 @@ class StepsPlan:
     train: int = 16
     test: int = 16
     dim: int = 3
-    share: float = 0.9  # of the problems that are to comply
-    budget: int = 300_000  # force evaluations of a run, at most
+    share: float = 0.9  # fraction of the problems that are to comply
+    budget: int = 300_000  # largest number of force evaluations of a run
     threads: int | None = None
 
     def suites(self) -> tuple[Suite, Suite]:
@@ -61,7 +61,7 @@ class StepsPlan:
         return train, test
 
     def checked(self) -> StepsPlan:
-        """Return the plan, or raise one sentence about what is wrong with it."""
+        """Return the plan, or raise an error of one sentence that says what is wrong with it."""
         for name in self.integrators:
             integrator_named(name)
         self.parts()
@@ -95,53 +95,53 @@ class StepsPlan:
         return sorted(given, reverse=True)
 
     def fingerprint(self) -> dict[str, Any]:
-        """Return all settings that decide about the result."""
+        """Return all settings that the result depends on."""
         train, test = self.suites()
         return {
             "study": "steps",
             "criteria": {rule.name: rule.checksum for rule in self.rules},
             "variants": list(self.variants),
             "tolerances": {i: self.tolerances_of(i) for i in self.integrators},
-            "calibrated_on": _about(train),
-            "measured_on": _about(test),
+            "calibrated_on": _identity(train),
+            "measured_on": _identity(test),
             "dim": self.dim,
             "share": self.share,
             "budget": self.budget,
         }
 
 
-def _about(suite: Suite) -> dict[str, Any]:
-    """Return what identifies a suite in the settings."""
+def _identity(suite: Suite) -> dict[str, Any]:
+    """Return the settings that identify a suite."""
     seeds = {name: list(ends) for name, ends in suite.seeds.items()}
-    about = {"suite": suite.name, "split": suite.split, "problems": len(suite), "seeds": seeds}
-    return {**about, "checksum": suite.checksum}
+    settings = {"suite": suite.name, "split": suite.split, "problems": len(suite), "seeds": seeds}
+    return {**settings, "checksum": suite.checksum}
 
 
 def step_quality(plan: StepsPlan, partial: Partial, charges: Charges, progress: Progress) -> Iterator[list[Record]]:
     """Yield the records of one contender after the other; those that `partial` holds already are not measured again."""
     train, test = plan.suites()
     study = _Study(plan, train, test, Systems.of(Suite("", (*train.cases, *test.cases))))
-    left = [c for c in plan.parts() if c.name not in partial.done]
-    for k, contender in enumerate(left):  # while nothing else is running
-        progress(0, len(left), f"what it costs to choose: {k + 1}/{len(left)} {contender.label}")
+    remaining = [c for c in plan.parts() if c.name not in partial.done]
+    for k, contender in enumerate(remaining):  # while nothing else is running
+        progress(0, len(remaining), f"cost of choosing a step: {k + 1}/{len(remaining)} {contender.label}")
         charges.of(contender)
 
-    def work(contender: Contender, watch: Watch) -> list[Record]:
+    def records_of(contender: Contender, watch: Watch) -> list[Record]:
         return study.records(contender, charges.of(contender), watch)
 
-    yield from part_by_part(plan.parts(), work, lambda contender: contender.name, partial, plan.threads, progress)
+    yield from part_by_part(plan.parts(), records_of, lambda contender: contender.name, partial, plan.threads, progress)
 
 
 class _Study(NamedTuple):
-    """What all contenders are measured on."""
+    """Plan and problems, which all contenders share."""
 
     plan: StepsPlan
     train: Suite
     test: Suite
-    both: Systems  # one sweep serves to calibrate and for hindsight
+    both: Systems  # one sweep serves calibration and hindsight
 
     def records(self, contender: Contender, charge: Charge, watch: Watch) -> list[Record]:
-        """Return all records of one contender, `charge` being what it costs to choose a step."""
+        """Return all records of one contender; `charge` is its cost of choosing a step."""
         plan, tolerances = self.plan, self.plan.tolerances_of(contender.integrator)
         groups = (slice(None, len(self.train)), slice(len(self.train), None))
         sweep = sweep_parameters(self.both, contender, tolerances, plan.budget, plan.share, groups, watch)

@@ -1,4 +1,4 @@
-"""How programs are timed against each other: in turns, each call long enough, medians of the ratios within a round."""
+"""Timing of programs against each other: in turns, with calls that are long enough, by medians of ratios within a round."""
 
 from __future__ import annotations
 
@@ -7,17 +7,17 @@ import time
 from collections.abc import Callable
 from typing import NamedTuple
 
-Job = Callable[[int], Callable[[], object]]  # from an amount of work to the call that is timed; what it needs is made before
+Job = Callable[[int], Callable[[], object]]  # from an amount of work to the call that is timed, with all preparations made
 Clock = Callable[[], float]
 
 LARGEST_AMOUNT = 2**40
 
 
 class Effort(NamedTuple):
-    """How carefully to measure."""
+    """Effort of a measurement."""
 
     rounds: int
-    call: float  # seconds that a call must take, so that the overhead of its beginning is small
+    call: float  # shortest time of a call, in seconds, so that its overhead is small
     quick: bool = False  # shorter runs
 
 
@@ -44,23 +44,23 @@ def timed(call: Callable[[], object], clock: Clock) -> float:
 
 
 def amount_for(job: Job, clock: Clock, least: float) -> int:
-    """Return an amount of work that takes `least` seconds, by trying ever more of it.
+    """Return an amount of work that takes at least `least` seconds, by trying larger and larger amounts.
 
     A first call, which may compile, is not timed.
     """
     amount = 1
     job(amount)()
     while True:
-        spent = timed(job(amount), clock)
-        if spent >= least or amount >= LARGEST_AMOUNT:
+        seconds = timed(job(amount), clock)
+        if seconds >= least or amount >= LARGEST_AMOUNT:
             return amount
-        amount = max(amount + 1, int(amount * min(1.2 * least / max(spent, 1e-9), 10.0)))
+        amount = max(amount + 1, int(amount * min(1.2 * least / max(seconds, 1e-9), 10.0)))
 
 
 def rotate(jobs: dict[str, Job], effort: Effort, clock: Clock = time.process_time) -> Times:
     """Time every job once a round; each round begins with another one.
 
-    The clock is processor time unless a job uses several threads: it counts less of what else runs on the machine.
+    The default clock is processor time, which other programs disturb less. Jobs with several threads need another clock.
     """
     amounts = {name: amount_for(job, clock, effort.call) for name, job in jobs.items()}
     times: dict[str, list[float]] = {name: [] for name in jobs}

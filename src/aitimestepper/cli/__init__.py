@@ -10,13 +10,14 @@ from collections.abc import Sequence
 from ..errors import UserError
 
 EXIT_OK, EXIT_FAILED, EXIT_USAGE, EXIT_INTERRUPTED = 0, 1, 2, 130
-# command -> module of this package, whose `run(request)` returns the exit code; loaded by name, so that no command loads
-# what only another one needs
+# command -> module of this package, whose `run(request)` returns the exit code; loaded by name, so that no command imports
+# the dependencies of another one
 COMMANDS = {
     "train": "training",
     "simulate": "simulation",
     "both": "training",
     "tune": "training_on_runs",
+    "report": "reporting",
     "inspect": "inspection",
     "bench": "benching",
 }
@@ -39,7 +40,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         print("\naitimestepper: interrupted; what was saved before is whole.", file=sys.stderr)
         return EXIT_INTERRUPTED
     except BrokenPipeError:
-        sys.stderr.close()  # whoever read our output has gone, and so has whoever would read an error
+        sys.stderr.close()  # the reader of the output has ended, so nobody would read an error either
         return EXIT_FAILED
 
 

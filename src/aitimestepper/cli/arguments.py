@@ -1,4 +1,4 @@
-"""The flags, made from the fields of Config, over what a TOML file says."""
+"""The flags, made from the fields of Config; they override the settings of a TOML file."""
 
 from __future__ import annotations
 
@@ -21,6 +21,7 @@ from .training_on_runs_arguments import add_tune
 SECTIONS = {
     "train": ("training", "network", "physics", "initial conditions", "run"),
     "simulate": ("simulation", "physics", "initial conditions", "run"),
+    "report": ("simulation", "physics", "initial conditions", "run"),
     "both": ("training", "network", "physics", "initial conditions", "run", "simulation"),
 }
 TRAINING = ("train", "both")
@@ -45,6 +46,7 @@ examples:
   aitimestepper both --config examples/quickstart.toml
   aitimestepper simulate --list-ic
   aitimestepper tune --ic-family my.py --tol 1e-5
+  aitimestepper report first --ic kepler:e=0.8
   aitimestepper inspect run.h5
   aitimestepper bench steps --quick
 
@@ -74,6 +76,13 @@ A model comes with its features, integrator, physics and initial conditions; fla
 without a criterion, the learned step of the package keeps the relative energy error below --tol (1e-6), with the integrator
 that is cheapest for it. The command prints a JSON summary: the tolerance, whether the run stayed within it, and how many force
 evaluations it took. Simulations are compiled and compute in float64 on the CPU.""",
+    "report": """\
+examples:
+  aitimestepper report orbits --ic kepler:e=0.8,q=0.3 --symmetrized
+  aitimestepper report runs/orbits --movie runs/orbits/orbit.mp4
+
+Simulates with the network of a run, compares its steps with classical ones at equal error, and writes report.html and
+report.png into the folder of the run. Needs the extra report (matplotlib), but no PyTorch.""",
     "both": """\
 example:
   aitimestepper both --config examples/quickstart.toml --report
@@ -85,19 +94,20 @@ examples:
   aitimestepper inspect runs/orbits
   aitimestepper inspect run.h5 --json
 
-Of a simulation it says whether it has finished, is being written now, or was stopped or killed (its rows are whole then too),
-how large its errors are, and how to go on. Of a model it says what the network looks at and what it was trained and calibrated
-for; a checkpoint (.pt) is described by the model (.npz) beside it. The file may be read while another process writes it.""",
+For a simulation, this prints whether it has finished, is being written now, or was stopped or killed (its rows are whole then
+too), how large its errors are, and how to resume it. For a model, it prints the inputs of the network and what it was trained
+and calibrated for; a checkpoint (.pt) is described by the model (.npz) beside it. A file can be read while another process
+writes it.""",
 }
 
 
 @dataclass(frozen=True)
 class Request:
-    """What the user asked for."""
+    """The command and the settings that the user asked for."""
 
     command: str
-    settings: dict[str, Any]  # what TOML or flags name; for `both`, the settings of its training
-    simulation: dict[str, Any]  # the settings of the simulation
+    settings: dict[str, Any]  # settings given by TOML or flags; for `both` those of its training
+    simulation: dict[str, Any]  # settings of the simulation
     resume: str | None = None
     overwrite: bool = False
     json: bool = False
@@ -108,7 +118,7 @@ class Request:
 
 
 class _Parser(argparse.ArgumentParser):
-    """argparse with errors of one sentence, raised instead of printed with the whole usage."""
+    """An argparse parser whose errors are one sentence, raised instead of printed with the whole usage."""
 
     def error(self, message: str) -> NoReturn:
         if "invalid choice: '" in message and self.prog == "aitimestepper":
@@ -118,7 +128,7 @@ class _Parser(argparse.ArgumentParser):
 
 
 def parse(argv: Sequence[str]) -> Request:
-    """Return the request that the arguments make; `--help` and `--version` end the program here."""
+    """Return the request in the arguments; `--help` and `--version` end the program here."""
     parser = build_parser()
     if argv and argv[0] in OWN_FLAGS:
         return Request(argv[0], {}, {}, options=parser.parse_args(list(argv), argparse.Namespace(words=list(argv))))
@@ -128,9 +138,11 @@ def parse(argv: Sequence[str]) -> Request:
         _refuse_unknown(unknown, values["command"])
     command = values.pop("command")
     config_file = values.pop("config", None)
+    if command == "report":
+        values["model"] = values.pop("run")
     special = {k: values.pop(k) for k in ("resume", "overwrite", "json", "quiet", "listing", "file") if k in values}
     train, simulate = ({**(load_toml(config_file, c) if config_file else {}), **values} for c in ("train", "simulate"))
-    return Request(command, simulate if command == "simulate" else train, simulate, **special)
+    return Request(command, simulate if command in ("simulate", "report") else train, simulate, **special)
 
 
 def build_parser() -> argparse.ArgumentParser:
@@ -143,11 +155,12 @@ def build_parser() -> argparse.ArgumentParser:
         allow_abbrev=False,
     )
     parser.add_argument("--version", action="version", version=f"aitimestepper {__version__}")
-    commands = parser.add_subparsers(dest="command", required=True, metavar="{train,simulate,both,tune,inspect,bench}")
+    commands = parser.add_subparsers(dest="command", required=True, metavar="{train,simulate,both,tune,report,inspect,bench}")
     for name, words in (
         ("train", "train a network in two phases"),
         ("simulate", "run a simulation with a network or a classical step"),
         ("both", "train, then simulate with the result"),
+        ("report", "compare the network of a run with classical steps, and write a page about it"),
     ):
         sub = commands.add_parser(
             name,
@@ -175,6 +188,8 @@ def _add_inspect(commands: Any) -> None:
 
 
 def _add_command_flags(parser: argparse.ArgumentParser, command: str) -> None:
+    if command == "report":
+        parser.add_argument("run", metavar="RUN", help="a run folder, the name of a run, or a model file (.npz)")
     group = parser.add_argument_group("this command")
     group.add_argument("--config", metavar="FILE.toml", help="settings from a TOML file; flags override it")
     group.add_argument("--json", action="store_true", help="print one JSON object and nothing else on standard output")
@@ -187,7 +202,7 @@ def _add_command_flags(parser: argparse.ArgumentParser, command: str) -> None:
         group.add_argument(
             "--resume",
             metavar="FILE.h5",
-            help="go on with the run in an output file, to the same bits; --t-end makes it longer",
+            help="continue the run in an output file, to the same bits; --t-end makes it longer",
         )
     if command == "train":
         group.add_argument("--resume", metavar="RUN", help="continue a run, to the same bits as if it had not stopped")
@@ -220,7 +235,7 @@ def _add_setting(group: Any, f: dataclasses.Field[Any], kind: Any) -> None:
 
 
 def _converter(kind: Any) -> Callable[[str], Any]:
-    """Return how to read a flag of this type; `none` stands for None where that is allowed."""
+    """Return a function that converts the text of a flag to this type; `none` means None where that is allowed."""
     optional = isinstance(kind, types.UnionType)
     inner = next((k for k in typing.get_args(kind) if k is not types.NoneType), kind)
     base: Callable[[str], Any] = int if inner in (int, tuple) or typing.get_origin(kind) is tuple else inner
@@ -249,7 +264,7 @@ def _refuse_unknown(unknown: Sequence[str], command: str) -> NoReturn:
 
 
 def to_toml(values: dict[str, Any]) -> str:
-    """Return flat settings as TOML, without those that are None, for which TOML has no word."""
+    """Return flat settings as TOML, without those that are None, which TOML cannot express."""
 
     def text(value: Any) -> str:
         if isinstance(value, bool):

@@ -13,7 +13,7 @@ WORDS = {
     "rl": "measure on the test set of a stepper trained by reinforcement learning, with Hermite 4",
     "longrun": "measure the drift over a thousand orbits, and what is lost when time is reversed",
     "suite": "write problems to a file, or describe such a file",
-    "compare": "say what got better or worse between two results, beyond noise",
+    "compare": "show what got better or worse between two results, beyond noise",
 }
 EPILOG = {
     "": """\
@@ -86,68 +86,68 @@ def command_parser(commands: Any, name: str, words: str, epilog: str) -> Any:
 
 def _add_study(parser: Any, study: str) -> None:
     _add_contenders(parser.add_argument_group("rules and integrators"))
-    what = parser.add_argument_group("problems and tolerances")
+    group = parser.add_argument_group("problems and tolerances")
     if study == "steps":
-        _add_problems(what)
-        _add_samples(what)
+        _add_problems(group)
+        _add_samples(group)
     if study == "curves":
-        what.add_argument("--problems", nargs="+", metavar="NAME", help="reference problems (`bench suite` lists them)")
-        what.add_argument("--no-peers", action="store_true", help="leave out REBOUND and heyoka")
+        group.add_argument("--problems", nargs="+", metavar="NAME", help="reference problems (`bench suite` lists them)")
+        group.add_argument("--no-peers", action="store_true", help="leave out REBOUND and heyoka")
     if study in ("steps", "curves"):
-        what.add_argument("--tol", nargs="+", type=float, metavar="TOL", help="tolerances (default: those of each integrator)")
+        group.add_argument("--tol", nargs="+", type=float, metavar="TOL", help="tolerances (default: those of each integrator)")
     if study == "longrun":
-        what.add_argument("--orbits", type=int, metavar="N", help="largest number of orbits of every problem (default: 1000)")
-        what.add_argument("--count", type=int, metavar="N", help="number of problems of the family longrun (default: 3)")
-        what.add_argument("--split", metavar="NAME", help="split that these problems come from (default: test)")
+        group.add_argument("--orbits", type=int, metavar="N", help="largest number of orbits of every problem (default: 1000)")
+        group.add_argument("--count", type=int, metavar="N", help="number of problems of the family longrun (default: 3)")
+        group.add_argument("--split", metavar="NAME", help="split that these problems come from (default: test)")
     if study in ("longrun", "rl"):
         each = "per orbit (default: 500)" if study == "longrun" else "in the median (default: 11528)"
-        what.add_argument("--forces", type=float, metavar="N", help=f"force evaluations of every rule, {each}")
+        group.add_argument("--forces", type=float, metavar="N", help=f"force evaluations of every rule, {each}")
     _add_execution(parser.add_argument_group("execution and output"), study)
 
 
-def _add_contenders(who: Any) -> None:
-    who.add_argument(
+def _add_contenders(group: Any) -> None:
+    group.add_argument(
         "--criteria",
         nargs="+",
         metavar="NAME",
         help="rules by name; learned: the networks of the package; learned:RUN: yours; FILE.py:NAME: a rule of your own "
         "(default: the classical rules)",
     )
-    who.add_argument(
+    group.add_argument(
         "--integrators",
         nargs="+",
         metavar="NAME",
         help="integrators, such as leapfrog, suzuki4, kahan_li6, kahan_li8, hermite4",
     )
     variants = "forms of each rule: plain, symmetrized, huayno, hmm (default: the first two)"
-    who.add_argument("--variants", nargs="+", metavar="NAME", help=variants)
+    group.add_argument("--variants", nargs="+", metavar="NAME", help=variants)
 
 
-def _add_samples(what: Any) -> None:
-    what.add_argument("--suite", metavar="FILE.h5", help="measure on the problems in this file")
-    what.add_argument("--train-suite", metavar="FILE.h5", help="calibrate on the problems in this file")
-    what.add_argument(
+def _add_samples(group: Any) -> None:
+    group.add_argument("--suite", metavar="FILE.h5", help="measure on the problems in this file")
+    group.add_argument("--train-suite", metavar="FILE.h5", help="calibrate on the problems in this file")
+    group.add_argument(
         "--train", type=int, metavar="N", help="problems of each family to calibrate on (default: 16; quick: 6; full: 24)"
     )
-    what.add_argument(
+    group.add_argument(
         "--test", type=int, metavar="N", help="problems of each family to measure on (default: 16; quick: 8; full: 24)"
     )
-    what.add_argument("--share", type=float, default=0.9, help="share of the problems that shall comply (default: 0.9)")
+    group.add_argument("--share", type=float, default=0.9, help="share of the problems that shall comply (default: 0.9)")
 
 
-def _add_execution(how: Any, study: str) -> None:
+def _add_execution(group: Any, study: str) -> None:
     if study == "steps":
-        how.add_argument("--full", action="store_true", help="more problems, tolerances 1e-2 to 1e-8; half an hour")
-        how.add_argument(
+        group.add_argument("--full", action="store_true", help="more problems, tolerances 1e-2 to 1e-8; half an hour")
+        group.add_argument(
             "--budget", type=int, metavar="N", help="largest number of force evaluations of a run (default: 300000)"
         )
-    how.add_argument("--quick", action="store_true", help="fewer problems, for a first impression in a minute")
-    how.add_argument("--threads", type=int, metavar="N", help="number of runs side by side (default: all cores)")
-    how.add_argument("--out", metavar="FILE.json", help=f"file for the result (default: runs/bench/{study}.json)")
-    how.add_argument("--overwrite", action="store_true", help="replace the result if there is one")
-    how.add_argument("--fresh", action="store_true", help="begin anew where a study was stopped")
-    how.add_argument("--json", action="store_true", help="print the JSON instead of a table")
-    how.add_argument("--quiet", action="store_true", help="no progress")
+    group.add_argument("--quick", action="store_true", help="fewer problems, for a first impression in a minute")
+    group.add_argument("--threads", type=int, metavar="N", help="number of runs side by side (default: all cores)")
+    group.add_argument("--out", metavar="FILE.json", help=f"file for the result (default: runs/bench/{study}.json)")
+    group.add_argument("--overwrite", action="store_true", help="replace the result if there is one")
+    group.add_argument("--fresh", action="store_true", help="begin anew where a study was stopped")
+    group.add_argument("--json", action="store_true", help="print the JSON instead of a table")
+    group.add_argument("--quiet", action="store_true", help="no progress")
 
 
 def _add_problems(parser: Any) -> None:

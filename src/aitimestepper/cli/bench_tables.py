@@ -15,12 +15,12 @@ from ..bench.comparison import Comparison
 from ..bench.records import Record, Results
 
 WIDTH = 180  # where there is no terminal
-NAMES, CELLS = 30, 47  # columns that a table takes for the rules and for each tolerance
+NAMES, CELLS = 30, 47  # columns of text that a table needs for the rules and for each tolerance
 FEWEST = (("forces", "forces"), ("charged_forces", "with the cost of choosing the step"))
 
 
 def short(value: float | None) -> str:
-    """Return a number in two or three digits and a letter: 3412 as 3.41k."""
+    """Return a number with two or three digits and a letter, such as 3.41k for 3412."""
     if value is None or not math.isfinite(value):
         return "-"
     for size, letter in ((1e9, "G"), (1e6, "M"), (1e3, "k")):
@@ -83,7 +83,7 @@ def _show_tolerances(
 
 
 def complying(record: Record, worst: dict[tuple[Any, ...], float]) -> str:
-    """Return the compliance over all families and, if known, in the worst one: 90/75%."""
+    """Return the compliance over all families and, if known, in the worst one, such as 90/75%."""
     if record.compliance is None:
         return "-"
     least = worst.get(record.key)
@@ -93,7 +93,7 @@ def complying(record: Record, worst: dict[tuple[Any, ...], float]) -> str:
 def _cells(
     own: Record | None, fitted: Record | None, hindsight: Record | None, worst: dict[tuple[Any, ...], float], first: bool
 ) -> list[str]:
-    """Return the cells of one rule and tolerance; the second row of a rule shows only what differs from the first."""
+    """Return the cells of one rule and tolerance; the second row of a rule shows only the cells that differ from the first."""
     calibrated = "-" if own is None or own.compliance is None else f"{short(own.forces)} {complying(own, worst):>7}"
     if not first:
         return [calibrated, "", "", ""]

@@ -1,4 +1,4 @@
-"""`aitimestepper bench`: the studies that flags describe, their files, and their tables."""
+"""`aitimestepper bench`: the studies, their plans from flags, their files, and their tables."""
 
 from __future__ import annotations
 
@@ -57,7 +57,7 @@ def steps(options: argparse.Namespace) -> int:
 
 
 def steps_plan(options: argparse.Namespace) -> StepsPlan:
-    """Return the plan of the flags, over that of --quick or --full, over the defaults."""
+    """Return the plan from the flags, which override --quick or --full, which override the defaults."""
     plan = StepsPlan(rules=[rule_named(name) for name in dict.fromkeys(options.criteria or CLASSICAL)])
     if options.quick:
         plan = replace(
@@ -88,7 +88,7 @@ def _study(
     order: Sequence[Contender],
     show: Callable[[Results, Any], None],
 ) -> int:
-    """Measure with progress, save what is finished as it goes, write the result, and show it."""
+    """Measure with progress, save each part when it is finished, write the result, and show it."""
     path = Path(options.out or DEFAULT_OUT.format(options.study))
     if path.exists() and not options.overwrite:
         raise UserError(f"{path} exists; give --overwrite to replace it, or another --out.")
@@ -100,7 +100,7 @@ def _study(
             records = [record for part in measure(partial, progress) for record in part]
     finally:
         partial.stop()
-    place = {(c.integrator, c.rule.name, c.variant): k for k, c in enumerate(order)}  # which is finished first is chance
+    place = {(c.integrator, c.rule.name, c.variant): k for k, c in enumerate(order)}  # parts finish in random order
     records.sort(key=lambda r: place.get((r.integrator, r.criterion, r.variant), -1))
     results = Results(options.study, shlex.join(["aitimestepper", *options.words]), settings, records, cases)
     results.save(path)
@@ -148,7 +148,7 @@ def rl(options: argparse.Namespace) -> int:
 def longrun(options: argparse.Namespace) -> int:
     """Run `bench longrun`."""
     plan = _contenders(LongrunPlan(threads=options.threads), options)
-    if options.integrators is not None:  # these and no others
+    if options.integrators is not None:  # only the given integrators
         plan = replace(plan, higher=(), also=())
     plan = (plan.quick() if options.quick else plan).checked()
     names = [problem.case.name for problem in plan.problems()]

@@ -1,4 +1,4 @@
-"""Families of problems that flags name: those of the package, and functions in a user's own file."""
+"""Families of problems by name: those of the package, and functions in a user's file."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from ..initial.suites import families_from_file
 
 
 def families_named(names: list[str]) -> tuple[list[str], dict[str, Family]]:
-    """Return the names of the families (`FILE.py` stands for all in it), and the functions of those that come from files."""
+    """Return the names of the families (`FILE.py` means all families in it), and the functions of those from files."""
     found, own = [], {}
     for name in names:
         file, _, wanted = name.partition(":")

@@ -1,4 +1,4 @@
-"""`aitimestepper inspect`: what a file holds, and what can be done with it next."""
+"""`aitimestepper inspect`: the contents of a file, and the command to use it with."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from .terminal import console, print_json
 
 UNFINISHED = ("running", "interrupted")
 METRICS = ("part1/acceptance_rate", "part1/mean_dt", "part1/mean_energy_error", "part2/final_pass_rate")
-# settings of a run, and what the table calls them
+# settings of a run, and their names in the table
 SETTINGS = {
     "criterion": "criterion",
     "integrator": "integrator",
@@ -50,7 +50,7 @@ def run(request: Request) -> int:
 
 
 def inspect_file(path: Path) -> dict[str, Any]:
-    """Return what a file holds, fit for JSON: a simulation, or a model; of a run, the newest model."""
+    """Return the contents of a file, a simulation or a model, as JSON values; for a run folder those of its newest model."""
     if path.is_dir() or not (path.suffix or path.exists()):
         path = find_model(path)
     try:
@@ -121,7 +121,7 @@ def _model(path: Path) -> dict[str, Any]:
 
 
 def _last_epoch(path: Path) -> dict[str, Any]:
-    """Return the metrics of the epoch that a model of a training was saved after, from the run's metrics.jsonl."""
+    """Return the metrics of the epoch after which a model was saved, from metrics.jsonl beside it; {} if there are none."""
     name = re.fullmatch(r"model_epoch_(\d+)", path.stem)
     try:
         records = [json.loads(line) for line in (path.parent / "metrics.jsonl").read_text().splitlines()]
@@ -179,12 +179,12 @@ def _status(c: dict[str, Any]) -> str:
         return f"being written now ({each})"
     if c["progress"] == "finished":
         return f"finished: {each}"
-    how = "interrupted" if "running" not in counts else "stopped before its end, as by a kill or a full disk"
-    return how if len(c["status"]) == 1 else f"{how}: {each}"
+    state = "interrupted" if "running" not in counts else "stopped before its end, as by a kill or a full disk"
+    return state if len(c["status"]) == 1 else f"{state}: {each}"
 
 
 def _over_systems(values: Any) -> str:
-    """Return a number; for several systems the largest, and which system it is of."""
+    """Return a number as text; for several systems the largest, its system, and the median."""
     numbers = [math.nan if x is None else float(x) for x in (values if isinstance(values, list) else [values])]
     if len(numbers) == 1 or not np.isfinite(numbers).any():
         return _number(numbers[0])
@@ -193,7 +193,7 @@ def _over_systems(values: Any) -> str:
 
 
 def _closest(found: Any) -> str | None:
-    """Return the closest approach among all systems in words; None where none is known."""
+    """Return the closest approach among all systems as text, or None if it is unknown."""
     try:
         distances = [math.inf if x is None else x for x in found["distance"]]
         at = int(np.argmin(distances))
@@ -221,7 +221,7 @@ def _size(n: int) -> str:
 
 
 def _json_value(x: Any) -> Any:
-    """Return builtins only, with None for numbers that JSON has no word for."""
+    """Return `x` in Python's built-in types, with None for NaN and infinity, which JSON cannot express."""
     if isinstance(x, dict):
         return {k: _json_value(v) for k, v in x.items()}
     if isinstance(x, list | tuple):

@@ -1,4 +1,4 @@
-"""`--list-ic` and `--list-criteria`: what can be given by name."""
+"""`--list-ic` and `--list-criteria`: the initial conditions and criteria that have names."""
 
 from __future__ import annotations
 

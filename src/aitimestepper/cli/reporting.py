@@ -1,4 +1,4 @@
-"""`aitimestepper both --report`: the network just trained compared with classical steps, and the page about it."""
+"""`aitimestepper report`, and `both --report`: a trained network compared with classical steps, and the page about it."""
 
 from __future__ import annotations
 
@@ -7,18 +7,30 @@ from pathlib import Path
 from typing import Any
 
 from ..bodies import Bodies
+from ..config import Config
 from ..criteria.classical import FreeFall
 from ..criteria.learned import LearnedStep
 from ..criteria.wrappers import Symmetrized
+from ..models import find_model
 from ..report.compare import Curve, classical_curves, learned_curve
 from ..report.page import write_report
 from ..simulate.engine import simulate
 from ..simulate.recording import RecordedTrajectory, TrajectoryRecorder
 from ..simulate.result import SimulationResult
-from .simulation import end_time, problem_for, settings_for
+from .arguments import Request
+from .simulation import end_time, print_summary, problem_for, run_simulation, settings_for
 from .terminal import task
 
 MAX_STEPS = 5000  # of the runs compared: 20 s of comparison for two bodies
+
+
+def run(request: Request) -> int:
+    """Simulate with the network of a run, write the page about it into its folder, and return the exit code."""
+    given, quiet = {**request.simulation, "report": True}, request.quiet or request.json
+    folder = find_model(given["model"], Config.from_dict(given).out_dir).parent
+    config, result, recorder = run_simulation(given, quiet, request.overwrite)
+    page = write_run_report(folder, given, result, recorder.trajectory(), quiet)
+    return print_summary(result, config, {"report": str(page)})
 
 
 def write_run_report(
@@ -42,7 +54,7 @@ def write_run_report(
             folder,
             title=f"{folder.name}: a learned time step",
             settings=config.to_dict(),
-            training_records=[json.loads(line) for line in (folder / "metrics.jsonl").read_text().splitlines()],
+            training_records=_training_records(folder / "metrics.jsonl"),
             curves=curves,
             trajectories={"learned": trajectory, "free fall": classical},
             summary=result.summary(),
@@ -52,8 +64,13 @@ def write_run_report(
     return page
 
 
+def _training_records(path: Path) -> list[dict[str, Any]]:
+    """Return the metrics of every epoch; none where a model lies without them."""
+    return [json.loads(line) for line in path.read_text().splitlines()] if path.is_file() else []
+
+
 def _learned_curves(bodies: Bodies, t_end: float, step: LearnedStep) -> list[Curve]:
-    """Return the curve of the learned step, after that of its time-symmetric form if it looks at no past states."""
+    """Return the curve of the learned step, after that of its time-symmetric form if past states are no input."""
     curves = [learned_curve(bodies, t_end, step, max_steps=MAX_STEPS)]
     if step.velocity_even:
         name = "learned, symmetrized"

@@ -23,9 +23,9 @@ from .arguments import Request
 from .terminal import print_json, task
 
 PERIODS = 10  # how long a run lasts unless an end time or a number of steps is given
-# settings that a model knows better than the defaults: how its network was made, and the problems that it was made for
+# sections whose settings come from the model instead of the defaults: its network, and the problems that it was made for
 FROM_MODEL = ("training", "network", "physics", "initial conditions")
-ADVISED = 5  # systems of a batch, at most, that get a warning of their own
+ADVISED = 5  # largest number of systems of a batch with a separate warning
 EXIT_NOT_OK = 1  # the simulation ran, but some system did not reach its end
 
 
@@ -50,7 +50,7 @@ def print_summary(result: SimulationResult, config: Config | None = None, more: 
 
 
 def settings_for(given: dict[str, Any]) -> tuple[Config, Model | None]:
-    """Return the settings of a run, and its model: what is given, over the settings of the model, over the defaults."""
+    """Return the settings of a run, and its model; given settings override those of the model, which override the defaults."""
     if given.get("model") in (None, DEFAULT):
         return Config.from_dict({k: v for k, v in given.items() if k != "model"}), None
     model = load_model(find_model(given["model"], Config.from_dict(given).out_dir))
@@ -61,13 +61,13 @@ def settings_for(given: dict[str, Any]) -> tuple[Config, Model | None]:
             f"integrator = {given['integrator']}, but the network of {given['model']} was trained with {known['integrator']}: "
             "leave it out, or train a network with yours."
         )
-    if "ic" in given:  # how a training batch was sampled has nothing to do with other initial conditions
+    if "ic" in given:  # the sampling of the training batch does not apply to other initial conditions
         known = {k: v for k, v in known.items() if sections[k] != "initial conditions"}
     return Config.from_dict({**known, **given}), model
 
 
 def problem_for(config: Config, given: dict[str, Any], model: Model | None) -> Problem:
-    """Return the initial conditions that are asked for, or else those that the model was trained on."""
+    """Return the problem that is asked for, or otherwise the one that the model was trained on."""
     if model is None or "ic" in given:
         return make_problem(config)
     bodies = model.initial_conditions
@@ -81,20 +81,20 @@ def problem_for(config: Config, given: dict[str, Any], model: Model | None) -> P
 
 
 def step_for(config: Config, given: dict[str, Any], model: Model | None) -> tuple[Criterion | str | None, str]:
-    """Return criterion and integrator as `simulate` takes them: what was asked for, made time-symmetric if that was."""
+    """Return criterion and integrator for `simulate`: those asked for, time-symmetric if that was asked for too."""
     asked = config.criterion if model is None else LearnedStep(model, config.tol)
     integrator = str(given.get("integrator", "auto"))
-    how = "explicit" if config.symmetrized else config.symmetrizer
-    if how is None:
+    symmetrizer = "explicit" if config.symmetrized else config.symmetrizer
+    if symmetrizer is None:
         return asked, integrator
     choice = choose(asked, config.tol, integrator)
-    return time_symmetric(choice.criterion, how), str(choice.integrator)
+    return time_symmetric(choice.criterion, symmetrizer), str(choice.integrator)
 
 
-def time_symmetric(criterion: Criterion, how: str) -> Criterion:
-    """Return the criterion with time-symmetric steps, made in the way that `how`, a setting `symmetrizer`, names."""
+def time_symmetric(criterion: Criterion, symmetrizer: str) -> Criterion:
+    """Return the criterion with time-symmetric steps, made by the given `symmetrizer`: explicit, huayno or hmm."""
     plain = criterion.criterion if isinstance(criterion, Symmetrized) else criterion
-    return {"explicit": Symmetrized, "huayno": Huayno, "hmm": HutMakinoMcMillan}[how](plain)
+    return {"explicit": Symmetrized, "huayno": Huayno, "hmm": HutMakinoMcMillan}[symmetrizer](plain)
 
 
 def run_simulation(
@@ -133,7 +133,7 @@ def run_simulation(
 
 
 def continue_run(path: str, given: dict[str, Any], quiet: bool) -> SimulationResult:
-    """Go on with the run in a file (`--resume FILE`), which holds everything but a later end."""
+    """Continue the run in a file (`--resume FILE`), which holds all settings except a later end time."""
     others = [k for k in given if k not in ("t_end", "threads")]
     if others:
         raise ConfigError(f"--resume takes every setting from {path}; leave out --{others[0].replace('_', '-')}.")
@@ -141,7 +141,7 @@ def continue_run(path: str, given: dict[str, Any], quiet: bool) -> SimulationRes
 
 
 def end_time(config: Config, problem: Problem) -> float | None:
-    """Return the end time that is asked for, or that after ten periods; None where steps are counted instead."""
+    """Return the end time that is asked for, or otherwise the time after ten periods; None if a number of steps is given."""
     if config.t_end is not None or config.steps is not None:
         return config.t_end
     return float(problem.bodies.time.max()) + PERIODS * problem.period
@@ -156,7 +156,7 @@ def write_movie(config: Config, trajectory: RecordedTrajectory, quiet: bool) -> 
 
 
 def check_movie_path(path: Path) -> None:
-    """Refuse early what could not be written late."""
+    """Raise an error before the run for a path that could not be written after it."""
     if path.suffix.lower() != ".mp4":
         raise ConfigError(f"movie = {path} must end in .mp4.")
     if not path.resolve().parent.is_dir():

@@ -14,11 +14,11 @@ from ..evaluation.runs import SOUND
 from ..evaluation.statistics import crossing
 from .bench_tables import label, short
 
-LEVELS = (1e-3, 1e-6, 1e-9, 1e-12)  # errors at which curves are read off
+LEVELS = (1e-3, 1e-6, 1e-9, 1e-12)  # relative energy errors at which curves are compared
 
 
 def number(value: float | None, form: str = ".1e") -> str:
-    """Return a number as text, a dash for one that is not known."""
+    """Return a number as text, or a dash if it is unknown."""
     return "-" if value is None or not math.isfinite(value) else format(value, form)
 
 
@@ -115,14 +115,14 @@ def _cheapest(curves: dict[str, list[Record]], level: float, cost: str) -> tuple
 
 
 def read_off(points: Sequence[Record], level: float, cost: str) -> float:
-    """Return the cost from which on the error stays at or below `level`; NaN: no two runs enclose it, or none has the cost."""
+    """Return the cost above which the error stays at or below `level`; NaN if no two runs enclose it or the cost is unknown."""
     known = sorted((getattr(r, cost), _error(r)) for r in points if getattr(r, cost))
     return crossing([x for x, _ in known], [e for _, e in known], level)
 
 
 def _error(record: Record) -> float:
     error = record.errors[0] if record.errors else None
-    return math.inf if error is None or error > SOUND else error  # from a lost run there is nothing to interpolate
+    return math.inf if error is None or error > SOUND else error  # a failed run cannot be interpolated
 
 
 def _time(seconds: float) -> str:

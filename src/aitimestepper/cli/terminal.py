@@ -1,4 +1,4 @@
-"""What commands share on the terminal: JSON, tables as wide as it is, and bars of progress on stderr if that is a terminal."""
+"""Terminal output of all commands: JSON, tables of the width of the terminal, and progress bars on stderr."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from rich.console import Console
     from rich.progress import Progress
 
-WIDTH = 160  # of tables where there is no terminal
+WIDTH = 160  # width of tables without a terminal
 
 
 def print_json(content: dict[str, Any]) -> None:
@@ -28,7 +28,7 @@ def console(width: int = WIDTH, **more: Any) -> Console:
 
 
 def bars(quiet: bool, *columns: Any) -> Progress:
-    """Return bars of progress with these columns and the time left."""
+    """Return progress bars with these columns and the time left, disabled unless stderr is a terminal."""
     from rich.console import Console
     from rich.progress import Progress, TimeRemainingColumn
 
@@ -39,7 +39,7 @@ def bars(quiet: bool, *columns: Any) -> Progress:
 
 @contextmanager
 def task(name: str, quiet: bool) -> Iterator[Callable[..., None]]:
-    """Show a bar for long work; yields `progress(done, total, stage)`."""
+    """Show a progress bar for a long task, and yield `progress(done, total, stage)`."""
     from rich.progress import BarColumn, MofNCompleteColumn, TextColumn
 
     bar = bars(quiet, TextColumn(name), BarColumn(bar_width=32), MofNCompleteColumn(), TextColumn("{task.description}"))

@@ -22,14 +22,14 @@ if TYPE_CHECKING:
     from ..training.checkpoints import Checkpoint
     from ..training.metrics import Recorder
 
-# below this width threads cost more than they give, and on a shared machine they wait for each other (10 times slower was seen)
+# below this width threads cost more than they gain, and on a shared machine they wait for each other (10 times slower measured)
 SMALL_NETWORK = 128
 # what may differ between a run and its continuation without changing a bit of the result
 RESUME_MAY_CHANGE = ("epochs", "device", "checkpoint_interval", "wandb")
 
 
 def run(request: Request) -> int:
-    """Train as asked, simulate then if the command is `both`, print what came out, and return the exit code."""
+    """Train, then simulate if the command is `both`; print the outcome, and return the exit code."""
     folder, done = train_run(request)
     if request.command == "both":
         return _simulate_with(folder, request, done["total_time"])

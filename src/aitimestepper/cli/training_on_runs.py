@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
 
 def run(request: Request) -> int:
-    """Train as asked, with progress, print how good the model is, and return the exit code."""
+    """Train with progress, print the quality of the model, and return the exit code."""
     require("torch", "train", f"aitimestepper {request.command}").set_num_threads(1)  # small networks: threads cost more
     assert request.options is not None
     options = request.options
@@ -72,7 +72,7 @@ def folder_of(options: argparse.Namespace, plan: TrainingPlan) -> Path:
 
 
 def plan_from(options: argparse.Namespace) -> TrainingPlan:
-    """Return the plan of the flags, over the defaults."""
+    """Return the plan from the flags, which override the defaults."""
     from ..training.runs.plan import TrainingPlan
 
     families, own = families_named(options.ic_family)
@@ -102,5 +102,5 @@ def start_model(name: str, plan: TrainingPlan) -> Model:
 
 
 def described(scores: list[Score]) -> str:
-    """Return a validation in a line: for each tolerance the forces and the compliance, of all and of the worst family."""
+    """Return a validation as one line: for each tolerance the forces and the compliance, over all and in the worst family."""
     return "  ".join(f"{s.tol:g}: {s.forces:.0f} ({s.compliance:.0%}/{s.worst_compliance:.0%})" for s in scores)

@@ -1,1 +1,1 @@
-"""What chooses a step, as values: the kind of the criterion, its numbers, and what it wraps. No arithmetic lives here."""
+"""Step criteria as values: the kind of the criterion, its numbers, and the criterion that it wraps. No arithmetic is here."""

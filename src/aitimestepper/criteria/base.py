@@ -1,4 +1,4 @@
-"""Criterion: the value that says how steps are chosen. The engine reads it, the twin in torch builds a module from it."""
+"""Criterion: the value that describes how steps are chosen. The engine reads it, the torch twin builds a module from it."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ def shown(value: Any) -> str:
 
 
 class Symmetrization(NamedTuple):
-    """How `Symmetrized` treats a criterion unless it is told otherwise; see there."""
+    """Parameters of `Symmetrized` that suit a criterion; see there."""
 
     max_ratio: float = 1.5
     smoothness: float = math.inf
@@ -50,7 +50,7 @@ class Criterion:
 
     @property
     def velocity_even(self) -> bool:
-        """Whether flipping all velocities leaves dt as it is, which every way to make a step time-symmetric needs."""
+        """Whether flipping all velocities leaves dt as it is, which all time-symmetric steps need."""
         return True
 
     @property
@@ -60,17 +60,17 @@ class Criterion:
 
     @property
     def tolerance(self) -> Numbers | None:
-        """The relative energy error that whole runs are to stay below; None: the criterion knows of none."""
+        """The relative energy error that whole runs are to stay below; None: the criterion has no tolerance."""
         return None
 
     @property
     def symmetrization(self) -> Symmetrization:
-        """How steps of this criterion are best made time-symmetric."""
+        """Parameters with which steps of this criterion are best made time-symmetric."""
         return Symmetrization()
 
     @property
     def trial_steps(self) -> int:
-        """Whole steps on trial for each step chosen; each costs the forces of a step."""
+        """Number of whole trial steps for each step chosen; each costs the forces of a step."""
         return 0
 
     def values(self, systems: int) -> np.ndarray:

@@ -15,6 +15,6 @@ CRITERIA: dict[str, type[Criterion]] = {
 
 
 def criterion_named(text: str, **extra: Any) -> Criterion:
-    """Return the criterion that `text` describes; `extra` (a tolerance) goes to those that take it."""
+    """Return the criterion that `text` describes; `extra` (a tolerance) is passed to criteria that take it."""
     made: Criterion = build(text, CRITERIA, "criterion", ConfigError, **extra)
     return made

@@ -1,7 +1,7 @@
 """The classical step criteria: each a baseline, each a formula that `differentiable.criteria` and the kernels compute.
 
-`eta`, `tol` and `dt` may be a number or one per system: a sweep is one batch. Pair criteria look at self-gravity only; those
-made of accelerations and their derivatives (Aarseth, PRS23) see what every body feels from the others. In the formulas
+`eta`, `tol` and `dt` may be a number or one per system: a sweep is one batch. Pair criteria depend on self-gravity only; those
+made of accelerations and their derivatives (Aarseth, PRS23) take what every body feels from all others. In the formulas
 tau_ij = sqrt(r^3 / G (m_i + m_j)) is the free-fall time of a pair, and tau_4 = (sum over pairs of tau_ij^-4)^(-1/4) a smooth
 minimum of them.
 """
@@ -12,8 +12,8 @@ import math
 from dataclasses import dataclass
 from typing import ClassVar
 
+from ..constants import BUDGET_CONSTANTS
 from ..errors import ConfigError, nearest_name_hint
-from ..features import BUDGET_CONSTANTS
 from ..integrators import COMPOSITIONS
 from .base import Criterion, Numbers, positive_numbers
 
@@ -29,7 +29,7 @@ class _OneNumber(Criterion):
 
 @dataclass(frozen=True)
 class Constant(_OneNumber):
-    """A step of the length `dt`, whatever the state."""
+    """A constant step `dt`."""
 
     name: ClassVar[str] = "constant"
     parameter: ClassVar[str] = "dt"
@@ -38,7 +38,7 @@ class Constant(_OneNumber):
 
 @dataclass(frozen=True)
 class FreeFall(_OneNumber):
-    """Eta times tau_4, the smooth minimum over pairs of sqrt(r^3 / G M)."""
+    """dt = eta tau_4, with the smooth minimum tau_4 over pairs of sqrt(r^3 / G M)."""
 
     name: ClassVar[str] = "freefall"
     parameter: ClassVar[str] = "eta"
@@ -47,7 +47,7 @@ class FreeFall(_OneNumber):
 
 @dataclass(frozen=True)
 class HutMakino(_OneNumber):
-    """Eta times the smallest of r/v and sqrt(r^3 / G M) over pairs (eta = 0.03: AMUSE's default for Hermite)."""
+    """dt = eta min(r/v, sqrt(r^3 / G M)) over pairs (eta = 0.03: AMUSE's default for Hermite)."""
 
     name: ClassVar[str] = "hutmakino"
     parameter: ClassVar[str] = "eta"
@@ -56,7 +56,7 @@ class HutMakino(_OneNumber):
 
 @dataclass(frozen=True)
 class Boekholt(_OneNumber):
-    """h^2 = eta^2 sum Q^2 / sum Q^(5/2), Q = (GM)^2/r^6 + v^4/r^4 over pairs (arXiv 2212.09745): smooth."""
+    """dt^2 = eta^2 sum Q^2 / sum Q^(5/2), Q = (GM)^2/r^6 + v^4/r^4 over pairs, which is smooth (arXiv 2212.09745)."""
 
     name: ClassVar[str] = "boekholt"
     parameter: ClassVar[str] = "eta"
@@ -91,7 +91,7 @@ class Aarseth(_OneNumber):
         return 0.5
 
 
-RADAU_EPSILON = 1e-9  # of the last term of the Gauss-Radau polynomial: the error is that of rounding
+RADAU_EPSILON = 1e-9  # relative size of the last term of the Gauss-Radau polynomial at which only rounding errors remain
 
 
 def radau_eta(epsilon: float) -> float:
@@ -101,9 +101,9 @@ def radau_eta(epsilon: float) -> float:
 
 @dataclass(frozen=True)
 class PRS23(Criterion):
-    """Eta times the smallest over bodies of sqrt(2 |a|^2 / (|j|^2 + |a||s|)) (Pham, Rein & Spiegel, arXiv 2401.02849).
+    """dt = eta times the smallest over bodies of sqrt(2 |a|^2 / (|j|^2 + |a||s|)) (Pham, Rein & Spiegel, arXiv 2401.02849).
 
-    It is the own rule of radau15, which a run takes unless another integrator is asked for. Without a number, eta is that of
+    It is the rule of radau15, with which a run is made unless another integrator is asked for. The default eta is that of
     IAS15 there (epsilon = 1e-9, eta = 0.17), and 0.02 with other integrators. The step collapses where an acceleration
     passes through zero (figure-eight: 4 times the steps of the older rule).
     """
@@ -126,7 +126,7 @@ class PRS23(Criterion):
 class LastTerm(_OneNumber):
     """The rule of IAS15 before PRS23: b6, the last term of the Gauss-Radau polynomial, at epsilon times the acceleration.
 
-    The polynomial is known to radau15 alone; from a state as such the step is that of PRS23, eta = (5040 epsilon)^(1/7).
+    Only radau15 has the polynomial; without it, as for the first step, dt is that of PRS23 with eta = (5040 epsilon)^(1/7).
     """
 
     name: ClassVar[str] = "lastterm"
@@ -146,11 +146,11 @@ class LastTerm(_OneNumber):
 
 @dataclass(frozen=True)
 class EnergyBudget(_OneNumber):
-    """dt = c tol^(1/p) tau_4 chi^(-1/p) for a method of order p: a step that knows what a tolerance means.
+    """dt = c tol^(1/p) tau_4 chi^(-1/p) for a method of order p: the step that a tolerance for the energy allows.
 
-    chi is the potential of the tightest pairs against the total energy: sum w m_i m_j / r / S / sum w, w = tau^-4, with the
-    energy scale S = max(|E|, 1e-4 (K + |U|)). The constant c of each order keeps the largest error of 90 % of two-body,
-    three-body and cluster runs below tol, for tolerances from 1e-2 (order 2) to 1e-10 (order 8):
+    chi is the potential of the tightest pairs over the total energy: sum w m_i m_j / r / S / sum w, w = tau^-4, with the
+    energy scale S = max(|E|, 1e-4 (K + |U|)). With the constant c of each order the largest error of 90 % of two-body,
+    three-body and cluster runs is below tol, for tolerances from 1e-2 (order 2) to 1e-10 (order 8):
     diagnostics/energy_budget_constant.py (89 to 100 % on fresh seeds). The order is that of the run's integrator.
     """
 
@@ -185,7 +185,7 @@ class EnergyBudget(_OneNumber):
 
     @property
     def made_for(self) -> str | None:
-        """The integrator given, if one was."""
+        """The integrator whose order counts; None: that of the run."""
         return self.integrator
 
     @property

@@ -15,10 +15,10 @@ from ..models import Model, find_model, load_model, shipped
 from .base import Criterion, Numbers, Symmetrization, positive_numbers
 
 DEFAULT = "default"
-# The network sees the energy error so far, which is rough. Above 1.01 steps alternate, below 1.004 too few are symmetric; both
-# spoil a thousand orbits (diagnostics/smoothness.py).
+# The energy error so far, an input of the network, is rough. With a smoothness above 1.01 steps alternate, below 1.004 too few
+# are symmetric; both ruin runs of a thousand orbits (diagnostics/smoothness.py).
 SYMMETRIZATION = Symmetrization(max_ratio=2.0, smoothness=1.007)
-# A network trained for a tolerance is good for others that are at most so many times smaller or larger.
+# A network calibrated for a tolerance also covers tolerances smaller or larger by this factor.
 TOLERANCE_MARGIN = 3.0
 
 
@@ -26,9 +26,8 @@ TOLERANCE_MARGIN = 3.0
 class LearnedStep(Criterion):
     """The step that a trained network chooses.
 
-    Without a `model` it is the network that comes with the package for the integrator of the run. `tol` is the relative energy
-    error wanted: of a whole run, if the network was trained on runs (as those of the package are); else of one step. Without
-    it, that of the training.
+    Without a `model` it is the shipped network for the integrator of the run. `tol` is the relative energy error wanted: of a
+    whole run, if the network was trained on runs (as the shipped ones are); else of one step. None means that of the training.
     """
 
     name: ClassVar[str] = "learned"
@@ -42,9 +41,9 @@ class LearnedStep(Criterion):
 
     @classmethod
     def load(cls, path_or_name: str | Path, tol: Any = None, integrator: str | None = None) -> LearnedStep:
-        """Read the network in a model file, a run folder, or a run of that name; nothing else needs to be said.
+        """Read the network in a model file, a run folder, or a run of that name; it needs no further settings.
 
-        `default` is the network of the package, for `integrator` or for that of the run.
+        `default` is the shipped network, for `integrator` or for that of the run.
         """
         if path_or_name == DEFAULT:
             return cls(None if integrator is None else shipped(integrator), tol)
@@ -62,20 +61,20 @@ class LearnedStep(Criterion):
 
     @property
     def bound_model(self) -> Model:
-        """The network; policy binds the one of the package to the run's integrator."""
+        """The network; `policy.bind` puts the shipped one for the run's integrator in place of None."""
         if self.model is None:
             raise ConfigError("the network of the package depends on the integrator: give one to LearnedStep.load.")
         return self.model
 
     @property
     def exponent(self) -> float:
-        """The power of tol that dt is proportional to: one step of order p errs like dt^(p+1), the unit is that of a run."""
+        """The power of tol that dt is proportional to: 1/p for runs of order p, 1/(p+1) for a network of single steps."""
         model = self.bound_model
         return 1.0 / (COMPOSITIONS[model.config.integrator].order + (0 if model.sees_tolerance else 1))
 
     @property
     def velocity_even(self) -> bool:
-        """Whether the network looks at the present state alone."""
+        """Whether the features are those of the present state alone."""
         return self.model is None or self.model.config.history_len == 0
 
     @property
@@ -90,33 +89,33 @@ class LearnedStep(Criterion):
 
     @property
     def symmetrization(self) -> Symmetrization:
-        """How its steps are best made time-symmetric."""
+        """Parameters with which its steps are best made time-symmetric."""
         return SYMMETRIZATION if self.model is None or self.model.sees_tolerance else Symmetrization()
 
     def values(self, systems: int) -> np.ndarray:
-        """Return the tolerance wanted of every system, (systems,); without one, that of the training."""
+        """Return the tolerance wanted for every system, (systems,); by default that of the training."""
         if self.tol is None:
             return np.full(systems, self.bound_model.config.energy_threshold)
         return super().values(systems)
 
     def calibrated_tolerance(self, tol: np.ndarray) -> np.ndarray:
-        """Return what the network is asked for where `tol` (B,) is wanted: the calibration, linear between logarithms."""
+        """Return the tolerance that the network is asked for where `tol` (B,) is wanted: linear between logarithms."""
         if not self.bound_model.calibration:
             return tol
         at, factor = zip(*sorted(self.bound_model.calibration), strict=True)
         return np.asarray(tol * np.exp(np.interp(np.log(tol), np.log(at), np.log(factor))))
 
     def step_factor(self, tol: np.ndarray) -> np.ndarray:
-        """Return what dt is multiplied by for `tol` (B,): 1 if the network is shown the tolerance."""
+        """Return the factor of dt (B,) for `tol` (B,): 1 if the tolerance is an input of the network."""
         model = self.bound_model
         return np.ones_like(tol) if model.sees_tolerance else (tol / model.config.energy_threshold) ** self.exponent
 
     def __str__(self) -> str:
-        """Return its name: numbers of a network say nothing in a legend."""
+        """Return its name without a number: a tolerance would not identify the network in a legend."""
         return self.name
 
 
 def covers(model: Model, tol: float) -> bool:
-    """Whether a network was calibrated for such a tolerance."""
-    known = [pair[0] for pair in model.calibration]
-    return bool(known) and min(known) / TOLERANCE_MARGIN <= tol <= max(known) * TOLERANCE_MARGIN
+    """Return whether a network was calibrated for such a tolerance."""
+    calibrated = [pair[0] for pair in model.calibration]
+    return bool(calibrated) and min(calibrated) / TOLERANCE_MARGIN <= tol <= max(calibrated) * TOLERANCE_MARGIN

@@ -17,11 +17,11 @@ ARGUMENTS = ("time", "mass", "position", "velocity", "acceleration", "value")
 class OwnCriterion(Criterion):
     """The step that a function of the user's own chooses.
 
-    function: a C function as numba's `cfunc` makes it (see `simulate.kernels.own` for its arguments), which costs nothing
-    more than a criterion of the package; or a Python function `f(time, mass, position, velocity, acceleration, value) -> dt`
-    of arrays (N,) and (N, D), which is slow: a call from compiled code into Python costs about ten microseconds. `value` is a
-    number of the criterion's, one or one a system, that a sweep or a benchmark may change; dt should be proportional to its
-    power `power`. `even` says that flipping all velocities leaves dt as it is: what `Symmetrized` needs.
+    function: a C function as numba's `cfunc` makes it (see `simulate.kernels.callbacks` for its arguments), which costs no more
+    than a criterion of the package; or a Python function `f(time, mass, position, velocity, acceleration, value) -> dt` of
+    arrays (N,) and (N, D), which is slow: a call from compiled code into Python costs about ten microseconds. `value` is the
+    parameter of the criterion, one number or one a system, that a sweep or a benchmark may change; dt should be proportional
+    to value^power. `even` states that flipping all velocities leaves dt as it is, which `Symmetrized` needs.
     """
 
     name: ClassVar[str] = "own"
@@ -40,7 +40,7 @@ class OwnCriterion(Criterion):
 
     @property
     def address(self) -> int | None:
-        """Where the C function lies; None: it is Python."""
+        """Address of the C function; None: the function is Python."""
         found = getattr(self.function, "address", None)
         return None if found is None else int(found)
 
@@ -61,7 +61,7 @@ class OwnCriterion(Criterion):
 
 
 def _refuse_signature(function: Callable[..., Any]) -> None:
-    """Say now, not inside the run, that a Python function cannot be called as it will be."""
+    """Raise an error before the run if a Python function does not take `ARGUMENTS`."""
     try:
         inspect.signature(function).bind(*ARGUMENTS)
     except TypeError:
@@ -69,4 +69,4 @@ def _refuse_signature(function: Callable[..., Any]) -> None:
             f"own criterion: {getattr(function, '__name__', function)} must take {', '.join(ARGUMENTS)} and return dt."
         ) from None
     except ValueError:
-        return  # built in: it has no signature to look at
+        return  # built-in functions have no signature

@@ -1,4 +1,4 @@
-"""Wrappers: criteria around another one. What they do not say themselves, they take from what they wrap."""
+"""Wrappers: criteria around another one, whose properties they pass on unless they define their own."""
 
 from __future__ import annotations
 
@@ -40,12 +40,12 @@ class Wrapper(Criterion):
 
     @property
     def symmetrization(self) -> Symmetrization:
-        """How steps of the wrapped criterion are best made time-symmetric."""
+        """Parameters with which steps of the wrapped criterion are best made time-symmetric."""
         return self.criterion.symmetrization
 
     @property
     def trial_steps(self) -> int:
-        """Whole steps on trial for each step chosen."""
+        """Number of whole trial steps for each step chosen."""
         return self.criterion.trial_steps
 
     def __str__(self) -> str:
@@ -61,7 +61,7 @@ def innermost(criterion: Criterion) -> Criterion:
 
 
 def _refuse_velocity_odd(wrapper: str, criterion: Criterion) -> None:
-    """Only a step that is even in the velocities can be made time-symmetric."""
+    """Raise an error unless the step is even in the velocities: only such a step can be made time-symmetric."""
     if not criterion.velocity_even:
         raise ConfigError(
             f"{wrapper} needs a step that is even in the velocities; {criterion.name} is not (it looks at past states, or is "
@@ -71,7 +71,7 @@ def _refuse_velocity_odd(wrapper: str, criterion: Criterion) -> None:
 
 @dataclass(frozen=True)
 class Limited(Wrapper):
-    """The wrapped criterion's dt, held between `dt_min` and `dt_max`."""
+    """The wrapped criterion's dt, limited to `dt_min` ... `dt_max`."""
 
     name: ClassVar[str] = "limited"
     dt_min: float | None = None
@@ -94,7 +94,7 @@ class Limited(Wrapper):
         return float(self.dt_min or 0.0), math.inf if self.dt_max is None else self.dt_max
 
     def __str__(self) -> str:
-        """Return `limited(freefall(0.02), 0.001)`: the smallest dt beside what is limited."""
+        """Return the wrapped criterion with the smallest dt, as in `limited(freefall(0.02), 0.001)`."""
         return f"{self.name}({self.criterion}, {self.limits[0]:g})"
 
 
@@ -106,10 +106,12 @@ class Symmetrized(Wrapper):
     energy error of a bound orbit does not drift (Kepler e = 0.9, 1000 orbits: final error down by 1e5). Where the new
     step would differ from Q by more than the factor `max_ratio`, it is Q. Q must be even in the velocities.
 
-    Whatever is rough in Q makes every other step too long, for good: a learned step needs 25 % more forces then
-    (diagnostics/ablations.py). Where the symmetric step differs by more than the factor `smoothness` from the one that the
-    last three Q let expect, half a step ahead on a parabola, that one is taken, and the symmetric sequence begins anew from
-    it. Both numbers are the criterion's own unless given.
+    Any roughness of Q starts an alternation of long and short steps that never dies out: a learned step needs 25 % more
+    forces then (diagnostics/ablations.py). The step expected from the last three Q is exp(ln Q + d/2 + c/4), d and c being the
+    first and second backward differences of ln Q: where ln Q is a parabola of time it is the symmetric step, half a step ahead
+    (3 c/8) less what the mean of two neighbouring steps adds (c/8). Where the symmetric step differs from it by more than the
+    factor `smoothness`, the expected one is taken, and the symmetric sequence begins anew from it. Both numbers are
+    `symmetrization` of the wrapped criterion unless given.
     """
 
     name: ClassVar[str] = "symmetrized"
@@ -118,24 +120,24 @@ class Symmetrized(Wrapper):
 
     def __post_init__(self) -> None:
         _refuse_velocity_odd("Symmetrized", self.criterion)
-        for word, own in self.criterion.symmetrization._asdict().items():
-            value = own if getattr(self, word) is None else getattr(self, word)
+        for name, default in self.criterion.symmetrization._asdict().items():
+            value = default if getattr(self, name) is None else getattr(self, name)
             if not value > 1:
-                raise ConfigError(f"Symmetrized: {word} = {value} must be above 1.")
-            object.__setattr__(self, word, float(value))
+                raise ConfigError(f"Symmetrized: {name} = {value} must be above 1.")
+            object.__setattr__(self, name, float(value))
 
     @property
     def ratios(self) -> tuple[float, float]:
-        """`max_ratio` and `smoothness`."""
+        """Both numbers, `max_ratio` and `smoothness`."""
         return float(self.max_ratio or 0.0), float(self.smoothness or 0.0)  # __post_init__ has set both
 
 
 @dataclass(frozen=True)
 class _LookAhead(Wrapper):
-    """A time-symmetric step that asks the wrapped criterion about states that are not those of the run.
+    """A time-symmetric step that evaluates the wrapped criterion at states that are not those of the run.
 
-    So the criterion must be a function of the state, even in the velocities, and no wrapper: wrap these instead, as in
-    `Limited(Huayno(c), ...)`.
+    So the criterion must be a function of the state, even in the velocities, and no wrapper: put other wrappers around it, as
+    in `Limited(Huayno(c), ...)`.
     """
 
     def __post_init__(self) -> None:
@@ -149,7 +151,7 @@ class _LookAhead(Wrapper):
 
     @property
     def velocity_even(self) -> bool:
-        """Never: the step is time-symmetric already."""
+        """False, since the step is time-symmetric already."""
         return False
 
 
@@ -157,8 +159,8 @@ class _LookAhead(Wrapper):
 class Huayno(_LookAhead):
     """dt = tau / (1 - 1/2 dtau/dt), tau the wrapped step: time-symmetric to second order in tau (arXiv 1205.5668).
 
-    dtau/dt is a central difference along the motion, at most 1, so that dt is at most 2 tau. It costs two more looks at
-    the pairs, but no step on trial; a rate that is not finite counts as 0.
+    dtau/dt is a central difference along the motion, at most 1, so that dt is at most 2 tau. It costs two more passes over
+    the pairs, but no trial step. A rate that is not finite counts as 0.
     """
 
     name: ClassVar[str] = "huayno"
@@ -168,8 +170,8 @@ class Huayno(_LookAhead):
 class HutMakinoMcMillan(_LookAhead):
     """dt = 1/2 (tau(s) + tau(s')), s' the state that this dt leads to, tau the wrapped step (Hut, Makino & McMillan 1995).
 
-    Solved by `iterations` from dt = tau(s), each of them a whole step on trial by the integrator of the run. The error falls
-    by about 1/2 dtau/dt an iteration.
+    It is solved by `iterations` fixed-point iterations from dt = tau(s), each a whole trial step by the integrator of the run.
+    An iteration multiplies the error by about 1/2 dtau/dt.
     """
 
     name: ClassVar[str] = "hmm"
@@ -182,9 +184,9 @@ class HutMakinoMcMillan(_LookAhead):
 
     @property
     def trial_steps(self) -> int:
-        """Whole steps on trial for each step chosen."""
+        """Number of whole trial steps for each step chosen."""
         return self.iterations
 
     def __str__(self) -> str:
-        """Return `hmm(freefall(0.02), 3)`."""
+        """Return the wrapped criterion with the number of iterations, as in `hmm(freefall(0.02), 3)`."""
         return f"{self.name}({self.criterion}, {self.iterations})"

@@ -1,4 +1,4 @@
-"""Between states and networks: what a network is shown, and what its answer means as a step."""
+"""The adapter between states and networks: features from states, and dt from the output of a network."""
 
 from __future__ import annotations
 
@@ -11,9 +11,10 @@ import torch
 from torch import Tensor, nn
 
 from ..config import Config
+from ..constants import BUDGET_CONSTANTS, MAX_CHANGE, MIN_DT, UNLIMITED
 from ..criteria.base import Numbers
 from ..errors import ConfigError
-from ..features import BUDGET_CONSTANTS, MAX_CHANGE, MIN_DT, UNLIMITED, Scales, feature_count, slot_table
+from ..features import Scales, feature_count, slot_table
 from ..integrators import COMPOSITIONS
 from ..models import Model
 from .conserved import conserved_energy
@@ -25,7 +26,7 @@ from .timescales import PairSums, budget_time, moving_pairs, pair_sums, smooth_m
 
 
 class Observation(NamedTuple):
-    """What a step is chosen from. It depends on state and history only, so a stored sample keeps it as it was."""
+    """Input of the choice of a step. It depends on state and history only, so that it can be stored with a sample."""
 
     features: Tensor  # (B, F) scaled, with the history window
     ceiling: Tensor  # (B,) largest dt allowed
@@ -37,18 +38,18 @@ class Observation(NamedTuple):
 
 
 class Prediction(NamedTuple):
-    """What a network answered, as a step."""
+    """Output of a network, as a step."""
 
     dt: Tensor  # (B,) in the graph
     log10_error: Tensor  # (B,) its own estimate of the step's relative energy error
-    at_ceiling: Tensor  # (B,) bool: the network wanted more than the ceiling
-    out_of_range: Tensor  # (B,) bool: some input lies outside what the network was trained on
+    at_ceiling: Tensor  # (B,) bool: the network's dt was above the ceiling
+    out_of_range: Tensor  # (B,) bool: some input lies outside the range of the training
 
 
 @contextmanager
 def eval_mode(model: nn.Module) -> Iterator[None]:
-    """Hold a network in eval mode: dropout must not make the same state give different steps."""
-    if not any(module.training for module in model.modules()):  # inside another such block: 40 us saved of a step's 3 ms
+    """Put a network into eval mode for a while: with dropout the same state would give different steps."""
+    if not any(module.training for module in model.modules()):  # already inside such a block: saves 40 us of a step's 3 ms
         yield
         return
     was_training = model.training
@@ -60,11 +61,11 @@ def eval_mode(model: nn.Module) -> Iterator[None]:
 
 
 class ModelAdapter:
-    """Turns states into features, and the network's output into dt; the same code in training and in simulation.
+    """Converts states to features, and the network's output to dt, in training and in simulation alike.
 
-    `scales`: the normalization, measured once by `measure_scales` unless given. `calibration`: pairs (tolerance, factor) of
-    measurements on true runs; a network is asked for so many times the tolerance wanted, so that its runs keep that one.
-    `tol`: the tolerance, a number or (B,), that invariant features show where none is passed: `energy_threshold`.
+    `scales`: the normalization, measured once by `measure_scales` unless given. `calibration`: pairs (tolerance, factor)
+    measured on real runs; a network is asked for `factor` times the tolerance wanted, so that its runs are within that one.
+    `tol`: the tolerance, a number or (B,), in the invariant features where none is passed; by default `energy_threshold`.
     `generator`: the random stream of a training. `history_buffer`: the adapter's own window, used where none is passed.
     """
 
@@ -101,7 +102,7 @@ class ModelAdapter:
 
     @property
     def sees_tolerance(self) -> bool:
-        """Whether the network is shown the tolerance, and answers in units of the step that it allows."""
+        """Whether the tolerance is an input of the network, whose dt is then in units of the step that it allows."""
         return self.config.feature_type == "invariant"
 
     @property
@@ -114,13 +115,13 @@ class ModelAdapter:
         return HistoryBuffer(self.config.history_len, self.config.feature_type) if self.history_enabled else None
 
     def update_history(self, history_buffer: HistoryBuffer | None, particle: ParticleTorch, dt: Tensor | None = None) -> None:
-        """Push `particle`, and the dt (B,) taken from it, if there is a history."""
+        """Push `particle` and the dt (B,) taken from it to the history, if there is one."""
         history = self.history_buffer if history_buffer is None else history_buffer
         if history is not None and self.history_enabled:
             history.push(particle, dt)
 
     def measure_scales(self, particle: ParticleTorch) -> None:
-        """Fix the normalization from the training set, once; later calls change nothing."""
+        """Measure the normalization on the training set, once; later calls change nothing."""
         if self.config.normalize and self.scales is None:
             self.scales = measure_scales(particle)
 
@@ -130,7 +131,7 @@ class ModelAdapter:
 
     # ---- from states to features ------------------------------------------------------------------------------------
     def build_feature_tensor(self, particle: ParticleTorch, history_buffer: HistoryBuffer | None = None) -> Tensor:
-        """Return the scaled features (B, F); without a window passed, the adapter's own counts."""
+        """Return the scaled features (B, F); without a `history_buffer` the adapter's own window is used."""
         history = self.history_buffer if history_buffer is None else history_buffer
         if self.history_enabled and history is not None:
             return history.features_for(particle, self.scales)
@@ -142,7 +143,7 @@ class ModelAdapter:
         return features / scale_row(self.scales, slot_table(self.config.feature_type, 0), features)
 
     def calibrated_tolerance(self, tol: Tensor) -> Tensor:
-        """Return what the network is asked for, (B,), where `tol` (B,) is wanted: linear between logarithms."""
+        """Return the tolerance (B,) that the network is asked for where `tol` (B,) is wanted: linear between logarithms."""
         if not self.calibration:
             return tol
         at, factor = zip(*sorted(self.calibration), strict=True)
@@ -163,7 +164,7 @@ class ModelAdapter:
         energy: Tensor | None = None,
         tol: Tensor | None = None,
     ) -> Observation:
-        """Return what the network will decide from; no graph behind it.
+        """Return the input of the network for every system, without a graph.
 
         `energy` (B,): the conserved energy at the start of the run, if there is one. `tol` (B,): the tolerance wanted.
         """
@@ -187,26 +188,26 @@ class ModelAdapter:
     def observe_sums(self, sums: PairSums, features: Tensor, tol: Tensor, error_fraction: Tensor) -> Observation:
         """Return the observation of states whose sums over pairs and features (B, 8) are known.
 
-        `tol` and `error_fraction`, the energy error over it with its sign, are (B,). The unit is the step of `EnergyBudget`: a
-        network that always answers 1 is that criterion. The ceiling also bounds the change of tau_4 in a step: one much longer
-        than the time in which it should change cannot be time-symmetric.
+        `tol` and `error_fraction`, the energy error over `tol` with its sign, are (B,). The unit is the step of `EnergyBudget`:
+        a network with the constant output 1 is that criterion. The ceiling also bounds the change of tau_4 in a step: a step
+        much longer than the time in which tau_4 changes cannot be time-symmetric.
         """
         unit = budget_time(sums.tau_4, sums.chi, tol, self.order, BUDGET_CONSTANTS[self.order], UNLIMITED)
         rate, change = 1.0 / (self.config.dt_ceiling * sums.shortest), sums.growth / MAX_CHANGE
         ceiling = 1.0 / torch.sqrt(rate * rate + change * change)
-        asked = requested_features(error_fraction, tol, self.order)
-        return Observation(torch.cat([features, asked], dim=-1), ceiling, unit)
+        requested = requested_features(error_fraction, tol, self.order)
+        return Observation(torch.cat([features, requested], dim=-1), ceiling, unit)
 
-    # ---- from answers to steps --------------------------------------------------------------------------------------
+    # ---- from outputs to steps --------------------------------------------------------------------------------------
     def predict(self, model: nn.Module, observation: Observation) -> Prediction:
         """Return the network's step, in the graph of its parameters.
 
-        dt above the ceiling is scaled down to it by a constant factor: its gradient stays alive (a factor in the output
-        is the same factor in dt), where a clamp would cut it off. Why a ceiling at all: the energy error of one leapfrog
-        step vanishes on a circular orbit whatever dt is, so the error band alone asks for ever larger steps there. For
-        invariant features the way to it has no kink, which a time-symmetric step would feel.
+        dt above the ceiling is scaled down to it by a constant factor: its gradient does not vanish (a factor in the output
+        is the same factor in dt), as it would with a clamp. The ceiling is needed because the energy error of one leapfrog
+        step vanishes on a circular orbit whatever dt is, so that the error band alone asks for ever larger steps there. For
+        invariant features dt approaches the ceiling smoothly, since a kink would spoil time-symmetric steps.
         """
-        parameter = next(model.parameters(), None)  # any network will do, also one of another precision than the bodies
+        parameter = next(model.parameters(), None)  # the precision of the network may differ from that of the bodies
         features = observation.features if parameter is None else observation.features.to(parameter.dtype)
         output = model(features)
         if output.shape != (len(features), 2):
@@ -222,17 +223,17 @@ class ModelAdapter:
         allowed = self._allowed(wanted, observation.ceiling)
         dt = torch.where(allowed < wanted, dt * (allowed / wanted), dt)
         at_ceiling = wanted > observation.ceiling
-        outside = torch.zeros_like(at_ceiling)
+        out_of_range = torch.zeros_like(at_ceiling)
         if isinstance(model, FullyConnectedNN):
-            outside = model.out_of_range(observation.features)
-        return Prediction(dt, output[:, 1], at_ceiling, outside)
+            out_of_range = model.out_of_range(observation.features)
+        return Prediction(dt, output[:, 1], at_ceiling, out_of_range)
 
     def _allowed(self, wanted: Tensor, ceiling: Tensor) -> Tensor:
-        """Return what the ceiling (B,) leaves of the steps wanted, (B,)."""
+        """Return the steps wanted (B,), limited by the ceiling (B,)."""
         if not self.sees_tolerance:
             return torch.minimum(wanted, ceiling)
-        share = wanted / ceiling
-        return wanted / torch.sqrt(1.0 + share * share)
+        ratio = wanted / ceiling
+        return wanted / torch.sqrt(1.0 + ratio * ratio)
 
     def predict_dt(self, model: nn.Module, particle: ParticleTorch, history_buffer: HistoryBuffer | None = None) -> Tensor:
         """Return the step (B,) for this state, in the graph of the parameters; the same in every mode of the model."""

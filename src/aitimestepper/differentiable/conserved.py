@@ -1,30 +1,30 @@
-"""What isolated gravity conserves, and how far a step or a run departed from it."""
+"""Conserved quantities, and the errors of a step or a run in them."""
 
 from __future__ import annotations
 
 import torch
 from torch import Tensor
 
-from ..features import ENERGY_FLOOR
+from ..constants import ENERGY_FLOOR
 from .gravity import dot, tree_sum
 from .particle import ParticleTorch
 
 
 def energy_scale(p: ParticleTorch) -> Tensor:
-    """Return S = max(|E|, 1e-4 (K + |U|)) (B,), what energy errors are measured against: a parabolic pair has one, too.
+    """Return S = max(|E|, 1e-4 (K + |U|)) (B,), which energy errors are relative to; it is positive for a parabolic pair too.
 
-    E = K + U. An isolated system has no place and no speed of its own: its K is about the centre of mass. With an outer field
-    it is that of the frame. S is 0 only where there is no energy of any kind.
+    E = K + U. K is about the centre of mass, since the motion of an isolated system as a whole does not matter. With an
+    external field K is that of the given velocities. S is at least the smallest normal number.
     """
-    K, U = _inner_kinetic_energy(p) if p.external_field is None else p.kinetic_energy(), p.potential_energy()
+    K, U = _internal_kinetic_energy(p) if p.external_field is None else p.kinetic_energy(), p.potential_energy()
     return torch.maximum((K + U).abs(), ENERGY_FLOOR * (K + U.abs())).clamp_min(torch.finfo(K.dtype).tiny)
 
 
-def _inner_kinetic_energy(p: ParticleTorch) -> Tensor:
+def _internal_kinetic_energy(p: ParticleTorch) -> Tensor:
     """Return the kinetic energy (B,) about the centre of mass."""
     centre = tree_sum(p.mass.unsqueeze(-1) * p.velocity, 1) / tree_sum(p.mass, 1).unsqueeze(-1)
-    moving = p.velocity - centre.unsqueeze(1)
-    return 0.5 * tree_sum(p.mass * dot(moving, moving), 1)
+    velocity = p.velocity - centre.unsqueeze(1)
+    return 0.5 * tree_sum(p.mass * dot(velocity, velocity), 1)
 
 
 def relative_error(E0: Tensor, E1: Tensor, floor: Tensor | None = None) -> Tensor:
@@ -38,7 +38,7 @@ def relative_error(E0: Tensor, E1: Tensor, floor: Tensor | None = None) -> Tenso
 
 
 def conserved_energy(p: ParticleTorch) -> Tensor:
-    """Return the total energy (B,) without what a moving outer field put in since the run began: an exact run keeps it."""
+    """Return the total energy (B,) less the work of a moving external field since the run began; exact motion conserves it."""
     return p.total_energy() - p.work_so_far()
 
 
@@ -54,21 +54,21 @@ def angular_momentum(p: ParticleTorch) -> Tensor:
 
 
 def momentum_scale(p: ParticleTorch) -> Tensor:
-    """Return sum m |v| (B,): what a momentum error is measured against, since the total is zero in the rest frame."""
+    """Return sum m |v| (B,), which momentum errors are relative to, since the total is zero in the rest frame."""
     return tree_sum(p.mass * p.velocity.norm(dim=-1), 1)
 
 
 def angular_momentum_scale(p: ParticleTorch) -> Tensor:
-    """Return sum m |x| |v| (B,): what an error of the angular momentum is measured against."""
+    """Return sum m |x| |v| (B,), which errors of the angular momentum are relative to."""
     return tree_sum(p.mass * p.position.norm(dim=-1) * p.velocity.norm(dim=-1), 1)
 
 
 def field_work(before: ParticleTorch, after: ParticleTorch) -> Tensor:
-    """Return the energy (B,) that the field put in during the steps between two states, to the order of the steps."""
+    """Return the work (B,) of the external field during the steps between two states, to the order of the steps."""
     return after.work_so_far() - before.work_so_far()
 
 
 def roundoff_floor(p: ParticleTorch) -> Tensor:
-    """Return the relative energy error (B,) that arithmetic alone makes: a few ulp of K + |U| over the energy scale S."""
+    """Return the relative energy error (B,) of round-off alone: a few ulp of K + |U| over the energy scale S."""
     K, U = p.kinetic_energy(), p.potential_energy()
     return 4 * torch.finfo(K.dtype).eps * (K + U.abs()) / energy_scale(p)

@@ -26,7 +26,7 @@ from .wrappers import HuaynoModule, HutMakinoMcMillanModule, LimitedModule, Symm
 
 
 class ClassicalModule(StepModule):
-    """The step of a classical criterion; its number is memory, so that a sweep stays with its systems when others end."""
+    """The step of a classical criterion; its number is in the memory, so that it follows its system when others end."""
 
     def __init__(self, criterion: Criterion) -> None:
         super().__init__()
@@ -35,7 +35,7 @@ class ClassicalModule(StepModule):
         self.rule: Rule
         if type(criterion) is EnergyBudget:
             self.rule = partial(energy_budget, order=criterion.order, c=criterion.constant)
-        elif type(criterion) is CRITERIA.get(criterion.name):  # a subclass may mean anything
+        elif type(criterion) is CRITERIA.get(criterion.name):  # not a subclass, which may be another rule
             self.rule = RULES[criterion.name]
         else:
             raise ConfigError(f"the criterion {criterion} has no form in torch: write a StepModule that chooses its steps.")
@@ -50,7 +50,7 @@ class ClassicalModule(StepModule):
 
 
 class OwnModule(StepModule):
-    """The step of a Python function of one's own, which is asked about one system after the other, without a graph."""
+    """The step of a Python function of the user's own, which is called for one system after the other, without a graph."""
 
     def __init__(self, criterion: OwnCriterion) -> None:
         super().__init__()
@@ -77,8 +77,8 @@ class OwnModule(StepModule):
 def module_for(criterion: Criterion, integrator: str = "leapfrog") -> StepModule:
     """Return the module that chooses the steps of a criterion in runs by `integrator`.
 
-    What the criterion leaves open is bound to the integrator, as `policy.bind` does it. Steps on trial are composed, so that
-    the integrator of `HutMakinoMcMillan` must be a composition.
+    `policy.bind` fills in what the criterion leaves open. Trial steps are taken by compositions, so that the integrator of
+    `HutMakinoMcMillan` must be one.
     """
     return _built(bind(criterion, integrator), integrator)
 
@@ -93,7 +93,7 @@ def _built(criterion: Criterion, integrator: str) -> StepModule:
     if isinstance(criterion, HutMakinoMcMillan):
         return HutMakinoMcMillanModule(_built(criterion.criterion, integrator), criterion.iterations, integrator)
     if type(criterion) is LearnedStep:
-        # a network in single precision chooses in double, as in the engine
+        # a network in single precision is evaluated in double, as in the engine
         network = network_from(criterion.bound_model).double()
         return LearnedModule(network, ModelAdapter.of_model(criterion.bound_model), criterion.tol)
     return OwnModule(criterion) if type(criterion) is OwnCriterion else ClassicalModule(criterion)

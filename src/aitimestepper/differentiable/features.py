@@ -1,6 +1,6 @@
-"""What a network looks at: a state as a vector, a transition between two states as a vector, and the scales of both.
+"""Features of states, and of transitions between two states, as vectors; and the scales of both.
 
-The tables of what these vectors hold are in the `features` of the package.
+The tables of these vectors are in `aitimestepper.features`.
 """
 
 from __future__ import annotations
@@ -11,7 +11,8 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-from ..features import NEAREST, NEGLIGIBLE, Scales, Table
+from ..constants import NEAREST, NEGLIGIBLE
+from ..features import Scales, Table
 from .gravity import dot, pairs, tree_sum
 from .particle import ParticleTorch
 from .timescales import PairSums, pair_sums
@@ -20,11 +21,11 @@ from .timescales import PairSums, pair_sums
 def measure_scales(particle: ParticleTorch) -> Scales:
     """Return length, speed, acceleration, time and mass of a training set, from its mean radius and total mass.
 
-    A system at rest has no speed to measure, but it has a free-fall speed.
+    The speed is the free-fall speed, so that a system at rest has a scale too.
     """
     description = describe(particle, "basic").detach()
     mass = description[:, 2].mean().item()
-    # softened bodies may all be in one place: then the softening is the only length there is
+    # softened bodies may all be at the same position: then the softening is the only length
     length = description[:, 3].mean().item() or particle.softening.mean().item()
     speed = (particle.G * mass / length) ** 0.5
     return Scales(L0=length, V0=speed, A0=speed**2 / length, T0=length / speed, M0=mass)
@@ -47,7 +48,7 @@ def _statistics(x: Tensor, present: Tensor) -> _Statistics:
     axes = tuple(range(1, x.ndim))
 
     def total(y: Tensor) -> Tensor:
-        for _ in axes:  # one axis after the other: absent bodies are at the end of each, not of all pairs in a row
+        for _ in axes:  # one axis after the other, since absent bodies are last along each axis, not among all pairs
             y = tree_sum(y, -1)
         return y
 
@@ -64,8 +65,8 @@ def _norms(x: Tensor) -> Tensor:
 def describe(p: ParticleTorch, kind: str) -> Tensor:
     """Return the features of a state: (B, 11) for `basic`, (B, 23) for `rich`, (B, 8) for `invariant`.
 
-    The first two are in the units of the particle, about its centre of mass. The invariant ones are those that the state
-    alone has: `requested_features` come beside them.
+    The first two are in the units of the particle, about its centre of mass. The invariant ones are those of the state alone,
+    without `requested_features`.
     """
     if kind == "invariant":
         return invariant_features(pair_sums(p))
@@ -77,7 +78,7 @@ def describe(p: ParticleTorch, kind: str) -> Tensor:
 
     radius = _statistics(_norms(about_centre(p.position)), p.mask)
     speed = _statistics(_norms(about_centre(p.velocity)), p.mask)
-    pull = _statistics(_norms(p.get_acceleration()), p.mask)
+    acceleration = _statistics(_norms(p.get_acceleration()), p.mask)
     dx, _, real = pairs(p.position, p.mask, p.softening)
     pair = _statistics(_norms(dx), real)
     axes = torch.full_like(total, p.position.shape[-1])
@@ -89,8 +90,8 @@ def describe(p: ParticleTorch, kind: str) -> Tensor:
         radius.max,
         speed.mean,
         speed.max,
-        pull.mean,
-        pull.max,
+        acceleration.mean,
+        acceleration.max,
         pair.min,
         pair.mean,
     ]
@@ -98,14 +99,15 @@ def describe(p: ParticleTorch, kind: str) -> Tensor:
         return torch.stack(basic, dim=-1)
     mass = _statistics(p.mass, p.mask)
     deviation = _statistics((p.mass - mass.mean.unsqueeze(-1)).abs(), p.mask).rms
-    more = [mass.mean, mass.min, mass.max, deviation, radius.min, radius.rms, speed.min, speed.rms, pull.min, pull.rms]
-    return torch.stack([*basic, *more, pair.max, p.softening], dim=-1)
+    more = [mass.mean, mass.min, mass.max, deviation, radius.min, radius.rms, speed.min, speed.rms]
+    more += [acceleration.min, acceleration.rms, pair.max, p.softening]
+    return torch.stack([*basic, *more], dim=-1)
 
 
 def invariant_features(sums: PairSums) -> Tensor:
-    """Return 8 numbers without units (B, 8) that do not depend on the observer and are even in the velocities.
+    """Return 8 dimensionless numbers (B, 8) that do not depend on the observer and are even in the velocities.
 
-    Logarithms are taken of 1e-20 at least: test particles have no binding energy at all, and pull on nothing.
+    Arguments of logarithms are at least 1e-20: test particles have no binding energy and attract nothing.
     """
     pericentre, eccentricity2 = _orbit(sums.flyby_over_freefall, sums.radial)
     columns = [
@@ -129,18 +131,18 @@ def _orbit(x: Tensor, radial: Tensor) -> tuple[Tensor, Tensor]:
 
 
 def requested_features(error_fraction: Tensor, tol: Tensor, order: int) -> Tensor:
-    """Return what the run asks for, (B, 3), from energy error over tolerance (B,), tolerance (B,), and order of the method.
+    """Return the features of the request (B, 3): energy error over tolerance (B,), tolerance (B,), and order of the method.
 
-    The energy error has its sign. The energy of a run at its start does not change along it, so this is even in the velocities
-    like the other features: a time-symmetric step may shrink while the error is large, and still come back the way it went.
+    The energy error has its sign. It is relative to the energy at the start, a constant of the run, so that these features are
+    even in the velocities like the others: a step that shrinks while the error is large can still be time-reversible.
     """
-    part = 10.0 * error_fraction
-    size = 0.5 * torch.log1p(part * part)
+    scaled = 10.0 * error_fraction
+    size = 0.5 * torch.log1p(scaled * scaled)
     return torch.stack([torch.copysign(size, error_fraction), torch.log(tol), torch.full_like(tol, math.log(order))], dim=-1)
 
 
 def transition(before: ParticleTorch, after: ParticleTorch, dt: Tensor) -> Tensor:
-    """Return how far positions, velocities and accelerations moved in the step `dt` (B,) between two states, (B, 10)."""
+    """Return the changes of positions, velocities and accelerations in the step `dt` (B,) between two states, (B, 10)."""
     size = max(before.mask.shape[1], after.mask.shape[1])
     before, after = before.padded_to(size), after.padded_to(size)
     columns: list[Tensor] = []

@@ -1,4 +1,4 @@
-"""Forces remembered with the state that they belong to, so that a step costs one pass over the pairs."""
+"""Cache of the forces of a state, so that a step costs one pass over the pairs."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from .gravity import Forces
 
 
 class ForceInputs(NamedTuple):
-    """What the forces of self-gravity depend on."""
+    """All that the forces of self-gravity depend on."""
 
     position: Tensor  # (B, N, D)
     mass: Tensor  # (B, N)
@@ -39,7 +39,7 @@ class RememberedForces:
         replaced = any(a is not b for a, b in zip(now.tensors, self.inputs.tensors, strict=True))
         if replaced or now.G != self.inputs.G or self.versions != _versions(*now.tensors, *self.forces):
             return None
-        # computed under no_grad and wanted in a graph: taking them would cut the gradient off
+        # forces computed under no_grad but needed in a graph would cut the gradient off
         wanted = torch.is_grad_enabled() and any(x.requires_grad for x in now.tensors)
         return None if wanted and not self.forces.acceleration.requires_grad else self.forces
 

@@ -13,7 +13,7 @@ from torch import Tensor
 
 
 def tree_sum(x: Tensor, dim: int) -> Tensor:
-    """Return the sum over `dim`, adding neighbours, then neighbours of those, and so on.
+    """Return the sum over `dim`, made by adding neighbours, then neighbouring sums, and so on.
 
     Trailing zeros leave every partial sum as it is, to the last bit, whatever their number; `torch.sum` regroups with
     the length. It is also as accurate as pairwise summation.
@@ -39,7 +39,7 @@ class Pairs(NamedTuple):
 
 
 class Forces(NamedTuple):
-    """What one pass over the pairs gives for every body."""
+    """Acceleration and potential of every body, from one pass over the pairs."""
 
     acceleration: Tensor  # (B, N, D)
     potential: Tensor  # (B, N) per unit mass, at each body
@@ -55,7 +55,7 @@ def pairs(position: Tensor, mask: Tensor, softening: Tensor) -> Pairs:
 
 
 def forces(position: Tensor, mass: Tensor, mask: Tensor, softening: Tensor, G: float) -> Forces:
-    """Return acceleration and potential of every body from all others: the pair sum of this package."""
+    """Return acceleration and potential of every body from all others: the one pair sum of this package."""
     dx, r2, real = pairs(position, mask, softening)
     inv_r = torch.where(real, 1.0 / torch.sqrt(r2), 0.0)
     weight = (G * mass).unsqueeze(1) * inv_r  # (B, i, j): G m_j / r_ij

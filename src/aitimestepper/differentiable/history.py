@@ -1,7 +1,7 @@
 """HistoryBuffer: a window of the last K states of every system of a batch, with a validity mask.
 
-A slot holds the features of a state, unscaled, and not the state: a window costs K x F numbers a system whatever N, and empty
-slots are exact zeros by construction, never the features of a made-up state.
+A slot holds the unscaled features of a state instead of the state: a window costs K x F numbers a system whatever N, and empty
+slots are exact zeros by construction.
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ class HistoryBuffer:
         self.reset()
 
     def reset(self) -> None:
-        """Forget everything."""
+        """Remove all states."""
         self.slots: Tensor | None = None  # (B, K, F), newest last
         self.valid: Tensor | None = None  # (B, K) bool
         self.pushes: Tensor | None = None  # (B,) states pushed so far
@@ -52,7 +52,7 @@ class HistoryBuffer:
         return len(self) == self.history_len
 
     def push(self, particle: ParticleTorch, dt: Tensor | None = None) -> None:
-        """Append a state and the step taken from it (default: the particle's own dt). Nothing keeps a graph."""
+        """Append a state, without its graph, and the step taken from it (default: the particle's own dt)."""
         state = particle.clone_detached()
         if dt is not None:
             state.update_dt(dt.detach().clone())
@@ -65,7 +65,7 @@ class HistoryBuffer:
         self.last = state
 
     def _newest(self, state: ParticleTorch, pushes: Tensor) -> tuple[Tensor, Tensor]:
-        """Return what the slot of the newest state holds, (B, F), and whether it holds anything, (B,)."""
+        """Return the features of the newest slot, (B, F), and whether the slot is filled, (B,)."""
         if self.feature_type != "delta_mag":
             return describe(state, self.feature_type), torch.ones_like(pushes, dtype=torch.bool)
         if self.last is None:
@@ -73,7 +73,7 @@ class HistoryBuffer:
         return transition(self.last, state, self.last.dt), pushes > 0
 
     def _window(self, like: ParticleTorch) -> tuple[Tensor, Tensor, Tensor]:
-        """Return slots, valid and pushes; those of an empty window in the shapes that `like` needs."""
+        """Return slots, valid and pushes; for an empty window, zeros in the shapes that `like` needs."""
         B = len(like)
         if self.slots is not None and self.valid is not None and self.pushes is not None:
             if self.slots.shape[0] != B:
@@ -91,9 +91,9 @@ class HistoryBuffer:
             slots, valid = slots[:, 1:], valid[:, 1:]
         newest, known = self._newest(current, pushes)
         scale = scale_row(scales or Scales(), self.table, slots)
-        everything = torch.cat([slots, newest.unsqueeze(1)], dim=1) / scale
-        present = torch.cat([valid, known.unsqueeze(1)], dim=1).unsqueeze(-1)
-        return torch.where(present, everything, 0.0).flatten(1)
+        features = torch.cat([slots, newest.unsqueeze(1)], dim=1) / scale
+        filled = torch.cat([valid, known.unsqueeze(1)], dim=1).unsqueeze(-1)
+        return torch.where(filled, features, 0.0).flatten(1)
 
     def features_for_batch(self, batch: ParticleTorch, scales: Scales | None = None) -> Tensor:
         """Return the features (B, F) of B states that would each follow this one window (of one system)."""
@@ -109,7 +109,7 @@ class HistoryBuffer:
 
     @classmethod
     def stack(cls, histories: Sequence[HistoryBuffer], batch: ParticleTorch) -> HistoryBuffer:
-        """Return one buffer of many systems from buffers of one system each; `batch` lends its shape to empty ones."""
+        """Return one buffer of many systems from buffers of one system each; `batch` gives the shape of empty ones."""
         first = histories[0]
         joined = cls(first.history_len, first.feature_type)
         one = torch.arange(len(batch), device=batch.position.device)
@@ -140,7 +140,7 @@ class HistoryBuffer:
         return {"slots": self.slots, "valid": self.valid, "pushes": self.pushes, "last": self.last.tensors()}
 
     def load_state_dict(self, state: dict[str, Any], like: ParticleTorch) -> None:
-        """Restore what `state_dict` returned; `like` lends G and the external field."""
+        """Restore the result of `state_dict`, with G and the external field of `like`."""
         self.reset()
         if state:
             self.slots, self.valid, self.pushes = state["slots"], state["valid"], state["pushes"]

@@ -1,6 +1,6 @@
-"""The reference loop, in torch: any step module and field, any device and precision, a look at every step.
+"""The reference loop, in torch: any step module and field, any device and precision, an observer of every step.
 
-It is what the compiled engine is held to: the same numbers for whatever both can do.
+The parity tests hold the compiled engine to it: both give the same numbers for all that both can do.
 """
 
 from __future__ import annotations
@@ -33,9 +33,9 @@ from .step_module import StepModule, select_memory
 from .stepping import step
 from .wrappers import LimitedModule
 
-STEPS_TO_END = 1e20  # a step so short that it takes more of them to the end leads nowhere
+STEPS_TO_END = 1e20  # a run that would take more steps of the present dt to its end is stuck
 
-# is called with the states before and after a step, the energy error (B,), and the numbers of the systems that took the step
+# takes the states before and after a step, the energy error (B,), and the indices of the systems that took the step
 Observer = Callable[[ParticleTorch, ParticleTorch, Tensor, Tensor], None]
 
 
@@ -75,7 +75,7 @@ def simulate(
 
 
 class _Plan(NamedTuple):
-    """What chooses the steps and what takes them."""
+    """The module that chooses the steps, and the integrator that takes them."""
 
     module: StepModule
     integrator: str
@@ -115,7 +115,7 @@ def _composition(name: str) -> str:
 
 
 class _Run:
-    """A batch while it runs; systems that have ended leave it, so that none waits for another. All numbers are (B,)."""
+    """A batch during its run; systems that have ended leave it, so that none waits for another. All numbers are (B,)."""
 
     def __init__(
         self, start: ParticleTorch, module: StepModule, integrator: str, t_end: Tensor, observer: Observer | None
@@ -123,7 +123,7 @@ class _Run:
         self.start, self.module, self.integrator, self.t_end, self.observer = start, module, integrator, t_end, observer
         zeros = torch.zeros_like(start.time)
         self.count = 0
-        self.running = torch.arange(len(start), device=zeros.device)  # the numbers of the systems of `state` and `memory`
+        self.running = torch.arange(len(start), device=zeros.device)  # indices of the systems in `state` and `memory`
         self.state, self.memory = start, module.init(start)
         self.final, self.status = start, [OK] * len(start)
         self.reports: dict[str, Tensor] = {}
@@ -131,9 +131,9 @@ class _Run:
         self.steps, self.max_error, self.last_error = zeros.long(), zeros.clone(), zeros.clone()
         self.failed = zeros.long()  # steps that led to no finite state; their forces count
         self.dt_min, self.dt_max = torch.full_like(zeros, math.inf), zeros.clone()
-        there = start.time >= t_end
-        if there.any():
-            self._leave(there, OK)
+        ended = start.time >= t_end
+        if ended.any():
+            self._leave(ended, OK)
 
     def advance(self, limit: int, status_of_rest: str) -> None:
         """Take at most `limit` steps; systems that have not ended by then leave with `status_of_rest`."""
@@ -178,22 +178,22 @@ class _Run:
         self.work[index], self.last_error[index] = work, error
         self.max_error[index] = torch.maximum(self.max_error[index], error)
         self.steps[index] += 1
-        # the step that lands on the end time is as short as it must be: it says nothing about the criterion
+        # the last step is shortened to reach the end time: its length is not that of the criterion
         counted = ~last | (self.steps[index] == 1)
         self.dt_min[index] = torch.where(counted, torch.minimum(self.dt_min[index], dt), self.dt_min[index])
         self.dt_max[index] = torch.where(counted, torch.maximum(self.dt_max[index], dt), self.dt_max[index])
 
     def _leave(self, leaving: Tensor, status: str, stuck: Tensor | None = None) -> None:
-        """Take systems out of the running batch, with their state as it is."""
+        """Remove systems from the running batch, and store their final state and status."""
         for i in leaving.nonzero().flatten().tolist():
             self.status[int(self.running[i])] = STUCK if stuck is not None and bool(stuck[i]) else status
         self.final = self.final.with_rows(self.running[leaving], self.state.select(leaving))
         for name, values in self.module.report(self.memory).items():
             whole = self.reports.setdefault(name, values.new_zeros(len(self.status)))
             whole[self.running[leaving]] = values[leaving]
-        stay = ~leaving
-        self.running, self.state = self.running[stay], self.state.select(stay)
-        self.memory = select_memory(self.memory, stay)
+        staying = ~leaving
+        self.running, self.state = self.running[staying], self.state.select(staying)
+        self.memory = select_memory(self.memory, staying)
 
 
 def _result(run: _Run, plan: _Plan, start: Bodies, wall_time: float) -> SimulationResult:

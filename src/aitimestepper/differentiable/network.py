@@ -1,4 +1,4 @@
-"""The network: features (B, F) -> (B, 2): a positive dt, and its own estimate of the step's log10 relative energy error."""
+"""The network (B, F) -> (B, 2): from features to a positive dt and an estimate of the step's log10 relative energy error."""
 
 from __future__ import annotations
 
@@ -11,8 +11,9 @@ from torch import Tensor, nn
 
 from ..bodies import Bodies
 from ..config import Config
+from ..constants import KNEE, LARGEST, LOG_GAIN, LOG_RANGE
 from ..errors import CheckpointError, ConfigError, nearest_name_hint
-from ..features import ERROR_FRACTION, KNEE, LARGEST, LOG_GAIN, LOG_RANGE, Scales, feature_count
+from ..features import ERROR_FRACTION, Scales, feature_count
 from ..models import Model
 
 _ACTIVATIONS: dict[str, type[nn.Module]] = {
@@ -28,7 +29,7 @@ INITIAL_LOG_DT = math.log(1e-2)  # an untrained network starts near a hundredth 
 
 
 class SeededDropout(nn.Module):
-    """Dropout with a random stream of its own: the state is in the state_dict, global random state is never touched."""
+    """Dropout with a random stream of its own, whose state is in the state_dict; global random state is never touched."""
 
     stream: Tensor
 
@@ -38,7 +39,7 @@ class SeededDropout(nn.Module):
         self.register_buffer("stream", torch.tensor([seed, 0], dtype=torch.long))
 
     def forward(self, x: Tensor) -> Tensor:
-        """Return x with a random share p of its values set to 0 and the rest scaled up; in eval mode, x itself."""
+        """Return x with a random fraction p of its values set to 0 and the rest scaled up; in eval mode, x itself."""
         if not self.training or self.p == 0:
             return x
         seed, calls = self.stream.tolist()
@@ -49,15 +50,15 @@ class SeededDropout(nn.Module):
 
 
 class FullyConnectedNN(nn.Module):
-    """Hidden layers of any width and depth between a squashed input and two heads.
+    """Hidden layers of any width and depth between compressed inputs and two heads.
 
-    Inputs pass asinh first: features span decades (acceleration over an e = 0.99 orbit: 0.25 to 1e4), and tanh units
-    fed with 1e4 learn nothing. Those that are logarithms already, between -20 and 5, are `soft`: x / (1 + |x|/4) is within
-    10 % of asinh there and takes hardly any time; left as they are, the same training ended with 15 % more forces.
+    Inputs pass asinh first: features span decades (acceleration over an e = 0.99 orbit: 0.25 to 1e4), and tanh units with
+    inputs of 1e4 learn nothing. Inputs that are logarithms already, between -20 and 5, are `soft`: x / (1 + |x|/4) is within
+    10 % of asinh there and takes hardly any time; without compression the same training ended with 15 % more forces.
     dt = exp(.), so that a gradient step is a factor, whatever the scale of dt. The error estimate reads the last hidden
-    layer without a gradient into it: learning to estimate never disturbs dt. Inputs outside `lowest` ... `highest` (no
-    limits, unless set) count as the nearest value inside: a network that leaves what it was trained on answers anything.
-    Where both are the same, the network does not look at the input.
+    layer without a gradient into it: learning to estimate never changes dt. Inputs outside `lowest` ... `highest` (no limits,
+    unless set) are clipped, since the output of a network outside the range of its training is arbitrary. An input whose two
+    limits are equal is ignored.
     """
 
     frequencies: Tensor
@@ -105,14 +106,14 @@ class FullyConnectedNN(nn.Module):
             self.log_error.bias.fill_(INITIAL_LOG10_ERROR)
 
     def limit_inputs(self, lowest: Tensor, highest: Tensor) -> None:
-        """Let inputs outside `lowest` ... `highest`, each (F,), count as the nearest inside, in place."""
+        """Set the limits `lowest` ... `highest`, each (F,), to which inputs are clipped, in place."""
         self.lowest.copy_(lowest)
         self.highest.copy_(highest)
 
     def out_of_range(self, features: Tensor) -> Tensor:
-        """Return whether some input that the network looks at lies outside its limits, (B, F) -> (B,) bool."""
-        looked_at = self.lowest < self.highest
-        return (looked_at & ((features < self.lowest) | (features > self.highest))).any(-1)
+        """Return whether some input that is not ignored lies outside its limits, (B, F) -> (B,) bool."""
+        used = self.lowest < self.highest
+        return (used & ((features < self.lowest) | (features > self.highest))).any(-1)
 
     def last_hidden(self, features: Tensor) -> Tensor:
         """Return the last hidden layer (B, width), from which both heads read, for features (B, F)."""
@@ -158,8 +159,8 @@ def build_network(config: Config) -> FullyConnectedNN:
     )
     if config.feature_type == "invariant":  # untrained, it starts from the step of EnergyBudget
         nn.init.zeros_(network.log_dt.bias)
-        # The two phases judge single steps, each from a fresh start: only a network trained on runs can learn what the energy
-        # error so far means.
+        # The two phases train on single steps, each from a fresh start: only a network trained on runs can learn from the
+        # energy error so far.
         network.lowest[ERROR_FRACTION], network.highest[ERROR_FRACTION] = 0.0, 0.0
     return network
 
@@ -183,6 +184,6 @@ def model_from(
     card: Mapping[str, Any] | None = None,
     initial_conditions: Bodies | None = None,
 ) -> Model:
-    """Return a network as a value that can be used, written and compared without torch; no later change reaches it."""
+    """Return a copy of a network as a value that can be used, written and compared without torch."""
     weights = {name: x.detach().cpu().double().numpy() for name, x in network.state_dict().items()}
     return Model(config, weights, scales, dict(card or {}), initial_conditions)

@@ -23,7 +23,7 @@ TENSORS = ("mass", "position", "velocity", "mask", "dt", "time", "softening")
 
 @dataclass(eq=False)
 class ParticleTorch:
-    """State of B systems of up to N bodies in D axes. A value: everything that changes it returns a new one.
+    """State of B systems of up to N bodies in D axes, as a value: methods return a new state.
 
     Only `update_dt` and `set_external_field` change it in place (and return it). Systems with fewer bodies are padded
     with bodies of no mass that `mask` marks as absent; they change no result.
@@ -39,10 +39,10 @@ class ParticleTorch:
     G: float = 1.0
     external_field: ExternalField | None = None
     _forces: RememberedForces | None = dataclasses.field(default=None, repr=False)
-    # (B,) energy that a time-dependent outer field put in during the steps that led here; None: no step yet
+    # (B,) work of a time-dependent external field during the steps to this state; None: no step yet
     _work: Tensor | None = dataclasses.field(default=None, repr=False)
 
-    # ---- making one -------------------------------------------------------------------------------------------------
+    # ---- construction -----------------------------------------------------------------------------------------------
     @classmethod
     def from_tensors(
         cls,
@@ -62,8 +62,8 @@ class ParticleTorch:
         """Promote shapes and precision once, and refuse what cannot be simulated.
 
         position, velocity: (N, D) or (B, N, D). mass: a number, (N,) per body, (B, N), or (B, 1) per system. dt, time,
-        softening: a number or (B,). Everything becomes `dtype` (float64), whatever it came as, and is copied: a later change
-        of the caller's arrays does not reach the particle. Gradients do flow back to tensors.
+        softening: a number or (B,). All are converted to `dtype` (float64) and copied: a later change of the caller's arrays
+        does not change the particle. Gradients do flow back to tensors.
         """
         given = {"mass": mass, "position": position, "velocity": velocity, "mask": mask}
         given |= {"dt": dt, "time": time, "softening": softening}
@@ -83,7 +83,7 @@ class ParticleTorch:
         )
 
     def to_bodies(self) -> Bodies:
-        """Return the same systems as arrays, without graph and dt; an outer field of torch operations stays what it is."""
+        """Return the same systems as arrays, without graph and dt; the external field may be one of torch operations."""
         arrays: dict[str, Any] = {n: x.detach().cpu().numpy() for n, x in self.tensors().items() if n != "dt"}
         present = arrays.pop("mask")
         return Bodies(**arrays, present=present, G=self.G)._with(external_field=self.external_field)
@@ -102,7 +102,7 @@ class ParticleTorch:
         return first._with({name: torch.cat([getattr(p, name) for p in grown]) for name in TENSORS}, work)
 
     def padded_to(self, bodies: int) -> ParticleTorch:
-        """Return the systems with absent bodies appended, up to so many in all."""
+        """Return the systems padded with absent bodies to `bodies` bodies in all."""
         more = bodies - self.mask.shape[1]
 
         def grow(x: Tensor) -> Tensor:
@@ -111,11 +111,11 @@ class ParticleTorch:
         return self if more == 0 else self._mapped(grow)
 
     def clone_detached(self) -> ParticleTorch:
-        """Return an independent copy with no graph behind it; forces already known come along."""
+        """Return an independent copy without a graph, with the forces that are already known."""
         return self._mapped(lambda x: x.detach().clone())._with_forces(self._known_forces(), Tensor.detach)
 
     def select(self, index: Tensor) -> ParticleTorch:
-        """Return the systems that `index` (indices or a boolean mask over the batch) names; known forces come along."""
+        """Return the systems that `index` (indices or a boolean mask over the batch) names, with the forces already known."""
         return self._mapped(lambda x: x[index])._with_forces(self._known_forces(), lambda x: x[index])
 
     def with_rows(self, index: Tensor, rows: ParticleTorch) -> ParticleTorch:
@@ -135,7 +135,7 @@ class ParticleTorch:
         return self
 
     def set_external_field(self, field: ExternalField | None) -> ParticleTorch:
-        """Set or remove the outer field, in place. It counts in forces and energy from then on."""
+        """Set or remove the external field, in place. It counts in forces and energy from then on."""
         if getattr(field, "G", self.G) != self.G:
             raise InitialConditionError(f"the external field has G = {field.G}, the bodies G = {self.G}; give both the same.")  # type: ignore[union-attr]
         self.external_field = field
@@ -165,7 +165,7 @@ class ParticleTorch:
         return ParticleTorch(**tensors, G=self.G, external_field=self.external_field, _work=work)
 
     def _mapped(self, change: Callable[[Tensor], Tensor]) -> ParticleTorch:
-        """Return the particle with `change` done to all of its tensors, and no forces known."""
+        """Return the particle with `change` applied to all of its tensors, and no forces known."""
         work = None if self._work is None else change(self._work)
         return self._with({name: change(x) for name, x in self.tensors().items()}, work)
 
@@ -187,7 +187,7 @@ class ParticleTorch:
         return None if self._forces is None else self._forces.recall(self._inputs())
 
     def _with_forces(self, known: Forces | None, change: Callable[[Tensor], Tensor]) -> ParticleTorch:
-        """Remember `change` of forces known from elsewhere, in place: it was done to this state, too."""
+        """Store the known forces of another state, in place, with the `change` applied that made this state of it."""
         if known is not None:
             self._forces = remember(self._inputs(), Forces(*(change(x) for x in known)))
         return self
@@ -203,18 +203,21 @@ class ParticleTorch:
     def _field_moves(self) -> bool:
         return self.external_field is not None and getattr(self.external_field, "time_dependent", True)
 
-    def _outer_positions(self) -> Tensor:
-        """Return where to evaluate the outer field: absent bodies stand where a present one is, not in a pole of it."""
+    def _field_positions(self) -> Tensor:
+        """Return the positions (B, N, D) at which the external field is evaluated.
+
+        Those of absent bodies are that of a present one: the origin, where they are stored, may be a pole of the field.
+        """
         first = self.mask.to(torch.uint8).argmax(1)
-        somewhere = self.position[torch.arange(len(self), device=first.device), first].unsqueeze(1)
-        return torch.where(self.mask.unsqueeze(-1), self.position, somewhere)
+        present_position = self.position[torch.arange(len(self), device=first.device), first].unsqueeze(1)
+        return torch.where(self.mask.unsqueeze(-1), self.position, present_position)
 
     def get_acceleration(self) -> Tensor:
-        """Return the acceleration (B, N, D) by self-gravity and outer field at this state's own time."""
+        """Return the acceleration (B, N, D) by self-gravity and external field at this state's own time."""
         acceleration = self._self_gravity().acceleration
         if self.external_field is not None:
-            outer = self.external_field.acceleration(self._outer_positions(), self.time)
-            acceleration = acceleration + torch.where(self.mask.unsqueeze(-1), outer, 0.0)
+            external = self.external_field.acceleration(self._field_positions(), self.time)
+            acceleration = acceleration + torch.where(self.mask.unsqueeze(-1), external, 0.0)
         return acceleration
 
     def kinetic_energy(self) -> Tensor:
@@ -222,27 +225,27 @@ class ParticleTorch:
         return 0.5 * tree_sum(self.mass * dot(self.velocity, self.velocity), 1)
 
     def potential_energy(self) -> Tensor:
-        """Return the potential energy (B,) of self-gravity and outer field."""
+        """Return the potential energy (B,) of self-gravity and external field."""
         energy = 0.5 * tree_sum(self.mass * self._self_gravity().potential, 1)
         if self.external_field is not None:
-            outer = self.external_field.potential(self._outer_positions(), self.time)
-            energy = energy + tree_sum(self.mass * torch.where(self.mask, outer, 0.0), 1)
+            external = self.external_field.potential(self._field_positions(), self.time)
+            energy = energy + tree_sum(self.mass * torch.where(self.mask, external, 0.0), 1)
         return energy
 
     def total_energy(self) -> Tensor:
         """Return kinetic plus potential energy (B,)."""
         return self.kinetic_energy() + self.potential_energy()
 
-    # every particle is a batch; the second name is for code that says so
+    # every particle is a batch: both names of the contract are the same method
     total_energy_batch = total_energy
 
     def field_power(self) -> Tensor:
-        """Return sum m dPhi/dt (B,), the rate at which a time-dependent outer field changes the energy, without a graph."""
+        """Return sum m dPhi/dt (B,), the rate at which a time-dependent external field changes the energy, without a graph."""
         field = self.external_field
         if field is None or not self._field_moves:
             return torch.zeros_like(self.time)
-        # every body as a system with a time of its own: the sum over bodies is ours, not the one that autograd makes
-        x = self._outer_positions().detach().flatten(0, 1).unsqueeze(1)
+        # every body as a system with its own time, so that `tree_sum` and not autograd sums over the bodies
+        x = self._field_positions().detach().flatten(0, 1).unsqueeze(1)
         with torch.enable_grad():
             t = self.time.detach().repeat_interleave(self.mask.shape[1]).requires_grad_(True)
             potential = field.potential(x, t)
@@ -254,7 +257,7 @@ class ParticleTorch:
         return tree_sum(self.mass.detach() * torch.where(self.mask, rate.view_as(self.mask), 0.0), 1)
 
     def work_so_far(self) -> Tensor:
-        """Return the energy (B,) that a time-dependent outer field put in during the steps that led here."""
+        """Return the work (B,) of a time-dependent external field during the steps to this state."""
         return torch.zeros_like(self.time) if self._work is None else self._work
 
     def _work_after(self, step: Tensor) -> Tensor | None:

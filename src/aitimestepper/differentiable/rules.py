@@ -1,7 +1,7 @@
 """The classical step rules, each a function of a state and of one number for every system: (state, (B,)) -> dt (B,).
 
-Pair rules look at self-gravity only; those made of accelerations and their derivatives (Aarseth, PRS23) see what every body
-feels from the others. The values that stand for them are in `criteria.classical`, the compiled form in `kernels.rules`.
+Pair rules depend on self-gravity only; those made of accelerations and their derivatives (Aarseth, PRS23) take what every body
+feels from all others. The values that stand for them are in `criteria.classical`, the compiled form in `kernels.rules`.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ Rule = Callable[[ParticleTorch, Tensor], Tensor]
 
 
 def constant(p: ParticleTorch, dt: Tensor) -> Tensor:
-    """Return the same dt always."""
+    """Return dt itself."""
     return dt
 
 
@@ -41,9 +41,9 @@ def boekholt(p: ParticleTorch, eta: Tensor) -> Tensor:
     pair = moving_pairs(p)
     Q = pair.freefall_rate2**2 + pair.flyby_rate2**2
     largest = Q.amax((1, 2))
-    share = Q / largest.view(-1, 1, 1)
-    share2 = share * share
-    h = torch.sqrt(over_pairs(share2) / over_pairs(share2 * torch.sqrt(share))) / root(largest, 4)
+    ratio = Q / largest.view(-1, 1, 1)
+    ratio2 = ratio * ratio
+    h = torch.sqrt(over_pairs(ratio2) / over_pairs(ratio2 * torch.sqrt(ratio))) / root(largest, 4)
     return eta * h
 
 
@@ -71,7 +71,7 @@ def _squared_norms(p: ParticleTorch, order: int) -> list[Tensor]:
 def _smallest(numerator: Tensor, denominator: Tensor) -> Tensor:
     """Return the smallest over bodies of sqrt(numerator/denominator), (B, N) -> (B,).
 
-    A body that feels exactly nothing does not count.
+    A body without any acceleration does not count.
     """
     ratio = torch.where((numerator > 0) & (denominator > 0), numerator / denominator, torch.inf)
     return torch.sqrt(ratio.amin(1))
@@ -90,7 +90,7 @@ def prs23(p: ParticleTorch, eta: Tensor) -> Tensor:
 
 
 def lastterm(p: ParticleTorch, epsilon: Tensor) -> Tensor:
-    """Return the step of `prs23` with eta = (5040 epsilon)^(1/7): the last term itself is known to radau15 alone."""
+    """Return the step of `prs23` with eta = (5040 epsilon)^(1/7), since only radau15 has the last term itself."""
     return prs23(p, (5040.0 * epsilon) ** (1.0 / 7.0))
 
 

@@ -1,4 +1,4 @@
-"""The one interface of everything that chooses a step in torch: `init` once, then one pure call of `choose` a step."""
+"""The interface of all modules that choose steps in torch: `init` once, then one pure call of `choose` a step."""
 
 from __future__ import annotations
 
@@ -12,17 +12,17 @@ from .particle import ParticleTorch
 
 
 class StepModule(nn.Module, ABC):
-    """Chooses dt (B,) for every system of a batch from its state and, if it has one, a memory.
+    """Chooses dt (B,) for every system of a batch from its state and, if the module has one, a memory.
 
-    All that changes during a run is in the memory, which the loop carries: a module itself stays as it is. A memory is None,
+    All that changes during a run is in the memory, which the loop carries: the module itself does not change. A memory is None,
     a tensor (B, ...), anything with `select(index)` that returns the memory of some of the systems, or a tuple of those. The
-    step really taken last is `particle.dt`: it may be shorter than the one chosen, where limits or an end time cut it.
+    step taken last is `particle.dt`: limits or an end time may have made it shorter than the one chosen.
     """
 
     velocity_even: bool = True  # flipping all velocities leaves dt as it is: what time-symmetric steps need
-    trial_steps: int = 0  # whole steps on trial for each step chosen; each costs the forces of a step
-    made_for: str | None = None  # the integrator that it needs; None: it serves any
-    # the relative energy error that whole runs are to stay below, one number or one a system; None: it knows of none
+    trial_steps: int = 0  # number of whole trial steps for each step chosen; each costs the forces of a step
+    made_for: str | None = None  # the integrator that it needs; None: any
+    # the relative energy error that whole runs are to stay below, one number or one a system; None: it has no tolerance
     tolerance: Numbers | None = None
 
     def init(self, particle: ParticleTorch) -> Any:
@@ -34,7 +34,7 @@ class StepModule(nn.Module, ABC):
         """Return dt (B,) at this state, and the memory to choose the next one with."""
 
     def report(self, memory: Any) -> dict[str, Tensor]:
-        """Return what there is to say of the run so far, by name, each (B,); most modules have nothing."""
+        """Return diagnostics of the run so far, by name, each (B,); most modules have none."""
         return {}
 
 

@@ -1,6 +1,7 @@
-"""Time scales of pairs, and smooth minima of them: what the step criteria and the invariant features are made of.
+"""Time scales of pairs and smooth minima of them, from which step criteria and invariant features are made.
 
-Rates, not times: two massless bodies have an infinite time, but a rate of exactly 0. Only + - * / and sqrt, as in `gravity`.
+They are stored as rates: two massless bodies have an infinite time, but a rate of exactly 0. Only + - * / and sqrt are used, as
+in `gravity`.
 """
 
 from __future__ import annotations
@@ -10,7 +11,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-from ..features import TIGHT
+from ..constants import TIGHT
 from .conserved import energy_scale
 from .gravity import dot, pairs, tree_sum
 from .particle import ParticleTorch
@@ -29,7 +30,7 @@ class MovingPairs(NamedTuple):
 
 
 def moving_pairs(p: ParticleTorch) -> MovingPairs:
-    """Return all pairs of a state: the one look at them that everything here is computed from."""
+    """Return all pairs of a state, in the one pass that everything here is computed from."""
     dx, r2, real = pairs(p.position, p.mask, p.softening)
     dv = p.velocity.unsqueeze(1) - p.velocity.unsqueeze(2)
     v2 = dot(dv, dv)
@@ -76,23 +77,23 @@ def binding_energy_ratio(p: ParticleTorch, pair: MovingPairs, scale: Tensor) -> 
     """
     rate2 = pair.freefall_rate2
     weight = (rate2 / rate2.amax((1, 2)).view(-1, 1, 1)) ** 2  # tau^-4, in units of the tightest pair's
-    bond = torch.where(pair.real, p.G * p.mass.unsqueeze(1) * p.mass.unsqueeze(2) / torch.sqrt(pair.r2), 0.0)
-    bound = over_pairs(weight * bond)
-    return torch.where(bound > 0, bound / over_pairs(weight) / scale, 0.0)
+    binding = torch.where(pair.real, p.G * p.mass.unsqueeze(1) * p.mass.unsqueeze(2) / torch.sqrt(pair.r2), 0.0)
+    weighted = over_pairs(weight * binding)
+    return torch.where(weighted > 0, weighted / over_pairs(weight) / scale, 0.0)
 
 
 def budget_time(tau_4: Tensor, chi: Tensor, tol: Tensor, order: int, c: float = 1.0, limit: float = 0.5) -> Tensor:
-    """Return c (tol / chi)^(1/order) tau_4 (B,): the step after which a method of that order errs by about `tol`, relative.
+    """Return c (tol / chi)^(1/order) tau_4 (B,): the step with a relative energy error of about `tol` at that order.
 
-    It is at most `limit` times tau_4. A bond without energy (test particles: chi = 0) would allow any step; half a tau_4, 12
-    a revolution, still follows its orbit.
+    It is at most `limit` times tau_4. Pairs without binding energy (test particles: chi = 0) would allow any step; half a
+    tau_4, 12 steps a revolution, still resolves their orbits.
     """
-    share = c * root((tol / chi).clamp_max(1e20), order)
-    return share.clamp_max(limit) * tau_4
+    in_tau_4 = c * root((tol / chi).clamp_max(1e20), order)
+    return in_tau_4.clamp_max(limit) * tau_4
 
 
 class PairSums(NamedTuple):
-    """What one look at all pairs gives, each (B,): the invariant features, their unit of time and their ceiling need it.
+    """Sums over all pairs, each (B,), for the invariant features, their unit of time and their ceiling.
 
     With f = freefall_rate2 / F, F = (sum freefall_rate2^4)^(1/4) a smooth maximum, w = max(f - 1/32, 0)^2 is the weight of a
     pair in all terms of the velocities: 0 for all but the few tightest ones.
@@ -104,9 +105,9 @@ class PairSums(NamedTuple):
     tau_8: Tensor
     flyby_over_freefall: Tensor  # sqrt(sum w flyby_rate2^2 / sum w) / F
     radial: Tensor  # sum w (r.v)^2 / (r^2 v^2) / sum w: 0 on a circle, 1 on a line
-    growth: Tensor  # 3/2 sum w (r.v) / r^2 / sum w: about d ln tau_4 / dt; the only one that is odd in the velocities
+    growth: Tensor  # 3/2 sum w (r.v) / r^2 / sum w: about d ln tau_4 / dt, the only sum that is odd in the velocities
     shortest: Tensor  # (sum freefall_rate2^2 + (32/31)^2 sum w flyby_rate2^2)^(-1/4): the dynamical time of the tight pairs
-    pulling: Tensor  # sum m |a|^2, an outer field included
+    pulling: Tensor  # sum m |a|^2, an external field included
     energy_scale: Tensor  # S of this state, see `conserved.energy_scale`
 
 
@@ -125,7 +126,7 @@ def pair_sums(p: ParticleTorch) -> PairSums:
     tightness = (f / largest.view(-1, 1, 1) - TIGHT).clamp_min(0.0)
     w = tightness * tightness
     weight = total(w)
-    weight = torch.where(weight > 0, weight, 1.0)  # more than a million pairs, all alike: none is tight
+    weight = torch.where(weight > 0, weight, 1.0)  # of more than a million equal pairs none counts as tight
     wv2 = total(w * v * v)
     radial, growth = _motion_along(pair)
     scale = energy_scale(p)

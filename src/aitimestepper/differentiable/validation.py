@@ -1,6 +1,6 @@
-"""What may become a ParticleTorch: shapes and precision promoted, and one clear sentence for what cannot be simulated.
+"""Checks of the arguments of a ParticleTorch, and promotion of their shapes and precision.
 
-The checks and their sentences are those of `Bodies`; here is what tensors need beside them: graphs, devices, precision, dt.
+The checks and their messages are those of `Bodies`; only what tensors need besides is here: graphs, devices, precision, dt.
 """
 
 from __future__ import annotations
@@ -18,10 +18,10 @@ from ..validation import as_array, plain, refuse_nonfinite
 
 
 def as_tensor(name: str, value: Any, dtype: torch.dtype, device: Any) -> Tensor:
-    """Return `value` as a tensor, or raise a sentence about what it is instead."""
-    # NumPy takes what torch does not: read-only and reversed arrays, lists of arrays
-    known = value if isinstance(value, Tensor) else as_array(name, value, bool if dtype is torch.bool else np.float64)
-    return torch.as_tensor(known, dtype=dtype, device=device)
+    """Return `value` as a tensor, or raise an error that says what it is instead."""
+    # NumPy accepts more than torch: read-only and reversed arrays, lists of arrays
+    values = value if isinstance(value, Tensor) else as_array(name, value, bool if dtype is torch.bool else np.float64)
+    return torch.as_tensor(values, dtype=dtype, device=device)
 
 
 def expand(name: str, value: Tensor, shape: tuple[int, ...]) -> Tensor:
@@ -46,7 +46,7 @@ def promoted(given: Mapping[str, Any], G: float, dtype: torch.dtype, device: Any
     tensors = {n: expand(n, as_tensor(n, {**given, "dt": dt}[n], dtype, where), s).clone() for n, s in shapes.items()}
     refuse_nonfinite("dt", plain(tensors["dt"]))
     present = torch.tensor(checked.present, device=tensors["mass"].device)
-    if mask is not None:  # what absent bodies carry, NaN perhaps, must reach no sum
+    if mask is not None:  # values of absent bodies, perhaps NaN, must reach no sum
         tensors["mass"] = torch.where(present, tensors["mass"], 0.0)
         tensors |= {n: torch.where(present.unsqueeze(-1), tensors[n], 0.0) for n in ("position", "velocity")}
     return {**tensors, "mask": present}

@@ -9,13 +9,12 @@ from typing import Any, NamedTuple
 import torch
 from torch import Tensor
 
+from ..constants import HUAYNO_PROBE
 from ..errors import ConfigError, nearest_name_hint
 from ..integrators import COMPOSITIONS
 from .particle import ParticleTorch
 from .step_module import StepModule
 from .stepping import step
-
-DIFFERENCE = 1e-3  # of the inner step: its rate of change is a central difference over twice that time
 
 
 class WrapperModule(StepModule):
@@ -37,7 +36,7 @@ class WrapperModule(StepModule):
 
 
 class LimitedModule(WrapperModule):
-    """The inner dt, held between `dt_min` and `dt_max`; None: no limit on that side."""
+    """The inner dt, limited to `dt_min` ... `dt_max`; None: no limit on that side."""
 
     def __init__(self, inner: StepModule, dt_min: float | None = None, dt_max: float | None = None) -> None:
         super().__init__(inner)
@@ -54,9 +53,9 @@ class LimitedModule(WrapperModule):
 
 
 class SymmetrizedMemory(NamedTuple):
-    """What a time-symmetric step is made from, beside the step taken last: the two inner steps before."""
+    """Memory of a time-symmetric step, beside the step taken last: the two previous inner steps."""
 
-    before: Tensor  # (B,) Q at the last state; 0: there was none
+    before: Tensor  # (B,) Q at the previous state; 0: there was none
     earlier: Tensor  # (B,) Q at the state before that
     inner: Any
 
@@ -67,9 +66,9 @@ class SymmetrizedModule(WrapperModule):
     def __init__(self, inner: StepModule, max_ratio: float = 1.5, smoothness: float = math.inf) -> None:
         super().__init__(inner)
         refuse_velocity_odd("SymmetrizedModule", inner)
-        for word, value in (("max_ratio", max_ratio), ("smoothness", smoothness)):
+        for name, value in (("max_ratio", max_ratio), ("smoothness", smoothness)):
             if not value > 1:
-                raise ConfigError(f"SymmetrizedModule: {word} = {value} must be above 1.")
+                raise ConfigError(f"SymmetrizedModule: {name} = {value} must be above 1.")
         self.max_ratio, self.smoothness = max_ratio, smoothness
 
     def init(self, particle: ParticleTorch) -> SymmetrizedMemory:
@@ -78,17 +77,17 @@ class SymmetrizedModule(WrapperModule):
         return SymmetrizedMemory(none, none, self.inner.init(particle))
 
     def choose(self, particle: ParticleTorch, memory: SymmetrizedMemory) -> tuple[Tensor, SymmetrizedMemory]:
-        """Return dt (B,) and the memory; Q is asked for once."""
+        """Return dt (B,) and the memory; Q is evaluated once."""
         Q, inner = self.inner.choose(particle, memory.inner)
-        before, earlier = memory.before, memory.earlier
-        last = torch.where(before > 0, particle.dt, 0.0)
+        stepped = memory.before > 0  # the first step has none before it: Q stands in, so that no gradient divides by zero
+        last, before = (torch.where(stepped, x, Q.detach()) for x in (particle.dt, memory.before))
         dt = Q * (Q / last)
         if self.smoothness < math.inf:
-            bend = torch.where(earlier > 0, Q / before * (earlier / before), 1.0)
-            due = Q * torch.sqrt(Q / before * torch.sqrt(bend))
-            dt = torch.where((dt <= self.smoothness * due) & (dt * self.smoothness >= due), dt, due)
-        dt = torch.where((dt <= self.max_ratio * Q) & (dt * self.max_ratio >= Q) & (last > 0), dt, Q)
-        return dt, SymmetrizedMemory(Q.detach(), before, inner)
+            curvature = torch.where(memory.earlier > 0, Q / before * (memory.earlier / before), 1.0)
+            expected = Q * torch.sqrt(Q / before * torch.sqrt(curvature))
+            dt = torch.where((dt <= self.smoothness * expected) & (dt * self.smoothness >= expected), dt, expected)
+        dt = torch.where((dt <= self.max_ratio * Q) & (dt * self.max_ratio >= Q) & stepped, dt, Q)
+        return dt, SymmetrizedMemory(Q.detach(), memory.before, inner)
 
     def report(self, memory: SymmetrizedMemory) -> dict[str, Tensor]:
         """Return the report of the inner module."""
@@ -96,7 +95,7 @@ class SymmetrizedModule(WrapperModule):
 
 
 class _LookAheadModule(WrapperModule):
-    """A time-symmetric step that asks the inner module about states that are not those of the run."""
+    """A time-symmetric step that evaluates the inner module at states that are not those of the run."""
 
     def __init__(self, inner: StepModule) -> None:
         super().__init__(inner)
@@ -109,7 +108,7 @@ class _LookAheadModule(WrapperModule):
         self.velocity_even = False
 
     def _elsewhere(self, particle: ParticleTorch, memory: Any) -> Tensor:
-        """Return the inner step (B,) at a state that is not one of the run; what the module would remember of it is lost."""
+        """Return the inner step (B,) at a state that is not one of the run; its memory is dropped."""
         return self.inner.choose(particle, memory)[0]
 
 
@@ -119,7 +118,7 @@ class HuaynoModule(_LookAheadModule):
     def choose(self, particle: ParticleTorch, memory: Any) -> tuple[Tensor, Any]:
         """Return dt (B,) and the memory of the inner module."""
         tau, after_this = self.inner.choose(particle, memory)
-        eps = DIFFERENCE * tau
+        eps = HUAYNO_PROBE * tau
         after, before = (self._elsewhere(_moved(particle, t), memory) for t in (eps, -eps))
         rate = (after - before) / (2.0 * eps)
         rate = torch.where(torch.isfinite(rate), rate, 0.0).clamp_max(1.0)
@@ -147,11 +146,11 @@ class HutMakinoMcMillanModule(_LookAheadModule):
         dt = tau
         for _ in range(self.trial_steps):
             trial = step(particle, dt, self.integrator)
-            lost = ~(torch.isfinite(trial.position) & torch.isfinite(trial.velocity)).flatten(1).all(1)
-            if lost.any():  # not even asked about: a network refuses such a state
-                trial = trial.with_rows(lost, particle.select(lost))
-            there = self._elsewhere(trial, memory)
-            dt = 0.5 * (tau + torch.where(torch.isfinite(there), there, tau))
+            broken = ~(torch.isfinite(trial.position) & torch.isfinite(trial.velocity)).flatten(1).all(1)
+            if broken.any():  # a network would refuse such a state
+                trial = trial.with_rows(broken, particle.select(broken))
+            tau_ahead = self._elsewhere(trial, memory)
+            dt = 0.5 * (tau + torch.where(torch.isfinite(tau_ahead), tau_ahead, tau))
         return dt, after_this
 
 

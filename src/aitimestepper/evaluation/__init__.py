@@ -1,1 +1,1 @@
-"""Runs of problems, calibration and outcomes: what training, bench and report measure with."""
+"""Runs of problems, calibration and outcomes: the measurements of training, bench and report."""

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 
 def filled(sweep: ParameterSweep, tol: float) -> np.ndarray:
-    """Return the errors (P, K) of a sweep with those of runs that were not made.
+    """Return the errors (P, K) of a sweep, with values in place of runs that were not made.
 
     A problem whose last run complies with `tol` counts as complying at all finer steps, any other as never complying.
     """
@@ -45,9 +45,9 @@ def step_parameter_spread(sweep: ParameterSweep, tol: float, share: float, draws
 
 
 def hindsight_forces(sweep: ParameterSweep, tol: float) -> np.ndarray:
-    """Return the force evaluations (P,) of each problem at its own largest steps that comply; infinite: not affordable.
+    """Return the force evaluations (P,) of each problem at its own largest steps that comply; infinite if there are none.
 
-    Steps count if the next smaller ones of the sweep comply too.
+    Steps comply only if the next smaller ones of the sweep comply too.
     """
     found = np.full(sweep.problems, np.inf)
     for p, (error, forces) in enumerate(zip(sweep.error, sweep.forces, strict=True)):

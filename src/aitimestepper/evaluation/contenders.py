@@ -34,19 +34,19 @@ VARIANTS: dict[str, Callable[[Criterion], Criterion]] = {
     "hmm": HutMakinoMcMillan,
 }
 CLASSICAL = ("constant", "freefall", "hutmakino", "aarseth", "tidal", "prs23", "boekholt", "energybudget")
-COARSEST = 0.7  # the largest step parameter that is of use with an integrator of order 2: nine steps a circular orbit
+COARSEST = 0.7  # the largest useful step parameter with an integrator of order 2: nine steps a circular orbit
 Make = Callable[[Any, str, Bodies], Criterion]
 
 
 class Rule(NamedTuple):
-    """A criterion for every value of its one number."""
+    """A criterion as a function of its one number."""
 
     name: str
     make: Make  # (values (B,), integrator, the systems at their start) -> the criterion
-    exponent: Callable[[str], float]  # of an integrator: dt is proportional to this power of the value
+    exponent: Callable[[str], float]  # from an integrator to the power of the value that dt is proportional to
     takes_tolerance: bool = False
-    fixed: bool = False  # the same dt always: there is nothing to symmetrize
-    checksum: int = 0  # of what may change under the same name: weights of a network, a file
+    fixed: bool = False  # dt is constant: there is nothing to symmetrize
+    checksum: int = 0  # identifies contents that may change under the same name: weights of a network, a file
 
 
 @dataclass(frozen=True)
@@ -64,7 +64,7 @@ class Contender:
 
     @property
     def name(self) -> str:
-        """Integrator and label: the name of what is measured of the contender in a study."""
+        """Integrator and label: the name of the contender in a study."""
         return f"{self.integrator} {self.label}"
 
     @property
@@ -90,7 +90,7 @@ class Contender:
 def contenders(
     rules: Sequence[Rule], variants: Sequence[str] = ("plain", "symmetrized"), integrators: Sequence[str] = ("leapfrog",)
 ) -> list[Contender]:
-    """Return all combinations that make sense, integrator by integrator."""
+    """Return all useful combinations, integrator by integrator."""
     for variant in variants:
         if variant not in VARIANTS:
             raise ConfigError(f"variant = {variant!r}: {nearest_name_hint(variant, VARIANTS)}")
@@ -136,7 +136,7 @@ def _classical_rule(name: str) -> Rule:
 
 # ---- learned rules ---------------------------------------------------------------------------------------------------
 def learned_rule(step: LearnedStep, name: str = "learned") -> Rule:
-    """Return the rule of one trained network; its own number is the tolerance asked for."""
+    """Return the rule of one trained network, whose number is the tolerance asked for."""
     return Rule(
         name,
         lambda tol, *_: step.at_tolerance(tol),
@@ -172,8 +172,8 @@ def own_rule(path: Path, name: str) -> Rule:
     """Return the rule of that name in a Python file.
 
     It is a function or class that makes a criterion from one number for each system (B,), or a function that chooses the
-    step itself, as `OwnCriterion` takes it; attributes `power` and `even` of such a function are those of `OwnCriterion`. A
-    rule whose criterion knows a tolerance takes one.
+    step itself, as `OwnCriterion` takes it; attributes `power` and `even` of such a function are those of `OwnCriterion`. If
+    the criterion has a tolerance, the number of the rule is that tolerance.
     """
     module = load_module(path, "a criterion")
     found = {k: v for k, v in vars(module).items() if not k.startswith("_") and _defined_in(v, module.__name__)}
@@ -182,7 +182,7 @@ def own_rule(path: Path, name: str) -> Rule:
     make = _maker(found[name])
     try:
         made = make(np.ones(1))
-    except Exception as error:  # a user's own code
+    except Exception as error:  # the user's code may raise anything
         words = f"{type(error).__name__}: {error}".rstrip(".")
         raise ConfigError(f"{path}: {name} must be made from one number for each system; it ended with {words}.") from None
     if not isinstance(made, Criterion):
@@ -197,7 +197,7 @@ def own_rule(path: Path, name: str) -> Rule:
 
 
 def _defined_in(thing: Any, module: str) -> bool:
-    """Whether a function, class or compiled function was written in that module, not imported there."""
+    """Return whether a function, class or compiled function was written in that module, not imported there."""
     return getattr(getattr(thing, "__wrapped__", thing), "__module__", None) == module and (
         callable(thing) or hasattr(thing, "address")
     )

@@ -1,4 +1,4 @@
-"""Evaluation sets: problems, each with tolerances to solve it to, and how well a network's runs of them go."""
+"""Evaluation sets: problems, each with tolerances to solve it to, and cost and errors of a network's runs of them."""
 
 from __future__ import annotations
 
@@ -20,23 +20,23 @@ from .contenders import Contender, learned_rule, rule_named
 from .runs import Systems, measure
 from .statistics import share_error
 
-LONG = "longrun"  # the family of runs of 1000 orbits, of which a hundred are made here
+LONG = "longrun"  # the family of runs of 1000 orbits, which are shortened to a hundred here
 LONG_END = 100 * ORBIT
-UNLIMITED_FORCES = 1_000_000  # of a run of EnergyBudget, from which budgets follow
-BUDGET_FACTOR = 8.0  # a run may spend so many times the forces that nine in ten runs of EnergyBudget stay below
-WORST = math.log(1e4)  # ln of error over tolerance with which a run that broke off counts
-SMALLEST_EXCESS = 1e-9  # of error over tolerance, whose logarithm is taken
+UNLIMITED_FORCES = 1_000_000  # limit of the forces of the EnergyBudget runs from which budgets follow
+BUDGET_FACTOR = 8.0  # budget of a run over the forces that nine in ten runs of EnergyBudget stay below
+WORST = math.log(1e4)  # ln of error over tolerance that is assigned to a run that broke off
+SMALLEST_EXCESS = 1e-9  # lower limit of error over tolerance, before its logarithm is taken
 
 
 class EvaluationSet(NamedTuple):
     """P problems for an integrator, each to be solved to T tolerances."""
 
     integrator: str
-    tolerances: tuple[float, ...]  # of the relative energy error, T of them
+    tolerances: tuple[float, ...]  # T tolerances for the relative energy error
     systems: Systems
-    family: np.ndarray  # (P,) numbers into `families`
+    family: np.ndarray  # (P,) indices into `families`
     families: tuple[str, ...]
-    budgets: tuple[tuple[int, ...], ...]  # most force evaluations of a run: for every tolerance, of each family
+    budgets: tuple[tuple[int, ...], ...]  # largest number of force evaluations of a run, for every tolerance and family
 
     @classmethod
     def make(
@@ -66,19 +66,19 @@ class EvaluationSet(NamedTuple):
         return COMPOSITIONS[self.integrator].order
 
     def rows(self, index: np.ndarray) -> EvaluationSet:
-        """Return the set with only the problems of these numbers."""
+        """Return the set with only the problems of these indices."""
         return self._replace(systems=self.systems.rows(index), family=self.family[index])
 
 
 class Scores(NamedTuple):
-    """Force evaluations and errors of the runs of an evaluation set, one row a tolerance."""
+    """Force evaluations and errors of the runs of an evaluation set, with one row for each tolerance."""
 
     log_forces: np.ndarray  # (T, P) ln of the force evaluations
     log_excess: np.ndarray  # (T, P) ln of the largest relative energy error over the tolerance
 
 
 def _budgets(problems: EvaluationSet, tol: float, threads: int) -> tuple[int, ...]:
-    """Return the budget of every family: `BUDGET_FACTOR` times what nine in ten runs of EnergyBudget stay below."""
+    """Return the budget of every family: `BUDGET_FACTOR` times the forces that nine in ten runs of EnergyBudget stay below."""
     rule = Contender(rule_named("energybudget"), "symmetrized", problems.integrator)
     found = []
     for k in range(len(problems.families)):
@@ -96,7 +96,7 @@ def evaluate(
     wrap: Callable[[LearnedStep], Criterion] = Symmetrized,
     factor: float = 1.0,
 ) -> Scores:
-    """Run all problems with a learned step at every tolerance, made time-symmetric or wrapped as `wrap` says.
+    """Run all problems with a learned step at every tolerance, made time-symmetric or wrapped by `wrap`.
 
     The step is asked for `factor` times each tolerance; its errors are measured against the tolerance itself.
     """

@@ -1,4 +1,4 @@
-"""Runs of many problems as one batch: what each of them came to, and which steps a criterion begins with."""
+"""Runs of many problems as one batch: their cost and errors, and the first steps of a criterion."""
 
 from __future__ import annotations
 
@@ -19,8 +19,8 @@ from ..simulate.progress import Watch
 from ..simulate.result import MAX_STEPS, OK
 from .contenders import Contender
 
-SOUND = 0.1  # relative energy error up to which a run may still be called one of the problem
-HARMLESS = 1e-3  # of a step: so short a one has no close encounter inside
+SOUND = 0.1  # largest relative energy error at which a run still describes its problem
+SHORTENING = 1e-3  # factor of the steps of `first_steps`: so short a step has no close encounter inside
 
 
 class Systems(NamedTuple):
@@ -35,20 +35,20 @@ class Systems(NamedTuple):
         return cls(*suite.batch())
 
     def rows(self, index: np.ndarray) -> Systems:
-        """Return the problems with these numbers."""
+        """Return the problems of these indices."""
         return Systems(self.start.select(index), self.ends[index])
 
 
 class Outcome(NamedTuple):
-    """What the runs of P problems came to, each array (P,).
+    """Cost and errors of the runs of P problems, each array (P,).
 
-    A run that broke off has an infinite error and counts with the whole budget: to fail early is not cheap.
+    A run that broke off has an infinite error and counts with the whole budget, so that failing early is not cheap.
     """
 
     error: np.ndarray  # largest relative energy error
     forces: np.ndarray  # force evaluations
     steps: np.ndarray
-    unfinished: np.ndarray  # bool: stopped by the budget, so that its error at the end is not known
+    unfinished: np.ndarray  # bool: stopped by the budget before its end
     sound: np.ndarray  # bool: the error stayed below `SOUND`, up to where the run ended
     final_error: np.ndarray  # relative energy error at the end
     wall_time: float  # seconds, of all runs together
@@ -64,7 +64,7 @@ def measure(
 ) -> Outcome:
     """Run every problem once, all as one batch, with one step parameter for all or one for each, (P,).
 
-    budget: most force evaluations of a run. watch: is called during the run, and may raise to stop it.
+    budget: largest number of force evaluations of a run. watch: is called during the run, and may raise to stop it.
     """
     began = time.perf_counter()
     result = simulate(
@@ -94,12 +94,12 @@ def measure(
 def first_steps(bodies: Bodies, criterion: Criterion, integrator: str = "leapfrog") -> np.ndarray:
     """Return the dt that a criterion chooses at each of the given states, (B,), as the first step of a run.
 
-    A classical criterion is asked for steps a thousand times shorter, which are multiplied again: steps of any length can be
-    asked for at any state. What a learned or wrapped criterion chooses is taken as it is.
+    A classical criterion is asked for steps a thousand times shorter, which are multiplied by a thousand again, so that steps
+    too long to be taken can be measured. Learned and wrapped criteria are asked for their own steps.
     """
     criterion, scale = bind(criterion, integrator), 1.0
     if criterion.parameter is not None and not isinstance(criterion, (LearnedStep, Wrapper)):
-        scale = HARMLESS
+        scale = SHORTENING
         shorter = criterion.values(len(bodies)) * scale ** (1.0 / criterion.exponent)
         criterion = dataclasses.replace(criterion, **{criterion.parameter: shorter})
     return simulate(bodies, steps=1, criterion=criterion, integrator=integrator).dt_max / scale

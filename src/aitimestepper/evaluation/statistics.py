@@ -1,4 +1,4 @@
-"""Statistics of many runs: shares of problems, where an error falls below a level, and how sure a number is."""
+"""Statistics of many runs: quantiles, the place where an error falls below a level, and confidence intervals."""
 
 from __future__ import annotations
 
@@ -8,8 +8,8 @@ from collections.abc import Sequence
 import numpy as np
 
 RESAMPLES = 400
-CONFIDENCE = 0.95  # of intervals
-STANDARD_ERRORS = 1.96  # on either side of a mean that hold so much
+CONFIDENCE = 0.95  # probability of an interval
+STANDARD_ERRORS = 1.96  # half-width of such an interval about a mean, in standard errors
 
 
 def share_error(errors: np.ndarray, share: float) -> np.ndarray:
@@ -21,8 +21,8 @@ def share_error(errors: np.ndarray, share: float) -> np.ndarray:
 def crossing(x: Sequence[float] | np.ndarray, error: Sequence[float] | np.ndarray, level: float) -> float:
     """Return the x from which on the error stays at or below `level`, interpolated in logarithms; x goes from coarse to fine.
 
-    It is NaN where the runs do not enclose it: where all of them are above the level, or all below. A single run below the
-    level that is followed by one above does not count.
+    It is NaN where the runs do not enclose it: where the last of them is above the level, or all are below. A single run below
+    the level that is followed by one above does not count.
     """
     x, error = np.asarray(x, float), np.asarray(error, float)
     above = np.flatnonzero(~(error <= level))
@@ -38,7 +38,7 @@ def crossing(x: Sequence[float] | np.ndarray, error: Sequence[float] | np.ndarra
 def first_crossing(x: np.ndarray, error: np.ndarray, level: float) -> float:
     """Return the x at which the error reaches `level` for good; NaN: nowhere.
 
-    Two consecutive runs at or below the level end the search, whatever finer steps would bring. So the answer does not depend
+    Two consecutive runs at or below the level end the search, whatever the errors of finer steps. So the result does not depend
     on the other tolerances that a sweep was made for.
     """
     good = error <= level
@@ -53,11 +53,11 @@ def geometric_mean(values: np.ndarray) -> float:
 
 
 def resampled(families: np.ndarray, rng: np.random.Generator, count: int = RESAMPLES) -> np.ndarray:
-    """Draw problems with replacement, from each family as many as it has: numbers of problems, (count, P)."""
+    """Draw problems with replacement, from each family as many as it has, and return their indices (count, P)."""
     draws = np.empty((count, len(families)), dtype=int)
     for family in np.unique(families):
-        own = np.flatnonzero(families == family)
-        draws[:, own] = own[rng.integers(0, len(own), (count, len(own)))]
+        members = np.flatnonzero(families == family)
+        draws[:, members] = members[rng.integers(0, len(members), (count, len(members)))]
     return draws
 
 
@@ -68,7 +68,7 @@ def interval(values: np.ndarray) -> list[float]:
 
 
 def share_interval(share: float, n: float) -> list[float]:
-    """Return Wilson's 95 % interval of a share that was counted among n."""
+    """Return Wilson's 95 % interval of a fraction `share` of n."""
     z2 = STANDARD_ERRORS**2 / n
     middle, half = (share + z2 / 2) / (1 + z2), math.sqrt(z2 * share * (1 - share) + z2**2 / 4) / (1 + z2)
     return [max(0.0, middle - half), min(1.0, middle + half)]

@@ -14,11 +14,11 @@ from .contenders import COARSEST, Contender
 from .runs import Outcome, Systems, measure
 from .statistics import share_error
 
-RATIO = math.sqrt(2.0)  # of two consecutive step parameters
-LENGTH = 40  # of a sweep, at most
-FAR_BELOW = 30.0  # a problem so many times below the smallest tolerance in two consecutive runs needs no finer ones
-PATIENCE = 8  # runs stopped by the budget with a useless energy, before a problem is given up
-GROWTH = 1.3  # forces grow by at least this factor from run to run; what would then exceed the budget is not begun
+RATIO = math.sqrt(2.0)  # ratio of two consecutive step parameters
+LENGTH = 40  # largest number of runs of a sweep
+FAR_BELOW = 30.0  # a problem whose error is so many times below the smallest tolerance in two consecutive runs is finished
+PATIENCE = 8  # number of unsound runs stopped by the budget after which a problem is given up
+GROWTH = 1.3  # forces grow by at least this factor from run to run; runs that would then exceed the budget are not begun
 
 
 @dataclass(frozen=True)
@@ -32,7 +32,7 @@ class ParameterSweep:
     step_parameters: np.ndarray  # (K,)
     error: np.ndarray  # (P, K) largest relative energy error
     forces: np.ndarray  # (P, K) force evaluations
-    budget: int  # most force evaluations of a run
+    budget: int  # largest number of force evaluations of a run
 
     @property
     def problems(self) -> int:
@@ -71,59 +71,59 @@ def sweep_parameters(
         step_parameters.append(first / RATIO**k)
         outcome = measure(systems.rows(rows), contender, step_parameters[-1], budget, watch)
         unaffordable = progress.record(rows, outcome, budget)
-        error, spent = np.full(P, np.nan), np.full(P, np.nan)
+        error, cost = np.full(P, np.nan), np.full(P, np.nan)
         error[rows] = np.where(unaffordable, np.nan, outcome.error)
-        spent[rows] = np.where(unaffordable, np.nan, outcome.forces)
+        cost[rows] = np.where(unaffordable, np.nan, outcome.forces)
         errors.append(error)
-        forces.append(spent)
+        forces.append(cost)
     return ParameterSweep(np.array(step_parameters), np.array(errors).T, np.array(forces).T, budget)
 
 
 def coarsest(contender: Contender) -> float:
-    """Return the first step parameter of a sweep: compositions of higher order are of use with longer steps."""
+    """Return the first step parameter of a sweep, which is larger for compositions of higher order."""
     composition = COMPOSITIONS.get(contender.integrator)
     return float(COARSEST * RATIO ** min((composition.order if composition else 2) - 2, 4))
 
 
 class _SweepProgress:
-    """Which problems still need finer steps, and which tolerances can still be reached."""
+    """Progress of a sweep: the problems that still need finer steps, and the tolerances that can still be reached."""
 
     def __init__(self, P: int, tolerances: list[float], share: float, groups: Sequence[slice]) -> None:
         self.tolerances, self.share, self.groups = tolerances, share, groups
         self.error, self.error_before = np.full(P, np.inf), np.full(P, np.inf)  # of the last two runs
         self.best = np.full(P, np.inf)  # the smallest tolerance that two consecutive runs comply with
-        self.lost, self.useless = np.zeros(P, bool), np.zeros(P, int)
-        self.group_best = np.full(len(groups), np.inf)  # as `best`, for the error that `share` of a group stays below
+        self.given_up, self.unsound_runs = np.zeros(P, bool), np.zeros(P, int)
+        self.group_best = np.full(len(groups), np.inf)  # like `best`, for the error that `share` of a group stays below
         self.group_error = self.group_best.copy()
 
     def active(self) -> np.ndarray:
-        """Return the numbers of the problems to run."""
+        """Return the indices of the problems to run."""
         if not self.tolerances:
             return np.zeros(0, int)
         smallest = self.tolerances[0]
         enough = smallest / FAR_BELOW if (self.group_best > smallest).any() else smallest
-        return np.flatnonzero(~self.lost & ~(self.best <= enough))
+        return np.flatnonzero(~self.given_up & ~(self.best <= enough))
 
     def record(self, rows: np.ndarray, outcome: Outcome, budget: int) -> np.ndarray:
-        """Take in the runs of some problems; return which of them show that finer steps cannot be afforded, (R,) bool."""
+        """Record the runs of some problems, and return which of them show that finer steps cannot be afforded, (R,) bool."""
         # Steps so long that bodies are bound ever more tightly lead to runs without an end; shorter ones may not.
-        self.useless[rows] += outcome.unfinished & ~outcome.sound
-        unaffordable = outcome.unfinished & (outcome.sound | (self.useless[rows] > PATIENCE))
+        self.unsound_runs[rows] += outcome.unfinished & ~outcome.sound
+        unaffordable = outcome.unfinished & (outcome.sound | (self.unsound_runs[rows] > PATIENCE))
         self.error_before[rows], self.error[rows] = self.error[rows], outcome.error
         self.best[rows] = np.minimum(self.best[rows], np.maximum(self.error, self.error_before)[rows])
-        self.lost[rows] = unaffordable | (outcome.sound & (outcome.forces * GROWTH > budget))
+        self.given_up[rows] = unaffordable | (outcome.sound & (outcome.forces * GROWTH > budget))
         self._update_groups()
         self._drop_tolerances()
         return unaffordable
 
     def _update_groups(self) -> None:
-        beyond = self.lost & ~(self.error <= self.tolerances[0])  # finer steps would not be affordable
+        beyond = self.given_up & ~(self.error <= self.tolerances[0])  # finer steps would not be affordable
         error = np.where(beyond, np.inf, self.error)
         now = np.array([share_error(error[group], self.share) for group in self.groups])
         self.group_best, self.group_error = np.minimum(self.group_best, np.maximum(now, self.group_error)), now
 
     def _drop_tolerances(self) -> None:
         """Give up tolerances that too many problems of every group cannot afford; problems still active may reach any."""
-        reached = np.where(self.lost, np.minimum(self.best, self.error), 0.0)
+        reached = np.where(self.given_up, np.minimum(self.best, self.error), 0.0)
         most = 1 - self.share + 1e-9
         self.tolerances = [tol for tol in self.tolerances if any((reached[g] > tol).mean() <= most for g in self.groups)]

@@ -1,6 +1,6 @@
-"""Initial conditions and problems: named ones, those from files, families to sample from, and suites to measure with.
+"""Initial conditions by name or from files, families of problems to sample from, and suites of problems to measure with.
 
-The makers of named initial conditions are here too: `simulate(initial.kepler(e=0.9), t_end=100.0)`.
+The makers of named initial conditions can be imported from here: `simulate(initial.kepler(e=0.9), t_end=100.0)`.
 """
 
 from .named import InitialConditions as InitialConditions

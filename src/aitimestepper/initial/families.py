@@ -1,8 +1,8 @@
-"""Families of problems to train on and to measure with: each a distribution, sampled by seed.
+"""Families of problems to train on and to measure with; each is a distribution that is sampled by seed.
 
-A family is a function `(rng, dim) -> Sample`: initial conditions and how long to run them. Every problem has a random stream
-of its own, made from the family's name and the problem's number. The numbers of the splits do not overlap, so that nothing
-that is measured on `test` was trained on.
+A family is a function `(rng, dim) -> Sample`: initial conditions and how long to run them. Every problem has a separate random
+stream, made from the family's name and the problem's number. The numbers of the splits do not overlap, so that no problem of
+`test` was used in training.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from .named import InitialConditions, eccentric_anomaly, ellipse, energies, plum
 
 SPLITS = {"train": 0, "validation": 1_000_000, "test": 2_000_000}  # the first number of each
 SPLIT_SIZE = 1_000_000
-ORBIT = 2 * math.pi  # with a = 1 and a total mass of 1
+ORBIT = 2 * math.pi  # period for a = 1 and a total mass of 1
 
 
 class Sample(NamedTuple):
@@ -103,7 +103,7 @@ def family_named(name: str) -> Family:
 
 
 def seed_range(split: str, count: int, first: int = 0) -> range:
-    """Return the numbers of `count` problems of a split, from its number `first` on."""
+    """Return the numbers of `count` problems of a split, beginning with its problem `first`."""
     if split not in SPLITS:
         raise ConfigError(f"split = {split!r}: {nearest_name_hint(split, SPLITS)}")
     if not 1 <= count <= SPLIT_SIZE - first:
@@ -112,7 +112,7 @@ def seed_range(split: str, count: int, first: int = 0) -> range:
 
 
 def sample(family: Family, name: str, number: int, dim: int = 3) -> Sample:
-    """Return problem `number` of a family: it is the same on every machine, whatever was sampled before."""
+    """Return problem `number` of a family, the same on every machine and independent of earlier samples."""
     if dim not in (2, 3):
         raise ConfigError(f"dim = {dim} must be 2 or 3.")
     return family(np.random.default_rng([zlib.crc32(name.encode()), number]), dim)
@@ -125,16 +125,16 @@ def crossing_time(initial: InitialConditions) -> float:
 
 
 class _Orbit(NamedTuple):
-    """One level of a hierarchy; a < 0 and e > 1: a hyperbola, met `distance` away on the way in."""
+    """One level of a hierarchy; a < 0 and e > 1 is a hyperbola, which begins at `distance` before the pericentre."""
 
     a: float
     e: float
-    flat: bool = False  # inclined by a few degrees only, to a plane that all flat orbits share
+    flat: bool = False  # inclined by only a few degrees to a common plane of all flat orbits
     distance: float = 0.0
 
 
 def nested(mass: np.ndarray, orbits: Sequence[_Orbit], rng: np.random.Generator, dim: int) -> InitialConditions:
-    """Return a hierarchy at rest as a whole: body k + 1 at a random phase of orbit k about all bodies before it (Jacobi)."""
+    """Return a hierarchy with its centre of mass at rest: body k + 1 is on orbit k about all bodies before it (Jacobi)."""
     position, velocity = np.zeros((len(mass), 3)), np.zeros((len(mass), 3))
     common = random_rotation(rng, dim)
     for k, orbit in enumerate(orbits, start=1):
@@ -157,7 +157,7 @@ def random_rotation(rng: np.random.Generator, dim: int) -> np.ndarray:
     if dim == 2:
         return _about_z(rng.uniform(0, 2 * math.pi))
     q, r = np.linalg.qr(rng.normal(size=(3, 3)))
-    q = q * np.sign(np.diag(r))  # without this not all orientations are as likely
+    q = q * np.sign(np.diag(r))  # without this, not all orientations are equally likely
     return np.asarray(q * np.linalg.det(q))
 
 
@@ -168,7 +168,7 @@ def _about_z(angle: float) -> np.ndarray:
 
 
 def _tilt(rng: np.random.Generator, dim: int) -> np.ndarray:
-    """Draw a rotation (3, 3) with node and pericentre anywhere, inclined by a Rayleigh angle of mean 0.05."""
+    """Draw a rotation (3, 3) of random node and pericentre, and of an inclination with Rayleigh distribution, mean 0.05 rad."""
     node, inclination, pericentre = rng.uniform(0, 2 * math.pi), _rayleigh(rng, 0.05), rng.uniform(0, 2 * math.pi)
     if dim == 2:
         return _about_z(node + pericentre)

@@ -1,7 +1,7 @@
-"""Named initial conditions, and those from files, as arrays.
+"""Initial conditions by name or from files, as arrays.
 
-Each maker is a function whose arguments are what `--ic name:key=value` takes, and the first line of whose docstring is its
-help text. A simulation that is given no end lasts ten periods of its initial conditions.
+Each maker is a function. Its arguments are those of `--ic name:key=value`, and the first line of its docstring is its help
+text. From the command line, a simulation without an end time lasts ten periods of its initial conditions.
 """
 
 from __future__ import annotations
@@ -22,13 +22,13 @@ ALL_PAIRS = 2048  # bodies up to which energies are summed over all pairs at onc
 
 
 class InitialConditions(NamedTuple):
-    """One system as arrays, in any units in which the gravitational constant is `G`."""
+    """One system as arrays, in any units for which the gravitational constant is `G`."""
 
     mass: np.ndarray  # (N,)
     position: np.ndarray  # (N, D)
     velocity: np.ndarray  # (N, D)
-    period: float | None = None  # None: to be measured, see `problems.period_of`
-    G: float | None = 1.0  # the velocities are made for it; None: for the G of the settings, whatever it is
+    period: float | None = None  # orbital period or crossing time; None: computed by `problems.period_of`
+    G: float | None = 1.0  # G for which the velocities are right; None: the G of the settings
 
 
 def _recentred(mass: np.ndarray, position: np.ndarray, velocity: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
@@ -38,7 +38,7 @@ def _recentred(mass: np.ndarray, position: np.ndarray, velocity: np.ndarray) -> 
 
 
 def energies(mass: np.ndarray, position: np.ndarray, velocity: np.ndarray) -> tuple[float, float]:
-    """Return kinetic and potential energy for G = 1: generated systems are scaled with them."""
+    """Return kinetic and potential energy for G = 1, which scale the generated systems."""
     kinetic = float(0.5 * (mass[:, None] * velocity**2).sum())
     if len(mass) > ALL_PAIRS:
         return kinetic, float(Bodies(mass, position, velocity).potential_energy()[0])
@@ -49,7 +49,7 @@ def energies(mass: np.ndarray, position: np.ndarray, velocity: np.ndarray) -> tu
 def two_body(
     e: float, q: float, a: float, anomaly: float, G: float, dim: int, rotation: np.ndarray | None = None
 ) -> InitialConditions:
-    """Return two bodies of total mass 1 and mass ratio q, at rest as a whole, at an eccentric anomaly (pi: apocentre)."""
+    """Return two bodies of total mass 1 and mass ratio q, with their centre of mass at rest, at an eccentric anomaly."""
     for name, value, ok in (("e", e, 0 <= e < 1), ("q", q, q > 0), ("a", a, a > 0), ("dim", dim, dim in (2, 3))):
         if not (ok and math.isfinite(value)):
             raise InitialConditionError(f"kepler: {name} = {value} is out of range (0 <= e < 1, q > 0, a > 0, dim 2 or 3).")
@@ -139,7 +139,7 @@ def plummer(n: int = 32, seed: int = 0) -> InitialConditions:
 
 
 def plummer_sphere(rng: np.random.Generator, n: int, dim: int = 3) -> InitialConditions:
-    """Draw a Plummer sphere of n bodies from a random stream; in the plane it has the radii and speeds of the sphere."""
+    """Draw a Plummer sphere of n bodies from a random stream; with dim = 2 it has the radii and speeds of the sphere."""
     radius = 1 / np.sqrt(rng.uniform(0, 0.999, n) ** (-2 / 3) - 1)
     fraction = _plummer_speeds(rng, n)
     speed = fraction * math.sqrt(2) * (1 + radius**2) ** -0.25
@@ -221,7 +221,7 @@ def _directions(rng: np.random.Generator, n: int, dim: int) -> np.ndarray:
 
 
 def _plummer_speeds(rng: np.random.Generator, n: int) -> np.ndarray:
-    """Draw speeds over the escape speed, (n,), of density x^2 (1 - x^2)^3.5, by rejection (its maximum is below 0.1)."""
+    """Draw speeds in units of the escape speed, (n,), from the density x^2 (1 - x^2)^3.5 < 0.1, by rejection."""
     speeds: list[float] = []
     while len(speeds) < n:
         x, y = rng.uniform(0, 1), rng.uniform(0, 0.1)
@@ -231,7 +231,7 @@ def _plummer_speeds(rng: np.random.Generator, n: int) -> np.ndarray:
 
 
 def _read_rows(path: Path) -> np.ndarray:
-    """Return the numbers of a .npy or text file, or raise a sentence about what is wrong with it."""
+    """Return the numbers of a .npy or text file, or raise an error that says what is wrong with it."""
     try:
         if path.suffix == ".npy":
             content = np.load(io.BytesIO(path.read_bytes()), allow_pickle=False)

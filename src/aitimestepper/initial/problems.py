@@ -1,4 +1,4 @@
-"""Problems that the settings describe: a batch of systems ready to run, one by name or many sampled from a family."""
+"""Problems from the settings: a batch of systems ready to run, one by name or many sampled from a family."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ class Problem(NamedTuple):
     """A batch of systems ready to run."""
 
     bodies: Bodies
-    period: float  # the longest of the batch
+    period: float  # longest period of the batch
 
 
 def make_problem(config: Config) -> Problem:
@@ -54,14 +54,14 @@ def period_of(bodies: Bodies) -> np.ndarray:
     """
     alone = bodies.replace(external_field=None)
     orbit = np.where(bodies.body_count == 2, shortest_period(bodies), np.inf)
-    with np.errstate(over="ignore", divide="ignore"):  # test particles alone have no energy
+    with np.errstate(over="ignore", divide="ignore"):  # the energy of test particles alone is zero
         crossing = bodies.G * tree_sum(bodies.mass, 1) ** 2.5 / (2 * alone.energy_scale()) ** 1.5
     crossing = np.where(np.isfinite(crossing), crossing, 2 * math.pi * free_fall_time(bodies))
     return np.where(np.isfinite(orbit), orbit, crossing)
 
 
 def shortest_period(bodies: Bodies) -> np.ndarray:
-    """Return the period of the tightest bound pair, (B,), on the orbit on which the two would be by themselves.
+    """Return the period of the tightest bound pair, (B,), on the orbit of the two without the other bodies.
 
     It is infinite where no two bodies are bound.
     """
@@ -78,10 +78,10 @@ def shortest_period(bodies: Bodies) -> np.ndarray:
 
 
 def _period(system: InitialConditions, bodies: Bodies) -> float:
-    """Return the period of a system that does not know its own.
+    """Return the period of a system that comes without one.
 
-    For bodies from a file it is that of the tightest pair: ten crossing times of a planet with a far companion could be
-    millions of orbits.
+    For bodies from a file it is that of the tightest pair, since ten crossing times of a planet with a distant companion could
+    be millions of orbits.
     """
     from_file = system.G is None
     tightest = float(shortest_period(bodies)[0]) if from_file else math.inf
@@ -92,7 +92,7 @@ def _period(system: InitialConditions, bodies: Bodies) -> float:
 def _system(config: Config, number: int) -> InitialConditions:
     """Return system `number` of the batch.
 
-    A single system is exactly what `ic` says; of many two-body systems each has an orbit of its own.
+    A single system is exactly as `ic` describes it. In a batch of two-body systems each has its own random orbit.
     """
     name, _, given = config.ic.partition(":")
     extra: dict[str, Any] = {"G": config.G}
@@ -124,7 +124,7 @@ def _seed_in(given: str, config: Config) -> int:
 
 @dataclass(frozen=True)
 class _Family:
-    """What `ic = kepler:...` may say of a batch: e and q are sampled."""
+    """The arguments of `ic = kepler:...` for a batch, in which e and q are sampled."""
 
     e: float | None = None
     q: float | None = None
@@ -133,7 +133,7 @@ class _Family:
 
 
 def _sampled_orbit(config: Config, number: int, family: _Family) -> InitialConditions:
-    """Draw a two-body orbit of random eccentricity, mass ratio and phase (in 3D also orientation) from a stream of its own."""
+    """Draw a two-body orbit of random eccentricity, mass ratio and phase (in 3D also orientation) from its own stream."""
     for name, value in (("e", family.e), ("q", family.q)):
         if value is not None:
             raise ConfigError(

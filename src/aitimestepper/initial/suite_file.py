@@ -1,4 +1,4 @@
-"""Suites in HDF5 files: one array over all problems for each quantity, padded to the largest problem."""
+"""Suites in HDF5 files, with one array over all problems for each quantity, padded to the largest problem."""
 
 from __future__ import annotations
 
@@ -49,7 +49,7 @@ def save_suite(suite: Suite, path: str | Path) -> Path:
 
 
 def load_suite(path: str | Path) -> Suite:
-    """Return the suite in a file; one made elsewhere needs mass, position, velocity and t_end only."""
+    """Return the suite in a file; a file made by other programs needs only mass, position, velocity and t_end."""
     import h5py
 
     try:
@@ -80,7 +80,7 @@ def load_suite(path: str | Path) -> Suite:
 
 
 def _case(arrays: dict[str, np.ndarray], i: int, stem: str) -> Case:
-    """Return problem i of the arrays in a file; `stem` names it where the file does not."""
+    """Return problem i of the arrays in a file; `stem` is its name if the file has none."""
 
     def text(name: str, default: str) -> str:
         value = arrays[name][i] if name in arrays else default
@@ -99,5 +99,5 @@ def _case(arrays: dict[str, np.ndarray], i: int, stem: str) -> Case:
 
 
 def _known_text(case: Case) -> str:
-    """Return what is known of a problem as JSON."""
+    """Return the known facts about a problem as JSON."""
     return json.dumps([{"quantity": k.quantity, "time": k.time, "values": k.values.tolist()} for k in case.known])

@@ -1,4 +1,4 @@
-"""Suites of problems to measure with: sampled from families, or known ones by name."""
+"""Suites of problems to measure with, sampled from families or known by name."""
 
 from __future__ import annotations
 
@@ -18,21 +18,21 @@ from ..plugins import load_module
 from .families import STANDARD, Family, Sample, family_named, sample, seed_range
 from .named import InitialConditions, agekyan, burrau, figure8, kepler, kozai, plummer, solar
 
-KM_PER_S = 31_557_600 / 149_597_870.7  # in au a year
+KM_PER_S = 31_557_600 / 149_597_870.7  # au per year
 REINFORCEMENT = range(100)  # seeds of the set `rl`
 
 
 class Known(NamedTuple):
     """A fact about a problem that a good run reproduces."""
 
-    quantity: str  # position: (N, D) at `time`; closest_approach: (2,) distance and time of it
+    quantity: str  # position: (N, D) at `time`; closest_approach: (2,) its distance and time
     time: float
     values: np.ndarray
 
 
 @dataclass(frozen=True)
 class Case:
-    """One problem: initial conditions, how long to run them, and what is known of the answer."""
+    """One problem: initial conditions, the end time, and known facts about the solution."""
 
     name: str
     family: str
@@ -49,12 +49,12 @@ class Case:
 
 @dataclass(frozen=True)
 class Suite:
-    """Problems that are measured together. All have the same number of axes."""
+    """Problems that are measured together; all have the same number of axes."""
 
     name: str
     cases: tuple[Case, ...]
     split: str | None = None
-    seeds: dict[str, tuple[int, int]] = field(default_factory=dict)  # by family: first number, and one past the last
+    seeds: dict[str, tuple[int, int]] = field(default_factory=dict)  # by family: first number, and last number plus one
 
     def __len__(self) -> int:
         """Return the number of problems."""
@@ -62,17 +62,17 @@ class Suite:
 
     @property
     def families(self) -> tuple[str, ...]:
-        """Names of the families, in the order in which they first come."""
+        """Names of the families, in order of first appearance."""
         return tuple(dict.fromkeys(case.family for case in self.cases))
 
     @property
     def family_of(self) -> np.ndarray:
-        """Family of every problem as a number into `families`, (P,)."""
+        """Family of every problem as an index into `families`, (P,)."""
         return np.array([self.families.index(case.family) for case in self.cases])
 
     @property
     def checksum(self) -> int:
-        """Checksum of all numbers: suites that share it hold the same problems, whatever these are called."""
+        """Checksum of all numbers; suites with the same checksum hold the same problems, whatever their names."""
         found = 0
         for case in self.cases:
             for values in (*case.initial[:3], [case.t_end, case.softening, case.initial.G or 1.0]):
@@ -80,7 +80,7 @@ class Suite:
         return found
 
     def batch(self, rows: Sequence[int] | np.ndarray | None = None) -> tuple[Bodies, np.ndarray]:
-        """Return all problems, or those of some `rows`, and when each ends, (P,).
+        """Return all problems, or those with the indices `rows`, and their end times, (P,).
 
         Velocities and times are in the unit of time in which G = 1, so that one batch holds problems of any units.
         """
@@ -101,7 +101,7 @@ def make_suite(
     own: Mapping[str, Family] | None = None,
     first: int = 0,
 ) -> Suite:
-    """Return `count` problems of each family from a split, from its number `first` on.
+    """Return `count` problems of each family from a split, beginning with its problem `first`.
 
     `own` holds families by name besides those of the package.
     """
@@ -116,7 +116,7 @@ def make_suite(
 
 
 def checked(case: Case) -> Case:
-    """Return the case, or raise one sentence about why it cannot be run."""
+    """Return the case, or raise an error that says why it cannot be run."""
     initial = case.initial
     mass, shape, velocity = np.shape(initial.mass), np.shape(initial.position), np.shape(initial.velocity)
     if velocity != shape or len(shape) != 2 or mass != shape[:1] or shape[0] < 2 or shape[1] not in (2, 3):
@@ -152,7 +152,7 @@ def families_from_file(path: str | Path) -> dict[str, Family]:
 
 
 def _named(function: Any, name: str) -> Family:
-    """Return a user's function as a family; it may return anything with mass, position and velocity beside t_end."""
+    """Return a user's function as a family; it may return any object with mass, position and velocity, and t_end."""
 
     def family(rng: np.random.Generator, dim: int) -> Sample:
         try:
@@ -179,7 +179,7 @@ def _initial_conditions(made: Any) -> InitialConditions:
 
 def reinforcement_case(seed: int) -> Case:
     """Return three suns in au and years for 30 years: a problem of Saz Ulibarrena & Portegies Zwart 2025 (arXiv 2502.12809)."""
-    rng = np.random.RandomState(seed)  # their generator; a stream of its own, the global one is not touched
+    rng = np.random.RandomState(seed)  # the generator of that paper; a separate stream, the global one stays untouched
     x1, y1 = rng.uniform(5, 20), rng.uniform(0, 10)
     x2, y2 = rng.uniform(0, -10), rng.uniform(5, 20)
     position = np.array([[0.0, 0.0], [x1, y1], [x2, y2]])
@@ -189,21 +189,21 @@ def reinforcement_case(seed: int) -> Case:
 
 
 def _ellipse_case(e: float) -> Case:
-    """Return 100 orbits of a planet of mass ratio 1e-3, which comes back to its start after each of them."""
+    """Return 100 orbits of a planet of mass ratio 1e-3, which returns to its start after each orbit."""
     initial = kepler(e, q=1e-3)
     again = Known("position", 2 * math.pi, initial.position)
     return Case(f"kepler{e:g}", "reference", initial, 100 * 2 * math.pi, known=(again,))
 
 
 def _figure8() -> Case:
-    """Return 100 periods of the figure-eight, which comes back to its start after each of them."""
+    """Return 100 periods of the figure-eight, which returns to its start after each period."""
     initial = figure8()
     assert initial.period is not None
     again = Known("position", initial.period, initial.position)
     return Case("figure8", "reference", initial, 100 * initial.period, known=(again,))
 
 
-# 320-bit integrations (Szebehely & Peters' problem); the y of body 5 at t = 10 has one digit less than it is often printed with
+# 320-bit integrations (Szebehely & Peters' problem); y of body 5 at t = 10 has one digit less than in most publications
 _BURRAU = {
     10.0: [
         [1.15298573629971, -0.162610887490898],
@@ -241,14 +241,14 @@ REFERENCES = {
 
 
 def reference_case(name: str) -> Case:
-    """Return a known problem by name, with what is known of it."""
+    """Return a reference problem by name, with the known facts about it."""
     if name not in REFERENCES:
         raise ConfigError(f"unknown reference problem {name!r}: {nearest_name_hint(name, REFERENCES)}")
     return REFERENCES[name]()
 
 
 def named_suite(name: str) -> Suite:
-    """Return the reinforcement-learning set by the name `rl`, else a reference problem by itself."""
+    """Return the reinforcement-learning set for the name `rl`, otherwise a suite of one reference problem."""
     if name == "rl":
         return Suite("rl", tuple(reinforcement_case(seed) for seed in REINFORCEMENT), None, {"rl": (0, len(REINFORCEMENT))})
     return Suite(name, (reference_case(name),))

@@ -1,4 +1,4 @@
-"""Trained networks as values: read, written and compared without torch; and those that come with the package."""
+"""Trained networks as values, read, written and compared without torch; and the networks of the package."""
 
 from __future__ import annotations
 
@@ -22,23 +22,23 @@ from ..fields import field_from
 from ..files import pack_arrays, unpack_arrays, write_atomically
 
 FORMAT, VERSION = "aitimestepper model", 1
-NETWORK = "FullyConnectedNN"  # the one kind of network whose arithmetic the engine knows
+NETWORK = "FullyConnectedNN"  # the only kind of network that the engine can evaluate
 FOLDER = Path(__file__).parent
 
 
 @dataclass(frozen=True, eq=False)
 class Model:
-    """A trained network with all that it takes to use it rightly; two are equal if they choose the same steps.
+    """A trained network with all that is needed to use it correctly; two models are equal if they choose the same steps.
 
-    `weights` are float64 arrays named as in the state_dict of `differentiable.network.FullyConnectedNN`. `card` says how a
-    model that was trained on runs came about, and what it was calibrated to.
+    `weights` are float64 arrays named as in the state_dict of `differentiable.network.FullyConnectedNN`. `card` describes the
+    training of a model that was trained on runs, and its calibration.
     """
 
     config: Config
     weights: Mapping[str, np.ndarray]
     scales: Scales | None = None
     card: Mapping[str, Any] = field(default_factory=dict)
-    initial_conditions: Bodies | None = None  # those of the training
+    initial_conditions: Bodies | None = None  # bodies of the training
     digest: str = field(init=False)
 
     def __post_init__(self) -> None:
@@ -64,22 +64,22 @@ class Model:
 
     @property
     def calibration(self) -> tuple[tuple[float, float], ...]:
-        """Pairs (tolerance, what the network is asked for over it), at which true runs keep the tolerance."""
+        """Pairs (tolerance, calibrated tolerance / tolerance) with which true runs stay within the tolerance."""
         return tuple((float(tol), float(factor)) for tol, factor in self.card.get("calibration", ()))
 
     @property
     def sees_tolerance(self) -> bool:
-        """Whether the network is shown the tolerance, and answers in units of the step that it allows."""
+        """Whether the tolerance is an input of the network, and its output is in units of the step of EnergyBudget at it."""
         return self.config.feature_type == "invariant"
 
     def hidden_layers(self) -> list[tuple[np.ndarray, np.ndarray]]:
-        """(weight (out, in), bias (out,)) of each hidden layer, from the input on."""
+        """Return (weight (out, in), bias (out,)) of each hidden layer, from the input on."""
         numbers = sorted(int(m[1]) for name in self.weights if (m := re.fullmatch(r"hidden\.(\d+)\.weight", name)))
         return [(self.weights[f"hidden.{k}.weight"], self.weights[f"hidden.{k}.bias"]) for k in numbers]
 
 
 def _check_shapes(model: Model) -> None:
-    """Refuse weights that do not fit the network that the configuration describes: kernels trust them."""
+    """Raise an error for weights that do not fit the network of the configuration; kernels do not check them again."""
     config, weights = model.config, model.weights
     inputs = feature_count(config.feature_type, config.history_len)
     wanted: dict[str, tuple[int, ...]] = {
@@ -123,7 +123,7 @@ def save_model(path: str | Path, model: Model) -> Path:
 
 
 def load_model(path: str | Path) -> Model:
-    """Read a model of this program; everything else is a `CheckpointError` of one sentence, and runs no code."""
+    """Read a model. Any other file raises a `CheckpointError` of one sentence, and none can run code."""
     header, arrays = unpack_arrays(Path(path), "model")
     if header.get("format") != FORMAT or header.get("version") != VERSION:
         found = f"{header.get('format')} {header.get('version')}"
@@ -142,12 +142,12 @@ def load_model(path: str | Path) -> Model:
 
 
 def model_name(epoch: int) -> str:
-    """File name of the model after `epoch` epochs of a training."""
+    """Return the file name of the model after `epoch` epochs of a training."""
     return f"model_epoch_{epoch:04d}.npz"
 
 
 def find_model(path_or_run: str | Path, out_dir: str | Path = "runs") -> Path:
-    """Return the .npz file of a model: as it is named, beside a .pt, or the newest of a run folder or a run in `out_dir`."""
+    """Return the path of a model: the given .npz, the one beside a .pt, or the newest in a run folder or a run in `out_dir`."""
     path = Path(path_or_run)
     if path.is_file() and path.suffix == ".pt":
         if not path.with_suffix(".npz").is_file():
@@ -171,7 +171,7 @@ def find_model(path_or_run: str | Path, out_dir: str | Path = "runs") -> Path:
 
 @functools.cache
 def shipped(integrator: str) -> Model:
-    """Return the network of the package for an integrator."""
+    """Return the network of the package for an integrator, read once."""
     path = FOLDER / f"{integrator}.npz"
     if not path.is_file():
         known = sorted(p.stem for p in FOLDER.glob("*.npz"))

@@ -1,4 +1,4 @@
-"""Pictures of `bench curves`: error against work of all rules under every integrator, and of the best, for each problem."""
+"""Figures of `bench curves` for each problem: error against work of all rules under every integrator, and of the best."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ INTEGRATORS = {
     "radau15": "#332288",
 }
 OWN = ("#ee7733", "#d6308f")  # rules of your own
-OTHERS = "#7a8794"  # integrators that are not in the list
+OTHERS = "#7a8794"  # integrators that are not in `INTEGRATORS`
 VARIANTS = {"symmetrized": "-", "plain": "--", "huayno": "-.", "hmm": ":"}
 GREY = "#8a949e"
 PEERS: dict[tuple[str, str, str], tuple[str, str, str, bool]] = {  # package, method, mode: label, colour, marker, filled
@@ -58,7 +58,7 @@ MEASURES = (("forces", "force evaluations"), ("seconds", "processor time of the 
 
 
 class Measured(Protocol):
-    """A record of `bench curves`, as far as it is drawn."""
+    """The part of a record of `bench curves` that is drawn."""
 
     @property
     def study(self) -> str: ...
@@ -79,7 +79,7 @@ class Measured(Protocol):
 
 
 class Line(NamedTuple):
-    """One curve, from coarse to fine. NaN: a run that broke off or has lost its orbits, or a cost that is not known."""
+    """One curve, from coarse to fine; NaN marks a run that stopped early or lost its orbits, or an unknown cost."""
 
     criterion: str
     variant: str
@@ -100,7 +100,7 @@ class Line(NamedTuple):
 
     @property
     def new(self) -> bool:
-        """Whether a trained network or a rule of the user's own chose the steps: these stand out among the others."""
+        """Whether a trained network or a user's rule chose the steps; such lines are emphasized."""
         return self.peer not in PEERS and self.criterion not in RULES
 
 
@@ -134,7 +134,7 @@ def lines_of(records: Iterable[Measured]) -> dict[str, list[Line]]:
     for r in records:
         if r.study == "curves" and r.errors:
             grouped.setdefault(r.family, {}).setdefault((r.criterion, r.variant, r.integrator), []).append(r)
-    every = {problem: [_line(who, points) for who, points in curves.items()] for problem, curves in grouped.items()}
+    every = {problem: [_line(key, points) for key, points in curves.items()] for problem, curves in grouped.items()}
     visible = {problem: [line for line in lines if np.isfinite(line.error).any()] for problem, lines in every.items()}
     return {problem: lines for problem, lines in visible.items() if lines}
 
@@ -145,11 +145,11 @@ def in_order(lines: Sequence[Line]) -> list[str]:
     return [name for name in dict.fromkeys(known) if any(line.integrator == name for line in lines)]
 
 
-def _line(who: tuple[str, str, str], points: list[Measured]) -> Line:
+def _line(key: tuple[str, str, str], points: list[Measured]) -> Line:
     columns = [[r.errors[0] if r.errors else None, r.forces, r.wall_time] for r in points]
     error, forces, seconds = np.array(columns, dtype=float).T
-    # where the energy is off by a tenth the orbits are others, and their cost says nothing
-    return Line(*who, np.where(error <= SOUND, np.maximum(error, FLOOR), np.nan), forces, seconds)
+    # with an energy error above a tenth the orbits are different ones, and their cost is meaningless
+    return Line(*key, np.where(error <= SOUND, np.maximum(error, FLOOR), np.nan), forces, seconds)
 
 
 # ---- one problem -----------------------------------------------------------------------------------------------------
@@ -229,7 +229,7 @@ def summary_figure(lines: dict[str, list[Line]]) -> Figure:
 
 
 def envelope(lines: Sequence[Line], measure: str) -> tuple[np.ndarray, np.ndarray]:
-    """Return (cost, error) of the runs that no other run of these lines beats in both."""
+    """Return (cost, error) of the runs that no other run of these lines beats in both quantities."""
     cost = np.concatenate([getattr(line, measure) for line in lines])
     error = np.concatenate([line.error for line in lines])
     order = np.lexsort((error, cost))

@@ -1,4 +1,4 @@
-"""Work against precision: how many force evaluations an energy error costs under every rule for the step."""
+"""Work and precision: the number of force evaluations that an energy error costs under every rule for the step."""
 
 from __future__ import annotations
 
@@ -90,7 +90,7 @@ def classical_curves(
 ) -> list[Curve]:
     """Return the curves of all classical rules on one system, each with `points` parameters.
 
-    All rules use the same range of force evaluations: how many steps a rule takes with parameter 1 is measured along one
+    All rules use the same range of force evaluations. The number of steps of a rule with parameter 1 is measured along one
     coarse run, so that the range fits any problem.
     """
     pilot = _Pilot(bodies, t_end, integrator, max_steps)
@@ -114,7 +114,7 @@ def learned_curve(
 ) -> Curve:
     """Return the curve of the learned step on one system, over the range of force evaluations of the classical rules.
 
-    Steps go with a power of the tolerance; the number of steps at the tolerance that `step` has is measured by one run.
+    The step is a power of the tolerance; the number of steps at the tolerance of `step` is measured by one run.
     """
     budgets = _Pilot(bodies, t_end, step.bound_model.config.integrator, max_steps).budgets(points)
     first = simulate(bodies, t_end=t_end, criterion=step, max_steps=max_steps)
@@ -134,7 +134,7 @@ def _maker(kind: Any, symmetrized: bool) -> CriterionOf:
 
 
 class _Pilot:
-    """One coarse run, and how many steps any rule would take along it."""
+    """One coarse run, along which the number of steps of any rule is estimated."""
 
     def __init__(self, bodies: Bodies, t_end: float, integrator: str, max_steps: int) -> None:
         _check(bodies, t_end)
@@ -158,7 +158,7 @@ class _Pilot:
             present=None,
             names=None,
         )
-        # a run that was cut short stands for the rest
+        # a run that stopped early is extrapolated to t_end
         self.whole = (t_end - float(bodies.time[0])) / float(self.lengths.sum())
         self.max_steps = max_steps
 
@@ -179,10 +179,10 @@ class _Pilot:
 
 
 def forces_at_error(curve: Curve, error: float) -> float:
-    """Return the force evaluations from which on the largest error stays at or below `error`, by log-log interpolation.
+    """Return the force evaluations above which the largest error stays at or below `error`, by log-log interpolation.
 
     It is nan where the runs do not enclose the error: all of them are above, or all below. A single run that happens to be
-    better than finer ones does not count, for every rule alike.
+    better than finer ones does not count.
     """
     return crossing(curve.force_evaluations, curve.max_error, error)
 

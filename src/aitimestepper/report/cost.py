@@ -1,4 +1,4 @@
-"""What an energy error costs under every rule: the table of the report, and sentences that compare the rules."""
+"""The cost of an energy error under every rule: the table of the report, and sentences that compare the rules."""
 
 from __future__ import annotations
 
@@ -89,7 +89,7 @@ def _at_equal_error(learned: Curve, classical: Sequence[Curve], error: float) ->
 
 
 def _at_the_end(learned: Curve, classical: Sequence[Curve]) -> str:
-    """Return a sentence on the final error, of which time-symmetric steps leave orders of magnitude less than the largest."""
+    """Return a sentence about the final error, which with time-symmetric steps is far below the largest error."""
     if not len(learned.force_evaluations):
         return ""
     forces = float(np.sqrt(learned.force_evaluations[0] * learned.force_evaluations[-1]))

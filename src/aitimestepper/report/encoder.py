@@ -1,4 +1,4 @@
-"""MP4 files from frames, made by the ffmpeg that comes with imageio-ffmpeg: nothing has to be installed by hand."""
+"""MP4 files from frames, by the ffmpeg of imageio-ffmpeg, so that nothing has to be installed by hand."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ def ffmpeg_program() -> str:
 
 @contextlib.contextmanager
 def encoding(path: Path, width: int, height: int, fps: int) -> Iterator[Callable[[Any], Any]]:
-    """Yield `send(frame)`, frame: RGBA bytes. The movie takes its name only when it is complete.
+    """Yield `send(frame)`, which takes RGBA bytes. The movie gets its name only when it is complete.
 
     H.264 in yuv420p, the one pixel format that every player takes; it halves the colour, hence the even sizes.
     """
@@ -44,7 +44,7 @@ def encoding(path: Path, width: int, height: int, fps: int) -> Iterator[Callable
                 yield stdin.write
                 stdin.close()
             except BrokenPipeError:
-                pass  # ffmpeg ended before it read everything: its exit status and last line say why
+                pass  # ffmpeg ended before it read everything; its exit status and last line give the reason
             except BaseException:
                 process.kill()
                 raise

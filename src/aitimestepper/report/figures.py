@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 COLOUR_MAP = "viridis"
-MOST_DOTS = 20_000
+MAX_DOTS = 20_000
 # muted, one colour per rule; a symmetrized rule has the colour of its plain form, dashed
 RULES = {
     "Constant": ("#9aa5b1", "s"),
@@ -118,23 +118,23 @@ def work_precision_figure(curves: Sequence[Curve]) -> Figure:
     return figure
 
 
-def draw_work_precision(ax: Any, curves: Sequence[Curve], which: str, title: str, size: float) -> None:
-    """Draw curves of `which` ("max_error" or "final_error") in an axes, the worst rule first, as the legend lists them."""
+def draw_work_precision(ax: Any, curves: Sequence[Curve], measure: str, title: str, size: float) -> None:
+    """Draw curves of `measure` ("max_error" or "final_error") in an axes, the worst rule first, as the legend lists them."""
     clean_axes(ax, "force evaluations", "relative energy error", title, size)
     curves = [c for c in curves if len(c.max_error)]
     for curve in sorted(curves, key=_typical_error, reverse=True):
-        errors = np.maximum(getattr(curve, which), FLOOR)
-        ax.plot(curve.force_evaluations, errors, label=plain(curve.label, 30), **_look(curve, curves))
+        errors = np.maximum(getattr(curve, measure), FLOOR)
+        ax.plot(curve.force_evaluations, errors, label=plain(curve.label, 30), **_curve_style(curve, curves))
     log_axis(ax, "x", *log_range(*(c.force_evaluations for c in curves)))
-    log_axis(ax, "y", *log_range(*(np.maximum(getattr(c, which), FLOOR) for c in curves)), ticks=8)
+    log_axis(ax, "y", *log_range(*(np.maximum(getattr(c, measure), FLOOR) for c in curves)), ticks=8)
 
 
 def _typical_error(curve: Curve) -> float:
-    """Return the rule's error at a middling cost, to sort by: error times cost squared, which order 2 keeps level."""
+    """Return the median of ln(error cost^2), to sort rules by: a method of order 2 has the same value at any cost."""
     return float(np.median(np.log(np.maximum(curve.max_error, FLOOR)) + 2 * np.log(curve.force_evaluations)))
 
 
-def _look(curve: Curve, curves: Sequence[Curve]) -> dict[str, Any]:
+def _curve_style(curve: Curve, curves: Sequence[Curve]) -> dict[str, Any]:
     style = "--" if curve.symmetrized else "-"
     if curve.learned:
         shades = (ACCENT, "#f08a24", "#8c1d40")  # several networks in one figure
@@ -180,10 +180,10 @@ def draw_orbit(figure: Any, ax: Any, trajectory: RecordedTrajectory, title: str,
     path = positions_at(trajectory, times)[..., :2]
     for body in range(path.shape[1]):
         ax.plot(*path[:, body].T, color=GRID, linewidth=1.0, zorder=1)
-    every = max(1, trajectory.position[..., 0].size // MOST_DOTS)
+    every = max(1, trajectory.position[..., 0].size // MAX_DOTS)
     x, dt = trajectory.position[::every, :, :2], shown_dt(trajectory)[::every]
     low, high = log_range(dt)
-    wider = 1.01 if high > 3 * low else 1.8  # a nearly constant step is not blown up to the whole range of colours
+    wider = 1.01 if high > 3 * low else 1.8  # so that a nearly constant step does not span the whole range of colours
     norm = LogNorm(low / wider, high * wider)
     colours = np.repeat(dt, x.shape[1])
     dots = ax.scatter(*x.reshape(-1, 2).T, c=colours, s=9, cmap=COLOUR_MAP, norm=norm, linewidths=0, zorder=2)
@@ -226,7 +226,7 @@ def draw_along_time(
 
 # ---- overview --------------------------------------------------------------------------------------------------------
 def overview_figure(curves: Sequence[Curve], trajectories: Mapping[str, RecordedTrajectory]) -> Figure:
-    """Return 1400 x 600 pixels, readable at 60 % of that: the cost of an error (left), where the steps are taken (right)."""
+    """Return a figure of the cost of an error (left) and the steps along the orbit (right), readable at 60 % of its size."""
     figure = new_figure(1400, 600)
     left = figure.add_axes((0.07, 0.125, 0.34, 0.8))
     draw_work_precision(left, curves, "max_error", "cost of an energy error", size=15)

@@ -19,7 +19,7 @@ from .style import GRID, INK, MUTED, PALETTE, clean_axes, log_axis, new_figure, 
 WIDTH, HEIGHT = 1280, 720
 ORBITS = (0.065, 0.085, 0.50, 0.80)  # left, bottom, width, height of the large panel, in parts of the picture
 PANELS_LEFT, PANELS_WIDTH, PANELS_GAP = 0.645, 0.335, 0.055
-TURN = (-75.0, -35.0)  # the camera about a run in space, in degrees: a slow turn shows depth as no still can
+TURN = (-75.0, -35.0)  # azimuth of the camera in degrees, at start and end: a slow rotation shows the depth
 
 
 def write_movie(
@@ -59,7 +59,7 @@ def _check(trajectory: RecordedTrajectory, path: Path, seconds: float, fps: int)
 
 
 class _Picture:
-    """The figure of the movie: what never changes is drawn once, and each frame draws the rest over a copy of it."""
+    """The figure of the movie: the fixed parts are drawn once, and each frame draws the others over a copy of them."""
 
     def __init__(self, trajectory: RecordedTrajectory, frames: int, title: str) -> None:
         self.figure = new_figure(WIDTH, HEIGHT, "a movie")
@@ -121,7 +121,7 @@ class _Plane:
         return axes
 
     def _added(self, artist: Any) -> Any:
-        """Add an artist to the figure, not to the axes, which in space would project it, and return it."""
+        """Add an artist to the figure, and return it; axes in three dimensions would project it."""
         artist.set_animated(True)
         self.axes.get_figure().add_artist(artist)
         artist.set_clip_path(None)
@@ -129,7 +129,7 @@ class _Plane:
         return artist
 
     def project(self, x: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        """Return where in the axes positions (..., D) are, (..., 2), and how near to the camera, (...)."""
+        """Return the coordinates in the axes, (..., 2), of positions (..., D), and their nearness to the camera, (...)."""
         return x, np.zeros(x.shape[:-1])
 
     def draw(self, now: float, renderer: Any) -> None:
@@ -169,11 +169,11 @@ class _Space(_Plane):
             axis.get_major_locator().set_params(nbins=round(1 + 5 * share))
             axis.line.set_color(MUTED)
         axes.patch.set_visible(False)
-        axes.set_animated(True)  # it turns, so it is drawn anew in every frame
+        axes.set_animated(True)  # it rotates, so it is drawn in every frame
         return axes
 
     def project(self, x: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        """Return places and nearness by the camera's matrix; positions outside the box are not shown."""
+        """Return coordinates and nearness by the camera's matrix; positions outside the box are not shown."""
         inside = np.where(self.view.outside(x)[..., None], np.nan, x)
         projected = np.concatenate([inside, np.ones((*x.shape[:-1], 1))], -1) @ self.axes.get_proj().T
         return projected[..., :2] / projected[..., 3:], -projected[..., 2] / projected[..., 3]
@@ -187,7 +187,7 @@ class _Space(_Plane):
 
 
 class _Panel:
-    """One quantity along time; what is still to come is pale."""
+    """One quantity along time, with its future in a pale colour."""
 
     def __init__(self, axes: Any, series: Series, time: np.ndarray) -> None:
         from matplotlib.patches import Rectangle

@@ -8,20 +8,21 @@ import numpy as np
 
 from ..simulate.recording import RecordedTrajectory
 
-FAR = 2.5  # times the usual distance of the others: from there on a body that leaves no longer sets the scale of the picture
-MOST_POSITIONS = 2_000_000  # bodies times recorded states that are looked at, at most: 50 MB in space
+FAR = 2.5  # in median distances of the others; a body that leaves and is farther away does not set the scale of the picture
+MAX_POSITIONS = 2_000_000  # largest number of bodies times recorded states in use: 50 MB in three dimensions
 
 
 def _every(trajectory: RecordedTrajectory) -> int:
-    """Return n where only every n-th recorded state is looked at; 1: all of them."""
-    return 1 + trajectory.position[..., 0].size // MOST_POSITIONS
+    """Return n, where only every n-th recorded state is used; 1 means all of them."""
+    return 1 + trajectory.position[..., 0].size // MAX_POSITIONS
 
 
 def positions_at(trajectory: RecordedTrajectory, times: np.ndarray) -> np.ndarray:
     """Return positions at `times` (T,), (T, N, D), by the cubic through positions and velocities at both ends of an interval.
 
-    The cubic is as exact as a step of the run. Where states in between were dropped, though, it can swing far out (a
-    tight binary recorded once in many revolutions); bodies that moved much less than their speeds suggest go straight there.
+    The cubic is as accurate as a step of the run. Where states in between were dropped, it can swing far out, as for a tight
+    binary that is recorded once in many revolutions. Bodies that moved much less than their speeds suggest are therefore
+    interpolated linearly.
     """
     t, x, v = trajectory.time, trajectory.position, trajectory.velocity
     i = np.clip(np.searchsorted(t, times, side="right") - 1, 0, len(t) - 2)
@@ -51,8 +52,8 @@ class View:
 def view_of(trajectory: RecordedTrajectory, aspect: float | None = None, samples: int = 2000) -> View:
     """Return the box that holds the run; in the plane it is `aspect` times as wide as high (None: as wide as the run is).
 
-    A body that ends far outside of where the others stay does not count once it is away; in a cluster (8 bodies and
-    more) neither does one that starts there.
+    A body that ends far outside the region of the others does not count once it is there. In a cluster of 8 bodies or more,
+    neither does one that starts there.
     """
     times = np.linspace(trajectory.time[0], trajectory.time[-1], samples)
     # evenly spaced times and recorded states: the turning points of fast orbits lie between the former
@@ -60,7 +61,7 @@ def view_of(trajectory: RecordedTrajectory, aspect: float | None = None, samples
     mass = trajectory.mass / trajectory.mass.sum()
     away = np.linalg.norm(x - np.einsum("n,snd->sd", mass, x)[:, None], axis=-1)  # (S, N)
     N, usual = len(mass), np.median(away[:samples], axis=0)
-    few = max(1, N // 8)  # no more may leave: the picture is about the others
+    few = max(1, N // 8)  # largest number of bodies that may leave, since the picture shows the others
     near = FAR * np.sort(usual)[max(0, N - 1 - few)]
     leaves = (away.max(0) > near) & ((away[-1] > FAR * away[0]) | (N >= 8)) & (N > 2)
     leaves[np.argsort(away.max(0))[: N - few]] = False
@@ -98,18 +99,18 @@ def trails_of(trajectory: RecordedTrajectory, view: View, frames: int) -> Trails
     N = len(trajectory.mass)
     share = 0.12 if N <= 32 else 0.06
     begin, end = trajectory.time[0], trajectory.time[-1]
-    fine = np.linspace(begin, end, min(40 * frames, MOST_POSITIONS // N + 2))
+    fine = np.linspace(begin, end, min(40 * frames, MAX_POSITIONS // N + 2))
     times = np.union1d(fine, trajectory.time[:: _every(trajectory)])
     x = positions_at(trajectory, times)
     moved = np.linalg.norm(np.diff(x, axis=0), axis=-1)
     moved = np.where(view.outside(x[1:]), 0.0, moved).max(1)
-    way = np.append(0.0, np.cumsum(moved))
-    spacing = max(float(view.half.max()) / 100, share * way[-1] / np.clip(6000 // N, 12, 1500))
-    vertices = np.append(0, np.flatnonzero(np.diff(np.floor(way / spacing)) > 0) + 1)
+    path_length = np.append(0.0, np.cumsum(moved))
+    spacing = max(float(view.half.max()) / 100, share * path_length[-1] / np.clip(6000 // N, 12, 1500))
+    vertices = np.append(0, np.flatnonzero(np.diff(np.floor(path_length / spacing)) > 0) + 1)
     return Trails(times[vertices], x[vertices], share * (end - begin))
 
 
 def dot_areas(mass: np.ndarray) -> np.ndarray:
-    """Return the areas of dots, (N,), in points squared: they grow with the mass, and a body without any is still visible."""
+    """Return the areas of dots, (N,), in points squared; they grow with the mass, and a massless body is still visible."""
     largest = 130.0 / (1 + len(mass) / 12)
     return np.asarray(12.0 / (1 + len(mass) / 60) + largest * np.sqrt(mass / mass.max()))

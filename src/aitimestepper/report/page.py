@@ -1,4 +1,4 @@
-"""The report of a run: one HTML file that needs nothing else, and the overview picture beside it."""
+"""The report of a run: one self-contained HTML file, and the overview picture beside it."""
 
 from __future__ import annotations
 
@@ -54,8 +54,8 @@ def write_report(
 ) -> Path:
     """Write folder/report.html and folder/report.png, and return the path of the page.
 
-    `settings` of the run by name; `training_records` as in metrics.jsonl; `curves` and `trajectories` of the comparison, the
-    learned one first among the trajectories; `summary` of the simulation. What is empty is left out.
+    `settings` are those of the run by name, `training_records` those of metrics.jsonl, `curves` and `trajectories` those of
+    the comparison, with the learned trajectory first, and `summary` that of the simulation. Empty parts are left out.
     """
     folder = Path(folder)
     main = {k: settings[k] for k in WHAT if settings.get(k) is not None}
@@ -86,7 +86,7 @@ def write_report(
 def _overview(
     curves: Sequence[Curve], trajectories: Mapping[str, RecordedTrajectory], records: Sequence[Mapping[str, Any]]
 ) -> Figure | None:
-    """Return the picture beside the page, of what there is to show."""
+    """Return the picture beside the page, from the data that there are; None without any."""
     if curves and trajectories:
         return overview_figure(curves, trajectories)
     if curves:
@@ -120,7 +120,7 @@ def _words(value: Any) -> str:
 
 
 def _key_figures(summary: Mapping[str, Any]) -> dict[str, Any]:
-    """Return the numbers of a simulation in words; for a batch, the range over its systems."""
+    """Return the key figures of a simulation by label; for a batch, the range over its systems."""
     systems = summary.get("systems")
     if not systems:
         return {words: summary[k] for k, words in KEY_FIGURES.items() if summary.get(k) is not None}
@@ -143,7 +143,7 @@ def _image(figure: Figure, what: str) -> str:
 
 
 def _movie(movie: Path, folder: Path) -> str:
-    """Return the movie inside the page; one too large for that is linked, by a path relative to the page where there is one."""
+    """Return HTML with the movie inside the page, or a link to a larger one, relative to the page if it is below its folder."""
     try:
         if movie.stat().st_size <= MOVIE_LIMIT:
             data = base64.b64encode(movie.read_bytes()).decode()

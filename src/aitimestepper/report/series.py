@@ -1,4 +1,4 @@
-"""The quantities of a run along time, as movies and figures show them."""
+"""The quantities of a run along time, for movies and figures."""
 
 from __future__ import annotations
 
@@ -18,16 +18,16 @@ class Series:
     values: np.ndarray  # (S,)
     colour: str
     log: bool = True
-    lowest: float = 0.02  # share of the values that may lie below a logarithmic axis: an error passes through zero at times
+    lowest: float = 0.02  # share of the values that may lie below a logarithmic axis, since an error can pass through zero
 
     @property
     def shown(self) -> np.ndarray:
-        """The values that are drawn, (S,): on a logarithmic axis an error of exactly zero lies at the floor."""
+        """Values to draw, (S,); on a logarithmic axis an error of exactly zero is drawn at the floor."""
         return np.maximum(self.values, FLOOR) if self.log else self.values
 
     @property
     def limits(self) -> tuple[float, float]:
-        """Ends of the axis; a linear one leaves at least one percent to either side: what is conserved shall look conserved."""
+        """Ends of the axis; a linear axis has a margin of at least 1 %, so that a conserved quantity looks conserved."""
         if self.log:
             low, high = log_range(self.shown, lowest=self.lowest)
             return low, max(high, 100 * FLOOR)

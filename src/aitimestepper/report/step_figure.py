@@ -1,4 +1,4 @@
-"""Steps of several rules along a run: the learned one beside classical ones with as many force evaluations."""
+"""Steps of several rules along a run: learned steps, and classical ones with as many force evaluations."""
 
 from __future__ import annotations
 
@@ -22,15 +22,15 @@ CLASSICAL = ("energybudget", "freefall", "prs23")
 
 
 class Panel(NamedTuple):
-    """A run to show."""
+    """A run to draw, with its time unit and tolerance."""
 
     title: str
     problem: str  # a reference problem
     t_end: float
     tol: float
     integrator: str
-    begin: float = 0.0  # time from which on it is shown
-    t_unit: float = 1.0  # of the axis of time
+    begin: float = 0.0  # first time that is drawn
+    t_unit: float = 1.0  # unit of the time axis
 
 
 def draw_steps(panels: Sequence[Panel], path: Path) -> None:

@@ -1,4 +1,4 @@
-"""The look of all pictures, through matplotlib's object interface alone: no pyplot, so no global state and no display."""
+"""The style of all figures, with matplotlib's object interface only: without pyplot there is no global state or display."""
 
 from __future__ import annotations
 
@@ -16,11 +16,11 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 INK, MUTED, GRID = "#1f2933", "#616e7c", "#e6eaee"
-ACCENT = "#d1382c"  # the learned step; nothing else has this colour
-# Paul Tol's sets: they stay apart for colour-blind readers and in print
+ACCENT = "#d1382c"  # only for the learned step
+# Paul Tol's sets, which are distinct for colour-blind readers and in print
 PALETTE = ("#4477aa", "#ee7733", "#228833", "#aa3377", "#009988", "#b8860b", "#66ccee", "#882255", "#777777", "#332288")
 DPI = 100
-FLOOR = 1e-17  # where errors of exactly zero are drawn on a logarithmic axis: below round-off, so nothing else is there
+FLOOR = 1e-17  # value at which errors of exactly zero are drawn on a logarithmic axis, below round-off
 
 
 def new_figure(width: int, height: int, what: str = "a figure") -> Figure:
@@ -64,14 +64,14 @@ def clean_axes(ax: Axes, xlabel: str = "", ylabel: str = "", title: str = "", si
         ax.set_title(title, color=INK, fontsize=size + 1, loc="left", fontweight="bold")
 
 
-def log_axis(ax: Axes, which: str, low: float, high: float, ticks: int = 6) -> None:
+def log_axis(ax: Axes, axis: str, low: float, high: float, ticks: int = 6) -> None:
     """Make an axis logarithmic over [low, high], widened to at least a decade so that it has enough labels."""
     middle, half = 0.5 * (math.log10(high) + math.log10(low)), 0.5 * (math.log10(high) - math.log10(low))
     half = max(1.08 * half + 0.05, 0.55)
     low, high = 10 ** max(middle - half, -150.0), 10 ** min(middle + half, 150.0)
-    getattr(ax, f"set_{which}scale")("log")
-    getattr(ax, f"set_{which}lim")(low, high)
-    log_ticks(ax.xaxis if which == "x" else ax.yaxis, low, high, ticks)
+    getattr(ax, f"set_{axis}scale")("log")
+    getattr(ax, f"set_{axis}lim")(low, high)
+    log_ticks(ax.xaxis if axis == "x" else ax.yaxis, low, high, ticks)
 
 
 def log_ticks(axis: Any, low: float, high: float, ticks: int = 6) -> None:
@@ -89,7 +89,7 @@ def log_ticks(axis: Any, low: float, high: float, ticks: int = 6) -> None:
 
 
 def _power(value: float) -> str:
-    """Return a number as 3 x 10^-5."""
+    """Return a number as LaTeX, such as 3 x 10^-5."""
     if value <= 0:
         return ""
     exponent = math.floor(math.log10(value) + 1e-9)

@@ -1,4 +1,4 @@
-"""The frame of the report page, which loads nothing from elsewhere."""
+"""The HTML template and the style sheet of the report page, which load nothing from other places."""
 
 STYLE = """
 :root { color-scheme: light dark; --ink: #1f2933; --muted: #616e7c; --line: #d9dee4;

@@ -1,1 +1,1 @@
-"""The simulator."""
+"""The simulation engine: runs, their results, and their output."""

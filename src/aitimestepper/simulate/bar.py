@@ -12,7 +12,7 @@ from .progress import Status
 
 
 class Bar:
-    """How far, how fast, which step, which error, how long still."""
+    """A bar with the progress of a run, its speed, step and energy error, and the time that remains."""
 
     def __init__(self) -> None:
         console = Console(stderr=True)
@@ -36,7 +36,7 @@ class Bar:
         self._bar.stop()
 
     def __call__(self, status: Status) -> None:
-        """Where the run stands."""
+        """Show the status of the run."""
         if self._first is None:
             self._first = status.time
         if math.isfinite(status.t_end):

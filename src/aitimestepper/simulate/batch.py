@@ -1,7 +1,8 @@
-"""The compiled engine: a batch of systems in plain arrays, advanced in turns short enough to look up, save and stop between."""
+"""The compiled engine: a batch of systems in plain arrays, advanced in short turns with output and Ctrl-C between them."""
 
 from __future__ import annotations
 
+import contextlib
 import time as clock
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
@@ -12,28 +13,28 @@ import numpy as np
 
 from ..bodies import Bodies
 from ..integrators import RADAU
+from .callbacks import OwnFunctions
 from .kernels import layout as at
 from .kernels import plan as kernel
-from .own import OwnFunctions
 from .program import Program
 from .progress import Sink, Status, Watch
-from .threads import chosen_threads, interrupts, nothing, one_at_a_time, workers
+from .threads import chosen_threads, interrupts, numba_lock, workers
 
-TURN = 0.1  # seconds of a call: how long Ctrl-C, the progress bar and the output wait
+TURN = 0.1  # seconds of one call of the kernels, after which Ctrl-C, the progress bar and the output are handled
 ROW_MEMORY = 2**22  # bytes of output held in memory
 
 
 class Output(NamedTuple):
-    """When rows of output are due."""
+    """The times or steps at which rows of output are due."""
 
     every: float
-    by_steps: bool  # every so many steps, not at multiples of a time
-    start: np.ndarray  # (B,) the time that multiples are counted from
+    by_steps: bool  # whether `every` is a number of steps, not a time
+    start: np.ndarray  # (B,) time from which multiples of `every` are counted
 
 
 @dataclass(frozen=True)
 class Batch:
-    """Everything about a run: rules, systems, and where they stand. The arrays are changed in place by `advance`."""
+    """Everything about a run: its program, its systems, and their current state. A run changes the arrays in place."""
 
     program: Program
     start: Bodies
@@ -57,29 +58,29 @@ class Batch:
         guard: float = 0.0,
         threads: int | None = None,
     ) -> Batch:
-        """A run that has not started."""
+        """Return a run that has not started; `t_end` (B,), `guard` as a relative energy error, 0: none."""
         B, N = start.present.shape
         system = np.zeros((B, at.SYSTEMS))
         system[:, at.T_END], system[:, at.STEP_LIMIT] = t_end, step_limit
         state = first_state(start, program)
         width = kernel.ROW_BODIES + 6 * N
-        room = 1 if output is None else max(4, min(1024, ROW_MEMORY // (8 * B * width)))
+        capacity = 1 if output is None else max(4, min(1024, ROW_MEMORY // (8 * B * width)))
         if output is not None:
             system[:, at.OUTPUT_START] = output.start
-        return cls(program, start, system, state, np.zeros((B, room, width)), output, guard, chosen_threads(threads), own)
+        return cls(program, start, system, state, np.zeros((B, capacity, width)), output, guard, chosen_threads(threads), own)
 
     def run(self, sinks: list[Sink], watch: Watch | None = None, save: Callable[[], None] | None = None) -> None:
-        """Advance every system to its end. `sinks` take rows of output, `watch` looks on, `save` is called after each turn.
+        """Advance every system to its end. `sinks` take rows of output; `watch` and `save` are called after each turn.
 
-        Ctrl-C is heard between turns: everything is as it should be then, and a `KeyboardInterrupt` follows. An error that a
-        function of the user's own raises ends the run too, with everything as it was before that turn.
+        Ctrl-C takes effect between turns: the state is consistent then, and a `KeyboardInterrupt` is raised. An error that a
+        function of the user raises also ends the run, with the state as it was before that turn.
         """
         advance = _Advance(self)
         with workers(self.threads if len(self.start) > 1 else 1) as pool, interrupts() as interrupted:
             self.own.interrupted = interrupted
             while advance.running().any():
                 self._turn(advance, pool)
-                self._hand_out(sinks)
+                self._deliver_rows(sinks)
                 if watch is not None:
                     watch(advance.status())
                 if save is not None:
@@ -97,8 +98,8 @@ class Batch:
                 self.state[name][:] = values
             raise
 
-    def _hand_out(self, sinks: list[Sink]) -> None:
-        """Give the sinks every row that all running systems have reached; systems that ended early leave NaN."""
+    def _deliver_rows(self, sinks: list[Sink]) -> None:
+        """Pass to the sinks every row that all running systems have reached; rows of systems that ended earlier are NaN."""
         if self.output is None:
             return
         count = self.state["count"]
@@ -110,13 +111,13 @@ class Batch:
         rows = np.where(late[:, :, None], np.nan, self.rows[:, :ready])
         for sink in sinks:
             sink(self.start, self._named(rows))
-        kept = int(pending.max()) - ready
-        if kept > 0:
-            self.rows[:, :kept] = self.rows[:, ready : ready + kept].copy()
+        remaining = int(pending.max()) - ready
+        if remaining > 0:
+            self.rows[:, :remaining] = self.rows[:, ready : ready + remaining].copy()
         pending -= np.minimum(pending, ready)
 
     def _named(self, rows: np.ndarray) -> dict[str, np.ndarray]:
-        """(B, S, width) rows as arrays with the time axis first."""
+        """Return rows (B, S, width) as arrays by name, with the time axis first, (S, B, ...)."""
         S, (B, N, D) = rows.shape[1], self.start.position.shape
         rows = np.swapaxes(rows, 0, 1)
         bodies = rows[:, :, kernel.ROW_BODIES :].reshape(S, B, 2, 3, N)[:, :, :, :D].transpose(0, 1, 2, 4, 3)
@@ -144,7 +145,7 @@ class Batch:
 
 
 def first_state(start: Bodies, program: Program) -> dict[str, np.ndarray]:
-    """All that changes during a run, before its first step, in the room that the kernels expect."""
+    """Return the arrays that change during a run, before its first step, in the shapes that the kernels expect."""
     from .kernels.radau import radau_memory
 
     B, N = start.present.shape
@@ -161,8 +162,8 @@ def first_state(start: Bodies, program: Program) -> dict[str, np.ndarray]:
 
 
 def _pack(start: Bodies, program: Program) -> np.ndarray:
-    """(B, ...) everything about each system in one row; see kernels.layout. Absent bodies stay out."""
-    from .kernels.forces import CHUNKED, CHUNKS
+    """Return (B, ...), all numbers of each system in one row, without absent bodies; see kernels.layout."""
+    from .kernels.pair_sums import CHUNKED, CHUNKS
 
     B, N, D = start.position.shape
     length = at.HEAD + int(at.PARTIAL) * N + (CHUNKS * (3 * N + 8) if N >= CHUNKED else 0)
@@ -181,7 +182,7 @@ def _pack(start: Bodies, program: Program) -> np.ndarray:
 
 
 def _plan(batch: Batch, wide: bool) -> tuple[np.ndarray, np.ndarray]:
-    """The rules of a run as the kernels read them."""
+    """Return (ints, floats) of the kernels' `Plan`; `wide`: one system uses several threads."""
     numbers, arrays, output = batch.program.numbers, batch.program.arrays, batch.output
     wraps, fractions = arrays["wraps"], arrays["fractions"]
     ints = np.zeros(kernel.WRAPS + len(wraps), dtype=np.int64)
@@ -201,11 +202,11 @@ def _plan(batch: Batch, wide: bool) -> tuple[np.ndarray, np.ndarray]:
 
 
 class _Advance:
-    """Turns of about `TURN` seconds, whatever a step costs."""
+    """Calls of the kernels, each of about `TURN` seconds, whatever a step costs."""
 
     def __init__(self, batch: Batch) -> None:
-        from .kernels.forces import CHUNKED
         from .kernels.jit import use_threads
+        from .kernels.pair_sums import CHUNKED
         from .kernels.run import advance
 
         self.advance, self.use_threads, self.batch = advance, use_threads, batch
@@ -233,15 +234,15 @@ class _Advance:
         self.budget, self.rate = 64, 0.0
 
     def running(self) -> np.ndarray:
-        """(B,) bool."""
+        """Return which systems are still running, (B,)."""
         return np.asarray(self.batch.state["count"][:, at.STATUS] == at.RUNNING)
 
     def turn(self, pool: ThreadPoolExecutor | None) -> None:
-        """Some steps of every running system."""
+        """Make up to `budget` steps of every running system, and adapt the budget to the time that they took."""
         began, before = clock.perf_counter(), int(self.batch.state["count"][:, at.STEPS].sum())
         B = len(self.batch.start)
         if pool is None:
-            with one_at_a_time if self.wide else nothing():
+            with numba_lock if self.wide else contextlib.nullcontext():
                 if self.wide:
                     self.use_threads(self.batch.threads)
                 self.advance(0, B, self.budget, self.begin, self.store, self.plan, self.net)
@@ -251,16 +252,16 @@ class _Advance:
             for job in jobs:
                 job.result()
         self.begin = False
-        spent = max(clock.perf_counter() - began, 1e-6)
+        elapsed = max(clock.perf_counter() - began, 1e-6)
         steps = int(self.batch.state["count"][:, at.STEPS].sum()) - before
-        self.rate = steps / spent
-        self.budget = int(min(max(self.budget * min(TURN / spent, 8.0), 1), 2**40))
+        self.rate = steps / elapsed
+        self.budget = int(min(max(self.budget * min(TURN / elapsed, 8.0), 1), 2**40))
 
     def _part(self, first: int, last: int) -> None:
         self.advance(first, last, self.budget, self.begin, self.store, self.plan, self.new_net())
 
     def status(self) -> Status:
-        """For progress bars."""
+        """Return the status of the run, for progress bars."""
         real, count = self.batch.state["real"], self.batch.state["count"]
         running = self.running()
         slowest = running if running.any() else np.ones_like(running)

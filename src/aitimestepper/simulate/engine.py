@@ -1,4 +1,4 @@
-"""simulate(): the front door of the compiled engine, for every criterion and integrator, over a batch of systems."""
+"""simulate(): the entry to the compiled engine, for every criterion and integrator, over a batch of systems."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from ..errors import ConfigError
 from ..integrators import LOGH
 from ..policy import DEFAULT_TOL, Choice, choose
 from .batch import Batch, Output
-from .own import OwnFunctions
+from .callbacks import OwnFunctions
 from .pilot import constant_step
 from .program import program_of
 from .progress import Sink, Watch
@@ -26,7 +26,7 @@ from .result import MAX_STEPS, OK, SimulationResult
 from .session import run_batch
 
 DEFAULT_MAX_STEPS = 10_000_000
-GUARD_SHARE = 0.1  # of the tolerance: how far a guarded step may change the energy
+GUARD_SHARE = 0.1  # fraction of the tolerance by which a guarded step may change the energy
 DEFAULT_ROWS = 1000
 
 
@@ -65,12 +65,12 @@ def simulate(
     for, or the cheapest for `tol`; besides the compositions (leapfrog, suzuki4, kahan_li6, kahan_li8) there are hermite4,
     hermite4:n=3, logh and radau15. `max_steps` is only a safety limit and shows in the status.
 
-    guard: a step that changes the energy by more than a tenth of `tol` is thrown away and made again half as long. Leave it
+    guard: a step that changes the energy by more than a tenth of `tol` is rejected and made again half as long. Leave it
     off for symmetrized steps: a step rejected in one direction of time would not be rejected in the other, and the energy
     drifts again. output: an HDF5 file (see `Snapshots`) with a row at every multiple of `output_every` in time, or every
     `output_steps` steps (default: a thousand rows); it does not change the run. progress: True for a bar, or a function
-    that takes the `Status`. threads: at most so many, all cores by default; they do not change the bits either. sinks:
-    functions that take rows of output as they come.
+    that takes the `Status`. threads: the largest number of threads, all cores by default; it does not change the bits
+    either. sinks: functions that take rows of output during the run.
 
     The run is compiled and in float64. Another precision, a GPU, or a network of one's own in torch:
     `aitimestepper.differentiable.simulate`.
@@ -100,7 +100,7 @@ def simulate(
 
 
 def _in_words(choice: Choice, systems: int) -> dict[str, Any]:
-    """Return criterion, integrator and the tolerance of every system as a file and a result hold them."""
+    """Return criterion, integrator and the tolerance of every system, in the form that files and results use."""
     return {
         "criterion": str(choice.criterion),
         "integrator": str(choice.integrator),
@@ -111,7 +111,7 @@ def _in_words(choice: Choice, systems: int) -> dict[str, Any]:
 def _choice(
     criterion: Criterion | str | Path | None, tol: float | None, integrator: str, start: Bodies, end: np.ndarray, limit: int
 ) -> Choice:
-    """Return criterion and integrator of the run."""
+    """Return criterion and integrator of the run, or raise a `ConfigError` if they do not fit the system."""
     if criterion is not None and not isinstance(criterion, (Criterion, str, Path)):
         raise ConfigError(
             f"{type(criterion).__name__} is no criterion: give one such as FreeFall(eta=0.02), its text, a model file, or a "
@@ -120,7 +120,7 @@ def _choice(
     choice = choose(criterion, tol, integrator)
     if start.external_field is not None and not choice.integrator.allows_field:
         raise ConfigError(
-            f"integrator = {choice.integrator} knows no outer field: use a composition (leapfrog ... kahan_li8) or radau15."
+            f"integrator = {choice.integrator} allows no outer field: use a composition (leapfrog ... kahan_li8) or radau15."
         )
     if choice.integrator.kind == LOGH and (criterion is None or str(criterion) == DEFAULT):
         tolerance = DEFAULT_TOL if tol is None else tol
@@ -149,7 +149,7 @@ def _refuse_no_count(**given: Any) -> None:
 
 
 def _output(start: Bodies, t_end: np.ndarray, limit: int, every: float | None, steps: int | None) -> Output:
-    """When rows are due."""
+    """Return the times or steps at which rows are due."""
     begin = start.time.copy()
     _refuse_no_count(output_steps=steps)
     if steps is not None and every is not None:
@@ -165,7 +165,7 @@ def _output(start: Bodies, t_end: np.ndarray, limit: int, every: float | None, s
     latest = np.maximum(np.abs(begin), np.where(np.isfinite(t_end), np.abs(t_end), 0.0))
     if (latest + apart > latest).all():
         return Output(apart, False, begin)
-    if every is not None:  # the next row would be due at the same time, for ever
+    if every is not None:  # the next row would always be due at the same time
         raise ConfigError(f"output_every = {every} is below the round-off of the times of the run: give a longer one.")
     return Output(1.0, True, begin)
 
@@ -173,7 +173,7 @@ def _output(start: Bodies, t_end: np.ndarray, limit: int, every: float | None, s
 def end_times(start: Bodies, t_end: Any, steps: int | None) -> np.ndarray:
     """Return when every system ends, (B,); infinity where steps are counted."""
     if (t_end is None) == (steps is None):
-        raise ConfigError(f"t_end = {t_end} and steps = {steps}: give exactly one of them, it says when to stop.")
+        raise ConfigError(f"t_end = {t_end} and steps = {steps}: give exactly one of them to say when to stop.")
     try:
         end = np.asarray(math.inf if t_end is None else t_end)
         if end.dtype.kind not in "fiu":
@@ -183,7 +183,7 @@ def end_times(start: Bodies, t_end: Any, steps: int | None) -> np.ndarray:
         raise ConfigError(f"t_end = {t_end!r} must be a number, or one for each system.") from None
     if end.ndim > 1 or end.size not in (1, len(start)):
         raise ConfigError(f"t_end has shape {end.shape}; give one time, or one for each of the {len(start)} systems.")
-    begin = start.time if end.ndim else start.time.min()  # one time for all: systems that are there already stay
+    begin = start.time if end.ndim else start.time.min()  # one time for all: systems that are at it already stay there
     begin, end = np.broadcast_to(begin, (len(start),)), np.broadcast_to(end, (len(start),)).copy()
     wrong = np.flatnonzero(~(np.isfinite(end) & (end >= begin)) & (steps is None))
     if len(wrong):

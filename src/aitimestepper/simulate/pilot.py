@@ -1,4 +1,4 @@
-"""The constant step of the logarithmic Hamiltonian that keeps a tolerance: found by trial, on the first steps of the run."""
+"""The constant step of the logarithmic Hamiltonian within a tolerance, found by trial on the first steps of the run."""
 
 from __future__ import annotations
 
@@ -8,21 +8,23 @@ from ..bodies import Bodies, free_fall_time
 from ..criteria.classical import Constant
 from ..integrators import Integrator
 from .batch import Batch
+from .callbacks import OwnFunctions
 from .kernels import layout as at
-from .own import OwnFunctions
 from .program import program_of
 
-FIRST_SHARE = 0.1  # of the free-fall time: 46 steps for an orbit of e = 0.9, whatever the tolerance, and no energy error
+# fraction of the free-fall time: 46 steps for an orbit of e = 0.9 at any tolerance, without energy error
+FIRST_SHARE = 0.1
 STEPS, ROUNDS = 1000, 8
-MARGIN = 0.25  # of the tolerance: what the first steps may use of it
+MARGIN = 0.25  # fraction of the tolerance that the first steps may use
 
 
 def constant_step(start: Bodies, tol: float, integrator: Integrator, t_end: np.ndarray, limit: int) -> Constant:
-    """Return the longest step tried whose first `STEPS` steps keep a quarter of `tol`, for every system.
+    """Return for every system the longest step tried whose first `STEPS` steps stay within a quarter of `tol`.
 
-    A constant step of this integrator is an adaptive one in time, and two bodies have no energy error whatever it is. That of
-    three bodies of similar mass falls with its square (figure-eight, tenth of a free-fall time: 5e-5), and EnergyBudget, made
-    for methods that err on two bodies too, would take 100 times the steps there. Encounters that come later are not foreseen.
+    A constant step of this integrator is an adaptive one in time, and two bodies have no energy error at any step. With three
+    bodies of similar mass the error falls with the square of the step (figure-eight, tenth of a free-fall time: 5e-5).
+    EnergyBudget is made for methods with an error for two bodies too, and would take 100 times the steps there. Later
+    encounters are not anticipated.
     """
     dt = FIRST_SHARE * free_fall_time(start)
     for _ in range(ROUNDS):

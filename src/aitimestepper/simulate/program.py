@@ -1,4 +1,4 @@
-"""From a criterion, an integrator and a field to the numbers that the compiled engine runs on."""
+"""The program of a run: criterion, integrator and field as the numbers that the compiled engine uses."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from ..bodies import Bodies
+from ..constants import BUDGET_CONSTANTS, LOG_GAIN, LOG_RANGE, MIN_DT
 from ..criteria.base import Criterion
 from ..criteria.classical import (
     PRS23,
@@ -24,13 +25,13 @@ from ..criteria.learned import LearnedStep
 from ..criteria.own import OwnCriterion
 from ..criteria.wrappers import Huayno, HutMakinoMcMillan, Limited, Symmetrized, Wrapper, innermost
 from ..errors import ConfigError
-from ..features import BUDGET_CONSTANTS, LOG_GAIN, LOG_RANGE, MIN_DT, slot_table
+from ..features import slot_table
 from ..fields import Circle, PointMassTidalField
 from ..integrators import COMPOSITION, COMPOSITIONS, HERMITE, Integrator
 from ..models import Model
+from .callbacks import OwnFunctions
 from .kernels import layout as at
 from .kernels import plan as kernel
-from .own import OwnFunctions
 
 KINDS: dict[type[Criterion], int] = {
     Constant: kernel.CONSTANT,
@@ -55,11 +56,11 @@ ACTIVATIONS = {
     "elu": kernel.ELU,
     "sigmoid": kernel.SIGMOID,
 }
-PAD = 8  # hidden widths are filled up to multiples of this, so that loops over units are whole vectors
+PAD = 8  # hidden widths are padded to multiples of this, so that loops over units are whole vector registers
 
 
 class Program(NamedTuple):
-    """A run's rules as plain numbers and arrays: what is stored in a file of snapshots to continue from."""
+    """Criterion, integrator and field as plain numbers and arrays, which a file of snapshots stores to continue the run."""
 
     numbers: dict[str, Any]  # method, stages, kind, base, trials, with_sums, window, address of a criterion of one's own
     arrays: dict[str, np.ndarray]  # field, fractions, wraps, wrap_numbers, rule, shape and numbers of the network
@@ -71,7 +72,7 @@ def program_of(criterion: Criterion, integrator: Integrator, start: Bodies, own:
     inner = innermost(criterion)
     if type(inner) not in KINDS:
         raise ConfigError(
-            f"{type(inner).__name__} is no criterion that the engine knows: give a function of your own as OwnCriterion(f)."
+            f"{type(inner).__name__} is no criterion of the engine: give a function of your own as OwnCriterion(f)."
         )
     network = _network(inner.bound_model, start.position.shape[-1]) if isinstance(inner, LearnedStep) else _NO_NETWORK
     invariant = isinstance(inner, LearnedStep) and inner.bound_model.sees_tolerance
@@ -98,7 +99,7 @@ def program_of(criterion: Criterion, integrator: Integrator, start: Bodies, own:
 
 
 def _wrappers(criterion: Criterion) -> tuple[list[int], list[float], int]:
-    """Kinds of limits and symmetrizations, inner first, with two numbers each; and which step lies under them."""
+    """Return kinds of limits and symmetrizations, innermost first, their numbers (two each), and the kind of the base step."""
     wraps: list[int] = []
     numbers: list[float] = []
     base = kernel.PLAIN
@@ -117,7 +118,7 @@ def _wrappers(criterion: Criterion) -> tuple[list[int], list[float], int]:
 
 
 def _rule(criterion: Criterion, systems: int) -> np.ndarray:
-    """Return (B, 5): eta, tol or dt of every system; the order of the method, and c, where the criterion has them."""
+    """Return (B, 5): eta, tol or dt of every system, then order, c and logarithms where they exist; see kernels.plan."""
     rule = np.zeros((systems, kernel.RULE_NUMBERS))
     rule[:, kernel.VALUE] = criterion.values(systems)
     if isinstance(criterion, LearnedStep):
@@ -126,7 +127,7 @@ def _rule(criterion: Criterion, systems: int) -> np.ndarray:
         rule[:, kernel.VALUE] = criterion.calibrated_tolerance(tol) if model.sees_tolerance else criterion.step_factor(tol)
         rule[:, kernel.ORDER], rule[:, kernel.BUDGET_C] = order, BUDGET_CONSTANTS[order]
         rule[:, kernel.LOG_VALUE], rule[:, kernel.LOG_ORDER] = np.log(rule[:, [kernel.VALUE, kernel.ORDER]]).T
-    elif isinstance(criterion, PRS23):  # what the Gauss-Radau method makes of it: eta = (5040 epsilon)^(1/7)
+    elif isinstance(criterion, PRS23):  # in the Gauss-Radau method eta = (5040 epsilon)^(1/7)
         rule[:, kernel.EPSILON] = rule[:, kernel.VALUE] ** 7 / 5040.0
     elif isinstance(criterion, LastTerm):
         rule[:, kernel.EPSILON] = rule[:, kernel.VALUE]
@@ -138,14 +139,14 @@ def _rule(criterion: Criterion, systems: int) -> np.ndarray:
 class _Network(NamedTuple):
     shape: np.ndarray
     numbers: np.ndarray
-    window: int  # numbers of memory
+    window: int  # length of the window of past states, in numbers
 
 
 _NO_NETWORK = _Network(np.zeros(kernel.WIDTHS, dtype=np.int64), np.zeros(8), 1)
 
 
 def _network(model: Model, axes: int) -> _Network:
-    """Return a network as the kernels read it."""
+    """Return a network in the layout of the kernels' `Net`; `axes` is 2 or 3."""
     config, weights = model.config, model.weights
     K, inputs, fourier = config.history_len, *weights["frequencies"].shape
     kind = "basic" if config.feature_type == "delta_mag" and K == 0 else config.feature_type
@@ -169,7 +170,7 @@ def _network(model: Model, axes: int) -> _Network:
 
 
 def _weights(model: Model, widths: list[int]) -> np.ndarray:
-    """Limits of the inputs; frequencies; weight (input after input) and bias of each layer and both heads, zero-padded."""
+    """Return limits of inputs, frequencies, then weight (input after input) and bias of each layer and head, zero-padded."""
     w = model.weights
     parts = [w["lowest"], w["highest"], w["frequencies"].ravel()]
     inputs = w["frequencies"].shape[0] + 2 * w["frequencies"].shape[1]
@@ -188,7 +189,7 @@ def _padded(weight: np.ndarray, bias: np.ndarray, inputs: int, outputs: int) -> 
 
 
 def field_numbers(start: Bodies, own: OwnFunctions) -> np.ndarray:
-    """Return (8,) kind, G M, place, radius, rate, phase of a tidal field; of others the kind and the bits of an address."""
+    """Return (8,): kind, G M, position, radius, rate, phase of a tidal field; for others kind and bits of an address."""
     numbers, field = np.zeros(8), start.external_field
     first = at.FIELD_KIND
     if field is None:
@@ -210,7 +211,7 @@ def field_numbers(start: Bodies, own: OwnFunctions) -> np.ndarray:
 
 
 def field_text(numbers: np.ndarray, G: float) -> str | None:
-    """Return the field as `--external-field` takes it, or words for one of the user's own; None: there is none."""
+    """Return the field as text for `--external-field`, or a description if it is a user's function; None without a field."""
     kind, gm, x, y, z, radius, rate, phase = numbers.tolist()
     if kind == at.OWN_FIELD:
         return "a function of the user's own"

@@ -1,4 +1,4 @@
-"""What a run tells while it is going on: types that progress bars and outputs share with the engine."""
+"""Reports during a run: the types that progress bars and outputs share with the engine."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import numpy as np
 
 
 class Status(NamedTuple):
-    """Where a run stands. Times and steps are those of the slowest system, the error that of the worst."""
+    """Status of a run. Times are those of the slowest system; steps and error are the largest of all systems."""
 
     time: float
     t_end: float
@@ -21,6 +21,6 @@ class Status(NamedTuple):
     steps_per_second: float
 
 
-Watch = Callable[[Status], None]  # is called about ten times a second; what it raises ends the run
+Watch = Callable[[Status], None]  # called about ten times a second; an exception from it ends the run
 # takes rows of output: the start of the run as `Bodies`, and arrays (rows, systems, ...) by name
 Sink = Callable[[Any, dict[str, np.ndarray]], None]

@@ -1,4 +1,4 @@
-"""Watching a run: the states of one system along its way, thinned so that memory stays bounded."""
+"""Recording a run: the states of one system, thinned so that memory stays bounded."""
 
 from __future__ import annotations
 
@@ -19,17 +19,17 @@ class RecordedTrajectory:
     time: np.ndarray  # (S,)
     position: np.ndarray  # (S, N, D)
     velocity: np.ndarray  # (S, N, D)
-    dt: np.ndarray  # (S,) the step that led to this state
+    dt: np.ndarray  # (S,) step that led to this state
     energy: np.ndarray  # (S,)
-    energy_error: np.ndarray  # (S,) relative, against the start
+    energy_error: np.ndarray  # (S,) relative to the start of the run
     momentum: np.ndarray  # (S, D)
     angular_momentum: np.ndarray  # (S, 3)
 
 
 class TrajectoryRecorder:
-    """Keeps the rows of system `system`; beyond `limit` states every other one is dropped.
+    """Recorder of the states of system `system`; beyond `limit` states every other one is dropped.
 
-    `take` is a sink of `simulate`.
+    Its method `take` is a sink for `simulate`.
     """
 
     def __init__(self, system: int = 0, limit: int = 20_000) -> None:
@@ -42,12 +42,12 @@ class TrajectoryRecorder:
         self._present: np.ndarray | None = None
 
     def take(self, start: Bodies, rows: dict[str, np.ndarray]) -> None:
-        """Rows of output, (S, B, ...)."""
+        """Record rows of output, (S, B, ...) by name."""
         if self._mass is None:
             self._begin(start)
-        mine = {name: rows[name][:, self.system] for name in COLUMNS}
-        there = np.isfinite(mine["time"])
-        self._add({name: values[there] for name, values in mine.items()})
+        of_system = {name: rows[name][:, self.system] for name in COLUMNS}
+        recorded = np.isfinite(of_system["time"])
+        self._add({name: values[recorded] for name, values in of_system.items()})
 
     def _begin(self, start: Bodies) -> None:
         row = self.system if len(start) > 1 else 0
@@ -58,9 +58,9 @@ class TrajectoryRecorder:
         count = len(rows["time"])
         if not count:
             return
-        turn = slice(-self._count % self.stride, None, self.stride)
+        every = slice(-self._count % self.stride, None, self.stride)
         for name, values in rows.items():
-            self._rows[name].extend(values[turn].copy())
+            self._rows[name].extend(values[every].copy())
         self._latest = {name: values[-1].copy() for name, values in rows.items()}
         self._count += count
         while len(self._rows["time"]) > self.limit:
@@ -68,7 +68,7 @@ class TrajectoryRecorder:
             self.stride *= 2
 
     def trajectory(self) -> RecordedTrajectory:
-        """Return what was recorded."""
+        """Return the recorded trajectory."""
         if self._latest is None or self._mass is None or self._count < 2:
             raise ValueError("nothing was recorded: the run took no step.")
         rows = {name: list(values) for name, values in self._rows.items()}

@@ -1,4 +1,4 @@
-"""What a simulation comes back with."""
+"""The result of a simulation."""
 
 from __future__ import annotations
 
@@ -17,11 +17,11 @@ REMEDIES = {
     NON_FINITE: "went to infinity or NaN, and stopped before it: give a softening, or a tighter tol",
     STUCK: "needed a step below the round-off of its time: give a softening, or a looser guard if there is one",
 }
-CAUTION = 0.7  # of what would just have done, when a tighter tolerance is advised
+SAFETY_FACTOR = 0.7  # of an advised tolerance, relative to the one that would just have been enough
 
 
 class ClosestApproach(NamedTuple):
-    """Where two bodies came nearest to each other in each system, located between steps."""
+    """The closest approach of two bodies in each system, located between steps."""
 
     pair: np.ndarray  # (B, 2) numbers of the bodies
     distance: np.ndarray  # (B,)
@@ -43,10 +43,10 @@ NUMBERS = (
 
 @dataclass(frozen=True)
 class SimulationResult:
-    """How every system of the batch ended. Arrays are (B,).
+    """The outcome of every system of a batch. Arrays are (B,).
 
-    Energy errors are relative to S = max(|E|, 1e-4 (K + |U|)) at the start of the run, `max_` over all steps. With a
-    time-dependent outer field they leave out the work that the field did.
+    Energy errors are relative to S = max(|E|, 1e-4 (K + |U|)) at the start of the run; `max_energy_error` is the
+    largest over all steps. With a time-dependent outer field the work of the field is subtracted.
     """
 
     final: Bodies
@@ -55,7 +55,7 @@ class SimulationResult:
     status: tuple[str, ...]
     steps: np.ndarray
     force_evaluations: np.ndarray
-    rejected_steps: np.ndarray  # steps that the guard threw away; their forces are counted
+    rejected_steps: np.ndarray  # steps that were made again; their force evaluations are counted
     max_energy_error: np.ndarray
     final_energy_error: np.ndarray
     momentum_error: np.ndarray | None  # over sum m|v|; None with an outer field, which does not conserve it
@@ -66,13 +66,13 @@ class SimulationResult:
     wall_time: float  # seconds
     criterion: str
     integrator: str
-    reports: dict[str, np.ndarray]  # what a learned step says of its run, each (B,)
-    tol: np.ndarray | None = None  # (B,) what `max_energy_error` was to stay below, if the criterion knows of a tolerance
+    reports: dict[str, np.ndarray]  # reports of a learned step about its run, each (B,)
+    tol: np.ndarray | None = None  # (B,) tolerance for `max_energy_error`, if the criterion has one
     output: Path | None = None
 
     @property
     def within_tolerance(self) -> np.ndarray | None:
-        """(B,) whether every system reached its end within the tolerance asked for; None: none was."""
+        """Whether each system reached its end within the tolerance asked for, (B,); None if no tolerance was asked for."""
         if self.tol is None:
             return None
         ended = np.array([status == OK for status in self.status])
@@ -80,20 +80,20 @@ class SimulationResult:
 
     @property
     def advice(self) -> tuple[str, ...]:
-        """A sentence for each system that broke off, or missed its tolerance: what happened, and what to do."""
+        """One sentence for each system that stopped early or missed its tolerance: what happened, and what to do."""
         found, many, within = [], len(self.status) > 1, self.within_tolerance
         for i, status in enumerate(self.status):
-            who = f"system {i}" if many else "the run"
+            system = f"system {i}" if many else "the run"
             if status != OK:
-                found.append(f"{who} {REMEDIES[status]}.")
+                found.append(f"{system} {REMEDIES[status]}.")
             elif within is not None and self.tol is not None and not within[i]:
                 asked, reached = float(self.tol[i]), float(self.max_energy_error[i])
-                tighter = f"ask for {CAUTION * asked * asked / reached:.0e}"
-                found.append(f"{who} came to an energy error of {reached:.1e}, above the {asked:.1e} asked for: {tighter}.")
+                tighter = f"ask for {SAFETY_FACTOR * asked * asked / reached:.0e}"
+                found.append(f"{system} reached an energy error of {reached:.1e}, above the {asked:.1e} asked for: {tighter}.")
         return tuple(found)
 
     def summary(self) -> dict[str, Any]:
-        """Return plain numbers for JSON: of the system, or, for a batch, of each one under `systems`."""
+        """Return plain numbers for JSON: those of the system, or for a batch those of each system under `systems`."""
         within = self.within_tolerance
         rows = [self._row(i, within) for i in range(len(self.status))]
         shared: dict[str, Any] = {"criterion": self.criterion, "integrator": self.integrator, "wall_time": self.wall_time}
@@ -122,7 +122,7 @@ class SimulationResult:
 def momentum_errors(start: Bodies, final: Bodies) -> tuple[np.ndarray | None, np.ndarray | None]:
     """Return (momentum, angular momentum) errors, each (B,), over the sums of the sizes of their terms; None with a field.
 
-    Masses, places and speeds are divided by the largest of each system first, so that no unit system overflows.
+    Masses, positions and velocities are first divided by the largest of each system, so that no unit system overflows.
     """
     if start.external_field is not None:
         return None, None
@@ -149,7 +149,7 @@ def momentum_errors(start: Bodies, final: Bodies) -> tuple[np.ndarray | None, np
 
 
 def _scaled(a: np.ndarray, b: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Both (B, N, D) over the largest size of a component in either."""
+    """Return both arrays (B, N, D), divided by the largest absolute component of each system in either."""
     largest = np.maximum(np.abs(a).max((1, 2)), np.abs(b).max((1, 2)))
     unit = np.where(largest > 0, largest, 1.0)[:, None, None]
     return a / unit, b / unit

@@ -1,4 +1,4 @@
-"""A run with everything around it: the bar, the file of snapshots, going on where a run stopped."""
+"""A run with progress bar, file of snapshots and result, and the continuation of a run that stopped."""
 
 from __future__ import annotations
 
@@ -19,9 +19,9 @@ from ..criteria.wrappers import innermost
 from ..errors import ConfigError, SnapshotError
 from ..fields import field_named
 from .batch import Batch, Output, first_state
+from .callbacks import OwnFunctions
 from .kernels import layout as at
 from .kernels.plan import LEARNED, OWN_CRITERION
-from .own import OwnFunctions
 from .program import Program, field_numbers, field_text
 from .progress import Sink, Watch
 from .result import MAX_STEPS, NON_FINITE, OK, STUCK, ClosestApproach, SimulationResult, momentum_errors
@@ -29,7 +29,7 @@ from .snapshots import SnapshotWriter, read_state
 from .threads import chosen_threads
 
 STATUS_WORDS = ("running", OK, MAX_STEPS, NON_FINITE, STUCK)
-SAVE_EVERY = 2.0  # seconds between states that a killed run can go on from
+SAVE_EVERY = 2.0  # seconds between saved states, from which a killed run can be resumed
 
 
 def run_batch(
@@ -41,7 +41,7 @@ def run_batch(
     progress: bool | Watch = False,
     sinks: tuple[Sink, ...] = (),
 ) -> SimulationResult:
-    """Run to the end, with a bar and into a file if wanted."""
+    """Run a batch to the end, with progress and an output file if asked for, and return its result."""
     with contextlib.ExitStack() as stack:
         watch = stack.enter_context(_watching(progress))
         if path is None:
@@ -60,10 +60,10 @@ def resume(
     progress: bool | Watch = False,
     threads: int | None = None,
 ) -> SimulationResult:
-    """Go on with the run in a file of snapshots, to the same bits as if it had not stopped.
+    """Continue the run in a file of snapshots, with the same bits as if it had not stopped.
 
-    t_end: a later end than the one it was started with. criterion, external_field: those of the run, where they are functions
-    of the user's own; everything else is in the file.
+    t_end: a later end time than the one of the file, in its unit of time. criterion, external_field: those of the run if they
+    are functions that the user wrote; everything else is in the file.
     """
     began = clock.perf_counter()
     saved = read_state(path)
@@ -82,7 +82,7 @@ def resume(
 def _run_into(
     writer: SnapshotWriter, batch: Batch, asked: dict[str, Any], began: float, watch: Watch | None, sinks: tuple[Sink, ...]
 ) -> SimulationResult:
-    """Run with rows and states going to `writer`."""
+    """Run to the end, and write rows and states with `writer`."""
     last = clock.perf_counter()
 
     def write(_: Bodies, rows: dict[str, np.ndarray]) -> None:
@@ -92,7 +92,7 @@ def _run_into(
         nonlocal last
         if now or clock.perf_counter() - last > SAVE_EVERY:
             summary = result_of(batch, asked, began, writer.path)
-            writer.save_state({**batch.state, "rows": batch.rows}, _plain(summary))
+            writer.save_state({**batch.state, "rows": batch.rows}, _summary(summary))
             last = clock.perf_counter()
 
     try:
@@ -103,7 +103,7 @@ def _run_into(
 
 
 def result_of(batch: Batch, asked: dict[str, Any], began: float, path: Path | None) -> SimulationResult:
-    """Return everything about every system, as it stands."""
+    """Return the result of every system, as of now."""
     real, count, final = batch.state["real"], batch.state["count"], batch.final()
     words = [STATUS_WORDS[code] for code in count[:, at.STATUS].tolist()]
     p, L = momentum_errors(batch.start, final)
@@ -130,7 +130,7 @@ def result_of(batch: Batch, asked: dict[str, Any], began: float, path: Path | No
 
 
 def _closest(batch: Batch) -> ClosestApproach:
-    """The closest approaches; the engine numbers only the bodies that are present."""
+    """Return the closest approaches, with bodies numbered as in the start; the engine numbers only those present."""
     real, count = batch.state["real"], batch.state["count"]
     order = np.argsort(~batch.start.present, axis=1, kind="stable")
     pair = np.take_along_axis(order, count[:, [at.CLOSEST_I, at.CLOSEST_J]], axis=1)
@@ -138,10 +138,10 @@ def _closest(batch: Batch) -> ClosestApproach:
 
 
 def _reports(batch: Batch) -> dict[str, np.ndarray]:
-    """What a learned step says of its run.
+    """Return the reports of a learned step about its run, each (B,).
 
-    The largest relative energy error of a step that the network expected; how many steps the ceiling cut short; how many it
-    chose for states unlike all that it was trained on, as for the nearest one it knows.
+    They are the largest relative energy error that the network expected of a step, the number of steps that the ceiling
+    limited, and the number of steps for which some input was out of the range of the training and was clamped to it.
     """
     if batch.program.numbers["kind"] != LEARNED:
         return {}
@@ -153,8 +153,8 @@ def _reports(batch: Batch) -> dict[str, np.ndarray]:
     }
 
 
-def _plain(result: SimulationResult) -> dict[str, Any]:
-    """The outcome so far as JSON, every value a list over systems."""
+def _summary(result: SimulationResult) -> dict[str, Any]:
+    """Return the outcome so far as values for JSON, each a list over systems."""
     near = result.closest_approach
     assert near is not None
 
@@ -176,8 +176,8 @@ def _plain(result: SimulationResult) -> dict[str, Any]:
 
 
 def _new_file(batch: Batch, asked: dict[str, Any], path: Path, overwrite: bool) -> SnapshotWriter:
-    """Return a new file that says everything that it takes to run the same again, and to go on."""
-    import datetime  # imported here: together they take as long as half of this package
+    """Create a file with everything that is needed to repeat the run, and to resume it."""
+    import datetime  # imported here: together they take half as long as this package
     import importlib.metadata
     import platform
 
@@ -217,35 +217,35 @@ def _new_file(batch: Batch, asked: dict[str, Any], path: Path, overwrite: bool) 
 
 
 def _batch_from(saved: Any, threads: int | None, criterion: Criterion | None, external_field: Any) -> Batch:
-    """The run as the newest whole state has it."""
+    """Return the run in its newest complete state."""
     try:
         metadata, arrays = saved.metadata, dict(saved.constants)
         system, output_start = arrays.pop("system"), arrays.pop("output_start")
         G, names, numbers, own = float(metadata["G"]), metadata["names"], dict(metadata["program_numbers"]), OwnFunctions()
-        _refuse_own(numbers, arrays, criterion, external_field)
+        _check_own(numbers, arrays, criterion, external_field)
         outer = field_named(metadata["external_field"], G) if external_field is None else external_field
         start = Bodies(**saved.initial, G=G, names=names, external_field=outer)
-        _give_own(start, numbers, arrays, own, criterion, external_field)
+        _restore_own(start, numbers, arrays, own, criterion, external_field)
         output = Output(metadata["output_every"], metadata["output_by_steps"], output_start)
         program = Program(numbers, arrays)
         state = first_state(start, program)
-        for name, room in state.items():
-            if saved.state[name].shape != room.shape:
+        for name, expected in state.items():
+            if saved.state[name].shape != expected.shape:
                 raise ValueError("it was written by another version")
-            room[:] = saved.state[name]
+            expected[:] = saved.state[name]
         state["states"][:, at.FIELD_KIND : at.FIELD_KIND + 8] = arrays["field"]
         rows, cores = saved.state["rows"].copy(), chosen_threads(threads)
         return Batch(program, start, system.copy(), state, rows, output, metadata["guard_share"], cores, own)
     except ConfigError:
         raise
     except (KeyError, ValueError, TypeError) as error:
-        raise SnapshotError(f"the file does not hold what it takes to go on ({error}); start the run anew.") from None
+        raise SnapshotError(f"the file does not hold what is needed to resume ({error}); start the run anew.") from None
 
 
-def _refuse_own(
+def _check_own(
     numbers: dict[str, Any], arrays: dict[str, np.ndarray], criterion: Criterion | None, external_field: Any
 ) -> None:
-    """Refuse to go on without a function of the user's own that the run had, or with one that it had not."""
+    """Raise an error if a user's function that the run had is missing, or if one is given that it did not have."""
     for given, needed, word in (
         (criterion, numbers["kind"] == OWN_CRITERION, "criterion"),
         (external_field, arrays["field"][0] == at.OWN_FIELD, "external_field"),
@@ -258,7 +258,7 @@ def _refuse_own(
         raise ConfigError(f"the criterion of this run is a function of your own, not {criterion}: give that one again.")
 
 
-def _give_own(
+def _restore_own(
     start: Bodies,
     numbers: dict[str, Any],
     arrays: dict[str, np.ndarray],
@@ -266,20 +266,20 @@ def _give_own(
     criterion: Criterion | None,
     external_field: Any,
 ) -> None:
-    """Put the addresses of functions of the user's own, which no file can hold, into the program of a resumed run."""
+    """Put the addresses of users' functions, which no file can hold, into the program of a resumed run."""
     if criterion is not None:
         inner = innermost(criterion)
-        assert isinstance(inner, OwnCriterion)  # see `_refuse_own`
+        assert isinstance(inner, OwnCriterion)  # see `_check_own`
         numbers["address"] = own.criterion(inner, start.position.shape[-1])
     if external_field is not None:
         arrays["field"] = field_numbers(start, own)
 
 
 def _extend(batch: Batch, t_end: float, asked: dict[str, Any]) -> None:
-    """Give the run another end; systems that had reached theirs go on."""
+    """Set another end time; systems that had reached the old one continue."""
     time = float(batch.state["real"][:, at.TIME].max())
     if isinstance(t_end, str) or not (math.isfinite(t_end) and t_end > time):
-        raise ConfigError(f"t_end = {t_end!r} must be a finite number after t = {time:g}, where the run stands.")
+        raise ConfigError(f"t_end = {t_end!r} must be a finite number after t = {time:g}, the time of the run.")
     batch.system[:, at.T_END] = t_end
     status = batch.state["count"][:, at.STATUS]
     status[status == at.OK] = at.RUNNING
@@ -288,7 +288,7 @@ def _extend(batch: Batch, t_end: float, asked: dict[str, Any]) -> None:
 
 @contextlib.contextmanager
 def _watching(progress: bool | Watch) -> Iterator[Watch | None]:
-    """The function that looks on, if there is one; True is a bar on the terminal."""
+    """Yield the function to call with the `Status`, if there is one; for True a bar on the terminal."""
     if progress is True:
         from .bar import Bar
 

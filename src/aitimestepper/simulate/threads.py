@@ -14,16 +14,16 @@ import numpy as np
 
 from ..errors import ConfigError
 
-one_at_a_time = threading.Lock()  # numba's threads serve one system at a time
+numba_lock = threading.Lock()  # numba's threads work on one system at a time
 
 
 def available_cores() -> int:
-    """Cores that this process may use."""
+    """Return the number of cores that this process may use."""
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 def chosen_threads(threads: int | None) -> int:
-    """Return how many threads a run may use: those asked for, or one for each core."""
+    """Return the number of threads that a run may use: `threads`, or if it is None one for each core."""
     if threads is None:
         return available_cores()
     if isinstance(threads, bool) or not isinstance(threads, (int, np.integer)) or threads < 1:
@@ -33,7 +33,7 @@ def chosen_threads(threads: int | None) -> int:
 
 @contextmanager
 def workers(threads: int) -> Iterator[ThreadPoolExecutor | None]:
-    """Threads for the systems of a batch; the kernels let go of Python's lock."""
+    """Yield a pool of threads for the systems of a batch, or None for one thread; kernels release Python's lock."""
     if threads <= 1:
         yield None
         return
@@ -43,23 +43,18 @@ def workers(threads: int) -> Iterator[ThreadPoolExecutor | None]:
 
 @contextmanager
 def interrupts() -> Iterator[threading.Event]:
-    """An event that Ctrl-C sets; a second one is the usual `KeyboardInterrupt`. In other threads than the main one: never."""
-    heard = threading.Event()
+    """Yield an event that Ctrl-C sets; a second Ctrl-C raises `KeyboardInterrupt`. Outside the main thread it is never set."""
+    interrupted = threading.Event()
     if threading.current_thread() is not threading.main_thread():
-        yield heard
+        yield interrupted
         return
 
-    def hear(number: int, frame: Any) -> None:
-        heard.set()
+    def set_interrupted(number: int, frame: Any) -> None:
+        interrupted.set()
         signal.signal(signal.SIGINT, before)
 
-    before = signal.signal(signal.SIGINT, hear)
+    before = signal.signal(signal.SIGINT, set_interrupted)
     try:
-        yield heard
+        yield interrupted
     finally:
         signal.signal(signal.SIGINT, before)
-
-
-@contextmanager
-def nothing() -> Iterator[None]:
-    yield

@@ -1,4 +1,4 @@
-"""One attempted step: the network chooses dt, the integrator takes it, the energies judge it, the loss learns from it."""
+"""One attempted step: the network chooses dt, the integrator takes it, its energy error is checked, the loss is computed."""
 
 from __future__ import annotations
 
@@ -28,14 +28,14 @@ class StepAttempt(NamedTuple):
 
 
 class EnergyCheck(NamedTuple):
-    """Verdict on a step."""
+    """Result of the energy check of a step."""
 
     passed: bool  # every system passed
     rel_dE: Tensor  # (B,)
 
 
 class StepStart(NamedTuple):
-    """States that steps are attempted from, with all that does not depend on the network; no graph behind it."""
+    """States that steps are attempted from, with all that does not depend on the network, without a graph."""
 
     particle: ParticleTorch
     observation: Observation
@@ -44,7 +44,7 @@ class StepStart(NamedTuple):
 
     @classmethod
     def observe(cls, particle: ParticleTorch, adapter: ModelAdapter, history: HistoryBuffer | None = None) -> StepStart:
-        """Return independent copies of the states of `particle`, as the network sees them now."""
+        """Return independent copies of the states of `particle`, with their features, energy scale and energy."""
         state = particle.clone_detached()
         return cls(state, adapter.observe(state, history), energy_scale(state), state.total_energy())
 
@@ -61,7 +61,7 @@ class StepStart(NamedTuple):
         return cls(particle, observation, torch.cat([p.scale for p in parts]), torch.cat([p.energy for p in parts]))
 
 
-class JudgedStep(NamedTuple):
+class MeasuredStep(NamedTuple):
     """An attempted step with its error."""
 
     prediction: Prediction
@@ -80,18 +80,18 @@ def attempt_single_step(
 
     With a time-dependent external field E1 is corrected by the work that the field did: what remains is the error of the step.
     """
-    return judge_step(model, StepStart.observe(particle, adapter, history_buffer), config, adapter).attempt
+    return measure_step(model, StepStart.observe(particle, adapter, history_buffer), config, adapter).attempt
 
 
-def judge_step(model: nn.Module, start: StepStart, config: Config, adapter: ModelAdapter) -> JudgedStep:
+def measure_step(model: nn.Module, start: StepStart, config: Config, adapter: ModelAdapter) -> MeasuredStep:
     """Take the step that the network chooses in eval mode, and measure its error."""
     with eval_mode(model):
         return _step_as_predicted(start, adapter.predict(model, start.observation), config)
 
 
-def _step_as_predicted(start: StepStart, prediction: Prediction, config: Config) -> JudgedStep:
+def _step_as_predicted(start: StepStart, prediction: Prediction, config: Config) -> MeasuredStep:
     attempt = take_step(start, prediction.dt, config)
-    return JudgedStep(prediction, attempt, step_error(attempt, start.scale))
+    return MeasuredStep(prediction, attempt, step_error(attempt, start.scale))
 
 
 def take_step(start: StepStart, dt: Tensor, config: Config) -> StepAttempt:
@@ -103,37 +103,39 @@ def take_step(start: StepStart, dt: Tensor, config: Config) -> StepAttempt:
 def step_error(attempt: StepAttempt, scale: Tensor) -> Tensor:
     """Return |E1 - E0| / S (B,), in the graph, with the energy scale S (B,) of the state that the step started from.
 
-    It is the whole S, not the larger of S and |E0|: a system that moves past the observer is judged as one at rest.
+    It is S itself, not the larger of S and |E0|: a system that moves as a whole has the error of one at rest.
     """
     return (attempt.E1 - attempt.E0).abs() / scale
 
 
 def check_energy_threshold(E0: Tensor, E1: Tensor, threshold: float, floor: Tensor | None = None) -> EnergyCheck:
-    """Return whether all systems conserved their energy to `threshold`, relative; what is not finite never passes.
+    """Return whether all systems conserved their energy to `threshold`, relative; a non-finite error never passes.
 
-    floor (B,): the least that counts as the size of E0, 1e-4 (K + |U|) of the state that the step starts from; without it
+    floor (B,): lower limit of |E0| in the relative error, 1e-4 (K + |U|) of the state that the step starts from; without it
     an energy of zero passes only unchanged.
     """
     return check_errors(relative_error(E0, E1, floor), threshold)
 
 
 def check_errors(rel_dE: Tensor, threshold: float) -> EnergyCheck:
-    """Return the verdict on steps with the relative energy errors rel_dE (B,); what is not finite never passes."""
+    """Return whether all relative energy errors rel_dE (B,) are within `threshold`; a non-finite error never passes."""
     rel_dE = rel_dE.detach()
     rel_dE = torch.where(torch.isfinite(rel_dE), rel_dE, torch.inf)
     return EnergyCheck(bool((rel_dE <= threshold).all()), rel_dE)
 
 
-def learning_losses(model: nn.Module, start: StepStart, judged: JudgedStep, config: Config, adapter: ModelAdapter) -> Tensor:
-    """Return the losses to learn from, (B,): of the judged step, or of one more with dropout, if the network has it."""
+def learning_losses(
+    model: nn.Module, start: StepStart, measured: MeasuredStep, config: Config, adapter: ModelAdapter
+) -> Tensor:
+    """Return the losses to learn from, (B,): of the measured step, or of another one with dropout if the network has it."""
     if any(isinstance(m, (SeededDropout, nn.modules.dropout._DropoutNd)) and m.p > 0 for m in model.modules()):
         was_training = model.training
         model.train()
         prediction = adapter.predict(model, start.observation)
         model.train(was_training)
-        judged = _step_as_predicted(start, prediction, config)
-    losses = guarded_step_losses(judged.attempt.dt, judged.rel_dE, config, judged.prediction.at_ceiling)
-    return losses + estimate_losses(judged.prediction.log10_error, judged.rel_dE)
+        measured = _step_as_predicted(start, prediction, config)
+    losses = guarded_step_losses(measured.attempt.dt, measured.rel_dE, config, measured.prediction.at_ceiling)
+    return losses + estimate_losses(measured.prediction.log10_error, measured.rel_dE)
 
 
 def learn(optimizer: torch.optim.Optimizer, losses: Tensor) -> None:

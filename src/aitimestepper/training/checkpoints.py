@@ -46,8 +46,8 @@ class Checkpoint:
     history: dict[str, Any] = field(default_factory=dict)
     random_state: Tensor | None = None
     network: str = NETWORK
-    totals: dict[str, float] = field(default_factory=dict)  # of the run so far
-    card: dict[str, Any] = field(default_factory=dict)  # how a model trained on runs came about, and its calibration
+    totals: dict[str, float] = field(default_factory=dict)  # seconds and converged epochs of the training so far
+    card: dict[str, Any] = field(default_factory=dict)  # how a model trained on runs was made, and its calibration
 
     def build_model(self, device: torch.device | str = "cpu") -> FullyConnectedNN:
         """Return the network with its weights; architecture and precision come from the checkpoint."""
@@ -60,7 +60,7 @@ class Checkpoint:
         return model.to(device)
 
     def as_model(self) -> Model:
-        """Return what simulations need of the checkpoint, as a value without torch."""
+        """Return the model of the checkpoint: all that simulations need, without torch."""
         return _model(self.build_model(), self.config, self.scales, self.card, self.initial_conditions)
 
 
@@ -82,7 +82,8 @@ def save_checkpoint(
 ) -> Path:
     """Write the model (.npz), then the checkpoint (.pt); an older file stays whole until the new one is complete.
 
-    A network of your own, or one that `config` does not describe, has no model file: simulations without PyTorch cannot use it.
+    A network of the user's own, or one that `config` does not describe, gets no model file: simulations without PyTorch cannot
+    use it.
     """
     _save_model_beside(Path(path), model, config, scales, card, initial_conditions)
     content = {
@@ -113,7 +114,7 @@ def _save_model_beside(
     card: dict[str, Any] | None,
     initial_conditions: ParticleTorch | None,
 ) -> None:
-    """Write the model file of a checkpoint; where there is none, remove an older one that would be taken for it."""
+    """Write the model file of a checkpoint; if it can have none, remove an older file of the same name."""
     beside = path.with_suffix(".npz")
     if type(network) is FullyConnectedNN:
         try:
@@ -131,7 +132,7 @@ def _model(
     card: dict[str, Any] | None,
     initial_conditions: ParticleTorch | None,
 ) -> Model:
-    """Return a network as a model; an external field of its initial conditions comes back from the configuration."""
+    """Return a network as a model; the external field of its initial conditions is in the configuration."""
     start = None if initial_conditions is None else dataclasses.replace(initial_conditions, external_field=None).to_bodies()
     return model_from(network, config, scales, card, start)
 
@@ -142,7 +143,7 @@ def export_model(path: str | Path) -> Path:
 
 
 def save_plain(path: str | Path, content: dict[str, Any]) -> Path:
-    """Write tensors and plain builtins, whole or not at all."""
+    """Write tensors and plain builtins to a file, whole or not at all, and return its path."""
     buffer = io.BytesIO()
     torch.save(content, buffer)
     write_atomically(Path(path), buffer.getvalue())
@@ -150,7 +151,7 @@ def save_plain(path: str | Path, content: dict[str, Any]) -> Path:
 
 
 def load_checkpoint(path: str | Path) -> Checkpoint:
-    """Read a checkpoint of this program; everything else is a `CheckpointError` of one sentence, and runs no code."""
+    """Read a checkpoint of this program; any other file raises a `CheckpointError`, and no code in it is run."""
     content = _read(Path(path))
     try:
         config = Config.from_dict(content["config"])
@@ -192,7 +193,7 @@ def checkpoint_name(epoch: int) -> str:
 
 
 def find_checkpoint(path_or_run: str | Path, out_dir: str | Path = "runs") -> Path:
-    """Return a checkpoint file as it is named, or the newest one of a run folder or of a run of that name in `out_dir`."""
+    """Return the checkpoint file of that path, or the newest one in a run folder or in the run of that name in `out_dir`."""
     path = Path(path_or_run)
     if path.is_file():
         return path
@@ -247,7 +248,7 @@ def _fit(model: nn.Module, state: dict[str, Tensor], where: str) -> None:
 
 
 def _particle_dict(p: ParticleTorch | None) -> dict[str, Any] | None:
-    """Return a state as tensors, with its G; an external field comes back from the configuration."""
+    """Return a state as tensors, with its G; its external field is in the configuration."""
     return None if p is None else {**{name: x.detach().contiguous() for name, x in p.tensors().items()}, "G": p.G}
 
 

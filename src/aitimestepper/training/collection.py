@@ -15,10 +15,10 @@ from ..differentiable.conserved import roundoff_floor
 from ..differentiable.history import HistoryBuffer
 from ..differentiable.particle import ParticleTorch
 from ..errors import RetryLimitError, UnreachableThresholdError
-from .attempt import StepAttempt, StepStart, check_errors, judge_step, learn, learning_losses, step_error, take_step
+from .attempt import StepAttempt, StepStart, check_errors, learn, learning_losses, measure_step, step_error, take_step
 from .trajectory import Trajectory
 
-# Of retry_fallback = shrink: a step 1e30 times shorter changes no digit of a state, unless the energy jumps by itself.
+# With retry_fallback = shrink. A step 1e30 times shorter changes no digit of a state: the energy then jumps by itself.
 MAX_HALVINGS = 100
 
 
@@ -39,7 +39,7 @@ class Collected(NamedTuple):
 
 @dataclass
 class _Acceptance:
-    """What the systems of a batch have achieved while one step of all of them is being collected."""
+    """Accepted steps of the systems of a batch, while one step of each is being collected."""
 
     start: StepStart
     advanced: ParticleTorch
@@ -49,14 +49,14 @@ class _Acceptance:
     active: Tensor  # (B,) bool, False: dropped at the retry cap
 
     @classmethod
-    def of_nothing(cls, start: StepStart) -> _Acceptance:
-        """Return the beginning: no step is accepted yet."""
+    def begin(cls, start: StepStart) -> _Acceptance:
+        """Return the state in which no step is accepted yet."""
         zeros = torch.zeros_like(start.scale)
         active = torch.ones_like(zeros, dtype=torch.bool)
         return cls(start, start.particle, zeros.clone(), zeros.clone(), zeros.long(), active)
 
     def accept(self, pending: Tensor, attempt: StepAttempt, rel_dE: Tensor, good: Tensor) -> None:
-        """Take over the `good` rows of an attempt by the systems `pending`."""
+        """Accept the `good` rows of an attempt by the systems `pending`."""
         index, rows = pending[good], attempt.advanced.clone_detached()
         if len(index) == len(self.dt):
             self.advanced = rows
@@ -69,7 +69,7 @@ class _Acceptance:
 class _FailedSteps(NamedTuple):
     """Steps that were still rejected when the retries were used up."""
 
-    systems: Tensor  # (F,) their numbers in the batch
+    systems: Tensor  # (F,) their indices in the batch
     start: StepStart
     dt: Tensor  # (F,)
     rel_dE: Tensor  # (F,)
@@ -89,36 +89,36 @@ def _collect_step(
 ) -> _Acceptance:
     """Return all systems of the batch advanced by one accepted step each.
 
-    `pending` are the systems not accepted yet: only they are attempted again and learned from; the others wait with the
-    step they passed with.
+    `pending` are the systems whose step is not accepted yet: only their steps are attempted again and learned from. The others
+    wait with their accepted step.
     """
     start = StepStart.observe(particle, adapter, history_buffer)
-    done = _Acceptance.of_nothing(start)
+    done = _Acceptance.begin(start)
     pending = torch.arange(len(particle), device=start.scale.device)
     tries = 0
     while True:
         here = start.select(pending)
-        judged = judge_step(model, here, config, adapter)
-        passed, rel_dE = check_errors(judged.rel_dE, config.energy_threshold)
+        measured = measure_step(model, here, config, adapter)
+        passed, rel_dE = check_errors(measured.rel_dE, config.energy_threshold)
         good = rel_dE <= config.energy_threshold
         if passed or tries == config.max_retrain_steps:
-            done.accept(pending, judged.attempt, rel_dE, good)
+            done.accept(pending, measured.attempt, rel_dE, good)
             if not passed:
-                failed = _FailedSteps(pending, here, judged.attempt.dt.detach(), rel_dE)
+                failed = _FailedSteps(pending, here, measured.attempt.dt.detach(), rel_dE)
                 _at_retry_cap(done, failed.select(~good), config)
             return done
         if tries == 0:
             _refuse_unreachable(here.particle.select(~good), config)
-        losses = learning_losses(model, here, judged, config, adapter)
+        losses = learning_losses(model, here, measured, config, adapter)
         learn(optimizer, losses[~good])
-        done.accept(pending, judged.attempt, rel_dE, good)
+        done.accept(pending, measured.attempt, rel_dE, good)
         pending = pending[~good]
         done.retrains[pending] += 1
         tries += 1
 
 
 def _refuse_unreachable(failing: ParticleTorch, config: Config) -> None:
-    """Raise an error if the threshold is below round-off: it would be retried for ever."""
+    """Raise an error if the threshold is below round-off: no number of retries would reach it."""
     floor = roundoff_floor(failing)
     if (floor > config.energy_threshold).any():
         worst = int(floor.argmax())
@@ -159,7 +159,7 @@ def _shrink(done: _Acceptance, failed: _FailedSteps, config: Config) -> None:
 
 
 def _worst(failed: _FailedSteps, config: Config) -> str:
-    """Words for the step with the largest error: system, state, error and threshold."""
+    """Return a description of the step with the largest error: system, state, error and threshold."""
     i, state = int(failed.rel_dE.argmax()), failed.start.particle
     return (
         f"system {int(failed.systems[i])} at t = {state.time[i].item():.6g} "
@@ -207,8 +207,8 @@ def collect_trajectory(
 ) -> Collected:
     """Take `steps_per_epoch` accepted steps of every system. Steps from a history window that is not full are not recorded.
 
-    metrics count over all systems: `total_steps` = `trajectory_length` + `warmup_discarded`. `watch(step, retrains)` is
-    called after every step.
+    metrics are counts and means over all systems: `total_steps` = `trajectory_length` + `warmup_discarded`.
+    `watch(step, retrains)` is called after every step.
     """
     if history_buffer is None:
         history_buffer = adapter.history_buffer
@@ -229,7 +229,7 @@ def collect_trajectory(
             if recorded:
                 sample = Trajectory(done.start, done.dt, done.error)
                 parts.append(sample.select(passed.nonzero().flatten()))
-            # dropped systems are pushed where they stand, so that the windows of the others stay in step
+            # dropped systems are pushed as they are, so that all windows get as many pushes
             adapter.update_history(history_buffer, state, torch.zeros_like(state.time).index_put((active,), done.dt))
             state = state.with_rows(active[passed], done.advanced.select(passed))
             active = active[passed]
@@ -251,19 +251,19 @@ class _Tally:
 
     def add(self, done: _Acceptance, recorded: bool) -> None:
         """Count one step of all systems that were not dropped."""
-        for mine, theirs in ((self.retrains, done.retrains), (self.error, done.error), (self.dt, done.dt)):
-            mine.append(theirs[done.active])
+        for all_values, values in ((self.retrains, done.retrains), (self.error, done.error), (self.dt, done.dt)):
+            all_values.append(values[done.active])
         self.warmup += 0 if recorded else int(done.active.sum())
 
     def metrics(self) -> dict[str, Any]:
         """Return the counts and means over all steps, recorded or not."""
         retrains, error, dt = (torch.cat(x).double() for x in (self.retrains, self.error, self.dt))
-        some = len(retrains) > 0
+        any_step = len(retrains) > 0
         return {
             "total_steps": len(retrains),
             "warmup_discarded": self.warmup,
-            "mean_retrain_iterations": float(retrains.mean()) if some else 0.0,
-            "max_retrain_iterations": int(retrains.max()) if some else 0,
-            "mean_energy_error": float(error.mean()) if some else 0.0,
-            "mean_dt": float(dt.mean()) if some else 0.0,
+            "mean_retrain_iterations": float(retrains.mean()) if any_step else 0.0,
+            "max_retrain_iterations": int(retrains.max()) if any_step else 0,
+            "mean_energy_error": float(error.mean()) if any_step else 0.0,
+            "mean_dt": float(dt.mean()) if any_step else 0.0,
         }

@@ -35,10 +35,10 @@ def train_epoch_two_phase(
     recorder: Recorder | None = None,
     epoch: int = 1,
 ) -> dict[str, Any]:
-    """Train one epoch from `particle`, and return what happened.
+    """Train one epoch from `particle`, and return its metrics.
 
     The result holds `trajectory_metrics`, `generalization_metrics`, `converged`, `part2_iterations`, `epoch_time` (seconds),
-    and `final_state`, where the last accepted step ended.
+    and `final_state`, the state after the last accepted step.
     """
     began = time.perf_counter()
     watch = None if recorder is None else lambda step, retrains: recorder.collecting(epoch, step, retrains)
@@ -77,9 +77,9 @@ def run_two_phase_training(
 ) -> dict[str, Any]:
     """Train for `config.epochs` epochs; with `save_dir`, write checkpoints, models and metrics.jsonl there.
 
-    `resume` continues after the epoch of a checkpoint, to the same bits as a run that was never interrupted. Returns
-    `epochs_completed`, `total_time` (seconds), `convergence_rate`, `final_metrics`, and `results`: one record per epoch of
-    this call.
+    `resume` continues after the epoch of a checkpoint, to the same bits as a training that was never interrupted. The result
+    holds `epochs_completed`, `total_time` (seconds), `convergence_rate`, `final_metrics`, and `results`: one record per epoch
+    of this call.
     """
     if config.integrator not in COMPOSITIONS:
         raise ConfigError(
@@ -114,7 +114,7 @@ def _recorders(folder: Path | None, recorder: Recorder | None, epochs_done: int)
 
 @dataclass
 class _Run:
-    """A training on its way: everything that the next epoch depends on, which `save` and `restore` write and read."""
+    """State of a training: everything that the next epoch depends on, which `save` and `restore` write and read."""
 
     model: nn.Module
     optimizer: torch.optim.Optimizer
@@ -145,11 +145,11 @@ class _Run:
 
     @property
     def seconds(self) -> float:
-        """Time spent on training, with that before a resume."""
+        """Time of training, including that before a resume."""
         return self.time_before + time.perf_counter() - self.began
 
     def save(self, folder: Path, record: dict[str, Any]) -> None:
-        """Write everything that the next epoch depends on; `restore` is the other way."""
+        """Write everything that the next epoch depends on; `restore` is the inverse."""
         save_checkpoint(
             folder / checkpoint_name(self.epoch),
             self.model,
@@ -166,7 +166,7 @@ class _Run:
         )
 
     def restore(self, checkpoint: Checkpoint) -> None:
-        """Put everything that the next epoch depends on back to where the checkpoint left it."""
+        """Restore everything that the next epoch depends on from a checkpoint."""
         if checkpoint.current_state is None or checkpoint.random_state is None:
             raise CheckpointError(
                 "this checkpoint holds no training state to continue from; start a new run from its weights instead."
@@ -182,7 +182,7 @@ class _Run:
         self.time_before, self.converged = checkpoint.totals["time"], checkpoint.totals["converged"]
 
     def summary(self, metrics_before: dict[str, Any]) -> dict[str, Any]:
-        """Return what `run_two_phase_training` returns; `metrics_before` stand where no epoch was left to train."""
+        """Return the result of `run_two_phase_training`; `metrics_before` are its final metrics if no epoch was trained."""
         return {
             "epochs_completed": self.epoch,
             "total_time": self.seconds,

@@ -10,12 +10,12 @@ from torch import Tensor, nn
 from ..config import Config
 from ..differentiable.adapter import ModelAdapter
 from ..differentiable.history import HistoryBuffer
-from .attempt import check_errors, judge_step, learn, learning_losses
+from .attempt import check_errors, learn, learning_losses, measure_step
 from .trajectory import Trajectory, sample_minibatch
 
 
 class Evaluation(NamedTuple):
-    """Verdict on a minibatch."""
+    """Result of the energy check of a minibatch."""
 
     all_pass: bool
     losses: Tensor  # (S,) in the graph of the network's parameters
@@ -27,7 +27,7 @@ class Generalized(NamedTuple):
     """Part 2 of one epoch."""
 
     converged: bool
-    iterations: int  # minibatches judged
+    iterations: int  # minibatches evaluated
     metrics: dict[str, Any]
 
 
@@ -40,11 +40,11 @@ def evaluate_minibatch(
 ) -> Evaluation:
     """Take one step of every sample in one batched call, in eval mode; the stored samples are not modified.
 
-    Each sample is seen through the history window that it was accepted with; `history_buffer` (the current one) is an
-    argument so that both phases are called alike, and is not looked at.
+    The features of each sample include the history window that it was accepted with; `history_buffer` (the current one) is an
+    argument only so that both phases are called alike, and is not used.
     """
-    judged = judge_step(model, minibatch.start, config, adapter)
-    all_pass, rel_dE = check_errors(judged.rel_dE, config.energy_threshold)
+    measured = measure_step(model, minibatch.start, config, adapter)
+    all_pass, rel_dE = check_errors(measured.rel_dE, config.energy_threshold)
     passed = int((rel_dE <= config.energy_threshold).sum())
     metrics = {
         "pass_count": passed,
@@ -52,7 +52,7 @@ def evaluate_minibatch(
         "mean_rel_dE": float(rel_dE.mean()),
         "max_rel_dE": float(rel_dE.max()),
     }
-    return Evaluation(all_pass, learning_losses(model, minibatch.start, judged, config, adapter), rel_dE, metrics)
+    return Evaluation(all_pass, learning_losses(model, minibatch.start, measured, config, adapter), rel_dE, metrics)
 
 
 def generalize_on_trajectory(
@@ -63,10 +63,10 @@ def generalize_on_trajectory(
     adapter: ModelAdapter,
     history_buffer: HistoryBuffer | None = None,
 ) -> Generalized:
-    """Train on fresh random minibatches until one passes whole; `replay_steps` is only a safety limit.
+    """Train on fresh random minibatches until all samples of one pass; `replay_steps` is only a safety limit.
 
-    The first `replay_min_steps` are learned from even if they pass: a network that starts timid would otherwise pass
-    everything, learn nothing, and waste force evaluations for ever. The minibatch judged last is never learned from.
+    The first `replay_min_steps` are learned from even if they pass: a network that starts with very short steps would otherwise
+    pass everything, learn nothing, and waste force evaluations for ever. The last minibatch is never learned from.
     """
     nothing = {"mean_rel_dE": 0.0, "max_rel_dE": 0.0, "final_pass_rate": 1.0}
     if len(trajectory) == 0:
@@ -75,14 +75,14 @@ def generalize_on_trajectory(
         return Generalized(True, 0, {**nothing, "skipped": True})
     for iteration in range(1, config.replay_steps + 1):
         minibatch = sample_minibatch(trajectory, config.replay_batch_size, adapter.generator)
-        all_pass, losses, _, judged = evaluate_minibatch(model, minibatch, config, adapter, history_buffer)
+        all_pass, losses, _, evaluated = evaluate_minibatch(model, minibatch, config, adapter, history_buffer)
         if all_pass and (iteration > config.replay_min_steps or iteration == config.replay_steps or not bool(losses.any())):
             break
         learn(optimizer, losses)
     metrics = {
-        "mean_rel_dE": judged["mean_rel_dE"],
-        "max_rel_dE": judged["max_rel_dE"],
-        "final_pass_rate": judged["pass_count"] / len(minibatch),
+        "mean_rel_dE": evaluated["mean_rel_dE"],
+        "max_rel_dE": evaluated["max_rel_dE"],
+        "final_pass_rate": evaluated["pass_count"] / len(minibatch),
     }
     return Generalized(all_pass, iteration, metrics)
 
@@ -92,5 +92,5 @@ def verify_trajectory(model: nn.Module, trajectory: Trajectory, config: Config, 
     if len(trajectory) == 0:
         return 1.0
     with torch.no_grad():
-        judged = evaluate_minibatch(model, trajectory, config, adapter).metrics
-    return float(judged["pass_count"] / len(trajectory))
+        metrics = evaluate_minibatch(model, trajectory, config, adapter).metrics
+    return float(metrics["pass_count"] / len(trajectory))

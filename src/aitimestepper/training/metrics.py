@@ -16,13 +16,13 @@ class Recorder:
     """Takes one record per epoch; the base class ignores everything."""
 
     def collecting(self, epoch: int, step: int, retrains: int) -> None:
-        """Hear that Part 1 of `epoch` is at accepted step `step`, after `retrains` retrains on its state."""
+        """Receive the progress of Part 1 of `epoch`: accepted step `step`, after `retrains` retrains on its state."""
 
     def record(self, metrics: Mapping[str, Any]) -> None:
-        """Take the record of an epoch that has ended."""
+        """Receive the record of an epoch that has ended."""
 
     def close(self) -> None:
-        """Hear that the training has ended."""
+        """Release all resources at the end of the training."""
 
 
 class JsonlRecorder(Recorder):
@@ -58,7 +58,7 @@ def _epoch_of(line: str) -> float:
 
 
 class WandbRecorder(Recorder):
-    """Weights & Biases; WANDB_MODE=offline keeps everything on disk."""
+    """Weights & Biases; with WANDB_MODE=offline everything stays on disk."""
 
     def __init__(self, config: Config, name: str, folder: Path) -> None:
         try:
@@ -93,7 +93,7 @@ class Recorders(Recorder):
         self.recorders = recorders
 
     def collecting(self, epoch: int, step: int, retrains: int) -> None:
-        """Pass it on to all recorders."""
+        """Pass the progress on to all recorders."""
         for recorder in self.recorders:
             recorder.collecting(epoch, step, retrains)
 
@@ -109,7 +109,7 @@ class Recorders(Recorder):
 
 
 def epoch_record(epoch: int, result: Mapping[str, Any]) -> dict[str, Any]:
-    """Return the record of one epoch, under the names that files and dashboards rely on."""
+    """Return the record of one epoch, under the names of the contract, which files and dashboards use."""
     part1, part2 = result["trajectory_metrics"], result["generalization_metrics"]
     record = {
         "epoch": epoch,

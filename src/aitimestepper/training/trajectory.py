@@ -13,10 +13,10 @@ from .attempt import StepStart
 
 
 class Trajectory:
-    """S samples: the state each step was taken from, what the network saw there, dt (S,) and relative energy error (S,).
+    """S samples: the state that each step was taken from, its features, dt (S,) and relative energy error (S,).
 
-    `start` has the sample's own history window as the network saw it when the step was accepted: replay uses that one, never
-    the current history. `final` is the state of all systems after the last step.
+    The features in `start` include the sample's own history window at the time when the step was accepted: replay uses that
+    one, never the current history. `final` is the state of all systems after the last step.
     """
 
     def __init__(
@@ -33,10 +33,10 @@ class Trajectory:
     def stack(cls, parts: Sequence[Trajectory], final: ParticleTorch) -> Trajectory:
         """Return one trajectory from many; `final` also gives the shape if there are none."""
         if not parts:
-            nobody = torch.zeros(0, dtype=torch.long, device=final.position.device)
-            empty = final.time[nobody]
-            unseen = Observation(empty.view(0, 0), empty, empty)
-            return cls(StepStart(final.select(nobody), unseen, empty, empty), empty, empty, final)
+            none = torch.zeros(0, dtype=torch.long, device=final.position.device)
+            empty = final.time[none]
+            observation = Observation(empty.view(0, 0), empty, empty)
+            return cls(StepStart(final.select(none), observation, empty, empty), empty, empty, final)
         dt, error = torch.cat([t.dt for t in parts]), torch.cat([t.energy_error for t in parts])
         return cls(StepStart.stack([t.start for t in parts]), dt, error, final)
 

@@ -8,9 +8,9 @@ import numpy as np
 import pytest
 import torch
 
+from aitimestepper.constants import LOG_GAIN
 from aitimestepper.errors import ConfigError
 from aitimestepper.evaluation.evaluation_set import WORST, EvaluationSet, Scores, evaluate
-from aitimestepper.features import LOG_GAIN
 from aitimestepper.training.runs import objective
 from aitimestepper.training.runs.networks import config_for, learned_step, started_from, untrained_network
 from aitimestepper.training.runs.objective import forces_and_excess, log_cost, scores, upper

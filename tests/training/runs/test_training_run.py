@@ -1,4 +1,4 @@
-"""Training on runs: it learns, goes on where it stopped to the same bits, and its model drives a run by itself."""
+"""Training on runs: it learns, continues from where it stopped to the same bits, and its model is all that a run needs."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ PLAN = TrainingPlan(
 
 @pytest.fixture(scope="module")
 def trained(tmp_path_factory):
-    """(path, card, reported progress) of a small training."""
+    """Return (path, card, reported progress) of a small training."""
     progress = []
     path = train_on_runs(PLAN, tmp_path_factory.mktemp("runs") / "t", report=progress.append)
     return path, load_model(path).card, progress
@@ -67,21 +67,21 @@ def test_the_model_needs_nothing_else(trained):
     assert checkpoint.as_model() == load_model(path)
 
 
-def test_tolerances_at_which_an_order_is_wasted_are_calibrated_but_not_learned_from():
+def test_tolerances_too_loose_for_an_order_are_calibrated_but_not_learned_from():
     for integrator, asked in TOLERANCES.items():
         plan = TrainingPlan(integrator)
         assert plan.asked == asked
         assert plan.learned == asked[len(asked) - len(plan.learned) :]  # the tightest
     assert TrainingPlan("kahan_li8").learned == (1e-6, 1e-7, 1e-8)
-    assert TrainingPlan("kahan_li8", (1e-3, 1e-2)).learned == (1e-2, 1e-3)  # who says what they want gets that
+    assert TrainingPlan("kahan_li8", (1e-3, 1e-2)).learned == (1e-2, 1e-3)  # tolerances that are given are all learned from
 
 
 class Stop(Exception):
-    """Pulled the plug."""
+    """Raised to stop a training."""
 
 
 def test_a_training_that_was_stopped_goes_on_to_the_same_bits(trained, tmp_path, monkeypatch):
-    """In the middle of the descent, and again before the calibration."""
+    """It is stopped in the middle of the descent, and again before the calibration."""
     monkeypatch.setattr("aitimestepper.training.runs.training_run.VALIDATE_EVERY", 20)
     plan, whole, parts = PLAN, tmp_path / "whole", tmp_path / "parts"
     train_on_runs(plan, whole)
@@ -109,14 +109,14 @@ def test_a_training_that_was_stopped_goes_on_to_the_same_bits(trained, tmp_path,
         train_on_runs(plan, tmp_path / "third")
 
 
-def test_a_network_that_is_too_bold_is_asked_for_less():
+def test_a_network_with_too_long_steps_is_asked_for_less():
     """Steps four times too long at order 2: errors 16 times too large, so a sixteenth of the tolerance is asked for."""
     problems = EvaluationSet.make("leapfrog", (1e-3,), "train", 10, ("kepler",))
     config = config_for("leapfrog", (4,))
-    timid, bold = untrained_network(config), untrained_network(config)
+    plain, too_long = untrained_network(config), untrained_network(config)
     with torch.no_grad():
-        bold.log_dt.bias += math.log(4.0) / 4
-    factors = [calibrate(learned_step(network, config), problems)[0][1] for network in (timid, bold)]
+        too_long.log_dt.bias += math.log(4.0) / 4
+    factors = [calibrate(learned_step(network, config), problems)[0][1] for network in (plain, too_long)]
     assert factors[1] / factors[0] == pytest.approx(1 / 16, rel=0.15)
 
 
@@ -137,7 +137,7 @@ def test_bad_plans_are_one_sentence(change, words):
         replace(PLAN, **change).checked()
 
 
-def test_the_two_phases_are_a_beginning(trained, tmp_path):
+def test_the_two_phases_can_be_a_start(trained, tmp_path):
     """A network that was trained before, with its own ranges, is trained further."""
     path, _, _ = trained
     plan = replace(PLAN, descent=PLAN.descent._replace(iterations=10), calibration=0)

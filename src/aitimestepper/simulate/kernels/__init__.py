@@ -1,4 +1,4 @@
-"""The compiled side of the physics: everything that numba touches. Imported when the first simulation starts, not before.
+"""The compiled physics: everything that uses numba. It is imported when the first simulation starts, not before.
 
-But for `layout` and `plan`: what the two sides call the numbers that they hand each other, without numba.
+`layout` and `plan` are the exception: they name the numbers that Python and the kernels share, and do not import numba.
 """

@@ -1,11 +1,11 @@
-"""Where things lie in the arrays that a compiled run works on: one row of numbers a system, named here.
+"""Layout of the arrays that a compiled run works on: one row of numbers for each system, with the places named here.
 
-One array holds one system: a few numbers about it, three blocks, its masses, and scratch space. One array, since a
-call passes an array as seven words and a step of two bodies has no time for more (seven arrays: 370 ns a step, one: ~30).
+One array holds one system: a few numbers about it, three blocks, its masses, and scratch space. It is one array because a
+call passes an array as seven words, too much for a step of two bodies (seven arrays: 370 ns a step, one: ~30 ns).
 
-A block holds one state: six vectors of `3 n` numbers, axis after axis, so that a loop over bodies reads
-neighbours: position, velocity, what rounding cut off both, acceleration, jerk. Bodies in the plane have a third axis of
-zeros. A run keeps two blocks, the state before a step and the one after it, and a third one as scratch space for trials.
+A block holds one state as six vectors of `3 n` numbers: position, velocity, the rounding errors of both, acceleration and jerk.
+Each is stored axis after axis, so that a loop over bodies reads neighbouring numbers. Bodies in the plane have a third axis of
+zeros. A run has two blocks for the states before and after a step, and a third one as scratch space for trial steps.
 """
 
 from __future__ import annotations
@@ -19,12 +19,12 @@ TINY = 2.2250738585072014e-308  # the smallest normal number
 POSITION, VELOCITY, POSITION_COMPENSATION, VELOCITY_COMPENSATION, ACCELERATION, JERK = (np.uint64(k) for k in range(6))
 VECTORS = 6
 
-# real[b, ...]: what a run knows of a system, besides its bodies
+# real[b, ...]: floating-point numbers about a system, besides its bodies
 (
     TIME,
     TIME_COMPENSATION,
     ENERGY_START,
-    ENERGY_SCALE,  # what energy errors are relative to; see `system.energy_scale`
+    ENERGY_SCALE,  # denominator of relative energy errors; see `system.energy_scale`
     POTENTIAL,
     KINETIC,
     WORK,
@@ -41,12 +41,12 @@ VECTORS = 6
     RATE8_SUM,
     BINDING_SUM,
     LOGH_STEP,
-    RADAU_DT,  # the step that Gauss-Radau's own rule wants next
+    RADAU_DT,  # next step by the rule of the Gauss-Radau method
     EXPECTED,
     TIME_BEFORE,
     POTENTIAL_BEFORE,
     WORK_BEFORE,
-    PAIR_X,  # separation and relative velocity of the nearest pair, six numbers
+    PAIR_X,  # six numbers: separation and relative velocity of the nearest pair
 ) = range(26)
 REALS = PAIR_X + 6
 
@@ -58,16 +58,16 @@ COUNTS = 13
 
 # s[...]: the head of a system's array; then 3 blocks and the vectors below
 SOFTENING2, FIELD_KIND, FIELD_GM, FIELD_X, FIELD_Y, FIELD_Z, FIELD_RADIUS, FIELD_OMEGA, FIELD_PHASE = range(9)
-FIELD_ADDRESS = FIELD_GM  # of a field of the user's own: the bits of its address as an integer
+FIELD_ADDRESS = FIELD_GM  # for a field function of the user: the bits of its address, an integer
 NO_FIELD, FIXED, CIRCULAR, OWN_FIELD = 0.0, 1.0, 2.0, 3.0  # s[FIELD_KIND]
 HEAD = 16
 BLOCKS = 3
-# vectors of n numbers after the blocks: masses, G times masses, two of row sums of the pair sum, twelve to work in
+# vectors of n numbers after the blocks: masses, G times masses, two vectors of row sums over pairs, twelve of scratch space
 MASS, GM, ROW_SUM, TRIAL_ROW_SUM, SCRATCH, PARTIAL = (np.uint64(BLOCKS * 3 * VECTORS + k) for k in (0, 1, 2, 3, 4, 16))
 
-# status of a system; the words for them are in the engine
+# status of a system; `session.STATUS_WORDS` has the words for these
 RUNNING, OK, MAX_STEPS, NON_FINITE, STUCK = range(5)
 
-# system[b, ...]: what does not change during a run
+# system[b, ...]: numbers that do not change during a run
 T_END, STEP_LIMIT, OUTPUT_START = range(3)
 SYSTEMS = 3

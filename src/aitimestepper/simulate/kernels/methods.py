@@ -1,7 +1,7 @@
-"""The integrators, compiled. Each makes the state in block `new` from that in block `old`, which stays as it is.
+"""The integrators, compiled. Each writes the state in block `new` from that in block `old`, which stays as it is.
 
-Positions, velocities and time are summed with compensation (Kahan): what rounding cuts off a sum is kept and given back with
-the next term, so that order 8 reaches 1e-14 and a million steps do not wander.
+Positions, velocities and time are summed with compensation (Kahan): the rounding error of a sum is stored and corrected with
+the next term, so that order 8 reaches 1e-14 and rounding errors do not accumulate over a million steps.
 """
 
 from __future__ import annotations
@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 
 from . import lanes
+from .fields import field_moves, field_power
 from .jit import inlined, reassociated, strict
 from .layout import (
     ACCELERATION,
@@ -26,31 +27,33 @@ from .layout import (
     VELOCITY_COMPENSATION,
 )
 from .plan import FRACTIONS
-from .system import Advanced, field_moves, field_power, forces, gm_at, kinetic_energy
+from .system import Advanced, forces, gm_at, kinetic_energy
 
 
 @inlined
-def add_scaled(n3: Any, s: Any, start: Any, rest: Any, slope: Any, h: Any, result: Any, result_rest: Any) -> None:
-    """s[result] = s[start] + h s[slope], with what rounding cut off before and now in the two compensations."""
+def add_scaled(
+    n3: Any, s: Any, start: Any, compensation: Any, slope: Any, h: Any, result: Any, result_compensation: Any
+) -> None:
+    """Write s[start] + h s[slope] to s[result]; the compensations hold the rounding errors of s[start] and of s[result]."""
     whole = n3 >> U2
     for c in range(U0, whole):
         k = c << U2
         before = lanes.load(s, start + k)
-        term = lanes.minus(lanes.scaled(h, lanes.load(s, slope + k)), lanes.load(s, rest + k))
+        term = lanes.minus(lanes.scaled(h, lanes.load(s, slope + k)), lanes.load(s, compensation + k))
         total = lanes.plus(before, term)
-        lanes.store(s, result_rest + k, lanes.minus(lanes.minus(total, before), term))
+        lanes.store(s, result_compensation + k, lanes.minus(lanes.minus(total, before), term))
         lanes.store(s, result + k, total)
     for k in range(whole << U2, n3):
-        one = s[start + k]
-        more = h * s[slope + k] - s[rest + k]
-        both = one + more
-        s[result_rest + k] = (both - one) - more
-        s[result + k] = both
+        value = s[start + k]
+        increment = h * s[slope + k] - s[compensation + k]
+        summed = value + increment
+        s[result_compensation + k] = (summed - value) - increment
+        s[result + k] = summed
 
 
 @inlined
 def kick(w: Any, source: Any, target: Any, h: Any) -> None:
-    """Compute velocities of `target` from those of `source` and the accelerations there."""
+    """Compute the velocities of block `target` from velocities and accelerations of block `source`, over a time h."""
     d = U3 * w.n
     v, c, a = source + VELOCITY * d, source + VELOCITY_COMPENSATION * d, source + ACCELERATION * d
     add_scaled(d, w.s, v, c, a, h, target + VELOCITY * d, target + VELOCITY_COMPENSATION * d)
@@ -58,7 +61,7 @@ def kick(w: Any, source: Any, target: Any, h: Any) -> None:
 
 @inlined
 def drift(w: Any, source: Any, target: Any, h: Any) -> None:
-    """Compute positions of `target` from those of `source` and the velocities of `target`."""
+    """Compute the positions of block `target` from those of `source` and the velocities of `target`, over a time h."""
     d = U3 * w.n
     x, c, v = source + POSITION * d, source + POSITION_COMPENSATION * d, target + VELOCITY * d
     add_scaled(d, w.s, x, c, v, h, target + POSITION * d, target + POSITION_COMPENSATION * d)
@@ -68,7 +71,7 @@ def drift(w: Any, source: Any, target: Any, h: Any) -> None:
 def compose(w: Any, old: Any, new: Any, t: Any, dt: Any, floats: Any, stages: Any) -> Any:
     """Make a step of a symmetric composition of kick-drift-kick.
 
-    The closing kick of a sub-step and the opening one of the next are one: a force evaluation a sub-step.
+    The last kick of a substep and the first kick of the next are merged, so that a substep takes one force evaluation.
     """
     moving = field_moves(w)
     work, passed, last = 0.0, 0.0, 0.0
@@ -78,7 +81,7 @@ def compose(w: Any, old: Any, new: Any, t: Any, dt: Any, floats: Any, stages: An
         h = floats[FRACTIONS + k] * dt
         if k > 0:
             kick(w, new, new, 0.5 * (last + h))
-        if moving:  # its work is met halfway, so that compositions keep their order
+        if moving:  # its work is evaluated at the middle of the drift, which keeps the order of the composition
             drift(w, source, new, 0.5 * h)
             work += h * field_power(w, new, t + passed + 0.5 * h)
             drift(w, new, new, 0.5 * h)
@@ -100,8 +103,8 @@ def copy_vector(n3: Any, s: Any, source: Any, target: Any) -> None:
 
 
 @reassociated
-def jerk_and_pull(w: Any, block: Any) -> None:
-    """Write acceleration and jerk by self-gravity of the state in `block` into it."""
+def accelerations_and_jerks(w: Any, block: Any) -> None:
+    """Write accelerations and jerks by self-gravity of the state in `block` into that block."""
     n, s = w.n, w.s
     d = U3 * n
     x, v, a, b = block + POSITION * d, block + VELOCITY * d, block + ACCELERATION * d, block + JERK * d
@@ -114,29 +117,29 @@ def jerk_and_pull(w: Any, block: Any) -> None:
             vx, vy, vz = s[v + j] - s[v + i], s[v + n + j] - s[v + n + i], s[v + n2 + j] - s[v + n2 + i]
             inverse2 = 1.0 / (dx * dx + dy * dy + dz * dz + s[SOFTENING2])
             cube = inverse2 * np.sqrt(inverse2)
-            shrink = 3.0 * (dx * vx + dy * vy + dz * vz) * inverse2
-            mine, its = s[g + j] * cube, s[g + i] * cube
-            jx, jy, jz = vx - shrink * dx, vy - shrink * dy, vz - shrink * dz
-            s[a + i] += mine * dx
-            s[a + n + i] += mine * dy
-            s[a + n2 + i] += mine * dz
-            s[b + i] += mine * jx
-            s[b + n + i] += mine * jy
-            s[b + n2 + i] += mine * jz
-            s[a + j] -= its * dx
-            s[a + n + j] -= its * dy
-            s[a + n2 + j] -= its * dz
-            s[b + j] -= its * jx
-            s[b + n + j] -= its * jy
-            s[b + n2 + j] -= its * jz
+            stretch = 3.0 * (dx * vx + dy * vy + dz * vz) * inverse2
+            gm_j_r3, gm_i_r3 = s[g + j] * cube, s[g + i] * cube
+            jx, jy, jz = vx - stretch * dx, vy - stretch * dy, vz - stretch * dz
+            s[a + i] += gm_j_r3 * dx
+            s[a + n + i] += gm_j_r3 * dy
+            s[a + n2 + i] += gm_j_r3 * dz
+            s[b + i] += gm_j_r3 * jx
+            s[b + n + i] += gm_j_r3 * jy
+            s[b + n2 + i] += gm_j_r3 * jz
+            s[a + j] -= gm_i_r3 * dx
+            s[a + n + j] -= gm_i_r3 * dy
+            s[a + n2 + j] -= gm_i_r3 * dz
+            s[b + j] -= gm_i_r3 * jx
+            s[b + n + j] -= gm_i_r3 * jy
+            s[b + n2 + j] -= gm_i_r3 * jz
 
 
 @strict
 def hermite(w: Any, old: Any, new: Any, scratch_block: Any, t: Any, h: Any, iterations: Any) -> Any:
     """Make a step of Hermite 4, P(EC)^n (Makino & Aarseth 1992): predict, then evaluate and correct n times.
 
-    Accelerations and jerks are those of the last evaluation; the potential at the end comes from a pass of its own, through
-    the block `scratch_block`, which no force evaluation is counted for: the method does not need it, the energy check does.
+    Accelerations and jerks are those of the last evaluation. The potential at the end comes from a separate pass in
+    `scratch_block`. It does not count as a force evaluation: only the energy check needs it, not the method.
     """
     s, d = w.s, U3 * w.n
     x0, v0, a0, j0 = old + POSITION * d, old + VELOCITY * d, old + ACCELERATION * d, old + JERK * d
@@ -151,7 +154,7 @@ def hermite(w: Any, old: Any, new: Any, scratch_block: Any, t: Any, h: Any, iter
         s[x1 + k] = s[x0 + k] + h * (s[v0 + k] + 0.5 * h * (s[a0 + k] + h / 3.0 * s[j0 + k]))
         s[v1 + k] = s[v0 + k] + h * (s[a0 + k] + 0.5 * h * s[j0 + k])
     for _ in range(iterations):
-        jerk_and_pull(w, new)
+        accelerations_and_jerks(w, new)
         for k in range(U0, d):
             dv = 0.5 * h * (s[a0 + k] + s[a1 + k]) + h * h / 12.0 * (s[j0 + k] - s[j1 + k]) - s[cv + k]
             v = s[v0 + k] + dv
@@ -166,11 +169,12 @@ def hermite(w: Any, old: Any, new: Any, scratch_block: Any, t: Any, h: Any, iter
 
 
 @strict
-def log_hamiltonian(w: Any, old: Any, new: Any, t: Any, ds: Any, binding: Any, land: Any) -> Any:
+def log_hamiltonian(w: Any, old: Any, new: Any, t: Any, ds: Any, binding: Any, dt: Any) -> Any:
     """Make a drift-kick-drift step of the logarithmic Hamiltonian (Mikkola & Tanikawa; Preto & Tremaine astro-ph/9906322).
 
-    The time it takes comes out of it; where `land` is positive the closing drift is what is left of it. The forces at the
-    end are for the criterion and the energy check; the method needs one evaluation a step, in the middle.
+    The duration of the step is a result. If `dt` is positive, the last drift is shortened or extended so that the step takes
+    that time. The forces at the end are for the criterion and the energy check; the method needs one evaluation a step, in the
+    middle.
     """
     s, d = w.s, U3 * w.n
     copy_vector(d, s, old + VELOCITY * d, new + VELOCITY * d)
@@ -188,8 +192,8 @@ def log_hamiltonian(w: Any, old: Any, new: Any, t: Any, ds: Any, binding: Any, l
         new + VELOCITY_COMPENSATION * d,
     )
     second = 0.5 * ds / (kinetic_energy(w, new) + binding)
-    if land > 0.0:
-        second = land - first
+    if dt > 0.0:
+        second = dt - first
     drift(w, new, new, second)
     potential, sums = forces(w, new, t + first + second)
     return Advanced(potential, sums, 0.0, 1, first + second)
@@ -197,7 +201,7 @@ def log_hamiltonian(w: Any, old: Any, new: Any, t: Any, ds: Any, binding: Any, l
 
 @strict
 def log_hamiltonian_for(w: Any, old: Any, new: Any, t: Any, dt: Any, ds: Any, binding: Any) -> Any:
-    """Make the step that takes `dt`: ds by repeated proportion, what rounding leaves of the time by the closing drift."""
+    """Make the step that takes a time `dt`: ds is scaled until the time agrees to rounding; the last drift makes it exact."""
     done = log_hamiltonian(w, old, new, t, ds, binding, 0.0)
     tries = 1
     while abs(done.dt - dt) > 1e-14 * dt and tries < 30:

@@ -1,4 +1,4 @@
-"""Closest approaches, located between steps: only the nearest pair of a system can set a new record."""
+"""Closest approaches, located between steps. Only the nearest pair of a system can come closer than any pair before."""
 
 from __future__ import annotations
 
@@ -12,7 +12,8 @@ from .layout import POSITION, U0, U1, U2, U3, VELOCITY
 
 
 @inlined
-def note_pair(w: Any, block: Any, r: Any, c: Any, i: Any, j: Any) -> None:
+def store_pair(w: Any, block: Any, r: Any, c: Any, i: Any, j: Any) -> None:
+    """Store separation and relative velocity of the bodies i and j, and their numbers."""
     n, s = w.n, w.s
     x, v = block + POSITION * U3 * n, block + VELOCITY * U3 * n
     for k in range(U0, U3):
@@ -22,8 +23,8 @@ def note_pair(w: Any, block: Any, r: Any, c: Any, i: Any, j: Any) -> None:
 
 
 @inlined
-def partner(w: Any, block: Any, i: Any) -> Any:
-    """Return the body after i that is nearest to it."""
+def nearest_partner(w: Any, block: Any, i: Any) -> Any:
+    """Return the body nearest to body i among those with higher numbers."""
     n, s = w.n, w.s
     x = block + POSITION * U3 * n
     nearest, least = i + U1, np.inf
@@ -39,7 +40,7 @@ def partner(w: Any, block: Any, i: Any) -> Any:
 
 @strict
 def _between(r0: Any, v0: Any, r1: Any, v1: Any, h: Any, q: Any) -> Any:
-    """Return value and derivative by q of the cubic through both ends of a step, at the fraction q."""
+    """Return the value, and the derivative with respect to q, of the cubic through both ends of a step at the fraction q."""
     d = r1 - r0
     a, b = h * v0 - d, d - h * v1
     p = 1.0 - q
@@ -50,7 +51,7 @@ def _between(r0: Any, v0: Any, r1: Any, v1: Any, h: Any, q: Any) -> Any:
 
 @strict
 def _closest_between(r: Any, before: Any, h: Any) -> Any:
-    """Return (fraction of the step, distance) where the nearest pair was nearest, by bisection of r . dr/dq."""
+    """Return (fraction of the step, distance) at the closest approach of the nearest pair, by bisection of r . dr/dq."""
     low, high = 0.0, 1.0
     best = 0.0
     for _ in range(40):
@@ -68,11 +69,11 @@ def _closest_between(r: Any, before: Any, h: Any) -> Any:
 
 
 @strict
-def follow_nearest(w: Any, block: Any, r: Any, c: Any, nearest2: Any, row: Any, dt: Any, t_before: Any) -> None:
-    """Note where the nearest pair is, and a record if it set one, at the end of the step or inside it."""
+def follow_nearest(w: Any, block: Any, r: Any, c: Any, nearest2: Any, nearest_row: Any, dt: Any, t_before: Any) -> None:
+    """Store the nearest pair, and the closest approach so far if this step has it, at its end or inside it."""
     d2 = nearest2 - w.s[at.SOFTENING2]
-    i = np.uint64(row)
-    j = partner(w, block, i)
+    i = np.uint64(nearest_row)
+    j = nearest_partner(w, block, i)
     same = c[at.PAIR_I] == np.int64(i) and c[at.PAIR_J] == np.int64(j)
     x0, y0, z0, vx0, vy0, vz0 = (
         r[at.PAIR_X],
@@ -82,7 +83,7 @@ def follow_nearest(w: Any, block: Any, r: Any, c: Any, nearest2: Any, row: Any, 
         r[at.PAIR_X + 4],
         r[at.PAIR_X + 5],
     )
-    note_pair(w, block, r, c, i, j)
+    store_pair(w, block, r, c, i, j)
     distance, when = np.sqrt(max(d2, 0.0)), r[at.TIME]
     if same and x0 * vx0 + y0 * vy0 + z0 * vz0 < 0.0:
         p = at.PAIR_X

@@ -1,4 +1,4 @@
-"""The learned step, compiled: the network, and the step it chooses."""
+"""The learned step, compiled: the network, and the step that it chooses."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from ...features import KNEE, LARGEST
+from ...constants import KNEE, LARGEST
 from .elementary import asinh, exp, tanh
 from .jit import inline_fma, inlined, reassociated, strict
 from .layout import U0, U1, U2, U3
@@ -43,17 +43,17 @@ U4 = np.uint64(4)
 
 
 class StepChoice(NamedTuple):
-    """The step that a criterion chose at a state, and what a network says of it."""
+    """The step that a criterion chose at a state, and a network's estimate of its error."""
 
     dt: float
     log10_error: float
     at_ceiling: bool
-    out_of_range: bool  # some input lies outside what the network was trained on
+    out_of_range: bool  # some input was out of the range of the training
 
 
 @strict
 def activate(kind: Any, x: Any) -> Any:
-    """Apply an activation as torch does; tanh has a loop of its own."""
+    """Apply an activation function with torch's definition; tanh has a separate loop in `network`."""
     if kind == RELU:
         return max(x, 0.0)
     if kind == GELU:
@@ -72,13 +72,13 @@ def _layer(weights: Any, at: Any, inputs: Any, outputs: Any, scratch: Any, sourc
     for o in range(U0, outputs):
         scratch[target + o] = weights[bias + o]
     fours = inputs // U4 * U4
-    for i in range(U0, fours, U4):  # four at a time, since what they add to is read and written each time
+    for i in range(U0, fours, U4):  # four inputs at a time, since each pass reads and writes all outputs
         s, row = source + i, at + i * outputs
         x0, x1, x2, x3 = scratch[s], scratch[s + U1], scratch[s + U2], scratch[s + U3]
         row1, row2, row3 = row + outputs, row + U2 * outputs, row + U3 * outputs
         for o in range(U0, outputs):
-            two, more = weights[row + o] * x0 + weights[row1 + o] * x1, weights[row2 + o] * x2 + weights[row3 + o] * x3
-            scratch[target + o] += two + more
+            a, b = weights[row + o] * x0 + weights[row1 + o] * x1, weights[row2 + o] * x2 + weights[row3 + o] * x3
+            scratch[target + o] += a + b
     for i in range(fours, inputs):
         x, row = scratch[source + i], at + i * outputs
         for o in range(U0, outputs):
@@ -87,7 +87,7 @@ def _layer(weights: Any, at: Any, inputs: Any, outputs: Any, scratch: Any, sourc
 
 @reassociated
 def _heads(weights: Any, at: Any, width: Any, scratch: Any, source: Any) -> Any:
-    """Return the two outputs of the network."""
+    """Return the two outputs of the network, for the step and for its error."""
     step, error = 0.0, 0.0
     for i in range(U0, width):
         step += weights[at + i] * scratch[source + i]
@@ -96,12 +96,15 @@ def _heads(weights: Any, at: Any, width: Any, scratch: Any, source: Any) -> Any:
 
 
 @inlined
-def _keep_inside(scratch: Any, limits: Any, at: Any, inputs: Any) -> bool:
-    """Clamp inputs to the range of the training; return whether those that the network looks at were in it. NaN stays NaN."""
-    beyond = U0
+def _clamp_inputs(scratch: Any, limits: Any, at: Any, inputs: Any) -> bool:
+    """Clamp inputs to the range of the training, and return whether all were in it. NaN stays NaN.
+
+    Inputs that were constant in the training do not count.
+    """
+    outside_count = U0
     for i in range(U0, inputs):
-        beyond += np.uint64(scratch[i] < limits[at + i]) + np.uint64(scratch[i] > limits[at + inputs + i])
-    if beyond == U0:
+        outside_count += np.uint64(scratch[i] < limits[at + i]) + np.uint64(scratch[i] > limits[at + inputs + i])
+    if outside_count == U0:
         return True
     inside = True
     for i in range(U0, inputs):
@@ -114,8 +117,8 @@ def _keep_inside(scratch: Any, limits: Any, at: Any, inputs: Any) -> bool:
 
 
 @inlined
-def _squash(scratch: Any, inputs: Any, soft: Any) -> None:
-    """Compress inputs of many decades to few."""
+def _compress(scratch: Any, inputs: Any, soft: Any) -> None:
+    """Compress inputs that span many decades: softly to x / (1 + |x| / KNEE), else to asinh(x)."""
     if soft != 0:
         for i in range(U0, inputs):
             scratch[i] /= 1.0 + abs(scratch[i]) / KNEE
@@ -125,8 +128,8 @@ def _squash(scratch: Any, inputs: Any, soft: Any) -> None:
 
 
 @strict
-def _waves(scratch: Any, inputs: Any, fourier: Any, frequencies: Any, at: Any) -> None:
-    """Append sines and cosines of phases of the inputs."""
+def _append_fourier_features(scratch: Any, inputs: Any, fourier: Any, frequencies: Any, at: Any) -> None:
+    """Append the Fourier features: sines and cosines of linear combinations of the inputs."""
     for f in range(U0, fourier):
         phase = 0.0
         for i in range(U0, inputs):
@@ -136,16 +139,16 @@ def _waves(scratch: Any, inputs: Any, fourier: Any, frequencies: Any, at: Any) -
 
 @inlined
 def network(net: Any) -> Any:
-    """Return ln dt in the network's unit, log10 of the error it expects, and out_of_range, for the features in net.scratch."""
+    """Return ln dt in the network's unit, log10 of the expected error, and out_of_range, for the features in net.scratch."""
     inputs, scratch, weights = np.uint64(net.shape[INPUTS]), net.scratch, net.numbers
     scratch_size = np.uint64(net.shape[SCRATCH_SIZE])
     at = np.uint64(SCALES) + np.uint64(net.shape[SLOT])
-    inside = _keep_inside(scratch, weights, at, inputs)
+    inside = _clamp_inputs(scratch, weights, at, inputs)
     at += U2 * inputs
-    _squash(scratch, inputs, net.shape[SOFT])
+    _compress(scratch, inputs, net.shape[SOFT])
     fourier = np.uint64(net.shape[FOURIER])
     if fourier > U0:
-        _waves(scratch, inputs, fourier, weights, at)
+        _append_fourier_features(scratch, inputs, fourier, weights, at)
         at += inputs * fourier
     width = inputs + U2 * fourier
     source = U0
@@ -165,23 +168,23 @@ def network(net: Any) -> Any:
         width, source = outputs, target
         target = scratch_size - half if target < scratch_size - half else scratch_size - U2 * half
     step, error = _heads(weights, at, width, scratch, source)
-    wanted = net.numbers[LOG_GAIN] * step
-    if abs(wanted) > LARGEST:
-        wanted = np.copysign(LARGEST, wanted)
-    share = wanted / net.numbers[LOG_RANGE]
-    return wanted / np.sqrt(1.0 + share * share), error, not inside
+    log_dt = net.numbers[LOG_GAIN] * step
+    if abs(log_dt) > LARGEST:
+        log_dt = np.copysign(LARGEST, log_dt)
+    ratio = log_dt / net.numbers[LOG_RANGE]
+    return log_dt / np.sqrt(1.0 + ratio * ratio), error, not inside
 
 
 @strict
-def learned_step(w: Any, block: Any, net: Any, rule: Any, energies: Any, change: Any, memory: Any, last: Any) -> Any:
-    """Return the step that the network chooses at the state in `block`; `change` is that of the energy since the start."""
+def learned_step(w: Any, block: Any, net: Any, rule: Any, energies: Any, energy_change: Any, memory: Any, last: Any) -> Any:
+    """Return the step that the network chooses at the state in `block`; `energy_change` is that since the start of the run."""
     unit, factor = net.numbers[TIME_UNIT], rule[VALUE]
     if net.shape[FEATURES] == INVARIANT:
-        unit, ceiling = observe_invariants(w, block, net, rule, energies, change)
-        log_dt, log10_error, outside = network(net)
+        unit, ceiling = observe_invariants(w, block, net, rule, energies, energy_change)
+        log_dt, log10_error, out_of_range = network(net)
         dt = (exp(log_dt) + net.numbers[MIN_DT]) * unit
-        share = dt / ceiling
-        return StepChoice(dt / np.sqrt(1.0 + share * share), log10_error, dt > ceiling, outside)
+        ratio = dt / ceiling
+        return StepChoice(dt / np.sqrt(1.0 + ratio * ratio), log10_error, dt > ceiling, out_of_range)
     both, _, _ = freefall_and_flyby_sums(w, block)
     ceiling = net.numbers[CEILING] / np.sqrt(np.sqrt(both))
     if net.shape[HISTORY] > 0:
@@ -190,7 +193,7 @@ def learned_step(w: Any, block: Any, net: Any, rule: Any, energies: Any, change:
         describe(w, block, net, net.scratch, U0)
         for f in range(U0, np.uint64(net.shape[SLOT])):
             net.scratch[f] /= net.numbers[np.uint64(SCALES) + f]
-    log_dt, log10_error, outside = network(net)
+    log_dt, log10_error, out_of_range = network(net)
     dt = (exp(log_dt) + net.numbers[MIN_DT]) * unit
     dt = min(dt, ceiling) * factor
-    return StepChoice(min(dt, ceiling), log10_error, dt >= ceiling, outside)
+    return StepChoice(min(dt, ceiling), log10_error, dt >= ceiling, out_of_range)

@@ -1,4 +1,4 @@
-"""What a compiled run works from: one plan for all systems, and for each system the places of its numbers. No numba here."""
+"""The data of a compiled run: one plan for all systems, and for each system its arrays. This module does not use numba."""
 
 from __future__ import annotations
 
@@ -10,17 +10,17 @@ LIMITED, SYMMETRIZED = range(2)
 # plan.ints[KIND]
 CONSTANT, FREEFALL, HUTMAKINO, BOEKHOLT, TIDAL, AARSETH, PRS23, ENERGYBUDGET, LEARNED, LAST_TERM, OWN_CRITERION = range(11)
 NO_OUTPUT, EVERY_TIME, EVERY_STEPS = range(3)
-# plan.ints[...]: the kinds of wrappers (LIMITED, SYMMETRIZED; inner first) stand at the end
+# plan.ints[...]: the kinds of wrappers (LIMITED, SYMMETRIZED; innermost first) are at the end
 METHOD, STAGES, KIND, BASE, TRIALS, WITH_SUMS, THREADS, OUTPUT, ADDRESS, WRAP_COUNT, WRAPS = range(11)
 # plan.floats[...]: then 17 places for the fractions of a composition, then two numbers for each wrapper
 GUARD, OUTPUT_EVERY, FRACTIONS = range(3)
 WRAP_NUMBERS = FRACTIONS + 17
-WRAP_MEMORY = 3  # of a wrapper: the step taken last, the wrapped step Q at its start, and Q one step before
+WRAP_MEMORY = 3  # numbers for each wrapper: the last step taken, the wrapped step Q at its start, and Q one step before
 # a row of output: time, dt, energy, error, steps, then positions and velocities, axis after axis
 ROW_TIME, ROW_DT, ROW_ENERGY, ROW_ERROR, ROW_STEPS, ROW_BODIES = range(6)
-# a criterion's numbers, one row a system: eta or tol or dt; order of the method; c; for learned steps ln of the first two
+# rule[b, ...]: eta, tol or dt of the criterion; order of the method; c; for learned steps the logarithms of the first two
 VALUE, ORDER, BUDGET_C, LOG_VALUE, LOG_ORDER = range(5)
-EPSILON = ORDER  # of the rules that the Gauss-Radau method has for itself
+EPSILON = ORDER  # for the rules of the Gauss-Radau method
 RULE_NUMBERS = 5
 # net.shape[...]: then the widths of the layers
 FEATURES, HISTORY, SLOT, INPUTS, SOFT, FOURIER, LAYERS, ACTIVATION, AXES, SCRATCH_SIZE, WIDTHS = range(11)
@@ -31,14 +31,14 @@ CEILING, TIME_UNIT, MIN_DT, LOG_GAIN, LOG_RANGE, SCALES = range(6)
 
 
 class Plan(NamedTuple):
-    """What all systems of a run share."""
+    """The numbers that all systems of a run share."""
 
-    ints: Any  # whole numbers, as named above; STAGES: of Hermite, how often it corrects; TRIALS: iterations of HMM
-    floats: Any  # GUARD: largest change of the relative energy error in a step, 0: any
+    ints: Any  # integers, as named above; STAGES: for Hermite the number of corrections; TRIALS: iterations of HMM
+    floats: Any  # GUARD: largest change of the relative energy error in a step; 0: no limit
 
 
 class Store(NamedTuple):
-    """All systems of a run, one row each."""
+    """The arrays of all systems of a run, one row for each system."""
 
     bodies: Any  # (B,) number of bodies
     system: Any  # (B, SYSTEMS)
@@ -46,16 +46,16 @@ class Store(NamedTuple):
     states: Any  # (B, ...) see layout
     real: Any  # (B, REALS)
     count: Any  # (B, COUNTS)
-    memory: Any  # (B, W) what wrappers remember
-    window: Any  # (B, ...) what a learned step remembers
-    radau: Any  # (B, ...) what the Gauss-Radau method remembers
+    memory: Any  # (B, W) past steps, for the wrappers
+    window: Any  # (B, ...) past states, for a learned step
+    radau: Any  # (B, ...) polynomials of the Gauss-Radau method
     rows: Any  # (B, R, ROW_BODIES + 6 N) output
 
 
 class Net(NamedTuple):
-    """A network and what it looks at, as `program` lays them out."""
+    """A network and the description of its inputs, in the layout that `program` makes."""
 
-    shape: Any  # whole numbers, as named above; widths of the layers at the end
+    shape: Any  # integers, as named above; widths of the layers at the end
     # as named above; scales of a slot; limits of the inputs; weights: frequencies, then weight and bias of each layer, of the
     # step, of the error
     numbers: Any
@@ -63,7 +63,7 @@ class Net(NamedTuple):
 
 
 class SystemRow(NamedTuple):
-    """Where the numbers of one system lie."""
+    """Pointers to the numbers of one system, as in `Store`."""
 
     real: Any
     count: Any

@@ -1,14 +1,14 @@
 """The 15th-order Gauss-Radau method (Everhart 1985; Rein & Spiegel 2015), compiled.
 
-The acceleration along a step is a polynomial of degree 7 that meets the forces at 8 nodes. It is not known where the bodies
-are at the nodes before it is known, so it is predicted from the last step and corrected until it stands still. Inside the
-step it is kept as divided differences g: a stage makes one of them, and places are sums over them with fixed numbers.
+The acceleration along a step is a polynomial of degree 7 that agrees with the forces at 8 nodes. The positions at the nodes
+depend on the polynomial, so it is predicted from the last step and corrected until it converges. Inside the step it is stored
+as divided differences g: each stage computes one of them, and positions are sums over them with fixed coefficients.
 
-What is done otherwise than in the papers, and what it is worth:
-- A node whose places did not change in any bit since its last visit is not evaluated again. Iterating to the very end costs
-  15 evaluations a step so, not 23 (Kepler, e = 0.9).
-- The end of the step is a sum of the accelerations with the Radau weights, in two parts each, not a sum over the powers:
-  errors of rounding stay random (Kepler, e = 0.1, 1000 orbits: position off by 1.1e-11, REBOUND's by 4.5e-11).
+Two things differ from the papers:
+- A node whose positions did not change in any bit since its last visit is not evaluated again. Iterating to convergence
+  therefore costs 15 evaluations a step, not 23 (Kepler, e = 0.9).
+- The end of the step is a sum of the accelerations with the Radau weights, each in two parts, not a sum over the powers.
+  Rounding errors stay random (Kepler, e = 0.1, 1000 orbits: a position error of 1.1e-11, 4.5e-11 with REBOUND).
 """
 
 from __future__ import annotations
@@ -18,6 +18,7 @@ from typing import Any
 import numpy as np
 
 from . import radau_tables as table
+from .fields import field_moves, field_power
 from .jit import strict
 from .lanes import add_scaled, four, larger, largest, load, minus, plus, rounded_off, same, scaled, store
 from .layout import (
@@ -42,12 +43,12 @@ from .radau_layout import (
     GROUP,
     GROUPS,
     LAST_DT,
-    MISSED,
     NEXT,
     NOT_CONVERGED,
     PLACE,
     POWER,
     PREDICTED,
+    PREDICTION_ERROR,
     SET,
     SIDE,
     U4,
@@ -55,40 +56,41 @@ from .radau_layout import (
     U8,
     V0,
     X0,
-    place_of,
+    offset_of,
 )
-from .system import Advanced, SystemView, field_moves, field_power, forces
+from .system import Advanced, SystemView, forces
 
-MOST_ITERATIONS = 12
-# iterations end when the next one would change the last difference by less, relative to the acceleration: 1e-13 would save
-# 3 % of the evaluations and lose 3e-18 of the energy an orbit (Kepler, e = 0.5); with 1e-15 no loss shows after 1000 orbits
-STILL = 1e-15
-MOST_GROWTH = 20.0  # of the step, beyond which a prediction is worse than none
+MAX_ITERATIONS = 12
+# iterations end when the next one would change the last difference by less than this, relative to the acceleration: 1e-13 saves
+# 3 % of the evaluations and loses 3e-18 of the energy an orbit (Kepler, e = 0.5); with 1e-15 no loss shows after 1000 orbits
+CONVERGED = 1e-15
+MAX_GROWTH = 20.0  # ratio of steps; beyond it a prediction is worse than none
 
 
-def radau_room(n: int) -> int:
-    """Return how many numbers of memory n bodies need, a multiple of 8."""
+def radau_memory_size(n: int) -> int:
+    """Return the number of floats of memory that n bodies need, a multiple of 8."""
     return int(GROUPS) + int(GROUP) * ((3 * n + 3) // 4)
 
 
 def radau_memory(systems: int, n: int) -> np.ndarray:
-    """Return the memory (systems, numbers) before the first step: zeros.
+    """Return the memory before the first step, zeros (systems, numbers).
 
-    It begins with a line of the cache (64 bytes), as does every row then: elsewhere a step takes up to 1.6 times as long.
+    Every row begins at a cache line (64 bytes): without this alignment a step takes up to 1.6 times as long.
     """
-    scratch = np.zeros(systems * radau_room(n) + 8)
+    scratch = np.zeros(systems * radau_memory_size(n) + 8)
     first = -scratch.ctypes.data % 64 // 8
-    return scratch[first : first + systems * radau_room(n)].reshape(systems, radau_room(n))
+    return scratch[first : first + systems * radau_memory_size(n)].reshape(systems, radau_memory_size(n))
 
 
 @strict
 def _groups(w: Any) -> Any:
+    """Return the number of groups of four in a vector of 3 n numbers."""
     return (U3 * w.n + U3) >> U2
 
 
 @strict
 def _predict(groups: Any, m: Any, side: Any, q: Any) -> None:
-    """Predict the powers b from the last polynomial for a step q times as long; 0: from nothing."""
+    """Predict the powers b for a step q times as long as the last one, from its polynomial; q = 0 predicts zeros."""
     p = GROUPS
     share = 1.0 if 0.5 < q < 2.0 else 0.0
     for _ in range(U0, groups):
@@ -96,7 +98,7 @@ def _predict(groups: Any, m: Any, side: Any, q: Any) -> None:
         for k in range(U0, U7):
             predicted = scaled(power, load(m, ahead + U4 * k))
             store(m, p + PREDICTED + U4 * k, predicted)
-            store(m, p + PLACE + U4 * k, add_scaled(predicted, share, load(m, ahead + MISSED + U4 * k)))
+            store(m, p + PLACE + U4 * k, add_scaled(predicted, share, load(m, ahead + PREDICTION_ERROR + U4 * k)))
             power *= q
         for j in range(U0, U7):
             g = load(m, p + PLACE + U4 * j)
@@ -108,10 +110,10 @@ def _predict(groups: Any, m: Any, side: Any, q: Any) -> None:
 
 @strict
 def _start(w: Any, groups: Any, m: Any, old: Any, new: Any, dt: Any) -> None:
-    """Write the start of the step to memory, and the places of the first node.
+    """Write the start of the step to memory, and compute the positions at the first node.
 
-    Groups reach past the ends of vectors by up to three numbers: there the accelerations are set to zero (the place of the
-    jerk, which this method has no use for), so that nothing comes of them.
+    Groups extend past the ends of vectors by up to three numbers. The accelerations there, which lie in the place of the unused
+    jerk, are set to zero, so that these numbers have no effect.
     """
     s, d, p = w.s, U3 * w.n, GROUPS
     for k in range(U0, U3):
@@ -130,15 +132,15 @@ def _start(w: Any, groups: Any, m: Any, old: Any, new: Any, dt: Any) -> None:
 
 @strict
 def _visit(w: Any, groups: Any, m: Any, new: Any, n: Any, dt: Any, fresh: Any) -> bool:
-    """Visit node n: its difference from its accelerations, if `fresh`, then places of the next node; whether they stayed."""
-    s, p, still = w.s, GROUPS, True
+    """Update node n, from new accelerations if `fresh`, then positions at the next node; return whether all bits stayed."""
+    s, p, unchanged = w.s, GROUPS, True
     x, a = new + POSITION * U3 * w.n, new + ACCELERATION * U3 * w.n
-    own, ahead = U4 * (n - U1), n % U7
+    slot, ahead = U4 * (n - U1), n % U7
     first, second = table.NODES[ahead + U1] * dt, dt * dt
     for _ in range(U0, groups):
         g, a0 = p + DIFFERENCE, load(m, p + A0)
         lower, bend = four(0.0), scaled(table.FROM_START[n], a0)
-        for j in range(U0, U7):  # what does not wait for the forces comes first
+        for j in range(U0, U7):  # work that does not depend on the forces comes first
             value = load(m, g + U4 * j)
             lower = add_scaled(lower, table.FROM_LOWER[n, j], value)
             bend = add_scaled(bend, table.TO_PLACE[n, j], value)
@@ -146,24 +148,24 @@ def _visit(w: Any, groups: Any, m: Any, new: Any, n: Any, dt: Any, fresh: Any) -
         if n > U0:
             if fresh:
                 change = minus(load(s, a), a0)
-                store(m, p + CHANGE + own, change)
+                store(m, p + CHANGE + slot, change)
             else:
-                change = load(m, p + CHANGE + own)
-            before, now = load(m, g + own), add_scaled(lower, table.FROM_CHANGE[n], change)
+                change = load(m, p + CHANGE + slot)
+            before, now = load(m, g + slot), add_scaled(lower, table.FROM_CHANGE[n], change)
             bend = add_scaled(bend, table.TO_PLACE[n, n - U1], minus(now, before))
-            store(m, g + own, now)
+            store(m, g + slot, now)
             store(m, p + BEFORE, before)
         place = plus(load(m, p + X0), add_scaled(line, second, bend))
-        still = same(place, load(m, p + PLACE + U4 * ahead)) and still
+        unchanged = same(place, load(m, p + PLACE + U4 * ahead)) and unchanged
         store(m, p + PLACE + U4 * ahead, place)
         store(s, x, place)
         p, x, a = p + GROUP, x + U4, a + U4
-    return still
+    return unchanged
 
 
 @strict
 def _correction(groups: Any, m: Any) -> Any:
-    """Return by how much the last iteration changed the last difference, relative to the acceleration."""
+    """Return the change of the last difference in the last iteration, relative to the acceleration."""
     p = GROUPS
     moved, size = four(0.0), four(0.0)
     for _ in range(U0, groups):
@@ -176,7 +178,7 @@ def _correction(groups: Any, m: Any) -> Any:
 
 @strict
 def _sum(u: Any, v: Any) -> Any:
-    """Return the sum of both, and what rounding cut off it."""
+    """Return the sum u + v and its rounding error, exactly (Knuth's two-sum)."""
     total = plus(u, v)
     back = minus(total, u)
     return total, plus(minus(u, minus(total, back)), minus(v, back))
@@ -184,9 +186,9 @@ def _sum(u: Any, v: Any) -> Any:
 
 @strict
 def _finish(w: Any, groups: Any, m: Any, old: Any, new: Any, dt: Any) -> None:
-    """Compute position, velocity and their compensations at the end.
+    """Compute position, velocity and their compensations at the end of the step.
 
-    From the last group to the first, vector after vector: what reaches past the end of one is written over by the next.
+    Groups are written from the last to the first, so that numbers past the end of a vector are overwritten by the next one.
     """
     s, d, p = w.s, U3 * w.n, GROUPS + groups * GROUP
     for c in range(U0, groups):
@@ -199,13 +201,13 @@ def _finish(w: Any, groups: Any, m: Any, old: Any, new: Any, dt: Any) -> None:
                 change = load(m, p + CHANGE + U4 * (n - U1))
                 gain = add_scaled(gain, table.WEIGHTS[part, n], change)
                 twice = add_scaled(twice, table.TWICE[part, n], change)
-        a0, v0, rest = load(m, p + A0), load(m, p + V0), load(s, before + VELOCITY_COMPENSATION * d)
+        a0, v0, v_compensation = load(m, p + A0), load(m, p + V0), load(s, before + VELOCITY_COMPENSATION * d)
         v, v_lost = _sum(v0, scaled(dt, plus(a0, gain)))
-        v_lost = minus(v_lost, rest)
+        v_lost = minus(v_lost, v_compensation)
         line = scaled(dt, v0)
         x, x_lost = _sum(load(m, p + X0), line)
         bend = add_scaled(rounded_off(dt, v0, line), dt * dt, add_scaled(twice, 0.5, a0))
-        x_lost = plus(x_lost, plus(add_scaled(bend, -dt, rest), load(m, p + COMPENSATION0)))
+        x_lost = plus(x_lost, plus(add_scaled(bend, -dt, v_compensation), load(m, p + COMPENSATION0)))
         x_end, v_end = plus(x, x_lost), plus(v, v_lost)
         store(s, after + POSITION * d, x_end)
         store(s, after + VELOCITY * d, v_end)
@@ -214,8 +216,8 @@ def _finish(w: Any, groups: Any, m: Any, old: Any, new: Any, dt: Any) -> None:
 
 
 @strict
-def _look_ahead(groups: Any, m: Any, side: Any, known: Any) -> None:
-    """Compute the polynomial about the end of the step, and the error of its prediction (`known`: there was one)."""
+def _polynomial_at_end(groups: Any, m: Any, side: Any, had_prediction: Any) -> None:
+    """Compute the polynomial about the end of the step, and the error of its prediction (`had_prediction`: 1.0 or 0.0)."""
     p = GROUPS
     for _ in range(U0, groups):
         ahead, end = p + NEXT + side * SET, load(m, p + A0)
@@ -228,42 +230,42 @@ def _look_ahead(groups: Any, m: Any, side: Any, known: Any) -> None:
                 power = add_scaled(power, table.POWERS[j, k], g)
                 taylor = add_scaled(taylor, table.AHEAD[k, j], g)
             store(m, ahead + U4 * k, taylor)
-            store(m, ahead + MISSED + U4 * k, scaled(known, minus(power, load(m, p + PREDICTED + U4 * k))))
+            store(m, ahead + PREDICTION_ERROR + U4 * k, scaled(had_prediction, minus(power, load(m, p + PREDICTED + U4 * k))))
         store(m, p + END, end)
         p += GROUP
 
 
 @strict
 def radau_step(w: Any, old: Any, new: Any, t: Any, dt: Any, memory: Any) -> Any:
-    """Make one step of `dt`; it may be made again with another dt until `radau_accept` is called."""
-    m, groups, side, bare = memory, _groups(w), np.uint64(memory[SIDE]), SystemView(w.n, w.s, U0, w.threads)
+    """Make one step of `dt`. It may be repeated with another dt until `radau_accept` is called."""
+    m, groups, side, without_sums = memory, _groups(w), np.uint64(memory[SIDE]), SystemView(w.n, w.s, U0, w.threads)
     moving = field_moves(w)
-    q = dt / m[LAST_DT] if m[LAST_DT] > 0.0 and dt < MOST_GROWTH * m[LAST_DT] else 0.0
+    q = dt / m[LAST_DT] if m[LAST_DT] > 0.0 and dt < MAX_GROWTH * m[LAST_DT] else 0.0
     _predict(groups, m, side, q)
     _start(w, groups, m, old, new, dt)
-    evaluations, iterations, error, still = 1, 0, np.inf, False
+    evaluations, iterations, error, unchanged = 1, 0, np.inf, False
     while True:
-        fresh_ones = 0
+        evaluated = 0
         for n in range(U1, U8):
-            fresh = iterations == 0 or not still
+            fresh = iterations == 0 or not unchanged
             if fresh:
-                forces(bare, new, t + table.NODES[n] * dt)
-                fresh_ones += 1
+                forces(without_sums, new, t + table.NODES[n] * dt)
+                evaluated += 1
                 if moving:
                     m[POWER + n] = field_power(w, new, t + table.NODES[n] * dt)
-            still = _visit(w, groups, m, new, n, dt, fresh)
-        evaluations += fresh_ones
+            unchanged = _visit(w, groups, m, new, n, dt, fresh)
+        evaluations += evaluated
         iterations += 1
         last, error = error, _correction(groups, m)
-        if fresh_ones == 0 or iterations == MOST_ITERATIONS:
+        if evaluated == 0 or iterations == MAX_ITERATIONS:
             break
-        if iterations > 1 and error * error < STILL * last:
+        if iterations > 1 and error * error < CONVERGED * last:
             break
-        if iterations > 2 and error >= last:  # it is rounding now that moves the nodes
+        if iterations > 2 and error >= last:  # only rounding errors change the nodes now
             break
-    m[NOT_CONVERGED] = error if iterations == MOST_ITERATIONS else 0.0
+    m[NOT_CONVERGED] = error if iterations == MAX_ITERATIONS else 0.0
     _finish(w, groups, m, old, new, dt)
-    _look_ahead(groups, m, U1 - side, 1.0 if q > 0.0 else 0.0)
+    _polynomial_at_end(groups, m, U1 - side, 1.0 if q > 0.0 else 0.0)
     work = 0.0
     if moving:
         m[POWER] = field_power(w, old, t)
@@ -275,17 +277,17 @@ def radau_step(w: Any, old: Any, new: Any, t: Any, dt: Any, memory: Any) -> Any:
 
 @strict
 def radau_accept(w: Any, memory: Any, dt: Any) -> None:
-    """Accept the step: the next one is predicted from it."""
+    """Accept the step, so that the next one is predicted from it."""
     memory[SIDE] = 1.0 - memory[SIDE]
     memory[LAST_DT] = dt
 
 
 @strict
 def radau_interpolate(w: Any, memory: Any, dt: Any, h: Any, target: Any) -> None:
-    """Write position and velocity at the fraction h of the step made last to block `target`; compensations stay as they are."""
+    """Write position and velocity at the fraction h of the last step to block `target`; compensations are not written."""
     m, s, d = memory, w.s, U3 * w.n
     for k in range(U0, d):
-        p = place_of(k)
+        p = offset_of(k)
         gain, twice = 0.0, 0.0
         for down in range(U0, U7):
             power, b = U7 - down, 0.0

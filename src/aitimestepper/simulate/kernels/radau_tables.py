@@ -1,10 +1,10 @@
-"""The numbers of the 15th-order Gauss-Radau method, from their definition with 60 digits, then rounded once.
+"""The coefficients of the 15th-order Gauss-Radau method, computed from their definition with 60 digits, then rounded once.
 
 The step is h = 0 ... 1. Along it the acceleration is a(h) = a0 + sum_j g_j N_j(h), N_j = product of (h - h_i), i = 0 ... j,
-which meets the accelerations at the nodes h_0 = 0, h_1 ... h_7; as powers it is a0 + sum_l b_l h^(l+1).
+which agrees with the accelerations at the nodes h_0 = 0, h_1 ... h_7; in powers it is a0 + sum_l b_l h^(l+1).
 
-Nodes are rounded first and everything else is made for the rounded ones: a node that is off by 1e-17 does no harm then. With
-tables that were simply rounded the energy drifted by 7e-18 an orbit (Kepler, e = 0.1), which 100 orbits show.
+The nodes are rounded first and everything else is computed for the rounded nodes, so that their error of 1e-17 does no harm.
+With tables that were simply rounded the energy drifted by 7e-18 an orbit (Kepler, e = 0.1), visible after 100 orbits.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ Numbers = list[Decimal]
 
 
 def _nodes() -> Numbers:
-    """0, and the zeros of the polynomial of degree 7 that is orthogonal on (0, 1) with weight h."""
+    """Return 0 and the zeros of the polynomial of degree 7 that is orthogonal on (0, 1) with weight h."""
     c = [Decimal(1)]  # sum_k (-7)_k (9)_k / ((2)_k k!) h^k
     for k in range(STAGES):
         c.append(c[-1] * (k - 7) * (k + 9) / ((k + 2) * (k + 1)))
@@ -36,7 +36,7 @@ def _nodes() -> Numbers:
 
 
 def _powers(h: Numbers) -> list[Numbers]:
-    """[j][l]: h^(l+1) in N_j."""
+    """Return rows [j][l], the coefficient of h^(l+1) in N_j."""
     rows = [[Decimal(1)] + [Decimal(0)] * 6]
     for j in range(1, STAGES):
         rows.append([(rows[-1][k - 1] if k else Decimal(0)) - h[j] * rows[-1][k] for k in range(STAGES)])
@@ -44,7 +44,7 @@ def _powers(h: Numbers) -> list[Numbers]:
 
 
 def _differences(h: Numbers) -> list[Numbers]:
-    """[l][j]: N_j in h^(l+1)."""
+    """Return rows [l][j], the coefficient of N_j in h^(l+1)."""
     rows = [[Decimal(1)] + [Decimal(0)] * 6]
     for _ in range(1, STAGES):
         rows.append([(rows[-1][j - 1] if j else Decimal(0)) + h[j + 1] * rows[-1][j] for j in range(STAGES)])
@@ -52,7 +52,7 @@ def _differences(h: Numbers) -> list[Numbers]:
 
 
 def _lower(h: Numbers, n: int) -> Numbers:
-    """g_{n-1} of a change of acceleration by 1 at node n, then of each g before it."""
+    """Return g_{n-1} for an acceleration changed by 1 at node n, then its coefficient of each lower g."""
     product = [Decimal(1)]
     for i in range(n):
         product.append(product[-1] * (h[n] - h[i]))
@@ -60,12 +60,12 @@ def _lower(h: Numbers, n: int) -> Numbers:
 
 
 def _twice_integrated(powers: list[Numbers], h: Decimal) -> Numbers:
-    """The double integrals of every N_j from 0 to h."""
+    """Return the double integral of every N_j from 0 to h."""
     return [sum((c * h ** (k + 3) / ((k + 2) * (k + 3)) for k, c in enumerate(row)), Decimal(0)) for row in powers]
 
 
 def _weight(h: Numbers, m: int) -> Decimal:
-    """The integral over the step of the polynomial that is 1 at node m and 0 at the others."""
+    """Return the integral over the step of the polynomial that is 1 at node m and 0 at the others."""
     row = [Decimal(1)]
     for i in range(8):
         if i != m:
@@ -84,7 +84,7 @@ def _split(rows: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
 
 
 def _two(numbers: Any) -> np.ndarray:
-    """(2, ...): what rounding leaves of the numbers, and the numbers rounded; together good for 32 digits."""
+    """Return (2, ...): the rounding errors of the numbers, and the rounded numbers; their sum is good to 32 digits."""
     high = [float(x) for x in numbers]
     return np.array([[float(x - Decimal(y)) for x, y in zip(numbers, high, strict=True)], high])
 
@@ -94,18 +94,18 @@ with localcontext() as _context:
     _h = _nodes()
     _c = _powers(_h)
     _w = [_weight(_h, m) for m in range(8)]
-    _ahead = [_h[n + 1 if n < STAGES else 1] for n in range(STAGES + 1)]  # the node to visit after node n
+    _ahead = [_h[n + 1 if n < STAGES else 1] for n in range(STAGES + 1)]  # the node visited after node n
     NODES = np.array([float(h) for h in _h])
-    # g_{n-1} from the change of acceleration at node n, and from the g before; then the place of the next node, in units of the
-    # step squared, from a0 and from every g
+    # g_{n-1} from the change of acceleration at node n, and from the lower g; then the position at the next node, in units of
+    # the step squared, from a0 and from every g
     FROM_CHANGE, FROM_LOWER = _split(_array(_lower(_h, n) for n in range(STAGES + 1)))
     FROM_START = np.array([float(h * h / 2) for h in _ahead])
     TO_PLACE = _array(_twice_integrated(_c, h) for h in _ahead)
     POWERS = _array(_c)  # [j, l]
     DIFFERENCES = _array(_differences(_h))  # [l, j]
-    # [l, j]: s^(l+1) in N_j(1 + s), what the next step begins with
+    # [l, j]: coefficient of s^(l+1) in N_j(1 + s), to predict the next step
     AHEAD = _array([[sum(comb(i + 1, k + 1) * _c[j][i] for i in range(k, 7)) for j in range(7)] for k in range(7)])
     AT_END = np.array([float(sum(row)) for row in _c])  # N_j(1)
-    # integral over the step of a, and of (1 - h) a: what velocity and position gain
+    # integrals over the step of a, and of (1 - h) a: the changes of velocity and position
     WEIGHTS = _two(_w)
     TWICE = _two([w * (1 - h) for w, h in zip(_w, _h, strict=True)])

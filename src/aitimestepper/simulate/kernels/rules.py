@@ -1,4 +1,4 @@
-"""The classical criteria, compiled: one switch over the kinds (a function as an argument would never hit the cache)."""
+"""The classical criteria, compiled: one switch over the kinds, since a function as an argument would never hit the cache."""
 
 from __future__ import annotations
 
@@ -9,17 +9,17 @@ import numpy as np
 from .jit import reassociated, strict
 from .layout import POSITION, SOFTENING2, U0, U1, U2, U3, VELOCITY
 from .plan import AARSETH, BOEKHOLT, BUDGET_C, CONSTANT, FREEFALL, HUTMAKINO, LAST_TERM, ORDER, PRS23, TIDAL, VALUE
-from .system import budget_time, energy_scale, gm_at, inner_kinetic_energy, work_at
+from .system import budget_time, energy_scale, gm_at, inner_kinetic_energy, scratch_at
 
 
 @reassociated
 def _fastest_rate2(w: Any, block: Any) -> Any:
-    """Return the largest of G M / r^3 and v^2 / r^2 over pairs."""
+    """Return the largest of G M / r^3 and v^2 / r^2 over pairs, in 1 / time^2."""
     n, s = w.n, w.s
     x, v, g = block + POSITION * U3 * n, block + VELOCITY * U3 * n, gm_at(w)
     fastest = 0.0
     for i in range(U0, n - U1):
-        largest = np.int64(0)  # as bits, see forces.INFINITE_BITS
+        largest = np.int64(0)  # as bits, see pair_sums.INFINITE_BITS
         for j in range(i + U1, n):
             dx, dy, dz = s[x + j] - s[x + i], s[x + n + j] - s[x + n + i], s[x + U2 * n + j] - s[x + U2 * n + i]
             vx, vy, vz = s[v + j] - s[v + i], s[v + n + j] - s[v + n + i], s[v + U2 * n + j] - s[v + U2 * n + i]
@@ -56,7 +56,7 @@ def freefall_and_flyby_sums(w: Any, block: Any) -> Any:
 def _largest_tide2(w: Any, block: Any) -> Any:
     """Return the largest over bodies of the squared Frobenius norm of the tidal tensor."""
     n, s = w.n, w.s
-    x, g, T = block + POSITION * U3 * n, gm_at(w), work_at(w)
+    x, g, T = block + POSITION * U3 * n, gm_at(w), scratch_at(w)
     for k in range(T, T + np.uint64(6) * n):
         s[k] = 0.0
     for i in range(U0, n - U1):
@@ -65,21 +65,21 @@ def _largest_tide2(w: Any, block: Any) -> Any:
             dx, dy, dz = s[x + j] - s[x + i], s[x + n + j] - s[x + n + i], s[x + U2 * n + j] - s[x + U2 * n + i]
             inverse2 = 1.0 / (dx * dx + dy * dy + dz * dz + s[SOFTENING2])
             cube = inverse2 * np.sqrt(inverse2)
-            mine, its = s[g + j] * cube, s[g + i] * cube
+            gm_j_r3, gm_i_r3 = s[g + j] * cube, s[g + i] * cube
             a, b, c = 3.0 * dx * dx * inverse2 - 1.0, 3.0 * dy * dy * inverse2 - 1.0, 3.0 * dz * dz * inverse2 - 1.0
             d, e, f = 3.0 * dx * dy * inverse2, 3.0 * dx * dz * inverse2, 3.0 * dy * dz * inverse2
-            xx += mine * a
-            yy += mine * b
-            zz += mine * c
-            xy += mine * d
-            xz += mine * e
-            yz += mine * f
-            s[T + j] += its * a
-            s[T + n + j] += its * b
-            s[T + U2 * n + j] += its * c
-            s[T + U3 * n + j] += its * d
-            s[T + np.uint64(4) * n + j] += its * e
-            s[T + np.uint64(5) * n + j] += its * f
+            xx += gm_j_r3 * a
+            yy += gm_j_r3 * b
+            zz += gm_j_r3 * c
+            xy += gm_j_r3 * d
+            xz += gm_j_r3 * e
+            yz += gm_j_r3 * f
+            s[T + j] += gm_i_r3 * a
+            s[T + n + j] += gm_i_r3 * b
+            s[T + U2 * n + j] += gm_i_r3 * c
+            s[T + U3 * n + j] += gm_i_r3 * d
+            s[T + np.uint64(4) * n + j] += gm_i_r3 * e
+            s[T + np.uint64(5) * n + j] += gm_i_r3 * f
         s[T + i] += xx
         s[T + n + i] += yy
         s[T + U2 * n + i] += zz
@@ -96,11 +96,12 @@ def _largest_tide2(w: Any, block: Any) -> Any:
 
 @reassociated
 def taylor_pass(w: Any, block: Any, k: Any) -> None:
-    """Write derivative k of the self-gravity (0: acceleration, 1: jerk, ...) to row k of the scratch space, from those below.
+    """Write derivative k of the self-gravity (0: acceleration, 1: jerk, ...) to row k of the scratch space.
 
-    Taylor arithmetic of u = r^-3 along the motion; the same recursion as `gravity.taylor_accelerations`.
+    It is computed from the rows below k by Taylor arithmetic of u = r^-3 along the motion. `gravity.taylor_accelerations` has
+    the same recursion in torch.
     """
-    n, s, D = w.n, w.s, work_at(w)
+    n, s, D = w.n, w.s, scratch_at(w)
     x, v, g = block + POSITION * U3 * n, block + VELOCITY * U3 * n, gm_at(w)
     n2, n3 = U2 * n, U3 * n
     out = D + np.uint64(k) * n3
@@ -148,14 +149,15 @@ def taylor_pass(w: Any, block: Any, k: Any) -> None:
 
 @strict
 def _square(w: Any, row: Any, i: Any) -> Any:
+    """Return the squared norm of body i in a row of derivatives in the scratch space."""
     n, s = w.n, w.s
-    d = work_at(w) + np.uint64(row) * U3 * n + i
+    d = scratch_at(w) + np.uint64(row) * U3 * n + i
     return s[d] * s[d] + s[d + n] * s[d + n] + s[d + U2 * n] * s[d + U2 * n]
 
 
 @strict
 def _derivative_time(w: Any, block: Any, kind: Any) -> Any:
-    """Return Aarseth's or PRS23's time at eta = 1: the smallest over bodies."""
+    """Return the smallest of Aarseth's or PRS23's times over bodies, at eta = 1."""
     passes = 4 if kind == AARSETH else 3
     for k in range(passes):
         taylor_pass(w, block, k)
@@ -167,7 +169,7 @@ def _derivative_time(w: Any, block: Any, kind: Any) -> Any:
             top, bottom = np.sqrt(a * s) + j, np.sqrt(j * c) + s
         else:
             top, bottom = 2.0 * a, j + np.sqrt(a * s)
-        if top > 0.0 and bottom > 0.0:  # a body that feels exactly nothing has no say
+        if top > 0.0 and bottom > 0.0:  # a body without any force sets no limit
             smallest = min(smallest, top / bottom)
         elif not top + bottom >= 0.0:
             return np.nan
@@ -176,7 +178,7 @@ def _derivative_time(w: Any, block: Any, kind: Any) -> Any:
 
 @strict
 def classical_step(w: Any, block: Any, kind: Any, rule: Any, energies: Any) -> Any:
-    """Return the step that a classical criterion chooses at the state in `block`."""
+    """Return the step that the classical criterion `kind` chooses at the state in `block`."""
     value = rule[VALUE]
     if kind == CONSTANT:
         return value

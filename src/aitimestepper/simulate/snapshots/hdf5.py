@@ -1,4 +1,4 @@
-"""The HDF5 side of a snapshot file; the only module that knows h5py, which is imported when it is first needed."""
+"""HDF5 access to a snapshot file. It alone imports h5py in `simulate`, when it is first needed."""
 
 from __future__ import annotations
 
@@ -19,20 +19,20 @@ from .records import FIELDS, chunk_shape, record_type, rows_per_chunk
 from .slots import Arrays, make_slots, to_json
 
 FORMAT, VERSION = "aitimestepper-snapshots", 2
-LIBVER = ("v110", "v110")  # any HDF5 since 1.10 (2016) reads it; "latest" would ask for as new a one as wrote it
-TRIES, PAUSE = 25, 0.02  # the other side hides the file for milliseconds when it opens or closes it
-MARGIN = 1 << 20  # for the index of the chunks: 0.5 MB at a million of them
+LIBVER = ("v110", "v110")  # HDF5 1.10 (2016) and later read it; "latest" would need a version as new as that of the writer
+TRIES, PAUSE = 25, 0.02  # attempts, seconds: a writer that opens or closes the file blocks it for milliseconds
+MARGIN = 1 << 20  # bytes for the index of the chunks, which takes 0.5 MB for a million of them
 SIGNATURE, WRITE_FLAG = b"\x89HDF\r\n\x1a\n", 1
 
 
 def file_image(metadata: dict[str, Any], initial: Arrays, constants: Arrays, state: Arrays, axes: int) -> bytes:
-    """A file without rows, made in memory: what goes to disk is then one whole thing."""
+    """Return the content of a file without rows, made in memory so that it can be written at once."""
     import h5py
 
     systems, bodies = initial["mass"].shape
     rows, record = rows_per_chunk(systems, bodies, axes), record_type(systems, bodies, axes)
     image = io.BytesIO()
-    # pages as those of the system: a write to the index that a kill cuts between two of them would leave it unreadable
+    # pages of the size of the operating system's: a kill between two pages of a write to the index would leave it unreadable
     with h5py.File(image, "w", libver=LIBVER, fs_strategy="page", fs_page_size=4096) as f:
         f.attrs.update({"format": FORMAT, "version": VERSION, "metadata": to_json(metadata)})
         for group, arrays in (("initial", initial), ("constants", constants)):
@@ -59,12 +59,12 @@ def file_image(metadata: dict[str, Any], initial: Arrays, constants: Arrays, sta
 
 
 def _end(head: bytes) -> int:
-    """Where the file ends, as its first bytes say (superblock version 3)."""
+    """Return the length of the file that its first bytes state (superblock version 3)."""
     return int.from_bytes(head[28:36], "little")
 
 
 def open_to_append(path: Path) -> Any:
-    """Open for SWMR (single writer, multiple readers) from the first moment: h5py's own way has a moment without."""
+    """Open the file in SWMR mode (single writer, multiple readers) from the first moment; h5py alone switches to it later."""
     import h5py
 
     access = h5py.h5p.create(h5py.h5p.FILE_ACCESS)
@@ -80,9 +80,10 @@ def open_to_append(path: Path) -> Any:
 
 
 def reserve(file: Any, size: int) -> None:
-    """Have the disk promise `size` more bytes, or raise OSError: a write that fails is more than HDF5 (2.0) survives.
+    """Reserve `size` more bytes on disk, or raise OSError, because HDF5 (2.0) does not survive a write that fails.
 
-    The file is as much longer until HDF5 cuts it, so that it never ends before HDF5 says it does, even if killed.
+    The file is that much longer until HDF5 truncates it. It therefore never ends before the length that it states, even after a
+    kill.
     """
     descriptor, end = file.id.get_vfd_handle(), file.id.get_filesize()
     if hasattr(os, "posix_fallocate"):
@@ -92,25 +93,25 @@ def reserve(file: Any, size: int) -> None:
         except OSError as error:
             if error.errno not in (errno.EINVAL, errno.EOPNOTSUPP, errno.ENOSYS):
                 raise
-    os.truncate(descriptor, end + size + MARGIN)  # no promise here, but the length
+    os.truncate(descriptor, end + size + MARGIN)  # this sets the length, but reserves no space
 
 
 def abandon(file: Any) -> None:
-    """Close a file that cannot be written, as if killed. What HDF5 still holds goes nowhere, or it would crash."""
+    """Close a file that cannot be written, as a kill would. The data that HDF5 still holds are discarded, or it would crash."""
     descriptor, end = file.id.get_vfd_handle(), file.id.get_filesize()
     with contextlib.suppress(OSError):
-        os.truncate(descriptor, max(end, os.fstat(descriptor).st_size))  # it counts what was to be written as its own
+        os.truncate(descriptor, max(end, os.fstat(descriptor).st_size))  # `end` includes the bytes that were to be written
     nowhere = os.open(os.devnull, os.O_RDWR)
     os.dup2(nowhere, descriptor)
     os.close(nowhere)
-    for _ in range(5):  # the first call still complains of the failed write
+    for _ in range(5):  # the first call still raises the error of the failed write
         with contextlib.suppress(OSError, RuntimeError):
             file.close()
             return
 
 
 def open_to_read(path: Path) -> tuple[Any, bool]:
-    """(file, whether it is being written or was never closed), or a sentence about what the file is instead."""
+    """Return (file, whether it is being written or was never closed), or raise one sentence that says what is wrong with it."""
     for attempt in range(TRIES):
         try:
             return _open_once(path)
@@ -133,12 +134,12 @@ def _open_once(path: Path) -> tuple[Any, bool]:
         raise SnapshotError(f"{path} does not hold a simulation: it is not an HDF5 file.")
     unclosed = len(head) == 48 and head[8] >= 3 and bool(head[11] & WRITE_FLAG)
     if unclosed and size < (end := _end(head)):
-        raise OSError(f"truncated: it ends after {size} of {end} bytes")  # HDF5 (2.0) would look for the rest forever
-    if not unclosed:  # only a plain open sees that the end is missing
+        raise OSError(f"truncated: it ends after {size} of {end} bytes")  # HDF5 (2.0) would search for the rest forever
+    if not unclosed:  # only a plain open detects a missing end
         with h5py.File(path, "r") as f:
             _check_format(f, path)
-    file = h5py.File(path, "r", swmr=True)  # a reader of a file that was closed may see it continued
-    unlock(file.id.get_vfd_handle())  # and must not be in the way
+    file = h5py.File(path, "r", swmr=True)  # because a run may be resumed while its file is being read
+    unlock(file.id.get_vfd_handle())  # so that this reader does not block the writer
     try:
         _check_format(file, path)
     except BaseException:
@@ -158,7 +159,7 @@ def _check_format(file: Any, path: Path) -> None:
 
 
 def words(error: Exception) -> str:
-    """What the system said, or HDF5, out of its long message: `Unable to open file (the reason, ...)`."""
+    """Return the reason from an error of the operating system, or from HDF5's `Unable to open file (the reason, ...)`."""
     text = getattr(error, "strerror", None) or str(error)
     found = re.search(r"error message = '([^']*)'", text) or re.search(r"\((.*)\)", text)
     return found[1] if found else text.partition("\n")[0]

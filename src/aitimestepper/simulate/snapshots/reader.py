@@ -1,4 +1,4 @@
-"""The reader of snapshot files: arrays of rows, states as `Bodies`, and all that it takes to go on."""
+"""The reader of snapshot files: arrays of rows, states as `Bodies`, and the data to resume a run."""
 
 from __future__ import annotations
 
@@ -19,22 +19,22 @@ from .hdf5 import open_to_read, words
 from .records import Column, newest_rows
 from .slots import Arrays, Slot, arrays_in, newest_slot
 
-INITIAL = ("mass", "position", "velocity", "present", "time", "softening")  # what `Bodies` are made of
+INITIAL = ("mass", "position", "velocity", "present", "time", "softening")  # arrays of `Bodies`
 
 
 class Saved(NamedTuple):
-    """What it takes to go on with a run."""
+    """The data to resume a run."""
 
     metadata: dict[str, Any]
     initial: Arrays
     constants: Arrays
     state: Arrays
-    rows: int  # so many were written before this state
+    rows: int  # number of rows before this state
     result: dict[str, Any]
 
 
 class Snapshots:
-    """A simulation on disk: S rows of B systems of N bodies in D axes. Also while it is being written; see `refresh`.
+    """A simulation on disk: S rows of B systems of N bodies in D axes, which may still be growing; see `refresh`.
 
     `len(s)` is S; `s[i]` is row i as `Bodies`.
     """
@@ -45,13 +45,15 @@ class Snapshots:
         self.refresh()
 
     def refresh(self) -> Snapshots:
-        """Look again: the rows and the result as they are now."""
+        """Read the file again, with the rows and the result that it has now."""
         self.close()
         self._file, self.unclosed = open_to_read(self.path)
         self._known: dict[str, Any] = {}
         try:
             with self._reading():
-                self._newest_slot = newest_slot(self._file["state"])  # before the rows: those that belong to it are there
+                self._newest_slot = newest_slot(
+                    self._file["state"]
+                )  # before the rows, so that all rows of this state are there
                 self._rows, self._newest = newest_rows(self._file["tail"][:])
         except SnapshotError:
             self.close()
@@ -59,7 +61,7 @@ class Snapshots:
         return self
 
     def close(self) -> None:
-        """Let go of the file."""
+        """Close the file."""
         if self._file is not None:
             self._file.close()
             self._file = None
@@ -76,41 +78,41 @@ class Snapshots:
     # ---- rows ---------------------------------------------------------------------------------------------------------
     @property
     def position(self) -> Column:
-        """(S, B, N, D), read where it is sliced."""
+        """Positions, (S, B, N, D); only the part that is sliced is read."""
         return self.column("position")
 
     @property
     def velocity(self) -> Column:
-        """(S, B, N, D), read where it is sliced."""
+        """Velocities, (S, B, N, D); only the part that is sliced is read."""
         return self.column("velocity")
 
     @property
     def time(self) -> np.ndarray:
-        """(S, B); NaN in the rows after a system's end, here and in the others."""
+        """Time of each row, (S, B); NaN in the rows after a system's end, as in all other columns of floats."""
         return self._array("time")
 
     @property
     def dt(self) -> np.ndarray:
-        """(S, B) the step that led to the row."""
+        """Step that led to each row, (S, B), in units of time."""
         return self._array("dt")
 
     @property
     def energy(self) -> np.ndarray:
-        """(S, B)."""
+        """Energy at each row, (S, B); the work of a time-dependent field is subtracted."""
         return self._array("energy")
 
     @property
     def energy_error(self) -> np.ndarray:
-        """(S, B) relative, against the start."""
+        """Energy error at each row relative to the start of the run, (S, B)."""
         return self._array("energy_error")
 
     @property
     def steps(self) -> np.ndarray:
-        """(S, B) steps taken so far."""
+        """Number of steps taken until each row, (S, B); -1 after a system's end."""
         return self._array("steps")
 
     def column(self, name: str) -> Column:
-        """A field of the rows by name, read where it is sliced."""
+        """Return a column of the rows by name, (S, ...); only the part that is sliced is read."""
 
         def stored(key: Any) -> np.ndarray:
             with self._reading():
@@ -119,19 +121,19 @@ class Snapshots:
         return Column(stored, self._newest[name], self._rows)
 
     def dataset(self, name: str) -> Any:
-        """Its HDF5 dataset, without the newest rows; kept open, for with it goes its cache of chunks."""
+        """Return the HDF5 dataset of a column, without the newest rows; it stays open, and so does its cache of chunks."""
         return self._once(f"/{name}", lambda file: file[name])
 
     def _array(self, name: str) -> np.ndarray:
         return np.asarray(self._once(name, lambda _: self.column(name)[:]))
 
     def __getitem__(self, i: int) -> Bodies:
-        """Return all systems at row i; of a system that had ended by then, the last row that it has."""
+        """Return all systems at row i; a system that had ended before is in the state of its last row."""
         if not -len(self) <= i < len(self):
             raise IndexError(f"row {i} of {len(self)} in {self.path}")
         if "last" not in self._known:
-            mine = np.where(np.isfinite(self.time), np.arange(len(self))[:, None], -1)
-            self._known["last"] = np.maximum.accumulate(mine, axis=0)
+            rows_with_data = np.where(np.isfinite(self.time), np.arange(len(self))[:, None], -1)
+            self._known["last"] = np.maximum.accumulate(rows_with_data, axis=0)
         last, start = self._known["last"][i], self.initial
         found = {name: getattr(start, name).copy() for name in ("position", "velocity", "time")}
         for row in np.unique(last[last >= 0]).tolist():
@@ -141,15 +143,15 @@ class Snapshots:
                 found[name][here] = np.where(start.present[..., None], self.column(name)[row], 0.0)[here]
         return start.moved(**found)
 
-    # ---- the rest -----------------------------------------------------------------------------------------------------
+    # ---- the run ------------------------------------------------------------------------------------------------------
     @property
     def metadata(self) -> dict[str, Any]:
-        """Settings of the run, versions, units."""
+        """Settings of the run, versions and units."""
         return self._once("metadata", lambda file: json.loads(file.attrs["metadata"]))
 
     @property
     def initial(self) -> Bodies:
-        """Where the run started."""
+        """The bodies at the start of the run."""
         return self._once("initial", self._bodies)
 
     @property
@@ -159,11 +161,11 @@ class Snapshots:
 
     @property
     def status(self) -> list[str]:
-        """Of each system: `running` until it has ended."""
+        """Status of each system, B words: `running` until it has ended."""
         return self.result.get("status") or ["running"] * self.position.shape[1]
 
     def saved(self) -> Saved:
-        """All that it takes to go on from the newest whole state."""
+        """Return the data to resume the run from the newest complete state."""
         slot = self._slot()
         with self._reading() as file:
             initial, constants = arrays_in(file["initial"]), arrays_in(file["constants"])
@@ -178,14 +180,14 @@ class Snapshots:
         return self._newest_slot
 
     def _bodies(self, file: Any) -> Bodies:
-        """The start of the run, in whatever a file holds of it."""
+        """Return the bodies at the start of the run, from the arrays that the file has of them."""
         arrays = {name: values for name, values in arrays_in(file["initial"]).items() if name in INITIAL}
         metadata = self.metadata
         G, names = float(metadata.get("G", 1.0)), metadata.get("names")
         return Bodies(**arrays, G=G, names=names, external_field=_field(metadata, G))
 
     def _once(self, name: str, read: Callable[[Any], Any]) -> Any:
-        """What was read before, until the next `refresh`."""
+        """Return a value that is read only once until the next `refresh`."""
         if name not in self._known:
             with self._reading() as file:
                 self._known[name] = read(file)
@@ -202,13 +204,13 @@ class Snapshots:
 
 
 def read_state(path: str | Path) -> Saved:
-    """(metadata, initial, constants, state, rows, result) of the newest whole state, to go on from."""
+    """Return the newest complete state of a file, with all that is needed to resume the run."""
     with Snapshots(path) as snapshots:
         return snapshots.saved()
 
 
 def _field(metadata: dict[str, Any], G: float) -> ExternalField | None:
-    """The outer field, if its text in the metadata can make it again."""
+    """Return the outer field, or None with a warning if the text in the metadata cannot describe it."""
     text = metadata.get("external_field")
     try:
         return field_named(text, G)

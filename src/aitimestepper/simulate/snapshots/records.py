@@ -1,4 +1,4 @@
-"""The rows of a run as records: their layout, the seal that shows whether one is whole, and columns over old and new ones."""
+"""The rows of a run as records: their layout, the checksum that shows whether one is complete, and columns over all rows."""
 
 from __future__ import annotations
 
@@ -15,36 +15,39 @@ CHUNK_BYTES, LARGEST_CHUNK, MOST_ROWS = 1 << 18, 1 << 20, 1024
 
 
 def rows_per_chunk(systems: int, bodies: int, axes: int) -> int:
-    """As many as make a chunk of positions 256 KiB; 1024 at most, which keeps the file of a short run of few bodies small."""
+    """Return the number of rows with which a chunk of positions has 256 KiB, at most 1024.
+
+    The limit keeps the file of a short run of few bodies small.
+    """
     return max(1, min(MOST_ROWS, CHUNK_BYTES // (8 * systems * bodies * axes)))
 
 
 def chunk_shape(rows: int, row: tuple[int, ...]) -> tuple[int, ...]:
-    """Whole rows; where one is larger than 1 MiB it is cut between systems, then between bodies."""
+    """Return the shape of a chunk of whole rows; a row of more than 1 MiB is cut between systems, then between bodies."""
     shape = [rows, *row]
     for axis in range(1, len(shape)):
-        rest = 8 * int(np.prod(shape)) // shape[axis]
-        shape[axis] = max(1, min(shape[axis], LARGEST_CHUNK // rest))
+        others = 8 * int(np.prod(shape)) // shape[axis]
+        shape[axis] = max(1, min(shape[axis], LARGEST_CHUNK // others))
     return tuple(shape)
 
 
 def record_type(systems: int, bodies: int, axes: int) -> np.dtype[Any]:
-    """A row as one record, between its number and the CRC-32 of everything before."""
+    """Return the type of a row as one record: its number, its columns, and the CRC-32 of these."""
     shapes = {name: (systems, bodies, axes) if name in VECTORS else (systems,) for name in FIELDS}
     fields = [(name, "<i8" if name in COUNTS else "<f8", shape) for name, shape in shapes.items()]
     return np.dtype([("row", "<i8"), *fields, ("seal", "<u8")])
 
 
 def seals(records: np.ndarray) -> np.ndarray:
-    """What the `seal` of each record must be."""
+    """Return the checksum that each record must have as its `seal`, (S,)."""
     raw = records.view(np.uint8).reshape(len(records), records.dtype.itemsize)
     return np.array([zlib.crc32(r[:-8].data) for r in raw], dtype=np.uint64)
 
 
 def newest_rows(tail: np.ndarray) -> tuple[int, np.ndarray]:
-    """(number of rows written, those of the newest chunk). `tail` holds the two newest chunks, in turn.
+    """Return (number of rows written, records of the newest chunk). `tail` holds the two newest chunks, written alternately.
 
-    A chunk counts up to its first record that is torn, or left from an older chunk.
+    The records of a chunk count up to the first that is incomplete, or left from an older chunk.
     """
     half = len(tail) // 2
     found = 0, tail[:0]
@@ -57,7 +60,7 @@ def newest_rows(tail: np.ndarray) -> tuple[int, np.ndarray]:
 
 
 class Column:
-    """One field of all rows: an array (S, ...) to be sliced, of which only what is asked for is read."""
+    """One column of all rows, an array (S, ...) to be sliced; only the part that is sliced is read."""
 
     def __init__(self, stored: Callable[[Any], np.ndarray], newest: np.ndarray, rows: int) -> None:
         self._stored, self._newest, self._first = stored, newest, rows - len(newest)
@@ -68,36 +71,36 @@ class Column:
 
     @property
     def ndim(self) -> int:
-        """Number of axes, that of the rows included."""
+        """Number of axes, including that of the rows."""
         return len(self.shape)
 
     def __array__(self, dtype: Any = None, copy: bool | None = None) -> np.ndarray:
         return np.asarray(self[:], dtype=dtype)
 
     def __getitem__(self, key: Any) -> Any:
-        """As of an array: a row, a slice (also backwards), or a list or mask of rows; then the other axes."""
+        """Return a row, a slice (also backwards), or a list or mask of rows, then of the other axes, as an array does."""
         keys = list(key) if isinstance(key, tuple) else [key]
         if any(k is Ellipsis for k in keys):
             at = [k is Ellipsis for k in keys].index(True)
             keys[at : at + 1] = [slice(None)] * (self.ndim - len(keys) + 1)
-        first, rest = (keys[0], tuple(keys[1:])) if keys else (slice(None), ())
+        first, others = (keys[0], tuple(keys[1:])) if keys else (slice(None), ())
         rows = range(len(self))
         if isinstance(first, slice):
             chosen = rows[first]
-            return self._ascending(chosen, rest) if chosen.step > 0 else self._ascending(chosen[::-1], rest)[::-1]
+            return self._ascending(chosen, others) if chosen.step > 0 else self._ascending(chosen[::-1], others)[::-1]
         if np.ndim(first) == 0:
             if not -len(self) <= first < len(self):
                 raise IndexError(f"row {first} of {len(self)}")
-            return self._ascending(rows[first:][:1], rest)[0]
-        distinct, back = np.unique(np.arange(len(self))[first], return_inverse=True)
-        picked = [self._ascending(rows[int(i) :][:1], rest) for i in distinct]
-        return np.concatenate([self._ascending(rows[:0], rest), *picked])[back]
+            return self._ascending(rows[first:][:1], others)[0]
+        distinct, inverse = np.unique(np.arange(len(self))[first], return_inverse=True)
+        picked = [self._ascending(rows[int(i) :][:1], others) for i in distinct]
+        return np.concatenate([self._ascending(rows[:0], others), *picked])[inverse]
 
-    def _ascending(self, rows: range, rest: tuple[Any, ...]) -> np.ndarray:
-        """Rows in order: the first of them from the file, the newest from memory."""
+    def _ascending(self, rows: range, others: tuple[Any, ...]) -> np.ndarray:
+        """Return rows in ascending order, the older ones from the file and the newest from memory."""
         below = rows[: len(range(rows.start, min(rows.stop, self._first), rows.step))]
         above = [i - self._first for i in rows[len(below) :]]
-        newest = self._newest[above][(slice(None), *rest)]
+        newest = self._newest[above][(slice(None), *others)]
         if not len(below):
             return newest
-        return np.concatenate([self._stored((slice(below.start, below.stop, below.step), *rest)), newest])
+        return np.concatenate([self._stored((slice(below.start, below.stop, below.step), *others)), newest])

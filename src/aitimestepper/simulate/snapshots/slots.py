@@ -1,4 +1,4 @@
-"""The two slots of a snapshot file that hold all a run needs to go on: written in turn, so that one of them is always whole."""
+"""The two slots of a snapshot file with the data to resume a run, written alternately so that one is always complete."""
 
 from __future__ import annotations
 
@@ -10,33 +10,33 @@ from typing import Any, NamedTuple
 import numpy as np
 
 Arrays = dict[str, np.ndarray]
-TRIES, PAUSE = 10, 0.01  # a slot that is being written now is whole soon
+TRIES, PAUSE = 10, 0.01  # attempts, seconds: a slot that is being written is complete soon
 
 
 class Slot(NamedTuple):
-    """A state of the engine, and what belongs to it."""
+    """A state of the engine, with the number of rows and the outcome up to it."""
 
-    sequence: int  # the higher, the newer
-    rows: int  # so many were written before it
+    sequence: int  # higher numbers are newer
+    rows: int  # number of rows before this state
     state: Arrays
     result: dict[str, Any]
 
 
 def make_slots(group: Any, state: Arrays, systems: int) -> None:
-    """Both slots at their full size: a file that is being written takes no new datasets, a full disk no longer ones."""
+    """Create both slots at their full size, since a file in SWMR mode takes no new datasets, and a full disk no longer ones."""
     for number in ("0", "1"):
         slot = group.create_group(number)
         _ = slot.create_group("arrays")
         for name, values in state.items():
             slot["arrays"][name] = values
-        room = 4096 + 1024 * systems
-        slot.create_dataset("result", data=np.zeros(room, np.uint8), maxshape=(None,), chunks=(room,))
+        capacity = 4096 + 1024 * systems
+        slot.create_dataset("result", data=np.zeros(capacity, np.uint8), maxshape=(None,), chunks=(capacity,))
         slot["stamp"] = np.full(3, -1)
     write_slot(group, Slot(0, 0, state, {}))
 
 
 def write_slot(group: Any, new: Slot) -> None:
-    """Fill the slot whose turn it is. The order does not matter: until all of it is there, its seal is wrong."""
+    """Write a state to the older slot. The order of writes does not matter: until all are done, its checksum is wrong."""
     slot = group[str(new.sequence % 2)]
     stored = arrays_in(slot["arrays"])
     for name in sorted({*stored, *new.state}):
@@ -51,7 +51,7 @@ def write_slot(group: Any, new: Slot) -> None:
 
 
 def newest_slot(group: Any) -> Slot | None:
-    """The newest whole state; None: both slots are damaged."""
+    """Return the newest complete state, or None if both slots are damaged."""
     for _ in range(TRIES):
         whole = [slot for number in ("0", "1") if (slot := _read_slot(group, number)) is not None]
         if whole:
@@ -72,6 +72,7 @@ def _read_slot(group: Any, number: str) -> Slot | None:
 
 
 def _seal(sequence: int, rows: int, state: Arrays, text: bytes) -> int:
+    """Return the CRC-32 over everything in a slot."""
     seal = zlib.crc32(f"{sequence} {rows} ".encode() + text)
     for name in sorted(state):
         seal = zlib.crc32(state[name].tobytes(), zlib.crc32(name.encode(), seal))
@@ -79,10 +80,10 @@ def _seal(sequence: int, rows: int, state: Arrays, text: bytes) -> int:
 
 
 def arrays_in(group: Any) -> Arrays:
-    """All datasets of a group, read."""
+    """Return all datasets of a group as arrays."""
     return {name: dataset[...] for name, dataset in group.items()}
 
 
 def to_json(content: dict[str, Any]) -> str:
-    """Also of NumPy's numbers and arrays; of other things their text."""
+    """Return JSON, with NumPy's numbers and arrays as numbers and lists, and anything else as its text."""
     return json.dumps(content, default=lambda x: x.tolist() if hasattr(x, "tolist") else str(x))

@@ -1,4 +1,4 @@
-"""The writer of snapshot files; it is given NumPy arrays only."""
+"""The writer of snapshot files, from NumPy arrays only."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from .slots import Arrays, Slot, newest_slot, write_slot
 
 
 class SnapshotWriter:
-    """Writes the file of one run; `create` and `reopen` make one. After a failed write it only repeats what went wrong."""
+    """Writer of the file of one run, made by `create` or `reopen`. After a failed write, every call raises that error again."""
 
     def __init__(self, path: Path, lock: WriterLock | None = None) -> None:
         self.path, self._lock, self._failure = path, lock, ""
@@ -32,7 +32,7 @@ class SnapshotWriter:
         self._stored = min(len(column) for column in self._columns.values())
         self.rows, _ = newest_rows(self._tail)
         saved = newest_slot(self._file["state"])
-        assert saved is not None  # as of a file just made, or just read
+        assert saved is not None  # because the file was just made, or just read
         self._sequence, self._saved_rows = saved.sequence, saved.rows
 
     @classmethod
@@ -47,11 +47,11 @@ class SnapshotWriter:
         axes: int,
         overwrite: bool = False,
     ) -> SnapshotWriter:
-        """A new file, with no rows yet. One that it replaces stays whole until the new one is complete.
+        """Create a file without rows. A file that it replaces stays whole until the new one is complete.
 
-        metadata: what a reader wants to know of the run. initial: mass, mask (B, N), position, velocity (B, N, D), time,
-        softening (B,). arrays: constants needed to go on. state: the first one to go on from; those saved later have the
-        same names and shapes.
+        metadata: description of the run, for readers. initial: mass, present (B, N), position, velocity (B, N, D), time,
+        softening (B,). arrays: constants that are needed to resume the run. state: the first state to resume from; those saved
+        later have the same names and shapes.
         """
         path = Path(path)
         if not path.parent.is_dir():
@@ -69,13 +69,13 @@ class SnapshotWriter:
 
     @classmethod
     def reopen(cls, path: str | Path, metadata: dict[str, Any] | None = None) -> SnapshotWriter:
-        """Go on from the newest whole state, after an end, an interrupt or a kill; rows beyond it are dropped.
+        """Open a file to continue from its newest complete state, after an end, an interrupt or a kill; later rows are dropped.
 
         A file that was closed properly is continued as it is. One that was not, or that gets other `metadata`, is first
-        written anew beside itself, which takes as much space again.
+        rewritten beside itself, which takes the same space again.
         """
-        path = Path(os.path.realpath(path))  # behind a link: the link would be replaced, and the file left as it was
-        with Snapshots(path):  # refuse what is no snapshot file before a lock is put beside it
+        path = Path(os.path.realpath(path))  # otherwise a link would be replaced, and the file that it points to left as it was
+        with Snapshots(path):  # raises an error for other files, before a lock file is made beside them
             pass
         lock = WriterLock(path)
         try:
@@ -89,9 +89,9 @@ class SnapshotWriter:
             raise
 
     def append(self, rows: Arrays) -> None:
-        """S more rows: time, dt, energy, energy_error, steps (S, B), position, velocity (S, B, N, D).
+        """Append S rows: time, dt, energy, energy_error, steps (S, B), position, velocity (S, B, N, D).
 
-        NaN in the rows of systems that have ended. When this returns, readers see the rows, and a kill does not lose them.
+        Rows of systems that have ended are NaN. When this returns, readers see the rows, and a kill does not lose them.
         """
         count = self._count(rows)
         with self._writing():
@@ -111,14 +111,14 @@ class SnapshotWriter:
             self._file.flush()
 
     def save_state(self, state: Arrays, result: dict[str, Any]) -> None:
-        """Make the end of the rows so far the point to go on from. `result`: the outcome so far."""
+        """Save the state after the rows so far, from which the run can be resumed. `result`: the outcome so far."""
         with self._writing():
             write_slot(self._file["state"], Slot(self._sequence + 1, self.rows, state, result))
             self._file.flush()
             self._sequence, self._saved_rows = self._sequence + 1, self.rows
 
-    def take_over(self, old: Snapshots, rows: int) -> None:
-        """The first `rows` of another file into this empty one; whole chunks as they are, compressed."""
+    def copy_rows(self, old: Snapshots, rows: int) -> None:
+        """Copy the first `rows` rows of another file into this empty one; whole chunks are copied compressed."""
         with self._writing():
             whole = max(rows - 1, 0) // self._chunk * self._chunk
             reserve(self._file, old.path.stat().st_size)
@@ -132,13 +132,13 @@ class SnapshotWriter:
         self.append({name: old.column(name)[whole:rows] for name in FIELDS})
 
     def close(self) -> None:
-        """Put the newest rows into their columns, so that every HDF5 program finds them there, and let go of the file."""
+        """Write the newest rows into their columns, so that every HDF5 program finds them there, and close the file."""
         if self._file:
             with self._writing():
                 if self._stored < self.rows:
                     self._store()
                 self._file.close()
-            self._let_go()
+            self._release_lock()
 
     def __enter__(self) -> SnapshotWriter:
         return self
@@ -155,7 +155,7 @@ class SnapshotWriter:
         return count
 
     def _store(self) -> None:
-        """The newest chunk into the columns, before its place in the tail is needed for others."""
+        """Write the newest chunk into the columns, before its space in the tail is needed again."""
         start = (self.rows - 1) // self._chunk * self._chunk
         records = self._tail[start % len(self._tail) :][: self.rows - start]
         reserve(self._file, self._chunk * records.itemsize)
@@ -167,7 +167,7 @@ class SnapshotWriter:
 
     @contextlib.contextmanager
     def _writing(self) -> Iterator[None]:
-        """Everything that may meet a full disk goes on in here."""
+        """Turn the errors of a write, such as a full disk, into a `UserError`, and release file and lock."""
         if self._failure:
             raise UserError(self._failure)
         try:
@@ -178,25 +178,25 @@ class SnapshotWriter:
                 f"`aitimestepper simulate --resume {self.path}` goes on from there."
             )
             abandon(self._file)
-            self._let_go()
+            self._release_lock()
             raise UserError(self._failure) from None
 
-    def _let_go(self) -> None:
+    def _release_lock(self) -> None:
         if self._lock is not None:
             self._lock.release()
 
 
 def _write_anew(path: Path, saved: Saved, old: Snapshots) -> None:
-    """The same file with no more rows than belong to its state, closed properly; put in its place when it is complete."""
+    """Rewrite a file with only the rows up to its saved state, closed properly; it replaces the old one when it is complete."""
     partial = path.with_name(f"{path.name}.{os.getpid()}.partial")
     axes = saved.initial["position"].shape[-1]
     try:
         write_atomically(partial, file_image(saved.metadata, saved.initial, saved.constants, saved.state, axes))
         with SnapshotWriter(partial) as new:
-            new.take_over(old, saved.rows)
+            new.copy_rows(old, saved.rows)
             new.save_state(saved.state, saved.result)
         with open(partial, "rb") as f:
-            os.fsync(f.fileno())  # before the old file goes
+            os.fsync(f.fileno())  # before the old file is replaced
         os.replace(partial, path)
     except (OSError, UserError) as error:
         reason = str(error).partition(";")[0]

@@ -1,1 +1,1 @@
-"""Training on whole runs: a network for the step that keeps a run's tolerance at the fewest force evaluations."""
+"""Training on whole runs: a network whose runs stay within their tolerance at the fewest force evaluations."""

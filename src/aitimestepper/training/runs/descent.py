@@ -16,16 +16,18 @@ from .plan import DescentSettings
 from .predicted import predict_error
 from .reference import ReferenceTrajectories
 
-# Weight of what is not time-symmetric; 7 times as much took 11 % more forces at order 6, 13 times 27 % at order 8
+# Weight of the penalty on steps that are not time-symmetric. A weight 7 times as large took 11 % more forces at order 6, one 13
+# times as large 27 % more at order 8.
 ROUGHNESS_WEIGHT = 16.0
-# ln of the factor by which the network is shown another error than the predicted one: real errors differ from it
+# Standard deviation of ln of the factor between the error that is an input of the network and the predicted one, since real
+# errors differ from predictions.
 NOISE = 0.35
 CLIP = 1.0  # largest norm of a gradient
-MEMORY = 0.5  # how much the last prediction of the error so far counts beside this one
+DAMPING = 0.5  # weight of the previous prediction of the error so far in its moving average
 
 
 class Descent:
-    """A descent on its way; the network is changed in place."""
+    """State of a gradient descent; the network is changed in place."""
 
     def __init__(
         self,
@@ -48,7 +50,7 @@ class Descent:
         self._members = [torch.nonzero(references.family == k).flatten() for k in torch.unique(references.family)]
 
     def advance(self, iterations: int, report: Callable[[int], None] = lambda done: None) -> float:
-        """Take so many iterations more, and return their mean loss; report(iterations done in all) follows each."""
+        """Take `iterations` more iterations, and return their mean loss; report(iterations in all) is called after each."""
         total = 0.0
         for _ in range(iterations):
             total += self._iterate()
@@ -57,7 +59,7 @@ class Descent:
         return total / iterations
 
     def _iterate(self) -> float:
-        """Learn at the tolerance whose turn it is, from trajectories drawn at random; return the loss."""
+        """Learn at the next tolerance in turn, from trajectories drawn at random; return the loss."""
         turn, settings = self.done % len(self.tolerances), self.settings
         drawn = [m[torch.randperm(len(m), generator=self._generator)[: settings.batch]] for m in self._members]
         part, points = self.references.rows(torch.cat(drawn))
@@ -65,7 +67,7 @@ class Descent:
         shown = self._error_fraction[turn, points] * noise[part.trajectory]
         found = predict_error(self.network, self.adapter, part, self.tolerances[turn], shown)
         before = self._error_fraction[turn, points]
-        self._error_fraction[turn, points] = MEMORY * before + (1.0 - MEMORY) * found.error_fraction
+        self._error_fraction[turn, points] = DAMPING * before + (1.0 - DAMPING) * found.error_fraction
         cost = log_cost(found.log_forces, found.log_excess, part.family, self._order)
         loss = cost + ROUGHNESS_WEIGHT * found.roughness.mean()
         for group in self._optimizer.param_groups:
@@ -77,7 +79,7 @@ class Descent:
         return loss.item()
 
     def state(self) -> dict[str, Any]:
-        """Return all that is needed to go on, as tensors and plain values."""
+        """Return all that is needed to continue, as tensors and plain values."""
         return {
             "done": self.done,
             "network": self.network.state_dict(),
@@ -86,8 +88,8 @@ class Descent:
             "error_fraction": self._error_fraction,
         }
 
-    def go_on_from(self, state: dict[str, Any]) -> None:
-        """Put everything back to where `state` left it, as if the descent had never stopped."""
+    def restore(self, state: dict[str, Any]) -> None:
+        """Continue from the result of `state`, to the same bits as a descent that was never stopped."""
         self.done = state["done"]
         self.network.load_state_dict(state["network"])
         self._optimizer.load_state_dict(state["optimizer"])

@@ -1,4 +1,4 @@
-"""The network's own estimate of what a step does to the energy: fitted after the step itself is trained."""
+"""The network's own estimate of the energy error of a step, which is fitted after the step itself is trained."""
 
 from __future__ import annotations
 
@@ -13,9 +13,9 @@ from ...integrators import COMPOSITIONS
 from .predicted import converged_prediction
 from .reference import ReferenceTrajectories
 
-STRIDE = 7  # between the points that are fitted: neighbours say the same
-ROUNDS = 3  # predictions until the error so far is about right
-SMALLEST = 1e-20  # a smaller error counts as that
+STRIDE = 7  # every so many points are fitted: neighbouring ones are nearly alike
+ROUNDS = 3  # iterations of the prediction, after which the error so far has about converged
+SMALLEST = 1e-20  # lower limit of errors, before their logarithm is taken
 
 
 def fit_error_estimate(
@@ -30,14 +30,14 @@ def fit_error_estimate(
     with torch.no_grad():
         for tol in tolerances:
             _, shown = converged_prediction(network, adapter, references, tol, ROUNDS)
-            seen = adapter.observe_sums(references.sums, references.features, torch.full_like(shown, tol), shown)
-            log_Q = torch.log(adapter.predict(network, seen).dt)
+            observation = adapter.observe_sums(references.sums, references.features, torch.full_like(shown, tol), shown)
+            log_Q = torch.log(adapter.predict(network, observation).dt)
             error = references.rate_at(log_Q).abs() * torch.exp((order + 1) * log_Q)
-            hidden = network.last_hidden(seen.features[::STRIDE])
+            hidden = network.last_hidden(observation.features[::STRIDE])
             rows.append(torch.cat([hidden, torch.ones_like(hidden[:, :1])], dim=1))
             targets.append(torch.log10(error[::STRIDE].clamp_min(SMALLEST)))
         inputs, target = torch.cat(rows), torch.cat(targets)
-        solved = torch.linalg.lstsq(inputs, target.unsqueeze(1), driver="gelsd").solution.squeeze(1)
-        network.log_error.weight.copy_(solved[:-1].unsqueeze(0))
-        network.log_error.bias.copy_(solved[-1:])
-        return math.sqrt((inputs @ solved - target).square().mean().item())
+        solution = torch.linalg.lstsq(inputs, target.unsqueeze(1), driver="gelsd").solution.squeeze(1)
+        network.log_error.weight.copy_(solution[:-1].unsqueeze(0))
+        network.log_error.bias.copy_(solution[-1:])
+        return math.sqrt((inputs @ solution - target).square().mean().item())

@@ -1,4 +1,4 @@
-"""Networks that are trained on runs: their settings, how they begin, and what they are as a criterion."""
+"""Networks that are trained on runs: their settings, their initial weights, and the criterion made of them."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ def config_for(integrator: str, layers: Sequence[int] = (16,), dt_ceiling: float
 
 
 def untrained_network(config: Config) -> FullyConnectedNN:
-    """Return a network that answers 1 to everything: the step of EnergyBudget. Its hidden units look in random directions."""
+    """Return a network with the constant output 1, the step of EnergyBudget; the weights of its hidden units are random."""
     network = build_network(config)
     with torch.no_grad():
         for head in (network.log_dt, network.log_error):

@@ -1,4 +1,4 @@
-"""One number for how well a network's runs keep tolerances, and how cheaply; the same for true runs and for predicted ones."""
+"""The objective: forces at which a network's runs are within their tolerances, for real runs and for predicted ones."""
 
 from __future__ import annotations
 
@@ -12,21 +12,21 @@ from torch import Tensor
 
 from ...evaluation.evaluation_set import EvaluationSet, Scores
 
-SHARE = 0.93  # of the problems of every family that shall comply; more than the 90 % promised, which noise eats up
-WINDOW = 0.06  # the quantile is a mean over so much on either side of it: one problem alone decides little
-SHARPNESS = 2.0  # of the soft maximum over families
-POOLED = 0.5  # how much all problems together count beside the worst families
-SLACK = 0.5  # what it costs to be off the tolerance, in either direction, besides the forces
+SHARE = 0.93  # fraction of each family that is to comply: a margin above the 90 % promised, for noise
+WINDOW = 0.06  # the quantile is a mean over levels this far on either side, so that no single problem decides
+SHARPNESS = 2.0  # sharpness of the soft maximum over families
+POOLED = 0.5  # weight of all problems together; the rest is that of the worst families
+SLACK = 0.5  # penalty for errors off the tolerance, in either direction, besides the forces
 
 
 class Score(NamedTuple):
-    """What the runs of an evaluation set came to at one tolerance."""
+    """Cost and errors of the runs of an evaluation set at one tolerance."""
 
     tol: float
     forces: float  # geometric mean over problems, each family counting the same
-    excess: float  # ln of the error that `SHARE` of the problems stay below, over the tolerance: of all, and of the worst
-    compliance: float  # share of the problems whose error is within the tolerance
-    worst_compliance: float  # in the worst family
+    excess: float  # ln of the error that `SHARE` of the problems stay below, over the tolerance: mean of all and of the worst
+    compliance: float  # fraction of the problems whose error is within the tolerance
+    worst_compliance: float  # compliance of the worst family
     median: float  # error over tolerance
 
     def cost(self, order: int) -> float:
@@ -35,13 +35,13 @@ class Score(NamedTuple):
 
 
 def upper(values: Tensor) -> Tensor:
-    """Return the quantile at `SHARE`, as the mean of those in a window about it; between ranks, so that it moves smoothly."""
+    """Return the quantile at `SHARE`, as a mean of interpolated quantiles in a window about it, which varies smoothly."""
     levels = torch.linspace(SHARE - WINDOW, min(1.0, SHARE + WINDOW), 13, dtype=values.dtype)
     return torch.quantile(values, levels).mean()
 
 
 def forces_and_excess(log_forces: Tensor, log_excess: Tensor, family: Tensor) -> tuple[Tensor, Tensor]:
-    """Return mean ln forces, each family counting the same, and ln of the error over the tolerance that matters."""
+    """Return mean ln forces, each family counting the same, and ln of the error over the tolerance (see `Score.excess`)."""
     groups = [family == k for k in torch.unique(family)]
     tails = torch.stack([upper(log_excess[g]) for g in groups])
     worst = (torch.logsumexp(SHARPNESS * tails, 0) - math.log(len(groups))) / SHARPNESS
@@ -50,7 +50,7 @@ def forces_and_excess(log_forces: Tensor, log_excess: Tensor, family: Tensor) ->
 
 
 def log_cost(log_forces: Tensor, log_excess: Tensor, family: Tensor, order: int) -> Tensor:
-    """Return ln of the forces at which errors are within the tolerance, and a little for being off it as asked."""
+    """Return ln of the forces at which errors are within the tolerance, with a small penalty for errors that are off it."""
     forces, excess = forces_and_excess(log_forces, log_excess, family)
     return forces + (excess + SLACK * excess.abs()) / order
 

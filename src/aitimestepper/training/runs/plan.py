@@ -1,4 +1,4 @@
-"""What to train on runs, and how long."""
+"""Settings of a training on runs."""
 
 from __future__ import annotations
 
@@ -11,23 +11,23 @@ from ...errors import ConfigError, nearest_name_hint
 from ...initial.families import STANDARD, Family, family_named
 from ...integrators import COMPOSITIONS
 
-TOLERANCES: dict[str, tuple[float, ...]] = {  # where an order is worth asking
+TOLERANCES: dict[str, tuple[float, ...]] = {  # tolerances for which an order is of use
     "leapfrog": (1e-1, 1e-2, 1e-3, 1e-4, 1e-5),
     "suzuki4": (1e-2, 1e-3, 1e-4, 1e-5, 1e-6),
     "kahan_li6": (1e-2, 1e-3, 1e-4, 1e-5, 1e-6, 1e-7, 1e-8),
     "kahan_li8": (1e-2, 1e-3, 1e-4, 1e-5, 1e-6, 1e-7, 1e-8),
 }
-# and the loosest of them where ceilings and smoothness leave it something to learn
+# The loosest of them at which there is something to learn: at looser ones ceilings and smoothness determine the steps.
 LOOSEST_LEARNED = {"leapfrog": 1e-1, "suzuki4": 1e-3, "kahan_li6": 1e-4, "kahan_li8": 1e-6}
-# Numbers of the first problems of the split `train` for each purpose. Those in between served a search that is no more.
+# Numbers of the first problems of the split `train` for each purpose. Those in between were used by a search that is gone.
 REFERENCES, CALIBRATION = 0, 20_000
 
 
 class DescentSettings(NamedTuple):
-    """How long to descend, and how fast."""
+    """Length and learning rates of the descent."""
 
     iterations: int = 2100
-    lr: float = 5e-3  # at the start; falls to `lr_end` of it
+    lr: float = 5e-3  # at the start; it decreases to lr times `lr_end`
     lr_end: float = 0.02
     batch: int = 12  # trajectories of each family in an iteration
     weight_decay: float = 1e-3
@@ -35,7 +35,7 @@ class DescentSettings(NamedTuple):
 
 @dataclass(frozen=True)
 class TrainingPlan:
-    """A network for one integrator: what it learns from, and for how long."""
+    """Settings of the training of a network for one integrator."""
 
     integrator: str = "leapfrog"
     tolerances: Sequence[float] | None = None  # None: `TOLERANCES` of the integrator
@@ -45,13 +45,13 @@ class TrainingPlan:
     dt_ceiling: float = 0.7
     problems: int = 60  # reference trajectories of each family
     validation: int = 24  # problems of each family to validate on
-    calibration: int = 128  # and to calibrate on; 0: none
+    calibration: int = 128  # problems of each family to calibrate on; 0: no calibration
     descent: DescentSettings = field(default_factory=DescentSettings)
     seed: int = 1
     threads: int | None = None
 
     def checked(self) -> TrainingPlan:
-        """Return the plan, or raise one sentence about what is wrong with it."""
+        """Return the plan, or raise an error of one sentence that says what is wrong with it."""
         if self.integrator not in COMPOSITIONS:
             raise ConfigError(f"integrator = {self.integrator!r}: {nearest_name_hint(self.integrator, COMPOSITIONS)}")
         for name in self.families:
@@ -93,7 +93,7 @@ class TrainingPlan:
 
     @property
     def measured_at(self) -> tuple[float, ...]:
-        """Tolerances whose steps errors are measured with: the ends, and between them one a factor of 100 or more."""
+        """Tolerances whose steps errors are measured with: the two ends, and others at factors of about 100 between them."""
         first, last = math.log(max(self.asked)), math.log(min(self.asked))
         if first == last:
             return (max(self.asked),)
@@ -101,7 +101,7 @@ class TrainingPlan:
         return tuple(math.exp(first + (last - first) * k / parts) for k in range(parts + 1))
 
     def fingerprint(self) -> dict[str, Any]:
-        """Return all that decides about the result, as plain values."""
+        """Return all settings that the result depends on, as plain values."""
         return {
             "integrator": self.integrator,
             "tolerances": list(self.asked),

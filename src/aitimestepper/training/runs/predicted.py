@@ -1,7 +1,8 @@
-"""Forces and errors that a network's steps would come to along reference trajectories, differentiable in its weights.
+"""Predicted forces and errors of a network's steps along reference trajectories, differentiable in its weights.
 
-A step h changes the energy by rate h^(p+1), so that steps Q(t) cost the integral of dt / Q and err by that of rate Q^p dt: for
-a time-symmetric method the integral of Q^p dH_p, H_p the leading error Hamiltonian, which comes back to 0 where the orbit does.
+A step h changes the energy by rate h^(p+1). So steps Q(t) cost the integral of dt / Q, and their error is that of rate Q^p dt.
+For a time-symmetric method this is the integral of Q^p dH_p, H_p the leading error Hamiltonian, which vanishes over a closed
+orbit.
 """
 
 from __future__ import annotations
@@ -17,9 +18,10 @@ from ...differentiable.network import FullyConnectedNN
 from ...integrators import COMPOSITIONS
 from .reference import ReferenceTrajectories
 
-# of ln Q in a step, and of that from step to step: more is not time-symmetric, and costs
+# Largest change of ln Q in a step, and largest change of that from step to step, without a penalty: beyond them steps are not
+# time-symmetric.
 CHANGE, BEND = 0.45, 0.02
-TINY = 1e-9  # of error over tolerance, whose logarithm is taken
+TINY = 1e-9  # added to error over tolerance before its logarithm is taken
 
 
 class PredictedError(NamedTuple):
@@ -27,7 +29,7 @@ class PredictedError(NamedTuple):
 
     log_forces: Tensor  # (P,) ln of the force evaluations
     log_excess: Tensor  # (P,) ln of the largest relative energy error over the tolerance
-    roughness: Tensor  # (P,) mean square of what ln Q changes in a step beyond `CHANGE`, and that beyond `BEND`
+    roughness: Tensor  # (P,) mean square of the changes of ln Q in a step beyond `CHANGE`, and of those of it beyond `BEND`
     error_fraction: Tensor  # (S,) the energy error so far over the tolerance, without a graph
 
 
@@ -38,7 +40,7 @@ def predict_error(
     tol: float,
     error_fraction: Tensor,
 ) -> PredictedError:
-    """Return what runs at `tol` would come to; error_fraction (S,): the error over it that the network is shown."""
+    """Return the prediction for runs at `tol`; error_fraction (S,): the error so far over `tol`, an input of the network."""
     return predict_for_steps(
         log_steps(network, adapter, references, tol, error_fraction), references, tol, adapter.config.integrator
     )
@@ -58,32 +60,32 @@ def log_steps(
 
 
 def predict_for_steps(log_Q: Tensor, references: ReferenceTrajectories, tol: float, integrator: str) -> PredictedError:
-    """Return what runs with any steps exp(log_Q) (S,) would come to, wherever these are from."""
+    """Return the prediction for runs with any steps exp(log_Q) (S,)."""
     method, trajectory = COMPOSITIONS[integrator], references.trajectory
     inside = trajectory[1:] == trajectory[:-1]  # intervals between two points of one trajectory
-    of = trajectory[1:][inside]
+    owner = trajectory[1:][inside]
     span = (references.time[1:] - references.time[:-1])[inside]
     Q = torch.exp(0.5 * (log_Q[1:] + log_Q[:-1])[inside])
-    steps = torch.zeros_like(references.time[: len(references.first)]).index_add(0, of, span / Q)
+    steps = torch.zeros_like(references.time[: len(references.first)]).index_add(0, owner, span / Q)
     rates = references.rate_at(log_Q)
     rate = 0.5 * (rates[1:] + rates[:-1])[inside]
     gained = torch.zeros_like(references.time).index_put((inside.nonzero().flatten() + 1,), Q**method.order * rate * span)
     total = torch.cumsum(gained, 0)
     error = (total - total[references.first][trajectory]) / tol
     largest = torch.zeros_like(steps).scatter_reduce(0, trajectory, error.abs(), "amax", include_self=False)
-    beyond = _beyond_smooth((log_Q[1:] - log_Q[:-1])[inside] * Q / span, of, Q, span)
-    rough = torch.zeros_like(steps).index_add(0, of, beyond * span / Q) / steps
+    excess = _squared_excess((log_Q[1:] - log_Q[:-1])[inside] * Q / span, owner, Q, span)
+    roughness = torch.zeros_like(steps).index_add(0, owner, excess * span / Q) / steps
     log_forces = torch.log(steps) + math.log(len(method.fractions))
-    return PredictedError(log_forces, torch.log(largest + TINY), rough, error.detach())
+    return PredictedError(log_forces, torch.log(largest + TINY), roughness, error.detach())
 
 
-def _beyond_smooth(change: Tensor, of: Tensor, Q: Tensor, span: Tensor) -> Tensor:
-    """Return the squares of what exceeds `CHANGE` and `BEND`, added, at each of I intervals, (I,).
+def _squared_excess(change: Tensor, owner: Tensor, Q: Tensor, span: Tensor) -> Tensor:
+    """Return the sum of the squared excesses over `CHANGE` and over `BEND` at each of I intervals, (I,).
 
-    change: of ln Q in a step, if it goes on as in the interval. of: the trajectory of the interval. Q: the step there. span:
-    the time that the interval takes.
+    change (I,): change of ln Q in a step at the rate of the interval. owner (I,): the trajectory of the interval. Q (I,): the
+    step there. span (I,): the length of the interval in time.
     """
-    bend = torch.where(of[1:] == of[:-1], change[1:] - change[:-1], 0.0) * Q[1:] / span[1:]  # of one step to the next
+    bend = torch.where(owner[1:] == owner[:-1], change[1:] - change[:-1], 0.0) * Q[1:] / span[1:]  # from step to step
     bend = torch.nn.functional.pad(bend, (1, 0))
     return (change.abs() - CHANGE).clamp_min(0.0) ** 2 + (bend.abs() - BEND).clamp(0.0, 1.0) ** 2
 
@@ -91,7 +93,7 @@ def _beyond_smooth(change: Tensor, of: Tensor, Q: Tensor, span: Tensor) -> Tenso
 def converged_prediction(
     network: FullyConnectedNN, adapter: ModelAdapter, references: ReferenceTrajectories, tol: float, rounds: int
 ) -> tuple[PredictedError, Tensor]:
-    """Return the prediction, and the error fraction (S,) shown to the network; they agree better with every round."""
+    """Return the prediction, and the error fraction (S,) that was the network's input; they converge with the rounds."""
     shown = torch.zeros_like(references.time)
     with torch.no_grad():
         for _ in range(rounds):

@@ -1,4 +1,4 @@
-"""Reference trajectories, and all that is needed to tell how any steps would do along them without running anything."""
+"""Reference trajectories, with all that is needed to predict cost and error of any steps along them without a run."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from ...constants import BUDGET_CONSTANTS
 from ...criteria.classical import EnergyBudget
 from ...criteria.wrappers import Symmetrized
 from ...differentiable.features import invariant_features
@@ -18,7 +19,6 @@ from ...differentiable.stepping import step
 from ...differentiable.timescales import PairSums, budget_time, pair_sums
 from ...errors import UserError
 from ...evaluation.runs import Systems
-from ...features import BUDGET_CONSTANTS
 from ...integrators import COMPOSITIONS
 from ...simulate.engine import simulate
 from ...simulate.progress import Watch
@@ -26,24 +26,24 @@ from ...simulate.recording import TrajectoryRecorder
 from ...simulate.result import MAX_STEPS, OK
 
 REFERENCE, REFERENCE_TOL = "suzuki4", 1e-6
-POINTS = 5000  # of a trajectory, at most: of longer runs it is the beginning
-LONGEST = 0.6  # free-fall times: of the steps that errors are measured with
+POINTS = 5000  # largest number of points of a trajectory; of longer runs only the beginning is recorded
+LONGEST = 0.6  # longest step that errors are measured with, in free-fall times
 
 
 class ReferenceTrajectories(NamedTuple):
-    """P trajectories in one row, S points in all. Everything of a point is (S,)."""
+    """P trajectories one after the other, with S points in all. All numbers of points are (S,)."""
 
     time: Tensor
     sums: PairSums
     features: Tensor  # (S, 8)
     step: Tensor  # (K, S) steps, from long to short, that errors were measured with
-    rate: Tensor  # (K, S) relative energy error that these make in unit time, over h^p: for small h, all the same
-    trajectory: Tensor  # the number of each point's trajectory
+    rate: Tensor  # (K, S) relative energy error of these steps in unit time, over h^p: independent of h for small h
+    trajectory: Tensor  # the index of each point's trajectory
     first: Tensor  # (P,) the first point of each trajectory
     family: Tensor  # (P,)
 
     def rows(self, chosen: Tensor) -> tuple[ReferenceTrajectories, Tensor]:
-        """Return the trajectories that `chosen` names, and the numbers of their points."""
+        """Return the trajectories that `chosen` names, and the indices of their points."""
         counts = torch.bincount(self.trajectory, minlength=len(self.first))
         points = torch.cat([torch.arange(int(self.first[i]), int(self.first[i] + counts[i])) for i in chosen.tolist()])
         part = ReferenceTrajectories(
@@ -59,12 +59,12 @@ class ReferenceTrajectories(NamedTuple):
         return part, points
 
     def rate_at(self, log_h: Tensor) -> Tensor:
-        """Return the rate (S,) for steps exp(log_h) (S,): linear in ln h between those measured, the nearest one beyond."""
+        """Return the rate (S,) for steps exp(log_h) (S,), interpolated linearly in ln h; beyond the ends, the nearest one."""
         found, log_step = self.rate[0], torch.log(self.step)
         for k in range(1, len(self.rate)):
             width = log_step[k - 1] - log_step[k]
-            share = ((log_step[k - 1] - log_h) / torch.where(width > 0, width, 1.0)).clamp(0.0, 1.0)
-            found = found + torch.where(width > 0, share, 1.0) * (self.rate[k] - self.rate[k - 1])
+            weight = ((log_step[k - 1] - log_h) / torch.where(width > 0, width, 1.0)).clamp(0.0, 1.0)
+            found = found + torch.where(width > 0, weight, 1.0) * (self.rate[k] - self.rate[k - 1])
         return found
 
 
@@ -89,7 +89,7 @@ def make_references(
 ) -> ReferenceTrajectories:
     """Return a trajectory of each problem whose reference run did not break off.
 
-    family (P,): the number of each problem's family. tolerances: errors are measured with steps as long as these ask for.
+    family (P,): the index of each problem's family. tolerances: errors are measured with the steps of EnergyBudget at these.
     report(done, total) is called after every problem.
     """
 
@@ -169,6 +169,6 @@ def _budget_step(sums: PairSums, integrator: str, tol: float) -> Tensor:
 
 
 def error_rate(p: ParticleTorch, h: Tensor, integrator: str) -> Tensor:
-    """Return dE/dt over h^p (B,) of a run with steps h (B,), about the state: from a step forward and one back."""
+    """Return dE/dt over h^p (B,) of a run with steps h (B,) at the given states, from one step forward and one back."""
     change = step(p, h, integrator).total_energy() - step(p, -h, integrator).total_energy()
     return change / (2.0 * h ** (COMPOSITIONS[integrator].order + 1))

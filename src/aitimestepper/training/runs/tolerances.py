@@ -1,4 +1,4 @@
-"""What a network has to be asked for so that its runs keep the tolerance that is wanted."""
+"""Calibration: the tolerance that a network must be asked for so that its runs are within the one wanted."""
 
 from __future__ import annotations
 
@@ -11,10 +11,10 @@ from ...criteria.learned import LearnedStep
 from ...evaluation.evaluation_set import EvaluationSet, evaluate
 from ...simulate.progress import Watch
 
-SHARE = 0.96  # of every family: nine in ten are promised of problems that are not known yet
+SHARE = 0.96  # fraction of each family that is to comply: a margin for the nine in ten promised on unknown problems
 ROUNDS = 6
-CLOSE = 0.05  # of ln error: near enough
-FARTHEST = math.log(30.0)  # |ln| of what is asked for over the tolerance
+CLOSE = 0.05  # deviation of ln error at which the search ends
+FARTHEST = math.log(30.0)  # largest |ln| of the tolerance asked for over the one wanted
 
 
 def calibrate(
@@ -24,19 +24,20 @@ def calibrate(
     watch: Watch | None = None,
     report: Callable[[int, int], None] = lambda done, total: None,
 ) -> list[tuple[float, float]]:
-    """Return pairs (tolerance, what to ask the network for over it) for every tolerance, by secants between logarithms.
+    """Return pairs (tolerance, factor by which the one asked for differs from it), by secants between logarithms.
 
-    Of all that was tried and complied it is the cheapest: more is not always less work (order 8 at 1e-2, asked for 0.3, took
-    7 % more forces than at 1e-3). report(tolerances done, of how many) is called before each.
+    The factor is the cheapest of those tried with which enough runs comply: a looser one is not always cheaper (order 8 at
+    1e-2, asked for 0.3, took 7 % more forces than at 1e-3). report(tolerances done, number of tolerances) is called before
+    each.
     """
     found = []
     for k, tol in enumerate(problems.tolerances):
         report(k, len(problems.tolerances))
         one = problems._replace(tolerances=(tol,), budgets=(problems.budgets[k],))
         at, slope = 0.0, 1.0
-        tried: list[tuple[float, float, float]] = []  # (ln of what was asked for over tol, excess, ln forces)
+        tried: list[tuple[float, float, float]] = []  # (ln of the factor, excess, ln forces)
         for _ in range(ROUNDS):
-            excess, log_forces = _tried(step, one, at, threads, watch)
+            excess, log_forces = _excess_and_forces(step, one, at, threads, watch)
             tried.append((at, excess, log_forces))
             if abs(excess) < CLOSE:
                 break
@@ -48,10 +49,10 @@ def calibrate(
     return found
 
 
-def _tried(
+def _excess_and_forces(
     step: LearnedStep, problems: EvaluationSet, log_factor: float, threads: int, watch: Watch | None
 ) -> tuple[float, float]:
-    """Ask the network for exp(log_factor) times the tolerance.
+    """Run the problems with a network that is asked for exp(log_factor) times the tolerance.
 
     Return ln of the error over the tolerance that `SHARE` of the worst family stay below, and the mean of ln forces.
     """

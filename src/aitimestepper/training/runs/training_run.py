@@ -1,4 +1,4 @@
-"""Training on runs: references, descent, calibration, a model with its card. It can be stopped anywhere, and goes on."""
+"""Training on runs: references, descent, calibration, a model with its card. A stopped training can be continued."""
 
 from __future__ import annotations
 
@@ -34,17 +34,17 @@ from .tolerances import FARTHEST, calibrate
 
 MODEL, CHECKPOINT, STATE = model_name(1), checkpoint_name(1), "training_state.pt"
 VALIDATE_EVERY = 350  # iterations of the descent
-MARGIN = 0.05  # of the range of an input seen in training, beyond it
-LARGEST = 3.0  # times the tolerance: errors beyond that count as that
+MARGIN = 0.05  # inputs may exceed their range in training by this fraction of it
+LARGEST = 3.0  # in units of the tolerance: larger errors so far are clipped to this
 
 
 class Progress(NamedTuple):
-    """Where a training stands: for progress bars and tables."""
+    """Progress of a training, for progress bars and tables."""
 
-    stage: str  # references, descent, calibration; of a validation: what it follows
+    stage: str  # references, descent, calibration; for a validation, the stage before it
     done: int
     total: int
-    scores: list[Score] | None = None  # of a validation
+    scores: list[Score] | None = None  # the result of a validation
 
 
 Report = Callable[[Progress], None]
@@ -52,12 +52,12 @@ Report = Callable[[Progress], None]
 
 @dataclass
 class TrainingState:
-    """What is written into the folder of a training after every validation, so that it can be gone on with."""
+    """State of a training, written into its folder after every validation, from which it can be continued."""
 
     fingerprint: dict[str, Any]
     descent: dict[str, Any] = field(default_factory=dict)
     validations: list[dict[str, Any]] = field(default_factory=list)
-    best: dict[str, Any] = field(default_factory=dict)  # of the validations during the descent: weights, mean ln cost
+    best: dict[str, Any] = field(default_factory=dict)  # weights and mean ln cost of the best validation during the descent
     seconds: float = 0.0
 
     def save(self, folder: Path) -> None:
@@ -66,12 +66,12 @@ class TrainingState:
 
     @classmethod
     def begin(cls, plan: TrainingPlan, folder: Path) -> TrainingState:
-        """Return what the folder holds of this very plan, or a new beginning."""
+        """Return the state of this plan in the folder, or a new one."""
         if not (folder / STATE).exists():
             return cls(plan.fingerprint())
         try:
             known = cls(**torch.load(folder / STATE, weights_only=True))
-        except Exception as error:  # whatever a damaged file brings up
+        except Exception as error:  # damaged files raise errors of many kinds
             raise CheckpointError(
                 f"{folder / STATE} cannot be read ({type(error).__name__}); remove it to begin anew."
             ) from None
@@ -94,7 +94,7 @@ def train_on_runs(
 ) -> Path:
     """Train a network on runs, write model and checkpoint into `folder`, and return the path of the model.
 
-    A training that was stopped goes on with what it left there. start: the network to begin with. command: for the card.
+    A training that was stopped is continued from its state there. start: the network to begin with. command: for the card.
     """
     plan.checked()
     run = TrainingRun(plan, TrainingState.begin(plan, folder), folder, watch, report)
@@ -106,10 +106,10 @@ def train_on_runs(
         "calibration": calibration,
         "plan": plan.fingerprint(),
         "command": command,
-        "start": {} if start is None else dict(start.card),  # what made the network that this one began as
+        "start": {} if start is None else dict(start.card),  # card of the network that this one began with
         "validation": [score._asdict() for score in run.validate(step, "calibrated")],
         "hours": round(run.seconds / 3600.0, 3),
-        "error_estimate_deviation": round(deviation, 2),  # of log10
+        "error_estimate_deviation": round(deviation, 2),  # in decades
     }
     save_checkpoint(folder / CHECKPOINT, network, config=run.config, epoch=1, card=card)
     (folder / STATE).unlink(missing_ok=True)
@@ -137,7 +137,7 @@ class TrainingRun:
 
     @property
     def seconds(self) -> float:
-        """Time spent on the training, with that before it was stopped."""
+        """Time of the training, including that before it was stopped."""
         return time.perf_counter() - self._began
 
     def evaluation_set(self, split: str, first: int, count: int, families: Sequence[str] = ()) -> EvaluationSet:
@@ -146,7 +146,7 @@ class TrainingRun:
         return EvaluationSet.make(p.integrator, p.asked, split, count, families or p.families, p.own, first, self.threads)
 
     def references(self) -> ReferenceTrajectories:
-        """Return the trajectories to learn from; they are made once."""
+        """Return the trajectories to learn from; they are computed once."""
         if self._references is None:
             plan = self.plan
             suite = make_suite(plan.learned_from, "train", plan.problems, 3, plan.own, REFERENCES)
@@ -162,10 +162,10 @@ class TrainingRun:
         return self._references
 
     def descend(self, start: Model | None = None) -> FullyConnectedNN:
-        """Learn from the references by gradients, and return the network that validated best."""
+        """Learn from the references by gradient descent, and return the network with the best validation."""
         plan, state = self.plan, self.state
         network = untrained_network(self.config) if start is None else started_from(start, self.config)
-        if start is None or plan.descent.iterations:  # a network that learns nothing new stays with the limits that it has
+        if start is None or plan.descent.iterations:  # a network that learns nothing new keeps its own limits
             network.limit_inputs(*input_ranges(self.references(), plan))
         if state.descent.get("done", 0) < plan.descent.iterations:
             self._descend(network)
@@ -174,12 +174,12 @@ class TrainingRun:
         return network
 
     def _descend(self, network: FullyConnectedNN) -> None:
-        """Descend to the end, from the beginning or from where it was stopped, with a validation every so often."""
+        """Descend to the end, from the beginning or from the last state, validating every `VALIDATE_EVERY` iterations."""
         plan, state, total = self.plan, self.state, self.plan.descent.iterations
         adapter = ModelAdapter(self.config)
         descent = Descent(network, adapter, self.references(), plan.learned, plan.descent, plan.seed)
         if state.descent:
-            descent.go_on_from(state.descent)
+            descent.restore(state.descent)
         while descent.done < total:
             more = min(VALIDATE_EVERY, total - descent.done)
             descent.advance(more, lambda done: self.report(Progress("descent", done, total)))
@@ -189,7 +189,7 @@ class TrainingRun:
         self.save()
 
     def _remember_best(self, network: FullyConnectedNN, found: list[Score]) -> None:
-        """Go on with the network that does best on `validation`: the last one may know its references by heart."""
+        """Store the network if it is the best so far on `validation`: the last one may be overfitted to its references."""
         value = mean_log_cost([score for score in found if score.tol in self.plan.learned], self.plan.order)
         if not self.state.best or value < self.state.best["value"]:
             weights = {name: x.clone() for name, x in network.state_dict().items()}
@@ -197,7 +197,7 @@ class TrainingRun:
         self.save()
 
     def calibrate(self, network: FullyConnectedNN) -> list[list[float]]:
-        """Return [tolerance, what to ask the network for over it] for each tolerance of the plan; none if it says so."""
+        """Return [tolerance, factor] for each tolerance of the plan (see `tolerances.calibrate`); none if it asks for none."""
         plan = self.plan
         if not plan.calibration:
             return []
@@ -219,21 +219,21 @@ class TrainingRun:
         return found
 
     def save(self) -> None:
-        """Write what has been done so far."""
+        """Write the state of the training."""
         self.state.seconds = self.seconds
         self.state.save(self.folder)
 
 
 def input_ranges(references: ReferenceTrajectories, plan: TrainingPlan) -> tuple[torch.Tensor, torch.Tensor]:
-    """Return the lowest and highest value (11,) of every input in training, a little beyond."""
+    """Return the lowest and highest value (11,) of every input in training, with a margin."""
     low, high = references.features.amin(0), references.features.amax(0)
     margin = MARGIN * (high - low) + 1e-6
     ends = [requested_features(torch.tensor([s]), torch.tensor([t]), plan.order)[0] for s, t in _corners(plan)]
-    asked_low, asked_high = torch.stack(ends).amin(0), torch.stack(ends).amax(0)
-    return torch.cat([low - margin, asked_low]), torch.cat([high + margin, asked_high])
+    requested_low, requested_high = torch.stack(ends).amin(0), torch.stack(ends).amax(0)
+    return torch.cat([low - margin, requested_low]), torch.cat([high + margin, requested_high])
 
 
 def _corners(plan: TrainingPlan) -> list[tuple[float, float]]:
-    """Return (error over tolerance, tolerance) at the ends of all that calibration may ask a network for."""
+    """Return (error over tolerance, tolerance) at the ends of the range that calibration may ask a network for."""
     beyond = (1.0 + MARGIN) * math.exp(FARTHEST)
     return [(-LARGEST, min(plan.asked) / beyond), (LARGEST, max(plan.asked) * beyond)]

@@ -1,4 +1,4 @@
-"""Functions of the user's own inside a compiled run: as addresses that the kernels call."""
+"""Functions that users wrote, inside a compiled run: the kernels call them by address."""
 
 from __future__ import annotations
 
@@ -16,13 +16,13 @@ from ..errors import SlowPythonWarning
 _POINTER = ctypes.POINTER(ctypes.c_double)
 _CRITERION = ctypes.CFUNCTYPE(ctypes.c_double, ctypes.c_int64, ctypes.c_double, *[_POINTER] * 4, ctypes.c_double)
 _FIELD = ctypes.CFUNCTYPE(None, ctypes.c_int64, ctypes.c_double, *[_POINTER] * 4)
-RATE_STEP = 6e-6  # relative to 1 + |t|: over which the rate of change of a moving field is a central difference
+RATE_STEP = 6e-6  # relative to 1 + |t|: interval of the central difference for the rate of change of a moving field
 
 
 class OwnFunctions:
-    """Holds what must live as long as the run calls it, and the first error that a Python function raised.
+    """The functions of a run that must stay alive while it calls them, and the first error that one in Python raised.
 
-    `interrupted` is the event that Ctrl-C sets: a Python function is not called again after it, however slow a turn is.
+    `interrupted` is the event that Ctrl-C sets. After it no Python function is called again, however slow a turn is.
     """
 
     def __init__(self) -> None:
@@ -32,7 +32,7 @@ class OwnFunctions:
         self.in_python = False  # whether some function is written in Python
 
     def raise_error(self) -> None:
-        """Raise what a function raised inside compiled code, which cannot pass it on itself."""
+        """Raise the error that a function raised inside compiled code, which cannot propagate it."""
         if self._error is not None:
             error, self._error = self._error, None
             raise error
@@ -46,9 +46,9 @@ class OwnFunctions:
 
         def call(n: int, t: float, mass: Any, x: Any, v: Any, a: Any, value: float) -> float:
             vectors = (_bodies_first(p, n, axes) for p in (x, v, a))
-            return self._caught(lambda: float(own.function(t, _copied(mass, n), *vectors, value)), np.nan)
+            return self._called_safely(lambda: float(own.function(t, _copied(mass, n), *vectors, value)), np.nan)
 
-        return self._kept(_CRITERION(call))
+        return self._address_of(_CRITERION(call))
 
     def field(self, field: Any, axes: int) -> int:
         """Return the address of an outer field: an `OwnField`, or an object with `acceleration` and `potential`."""
@@ -66,31 +66,31 @@ class OwnFunctions:
             return True
 
         def call(n: int, t: float, x: Any, a: Any, phi: Any, rate: Any) -> None:
-            if not self._caught(lambda: write(n, t, x, a, phi, rate), False):
+            if not self._called_safely(lambda: write(n, t, x, a, phi, rate), False):
                 _array(a, (3, n))[:] = np.nan
 
-        return self._kept(_FIELD(call))
+        return self._address_of(_FIELD(call))
 
-    def _kept(self, callback: Any) -> int:
+    def _address_of(self, callback: Any) -> int:
         self._alive.append(callback)
         self.in_python = True
         return int(ctypes.cast(callback, ctypes.c_void_p).value or 0)
 
-    def _caught(self, function: Callable[[], Any], otherwise: Any) -> Any:
-        """Return what the function returns; if it raises, `otherwise`, and the error ends the run at its next turn."""
+    def _called_safely(self, function: Callable[[], Any], otherwise: Any) -> Any:
+        """Return the result of the function, or `otherwise` if it raises; the error then ends the run after this turn."""
         if self._error is None and self.interrupted.is_set():
             self._error = KeyboardInterrupt()
         if self._error is not None:
             return otherwise
         try:
             return function()
-        except BaseException as error:  # also Ctrl-C: compiled code is the caller, and cannot be left through
+        except BaseException as error:  # also Ctrl-C: an exception cannot pass through the compiled caller
             self._error = error
             return otherwise
 
 
 def _rate(field: Any, x: np.ndarray, t: np.ndarray) -> np.ndarray:
-    """Rate at which the potential changes at fixed places, (N,): the field's own `potential_rate`, or a difference."""
+    """Return the rate of change of the potential at fixed places, (N,), from `potential_rate` or by a central difference."""
     own = getattr(field, "potential_rate", None)
     if own is not None:
         return np.asarray(own(x, t))[0]
@@ -109,14 +109,14 @@ def _bodies_first(pointer: Any, n: int, axes: int) -> np.ndarray:
 
 
 def _copied(pointer: Any, count: int) -> np.ndarray:
-    """Return a read-only copy (count,): a function may keep what it is given beyond the run, whose memory is gone then."""
+    """Return a read-only copy (count,): a function may store its arguments, which outlive the memory of the run."""
     return np.frombuffer(ctypes.string_at(pointer, 8 * count))
 
 
 def _warn_slow(what: str) -> None:
     warnings.warn(
         f"{what} runs in Python, about ten microseconds a call; a numba cfunc costs nothing more than the package's own "
-        "(see aitimestepper.simulate.kernels.own).",
+        "(see aitimestepper.simulate.kernels.callbacks).",
         SlowPythonWarning,
         stacklevel=2,
     )

@@ -1,12 +1,12 @@
-"""Criteria and outer fields of the user's own, called by address: no Python in between, nothing compiled anew.
+"""Criteria and outer fields that users wrote, called by address: without Python in between, and without a recompilation.
 
 A criterion is `double f(int64 n, double t, const double* mass, const double* x, const double* v, const double* a,
 double value)`: it returns the step for n bodies at time t. The arrays hold n masses, and 3 n positions, velocities and
 accelerations, axis after axis (all x, all y, all z); `value` is the number of the criterion.
 
 A field is `void f(int64 n, double t, const double* x, double* a, double* phi, double* rate)`: it writes accelerations (3 n),
-potentials per unit mass (n), and how fast these change with time at a fixed place (n; a field that does not move leaves the
-zeros that are there).
+potentials per unit mass (n), and the rates of change of these potentials with time at fixed places (n). A field that does not
+change with time leaves the rates at zero.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ FIELD = types.void(types.int64, types.float64, _POINTER, _POINTER, _POINTER, _PO
 
 
 def _call(context: Any, builder: Any, address: Any, returned: Any, arguments: list[Any]) -> Any:
-    """Call the function at an address that is known when the kernel runs."""
+    """Emit a call of the function at an address that is known only when the kernel runs."""
     kind = ir.FunctionType(returned, [a.type for a in arguments])
     return builder.call(builder.inttoptr(address, kind.as_pointer()), arguments)
 
@@ -58,10 +58,10 @@ call_field: Any = intrinsic(_call_field)
 
 
 def criterion(function: Any) -> Any:
-    """Compile a criterion of one's own, `f(n, t, mass, x, v, a, value) -> dt` with pointers, to a C function (numba)."""
+    """Compile a criterion, `f(n, t, mass, x, v, a, value) -> dt` with pointers, to a C function (numba)."""
     return numba.cfunc(CRITERION)(function)
 
 
 def field(function: Any) -> Any:
-    """Compile an outer field of one's own, `f(n, t, x, a, phi, rate)` with pointers, to a C function (numba)."""
+    """Compile an outer field, `f(n, t, x, a, phi, rate)` with pointers, to a C function (numba)."""
     return numba.cfunc(FIELD)(function)

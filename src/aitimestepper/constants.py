@@ -1,0 +1,23 @@
+"""Constants that both forms of the physics share, the compiled one and the one in torch.
+
+The kernels have them compiled in: the stamp of their cache on disk covers this file (simulate/kernels/jit.py).
+"""
+
+# A relative energy error is measured against S = max(|E|, ENERGY_FLOOR (K + |U|)): an energy of zero is an ordinary one.
+ENERGY_FLOOR = 1e-4
+NEGLIGIBLE = 1e-20  # positive features that could vanish are raised to this before their logarithm is taken
+# Pairs whose squared free-fall rate is below this fraction of the fastest have no weight in the terms of the velocities.
+TIGHT = 1.0 / 32.0
+# Largest change of ln tau_4 in a step that is chosen from invariant features. It is less than ln 2 = 0.69, beyond which a
+# symmetrized step of such a network falls back to the unsymmetrized one (`LearnedStep.symmetrization`).
+MAX_CHANGE = 0.6
+UNLIMITED = 1e10  # in units of tau_4: the unit of invariant features needs no limit of its own, since the ceiling limits dt
+MIN_DT = 1e-12  # added to every dt that a network gives, the same everywhere
+NEAREST = 1e-3  # smallest pericentre, as a fraction of the present distance, that features resolve
+BUDGET_CONSTANTS = {2: 0.44, 4: 0.7, 6: 0.9, 8: 1.0}  # c of EnergyBudget for every order of the method
+HUAYNO_PROBE = 1e-3  # of the step: its rate of change is a central difference over twice that time
+# ---- of the network
+LOG_RANGE = 30.0  # |ln dt| stays below this: 1e-13 ... 1e13 time units, so that exp neither overflows nor vanishes
+LOG_GAIN = 4.0  # ln dt = LOG_GAIN x output: at the default learning rate a step of AdamW then changes dt by 1 %, not by 0.3 %
+LARGEST = 1e12  # largest |ln dt| before it is limited: its square is finite in float32 too
+KNEE = 4.0  # scale on which inputs that are logarithms already are compressed: x / (1 + |x| / KNEE)
