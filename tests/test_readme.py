@@ -37,8 +37,8 @@ def test_every_command_line_is_understood(line):
     )
 
 
-def test_there_are_ten_command_lines():
-    assert len(COMMANDS) == 10
+def test_there_are_eleven_command_lines():
+    assert len(COMMANDS) == 11
 
 
 def test_the_python_example_runs(tmp_path):

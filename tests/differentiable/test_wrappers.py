@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import math
 from typing import NamedTuple
 
@@ -156,6 +157,22 @@ def test_a_symmetrized_run_is_reversible(two_body, flipped, inner, integrator):
     np.testing.assert_allclose(final.velocity, -p.velocity, rtol=0, atol=1e-11)
     plain, _ = back(module_for(inner, integrator))
     assert np.abs(plain.position - p.position.numpy()).max() > 1e-7  # the plain criterion does not come back
+
+
+@pytest.mark.parametrize("smoothness", [math.inf, 1.007])
+def test_every_step_has_a_gradient_the_first_one_too(two_body, smoothness):
+    """The branch that is not taken at the first step must not divide by the step that there is none of."""
+    module = SymmetrizedModule(module_for(FreeFall(0.1), "leapfrog"), smoothness=smoothness)
+    p = two_body(e=0.5)
+    p.position.requires_grad_(True)
+    dt, memory = module.choose(p, module.init(p))
+    for _ in range(3):
+        (gradient,) = torch.autograd.grad(dt.sum(), p.position, retain_graph=True)
+        assert torch.isfinite(gradient).all()
+        assert gradient.abs().max() > 0
+        moved = step(p, dt.detach(), "leapfrog")
+        p = dataclasses.replace(moved, position=moved.position.detach().requires_grad_(True), velocity=moved.velocity.detach())
+        dt, memory = module.choose(p, memory)
 
 
 def test_symmetrized_needs_a_step_that_is_even_in_the_velocities():
