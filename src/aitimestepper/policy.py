@@ -17,15 +17,18 @@ from .models import find_model, shipped
 
 DEFAULT_TOL = 1e-6
 PRS23_ETA = 0.02  # eta of PRS23 with an integrator that is not radau15
-# The cheapest composition above a tolerance, by the force evaluations of the models as asked, on `validation` (their cards).
+# (tolerance, the cheapest composition above it), by the force evaluations of the models at the tolerance passed to them, on
+# `validation` (their cards).
 CHEAPEST = ((3.5e-3, "leapfrog"), (9e-5, "suzuki4"), (5e-7, "kahan_li6"), (0.0, "kahan_li8"))
 # Hermite takes one force evaluation a step where the composition of its order takes five. Its network is asked for a tolerance
 # smaller by this factor, so that nine in ten runs are within the tolerance (tests/evaluation/test_shipped.py).
 HERMITE_FACTOR = 300.0
 # Below 2e-8 Gauss-Radau is cheaper than any composition: with epsilon = 1e-6 it takes 9300 forces on `validation`, with errors
 # below 1.6e-11 for 95 % of the worst family; the learned kahan_li8 takes 10,900 for 1e-8 (its card; benchmarks/automatic.py
-# --split validation). Tolerances below `LOOSE_RADAU_REACHES` need the default epsilon.
-RADAU_BELOW, LOOSE_EPSILON, LOOSE_RADAU_REACHES = 2e-8, 1e-6, 5e-11
+# --split validation). Below `LOOSE_EPSILON_MIN_TOL` it needs the default epsilon.
+RADAU_BELOW = 2e-8
+LOOSE_EPSILON = 1e-6
+LOOSE_EPSILON_MIN_TOL = 5e-11
 
 
 class Choice(NamedTuple):
@@ -33,15 +36,14 @@ class Choice(NamedTuple):
 
     criterion: Criterion  # bound to the integrator
     integrator: Integrator
-    tol: Numbers | None  # the relative energy error that the run is to stay below, if the criterion knows of one
+    tol: Numbers | None  # the relative energy error that the run is to stay below, if the criterion has one
 
 
 def choose(criterion: Criterion | str | Path | None = None, tol: float | None = None, integrator: str = "auto") -> Choice:
-    """Return criterion and integrator of a run, each bound to the other.
+    """Return criterion and integrator of a run, the criterion bound to the integrator.
 
     criterion: a value; text such as `freefall:eta=0.02`; a model file, a run folder or the name of a run; `default` or None:
-    the learned step of the package, time-symmetric, where it covers `tol`. integrator: `auto` is the one that the criterion
-    is made for, or the cheapest for `tol`.
+    the step of `default_choice`. integrator: `auto` is the one that the criterion is made for, or the cheapest for `tol`.
     """
     if tol is not None:
         tol = float(_one_number(tol))
@@ -49,7 +51,7 @@ def choose(criterion: Criterion | str | Path | None = None, tol: float | None = 
         criterion = criterion_from(str(criterion), tol)
     if criterion is None or isinstance(criterion, (str, Path)):
         return default_choice(DEFAULT_TOL if tol is None else tol, integrator)
-    method = integrator_named(_made_for(criterion) if integrator == "auto" else integrator)
+    method = integrator_named(_default_integrator(criterion) if integrator == "auto" else integrator)
     bound = bind(criterion, method.name)
     if isinstance(innermost(bound), LastTerm) and method.name != "radau15":
         raise ConfigError(f"lastterm is the rule of radau15; with integrator = {method.name} use prs23.")
@@ -63,8 +65,12 @@ def _one_number(tol: object) -> float:
     return number
 
 
-def _made_for(criterion: Criterion) -> str:
-    """Return the integrator of a criterion where none was asked for: its own, or the simplest."""
+def _default_integrator(criterion: Criterion) -> str:
+    """Return the integrator of a criterion where none was asked for.
+
+    It is the one that the criterion is made for; of the learned step of the package, the cheapest for its (first) tolerance; of
+    others leapfrog.
+    """
     inner = innermost(criterion)
     if isinstance(inner, LearnedStep) and inner.model is None:
         first = inner.tol[0] if isinstance(inner.tol, tuple) else inner.tol
@@ -108,21 +114,25 @@ def cheapest_composition(tol: float) -> str:
 
 
 def default_choice(tol: float, integrator: str = "auto") -> Choice:
-    """Return a symmetrized learned step for the integrator asked for, or the cheapest; beyond what it covers, EnergyBudget."""
+    """Return the choice for a tolerance alone.
+
+    Below `RADAU_BELOW` it is Gauss-Radau with its own rule; else the symmetrized learned step of the integrator asked for,
+    or of the cheapest; where that does not cover the tolerance, EnergyBudget.
+    """
     if integrator == "auto" and tol < RADAU_BELOW:
-        return _gauss_radau(tol, LOOSE_EPSILON if tol >= LOOSE_RADAU_REACHES else RADAU_EPSILON)
+        return _gauss_radau(tol, LOOSE_EPSILON if tol >= LOOSE_EPSILON_MIN_TOL else RADAU_EPSILON)
     method = integrator_named(cheapest_composition(tol) if integrator == "auto" else integrator)
     if method.name == "radau15":
         return _gauss_radau(tol, RADAU_EPSILON)
-    like = like_composition(method.name)
-    if method.name == "logh":  # its own variable already makes a constant step an adaptive one
-        return Choice(EnergyBudget(tol, like), method, tol)
+    composition = like_composition(method.name)
+    if method.name == "logh":  # its time transformation adapts the step by itself, so nothing is symmetrized
+        return Choice(EnergyBudget(tol, composition), method, tol)
     requested = tol / HERMITE_FACTOR if method.name == "hermite4" else tol
-    if covers(shipped(like), requested):
-        return Choice(Symmetrized(LearnedStep(shipped(like), requested)), method, tol)
-    return Choice(Symmetrized(EnergyBudget(tol, like)), method, tol)
+    if covers(shipped(composition), requested):
+        return Choice(Symmetrized(LearnedStep(shipped(composition), requested)), method, tol)
+    return Choice(Symmetrized(EnergyBudget(tol, composition)), method, tol)
 
 
 def _gauss_radau(tol: float, epsilon: float) -> Choice:
-    """Return Gauss-Radau with its own rule, for a tolerance that it satisfies without being given it."""
+    """Return Gauss-Radau with its own rule, whose epsilon alone sets the steps: `tol` is what the result reports."""
     return Choice(PRS23(radau_eta(epsilon)), integrator_named("radau15"), tol)
