@@ -55,7 +55,7 @@ ARGUMENTS = [
     ("train --epochs 0", "epochs = 0 must be >= 1"),
     ("train --epochs many", "invalid whole number value: 'many'"),
     ("train --epochz 3", "unknown flag --epochz: did you mean '--epochs'"),
-    ("train --t-end 3", "--t-end is a setting of simulate and both, not of train"),
+    ("train --t-end 3", "--t-end is a setting of simulate, report and both, not of train"),
     ("train --feature-type basik", "did you mean 'basic'"),
     ("train --resume nothing", "there is no checkpoint or run nothing"),
     ("train --config none.toml", "cannot read the configuration none.toml"),

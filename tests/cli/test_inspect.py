@@ -188,7 +188,7 @@ def test_its_own_arguments(command):
     for arguments, words in (
         ("inspect", "required: FILE; see aitimestepper inspect --help"),
         ("inspect a.h5 --jsn", "did you mean '--json'"),
-        ("inspect a.h5 --tol 3", "--tol is a setting of simulate and both, not of inspect"),
+        ("inspect a.h5 --tol 3", "--tol is a setting of simulate, report and both, not of inspect"),
         ("inspekt a.h5", "did you mean 'inspect'"),
     ):
         done = command(*arguments.split())

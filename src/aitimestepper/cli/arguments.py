@@ -258,9 +258,14 @@ def _refuse_unknown(unknown: Sequence[str], command: str) -> NoReturn:
     name = word[2:].replace("-", "_")
     if name in sections:
         others = [c for c, s in SECTIONS.items() if sections[name] in s and c in ONLY.get(name, (c,))]
-        raise ConfigError(f"{word} is a setting of {' and '.join(others)}, not of {command}.")
+        raise ConfigError(f"{word} is a setting of {_listed(others)}, not of {command}.")
     extra = ["--config", "--json", "--quiet", "--duration", "--list-ic", "--list-criteria"]
     raise ConfigError(f"unknown flag {word}: {nearest_name_hint(word, [*known, *extra])}")
+
+
+def _listed(words: Sequence[str]) -> str:
+    """Return `a`, `a and b` or `a, b and c`."""
+    return " and ".join(x for x in (", ".join(words[:-1]), words[-1]) if x)
 
 
 def to_toml(values: dict[str, Any]) -> str:
