@@ -142,6 +142,12 @@ print("fine")"""
     assert run(code) == "fine"
 
 
+@pytest.mark.parametrize("package", ["differentiable", "differentiable.loop", "differentiable.network"])
+def test_a_package_that_needs_torch_says_which_extra_brings_it(package):
+    code = f"{NO_TORCH}\ntry:\n    import aitimestepper.{package}\nexcept ImportError as error:\n    print(error)"
+    assert run(code) == "aitimestepper.differentiable needs PyTorch: pip install 'aitimestepper[train]'."
+
+
 def test_a_name_that_needs_torch_says_which_extra_brings_it():
     code = f"""{NO_TORCH}
 import aitimestepper

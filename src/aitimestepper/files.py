@@ -138,9 +138,11 @@ def unpack_arrays(path: Path, what: str) -> tuple[dict[str, Any], dict[str, np.n
         sealed = json.loads(arrays.pop("header").tobytes())
         text, seal = sealed["header"], sealed["sha256"]
         header = json.loads(text)
-    except (OSError, ValueError, KeyError, TypeError, EOFError, zipfile.BadZipFile, NotImplementedError, zlib.error) as error:
-        reason = (str(error).splitlines() or [type(error).__name__])[0]
-        raise CheckpointError(f"{path} is not a {what} of aitimestepper, or is damaged ({reason}).") from None
+    except (OSError, ValueError, LookupError, TypeError, EOFError, NotImplementedError, zipfile.BadZipFile, zlib.error):
+        # the reasons of NumPy are not passed on: for text it advises to load the file unsafely
+        raise CheckpointError(
+            f"{path} is not a {what} of aitimestepper, or is damaged; give a .npz file that a training wrote."
+        ) from None
     if not isinstance(header, dict) or seal != _digest(text, arrays):
         raise CheckpointError(f"{path} is damaged: its contents do not fit the checksum they were written with; get it again.")
     return header, arrays

@@ -69,13 +69,19 @@ class WandbRecorder(Recorder):
             ) from None
         folder.mkdir(parents=True, exist_ok=True)
         settings = wandb.Settings(silent=True)
-        self._run = wandb.init(
-            project="aitimestepper",
-            name=name,
-            dir=str(folder),
-            config=config.as_wandb_dict(),
-            settings=settings,
-        )
+        try:
+            self._run = wandb.init(
+                project="aitimestepper",
+                name=name,
+                dir=str(folder),
+                config=config.as_wandb_dict(),
+                settings=settings,
+            )
+        except wandb.errors.Error as error:
+            reason = str(error).splitlines()[0].rstrip(".")
+            raise UserError(
+                f"Weights & Biases cannot start ({reason}): run wandb login, set WANDB_MODE=offline, or leave --wandb out."
+            ) from None
 
     def record(self, metrics: Mapping[str, Any]) -> None:
         """Log a record at its own epoch."""
