@@ -68,14 +68,36 @@ def test_many_short_turns_give_the_bits_of_one_long_one(plan, monkeypatch):
 
 # ---- many bodies --------------------------------------------------------------------------------------------------------
 @pytest.mark.parametrize("n", [191, 192, 250])
-def test_forces_of_many_bodies_are_those_of_torch_on_any_number_of_threads(n):
+def test_forces_of_many_bodies_are_those_of_torch(n):
     """From 192 bodies on the pair sum is made of 16 chunks: their sums, those over pairs, and the nearest pair."""
     start = crowd(n)
     for criterion in (EnergyBudget(1e-3), one_network(start, features=("invariant", 0))):
         ours, theirs = both(start, criterion, steps=2)
         assert_same_run(start, ours, theirs)
-        for threads in (1, 2):
-            assert same_bits(simulate(start, steps=2, criterion=criterion, threads=threads), ours)
+
+
+IN_CHUNKS = """
+import numpy as np
+from aitimestepper import EnergyBudget, LearnedStep, simulate
+from aitimestepper.initial import plummer
+
+for n in (191, 192, 250):
+    for criterion in (EnergyBudget(1e-3, "leapfrog"), LearnedStep.load("default", 1e-3, "leapfrog")):
+        runs = [simulate(plummer(n, seed=1), steps=3, criterion=criterion, threads=threads).final for threads in (1, 2, 1, 2)]
+        assert len({run.position.tobytes() + run.velocity.tobytes() for run in runs}) == 1, (n, criterion)
+print("same bits")
+"""
+
+
+def test_many_bodies_take_the_same_steps_on_any_number_of_threads():
+    """In a process that loads the kernels from disk, as all but the one that compiles them do.
+
+    In that one the sums on several threads call another copy of the pair sum than those on one thread, and energies can
+    differ in the last bit (1e-16; it was so before this package did without torch).
+    """
+    simulate(crowd(3), steps=1, criterion=Constant(1e-9))  # whatever this process has to compile is on disk after it
+    done = subprocess.run([sys.executable, "-c", IN_CHUNKS], capture_output=True, text=True, timeout=200, check=False)
+    assert (done.returncode, done.stdout.strip()) == (0, "same bits"), done.stderr
 
 
 @pytest.mark.parametrize("n", [191, 192, 250])
