@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -29,7 +30,7 @@ def state_of(number: int) -> dict[str, Any]:
 def criterion_of(case: dict[str, Any]) -> Any:
     """Return the criterion of a recorded case, with its wrappers."""
     if case["criterion"] == "learned":
-        made: Any = LearnedStep.load("default", **case["parameters"])
+        made: Any = replace(LearnedStep.load("default", **case["parameters"]), symmetrized=False)  # wrappers say how
     else:
         made = CRITERIA[case["criterion"]](**case["parameters"])
     for kind, numbers in case.get("wrappers", ()):

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import dataclasses
 import math
 
+import numpy as np
 import pytest
 
 from aitimestepper import (
@@ -17,6 +19,7 @@ from aitimestepper import (
     Limited,
     Symmetrized,
 )
+from aitimestepper.criteria.classical import ConstantByTrial
 from aitimestepper.criteria.wrappers import innermost
 from aitimestepper.errors import CheckpointError, ConfigError
 from aitimestepper.models import save_model, shipped
@@ -58,8 +61,10 @@ def test_hermite_is_asked_for_less_and_promises_what_was_asked():
     choice = choose(None, 1e-4, "hermite4:n=2")
     assert str(choice.integrator) == "hermite4:n=2"
     assert choice.tol == 1e-4
-    assert innermost(choice.criterion).tol == pytest.approx(1e-4 / 300)
-    assert innermost(choice.criterion).made_for == "suzuki4"
+    step = innermost(choice.criterion)
+    assert step.made_for == "hermite4"
+    of_composition = LearnedStep(shipped("suzuki4")).calibrated_tolerance(np.array([1e-4 / 300]))
+    assert step.calibrated_tolerance(np.array([1e-4])) == pytest.approx(of_composition, rel=1e-12)
 
 
 def test_beyond_what_a_network_covers_energybudget_takes_over():
@@ -99,7 +104,7 @@ def test_text_is_a_criterion_too(tmp_path):
     assert choose("energybudget", 1e-5, "suzuki4").criterion == EnergyBudget(1e-5, "suzuki4")
     path = save_model(tmp_path / "mine.npz", shipped("suzuki4"))
     choice = choose(path, 1e-4)
-    assert choice.criterion == LearnedStep(shipped("suzuki4"), 1e-4)
+    assert choice.criterion == Symmetrized(LearnedStep(shipped("suzuki4"), 1e-4))
     assert choice.integrator.name == "suzuki4"
     assert choose(str(path), 1e-4) == choice
 
@@ -123,5 +128,80 @@ def test_names_that_are_none_are_refused():
         choose(None, 1e-4, "kahan_li")
     with pytest.raises(CheckpointError, match="there is no model or run"):
         choose("nowhere/model.npz")
-    with pytest.raises(ConfigError, match="lastterm is the rule of radau15"):
+    with pytest.raises(ConfigError, match="lastterm is made for integrator = radau15, not for leapfrog"):
         choose(LastTerm(), None, "leapfrog")
+
+
+# ---- a tolerance is never dropped, a model never misused ------------------------------------------------------------------
+def test_a_tolerance_is_that_of_the_criterion_if_it_can_keep_one(tmp_path):
+    assert choose(EnergyBudget(), 1e-5, "kahan_li6").tol == 1e-5
+    assert choose(Limited(Symmetrized(EnergyBudget()), 1e-9), 1e-5).tol == 1e-5
+    assert choose(EnergyBudget(1e-5), 1e-5).tol == 1e-5
+    path = save_model(tmp_path / "mine.npz", shipped("suzuki4"))
+    assert choose(LearnedStep.load(path), 1e-5).tol == 1e-5
+    assert choose(LearnedStep.load("default"), 1e-5) == choose(None, 1e-5)
+
+
+@pytest.mark.parametrize(
+    ("criterion", "tol", "words"),
+    [
+        (FreeFall(0.1), 1e-8, "freefall has no calibrated tolerance; leave the criterion out, give guard"),
+        (Symmetrized(FreeFall(0.1)), 1e-8, "freefall has no calibrated tolerance"),
+        ("prs23", 1e-8, "prs23 has no calibrated tolerance"),
+        (EnergyBudget(1e-5), 1e-6, "the criterion has tol = 1e-05 already: give only one"),
+        (LearnedStep.load("default", 1e-5), 1e-6, "the criterion has tol = 1e-05 already"),
+        (LearnedStep(shipped("leapfrog")), 1e-9, r"calibrated for 1e-05 to 0.1 \(and 3 times beyond\): ask for one of these"),
+    ],
+)
+def test_a_tolerance_that_cannot_be_kept_is_refused_in_a_sentence(criterion, tol, words):
+    with pytest.raises(ConfigError, match=words):
+        choose(criterion, tol)
+
+
+def test_with_a_guard_the_tolerance_is_its_own():
+    assert choose(FreeFall(0.1), 1e-8, guard=True) == choose(FreeFall(0.1))
+    assert choose(EnergyBudget(1e-9), 1e-3, guard=True).tol == 1e-9
+
+
+def test_a_network_of_single_steps_has_no_tolerance_of_a_run():
+    alone = dataclasses.replace(shipped("leapfrog"), card={})
+    with pytest.raises(ConfigError, match="is not calibrated for the error of a run"):
+        choose(LearnedStep(alone), 1e-5)
+    assert choose(LearnedStep(alone), 1e-5, guard=True).tol is None
+    assert choose(LearnedStep(alone, 1e-5)).criterion == LearnedStep(alone, 1e-5)  # of a step, and not symmetrized
+
+
+@pytest.mark.parametrize("wrap", [lambda c: c, Symmetrized, HutMakinoMcMillan, lambda c: Limited(c, 1e-9)])
+@pytest.mark.parametrize("integrator", ["leapfrog", "kahan_li6", "hermite4", "radau15", "logh"])
+def test_a_network_made_for_one_integrator_is_refused_under_another(wrap, integrator):
+    words = f"the network is made for integrator = suzuki4, not for {integrator}: leave the integrator out"
+    with pytest.raises(ConfigError, match=words):
+        choose(wrap(LearnedStep.load("default", 1e-4, "suzuki4")), None, integrator)
+
+
+def test_energybudget_made_for_one_order_is_refused_under_another():
+    with pytest.raises(ConfigError, match="energybudget is made for integrator = suzuki4, not for kahan_li6"):
+        choose(Symmetrized(EnergyBudget(1e-4, "suzuki4")), None, "kahan_li6")
+    assert choose(EnergyBudget(1e-4, "suzuki4"), None, "hermite4").criterion == EnergyBudget(1e-4, "suzuki4")
+
+
+def test_a_model_brings_its_symmetrization():
+    step = LearnedStep.load("default", 1e-4, "suzuki4")
+    assert choose(step).criterion == Symmetrized(step, 2.0, 1.007)
+    assert choose(Limited(step, 1e-9)).criterion == Limited(Symmetrized(step), 1e-9)
+    assert choose(Huayno(step)).criterion == Huayno(step)
+    plain = dataclasses.replace(step, symmetrized=False)
+    assert choose(plain).criterion == plain
+    other = dataclasses.replace(step.model, card={**step.model.card, "symmetrization": [1.5, 1.1]})
+    assert other != step.model
+    assert choose(LearnedStep(other, 1e-4)).criterion.ratios == (1.5, 1.1)
+
+
+def test_without_a_tolerance_a_network_keeps_one_that_it_was_calibrated_for():
+    assert choose(LearnedStep(shipped("leapfrog"))).tol == 1e-5
+    assert choose(LearnedStep(shipped("kahan_li6"))).tol == DEFAULT_TOL
+
+
+def test_logh_with_a_tolerance_alone_is_a_constant_step_found_by_trial():
+    choice = choose(None, 1e-4, "logh")
+    assert (choice.criterion, choice.tol) == (ConstantByTrial(), 1e-4)

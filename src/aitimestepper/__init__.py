@@ -25,6 +25,7 @@ from .criteria.wrappers import Huayno as Huayno
 from .criteria.wrappers import HutMakinoMcMillan as HutMakinoMcMillan
 from .criteria.wrappers import Limited as Limited
 from .criteria.wrappers import Symmetrized as Symmetrized
+from .errors import SimulationWarning as SimulationWarning
 from .errors import require
 from .fields import OwnField as OwnField
 from .fields import PointMassTidalField as PointMassTidalField

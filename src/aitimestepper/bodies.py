@@ -8,7 +8,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import Any, NamedTuple
+from typing import Any, ClassVar, NamedTuple
 
 import numpy as np
 
@@ -44,6 +44,9 @@ class Orbit(NamedTuple):
 class Bodies:
     """State of B systems of up to N bodies in D axes: a value, whose arrays are read-only copies of those given.
 
+    Bodies that a simulation returned also know the run that they come from: `simulate` goes on with it. Bodies made from them
+    (`replace`, `select`, ...) do not.
+
     Systems with fewer bodies are padded with bodies of no mass at the origin that `present` marks as absent; they change
     no result, to the last bit. `external_field` acts on all systems, on each at its own `time`.
     """
@@ -57,6 +60,7 @@ class Bodies:
     present: np.ndarray  # (B, N) bool, True: a real body
     names: tuple[str, ...] | None  # N names of the bodies
     external_field: Any  # a `fields.ExternalField` or None
+    run: ClassVar[Any] = None  # the `simulate.continuation.Continuation` of the run that they come from
 
     def __init__(
         self,
@@ -111,6 +115,12 @@ class Bodies:
     def _with(self, **changes: Any) -> Bodies:
         """Return these bodies with other fields, unchecked: see `_unchecked`."""
         return Bodies._unchecked(**{name: getattr(self, name) for name in (*ARRAYS, *SHARED)} | changes)
+
+    def left_by(self, run: Any) -> Bodies:
+        """Return the same bodies as those that a run left behind."""
+        made = self._with()
+        object.__setattr__(made, "run", run)
+        return made
 
     def _store(self, **fields: Any) -> None:
         for name, value in fields.items():
@@ -233,6 +243,7 @@ def as_bodies(thing: Any, *, G: float | None = None, softening: Any = None, exte
     given = {"G": G, "softening": softening, "external_field": external_field}
     changes = {name: value for name, value in given.items() if value is not None}
     if isinstance(thing, Bodies):
+        changes = {name: value for name, value in changes.items() if not np.all(value == getattr(thing, name))}
         return thing.replace(**changes) if changes else thing
     try:
         arrays = thing.mass, thing.position, thing.velocity

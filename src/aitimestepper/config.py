@@ -24,13 +24,16 @@ SYMMETRIZERS = ("explicit", "huayno", "hmm")
 
 
 def _setting(default: Any, help: str, **limits: Any) -> Any:
-    """Return a dataclass field; `limits` may hold `above`, `least`, `below`, `most`, `choices`, and a `pattern` beside those."""
+    """Return a dataclass field; `limits` may hold `above`, `least`, `below`, `most`, `choices`, and a `pattern` beside those.
+
+    `by_judge`: defaults for the judges `step` and `run`, which take the place of None.
+    """
     return field(default=default, metadata={"help": help, **limits})
 
 
 # The first setting of each section, in the order of the class; sections are the headings in --help and in the README's table.
 SECTION_STARTS = {
-    "epochs": "training",
+    "judge": "training",
     "feature_type": "network",
     "G": "physics",
     "ic": "initial conditions",
@@ -45,28 +48,33 @@ class Config:
     """The settings of training and simulation: frozen, checked when made, and stored whole in every checkpoint and model."""
 
     # training
-    epochs: int = _setting(1000, "number of epochs; each is Part 1 (collect), then Part 2 (generalize)", least=1)
+    judge: str = _setting("step", "what accepts, in both parts: single steps whose energy error is small, or whole runs that stay within their tolerance at few force evaluations", choices=("step", "run"))
+    epochs: int = _setting(None, "number of epochs; each is Part 1 (collect), then Part 2 (generalize)", least=1, by_judge=(1000, 6))
     steps_per_epoch: int = _setting(1, "accepted steps of every system per epoch", least=1)
-    energy_threshold: float = _setting(2e-4, "largest relative energy error of one step that is accepted", above=0)
+    energy_threshold: float = _setting(None, "Part 1: largest relative energy error of what is accepted: one step, or with judge run a reference run", above=0, by_judge=(2e-4, 1e-6))
     E_lower: float = _setting(1e-6, "lower edge of the error band: a step with a smaller error is shorter than it need be", above=0)
     E_upper: float = _setting(1e-4, "upper edge of the error band (a smaller energy_threshold scales both edges down)", above=0)
-    replay_steps: int = _setting(1000, "Part 2: largest number of minibatches per epoch, a safety limit only", least=1)
-    replay_min_steps: int = _setting(10, "Part 2: smallest number of minibatches per epoch; they draw steps that are too short into the band", least=0)
-    replay_batch_size: int = _setting(512, "Part 2: samples per minibatch", least=1)
+    replay_steps: int = _setting(None, "Part 2: largest number of minibatches per epoch, a safety limit only", least=1, by_judge=(1000, 400))
+    replay_min_steps: int = _setting(None, "Part 2: smallest number of minibatches per epoch; they draw steps that are too short into the band", least=0, by_judge=(10, 350))
+    replay_batch_size: int = _setting(None, "Part 2: samples per minibatch; with judge run problems of each family", least=1, by_judge=(512, 12))
     min_replay_size: int = _setting(2, "Part 2 is skipped for trajectories shorter than this", least=1)
     max_retrain_steps: int | None = _setting(None, "Part 1: largest number of retrains on one state; none: until it passes", least=1)
     retry_fallback: str = _setting("raise", "what happens at max_retrain_steps: raise an error, shrink dt until the step passes, or drop the system for this epoch", choices=("raise", "shrink", "drop"))
     recheck_trajectory: bool = _setting(False, "after Part 2, verify every sample of the trajectory once more")
     epoch_start: str = _setting("initial", "where an epoch starts: at the initial conditions, or where the last epoch ended", choices=("initial", "continue"))
-    lr: float = _setting(1e-4, "learning rate of AdamW", above=0)
-    lr_decay: float = _setting(1.0, "learning rate of the last epoch over that of the first; in between it falls geometrically", above=0, most=1)
-    weight_decay: float = _setting(1e-2, "weight decay of AdamW", least=0)
-    checkpoint_interval: int = _setting(10, "epochs between checkpoints (the last epoch is always saved)", least=1)
+    lr: float = _setting(None, "learning rate of AdamW", above=0, by_judge=(1e-4, 5e-3))
+    lr_decay: float = _setting(None, "learning rate of the last epoch over that of the first; in between it falls geometrically", above=0, most=1, by_judge=(1.0, 0.02))
+    weight_decay: float = _setting(None, "weight decay of AdamW", least=0, by_judge=(1e-2, 1e-3))
+    tolerances: tuple[float, ...] | None = _setting(None, "with judge run: relative energy errors of whole runs to learn and to calibrate for (none: those that suit the integrator)", least=1e-14, below=1)
+    validation: int = _setting(24, "with judge run: problems of each family to validate on, after every epoch", least=4)
+    calibration: int = _setting(128, "with judge run: problems of each family to calibrate on, at the end; 0: none", least=0)
+    start: str | None = _setting(None, "begin with the network of this model: a run, a model file, or default (none: with an untrained one)")
+    checkpoint_interval: int = _setting(None, "epochs between checkpoints (the last epoch is always saved)", least=1, by_judge=(10, 1))
     # network
-    feature_type: str = _setting("delta_mag", "what the network is shown of the state; invariant: dimensionless sums over pairs, and the tolerance", choices=FEATURE_TYPES)
+    feature_type: str = _setting(None, "what the network is shown of the state; invariant: dimensionless sums over pairs, and the tolerance", choices=FEATURE_TYPES, by_judge=("delta_mag", "invariant"))
     history_len: int = _setting(0, "number of past states that the network is shown as well", least=0)
     normalize: bool = _setting(True, "divide features by scales of length, speed, acceleration and time, measured once, so that units do not matter")
-    layers: tuple[int, ...] = _setting((64, 64), "widths of the hidden layers", least=1)
+    layers: tuple[int, ...] = _setting(None, "widths of the hidden layers", least=1, by_judge=((64, 64), (16,)))
     activation: str = _setting("tanh", "activation between layers", choices=ACTIVATIONS)
     dropout: float = _setting(0.0, "dropout while learning; never active while a step is chosen", least=0, below=1)
     fourier_features: int = _setting(0, "number of random Fourier features added to the input (0: none)", least=0)
@@ -75,11 +83,12 @@ class Config:
     G: float = _setting(1.0, "gravitational constant", above=0)
     softening: float = _setting(0.0, "Plummer softening length", least=0)
     integrator: str = _setting("leapfrog", "method that takes the step; hermite4 (also hermite4:n=3), logh and radau15 only simulate; a simulation for which none is given takes the one that its step is made for", choices=INTEGRATORS + MORE_INTEGRATORS, pattern=r"hermite4:n=\d+")
-    dt_ceiling: float = _setting(0.2, "largest learned dt, in units of the system's shortest dynamical time", above=0)
+    dt_ceiling: float = _setting(None, "largest learned dt, in units of the system's shortest dynamical time", above=0, by_judge=(0.2, 0.7))
     external_field: str | None = _setting(None, "external field, such as tidal:M=1000,R0=20 or tidal:M=1000,R0=20,period=60")
     # initial conditions
     ic: str = _setting("kepler:e=0.5", "initial conditions by name or file, such as kepler:e=0.9,q=0.1 (see --list-ic)")
-    num_orbits: int = _setting(1, "number of systems in the batch, sampled from the family that --ic names", least=1)
+    ic_family: tuple[str, ...] | None = _setting(None, "families to sample problems from instead of ic, such as kepler triple my.py (see docs/bench.md; none: ic, or with judge run all families of the package)")
+    num_orbits: int = _setting(None, "number of systems in the batch, sampled from the family that --ic names; with ic_family, of each family, and for judge run new ones in every epoch", least=1, by_judge=(1, 10))
     e_min: float = _setting(0.0, "two-body batches: smallest eccentricity", least=0, below=1)
     e_max: float = _setting(0.9, "two-body batches: largest eccentricity", least=0, below=1)
     q_min: float = _setting(1.0, "two-body batches: smallest mass ratio (log-uniform)", above=0)
@@ -91,11 +100,12 @@ class Config:
     save_name: str | None = _setting(None, "name of the run, whose outputs go to OUT_DIR/NAME (none: a time stamp)")
     out_dir: str = _setting("runs", "folder that holds the runs")
     wandb: bool = _setting(False, "also log to Weights & Biases (needs the extra wandb; WANDB_MODE=offline needs no network)")
+    threads: int | None = _setting(None, "largest number of threads of simulations, also of those in a training (none: all cores); it changes no bit of the result", least=1)
     # simulation
     model: str | None = _setting(None, "model file (.npz), run folder or run name whose network chooses the step")
     criterion: str | None = _setting(None, "what chooses the step: a rule such as freefall:eta=0.02 (see --list-criteria), or a model")
     tol: float | None = _setting(None, "relative energy error to stay below: of the whole run for the default step and models trained on runs, of one step for other models (none: 1e-6, or as trained)", above=0)
-    symmetrized: bool = _setting(False, "make the steps time-symmetric, so that the energy does not drift; short for symmetrizer explicit")
+    symmetrized: bool | None = _setting(None, "make the steps time-symmetric, so that the energy does not drift; short for symmetrizer explicit (none: as the step is made, which for the package's and for calibrated networks is yes)")
     symmetrizer: str | None = _setting(None, "how the steps are made time-symmetric: from the last step, from the rate of change of the step, or by three trial steps for each", choices=SYMMETRIZERS)
     t_end: float | None = _setting(None, "end time, reached exactly (none: ten periods of the initial conditions)")
     steps: int | None = _setting(None, "stop after this many steps instead of at an end time", least=1)
@@ -105,7 +115,6 @@ class Config:
     guard: bool = _setting(False, "make a step again, smaller, if it changes the energy by more than a tenth of tol; not for time-symmetric steps")
     output: str | None = _setting(None, "write the run to this HDF5 file, which can be read while it grows and after a kill (see inspect)")
     output_every: float | None = _setting(None, "time between rows of the output; it does not change the steps (none: a thousand rows)", above=0)
-    threads: int | None = _setting(None, "largest number of threads of a simulation (none: all cores); it changes no bit of the result", least=1)
     movie: str | None = _setting(None, "write a movie (MP4) of the run to this file")
     movie_seconds: float = _setting(12.0, "length of the movie", above=0)
     report: bool = _setting(False, "after training with `both`: compare with classical steps, and write report.html into the run folder")
@@ -114,7 +123,10 @@ class Config:
     def __post_init__(self) -> None:
         """Convert what TOML and JSON do not distinguish (5 and 5.0, lists and tuples), then check every field."""
         for f in dataclasses.fields(self):
-            object.__setattr__(self, f.name, coerced(f.name, getattr(self, f.name)))
+            value = getattr(self, f.name)
+            if value is None and "by_judge" in f.metadata:
+                value = f.metadata["by_judge"][self.judge == "run"]
+            object.__setattr__(self, f.name, coerced(f.name, value))
         self.validate()
 
     def validate(self) -> None:
@@ -129,6 +141,10 @@ class Config:
                 raise ConfigError(f"{low} = {a} must be below {high} = {b}; give a smaller {low} or a larger {high}.")
         if self.t_end is not None and self.steps is not None:
             raise ConfigError(f"t_end = {self.t_end} and steps = {self.steps} both say when to stop; give only one of them.")
+        if self.judge == "run" and (self.feature_type != "invariant" or self.integrator not in INTEGRATORS or self.dropout):
+            raise ConfigError(f"judge = run needs feature_type = invariant, dropout = 0 and one of {', '.join(INTEGRATORS)}, not {self.feature_type}, {self.dropout:g} and {self.integrator}.")
+        if self.judge == "run" and 0 < self.calibration < 8:
+            raise ConfigError(f"calibration = {self.calibration} must be 0 or >= 8.")
         if self.feature_type == "invariant" and self.history_len > 0:
             raise ConfigError(f"history_len = {self.history_len} must be 0 with feature_type = invariant: these features show no past states.")
         if self.symmetrized and self.symmetrizer not in (None, "explicit"):
@@ -186,13 +202,26 @@ def coerced(name: str, value: Any) -> Any:
         kind = next(k for k in typing.get_args(kind) if k is not types.NoneType)
     if kind is float and isinstance(value, int) and not isinstance(value, bool):
         return float(value)
-    if typing.get_origin(kind) is tuple and isinstance(value, (list, tuple)):
-        if value and all(isinstance(v, int) and not isinstance(v, bool) for v in value):
-            return tuple(value)
-        raise ConfigError(f"{name} = {value!r} must be one or more whole numbers, such as [64, 64].")
-    if not isinstance(value, kind if isinstance(kind, type) else tuple) or (kind is int and isinstance(value, bool)):
-        expected = {int: "a whole number", float: "a number", bool: "true or false", str: "text"}.get(kind, "a list")
+    if typing.get_origin(kind) is tuple:
+        inner = typing.get_args(kind)[0]
+        if not isinstance(value, (list, tuple)) or not value:
+            raise ConfigError(f"{name} = {value!r} must be {_LISTS[inner]}.")
+        return tuple(_item(name, value, x, inner) for x in value)
+    if not isinstance(value, kind) or (kind is int and isinstance(value, bool)):
+        expected = {int: "a whole number", float: "a number", bool: "true or false", str: "text"}[kind]
         raise ConfigError(f"{name} = {value!r} must be {expected}.")
+    return value
+
+
+_LISTS = {int: "one or more whole numbers, such as [64, 64]", float: "one or more numbers", str: "one or more names"}
+
+
+def _item(name: str, whole: Any, value: Any, kind: type) -> Any:
+    """Return one item of a list as its type."""
+    if kind is float and isinstance(value, int) and not isinstance(value, bool):
+        return float(value)
+    if not isinstance(value, kind) or isinstance(value, bool):
+        raise ConfigError(f"{name} = {whole!r} must be {_LISTS[kind]}.")
     return value
 
 

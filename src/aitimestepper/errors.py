@@ -36,6 +36,10 @@ class UnreachableThresholdError(UserError):
     """The energy threshold needs more digits than the arithmetic has."""
 
 
+class SimulationWarning(UserWarning):
+    """A simulation missed its tolerance, broke off, or went where its result is not to be trusted."""
+
+
 class SlowPythonWarning(UserWarning):
     """A function that the user wrote runs in Python inside the compiled loop."""
 

@@ -6,11 +6,11 @@ import dataclasses
 from pathlib import Path
 from typing import NamedTuple
 
-from .criteria.base import Criterion, Numbers, positive_numbers
+from .criteria.base import Criterion, Numbers, positive_numbers, shown
 from .criteria.catalogue import CRITERIA, criterion_named
-from .criteria.classical import PRS23, RADAU_EPSILON, EnergyBudget, LastTerm, radau_eta
-from .criteria.learned import DEFAULT, LearnedStep, covers
-from .criteria.wrappers import Symmetrized, Wrapper, innermost
+from .criteria.classical import PRS23, RADAU_EPSILON, ConstantByTrial, EnergyBudget, radau_eta
+from .criteria.learned import DEFAULT, LearnedStep, covers, nearest_covered, refuse_uncovered
+from .criteria.wrappers import TIME_SYMMETRIC, Symmetrized, Wrapper, innermost
 from .errors import CheckpointError, ConfigError, nearest_name_hint
 from .integrators import Integrator, integrator_named, like_composition
 from .models import find_model, shipped
@@ -20,9 +20,7 @@ PRS23_ETA = 0.02  # eta of PRS23 with an integrator that is not radau15
 # (tolerance, the cheapest composition above it), by the force evaluations of the models at the tolerance passed to them, on
 # `validation` (their cards).
 CHEAPEST = ((3.5e-3, "leapfrog"), (9e-5, "suzuki4"), (5e-7, "kahan_li6"), (0.0, "kahan_li8"))
-# Hermite takes one force evaluation a step where the composition of its order takes five. Its network is asked for a tolerance
-# smaller by this factor, so that nine in ten runs are within the tolerance (tests/evaluation/test_shipped.py).
-HERMITE_FACTOR = 300.0
+BUDGET_TOL = 1e-4  # of EnergyBudget, if neither it nor the run has a tolerance
 # Below 2e-8 Gauss-Radau is cheaper than any composition: with epsilon = 1e-6 it takes 9300 forces on `validation`, with errors
 # below 1.6e-11 for 95 % of the worst family; the learned kahan_li8 takes 10,900 for 1e-8 (its card; benchmarks/automatic.py
 # --split validation). Below `LOOSE_EPSILON_MIN_TOL` it needs the default epsilon.
@@ -39,23 +37,74 @@ class Choice(NamedTuple):
     tol: Numbers | None  # the relative energy error that the run is to stay below, if the criterion has one
 
 
-def choose(criterion: Criterion | str | Path | None = None, tol: float | None = None, integrator: str = "auto") -> Choice:
+def choose(
+    criterion: Criterion | str | Path | None = None, tol: float | None = None, integrator: str = "auto", guard: bool = False
+) -> Choice:
     """Return criterion and integrator of a run, the criterion bound to the integrator.
 
     criterion: a value; text such as `freefall:eta=0.02`; a model file, a run folder or the name of a run; `default` or None:
     the step of `default_choice`. integrator: `auto` is the one that the criterion is made for, or the cheapest for `tol`.
+    `tol` is the tolerance of a criterion that has a calibrated one; beside others it is an error, unless `guard` uses it.
     """
+    value = _as_value(criterion)
     if tol is not None:
-        tol = float(_one_number(tol))
-    if isinstance(criterion, (str, Path)) and str(criterion) != DEFAULT:
-        criterion = criterion_from(str(criterion), tol)
-    if criterion is None or isinstance(criterion, (str, Path)):
-        return default_choice(DEFAULT_TOL if tol is None else tol, integrator)
-    method = integrator_named(_default_integrator(criterion) if integrator == "auto" else integrator)
-    bound = bind(criterion, method.name)
-    if isinstance(innermost(bound), LastTerm) and method.name != "radau15":
-        raise ConfigError(f"lastterm is the rule of radau15; with integrator = {method.name} use prs23.")
+        value = with_tolerance(value, tol, guard)
+    if isinstance(value, LearnedStep) and value.model is None:
+        return default_choice(DEFAULT_TOL if value.tol is None else value.tol, integrator, value.symmetrized)
+    method = integrator_named(_default_integrator(value) if integrator == "auto" else integrator)
+    if not value.serves(method.name):
+        raise ConfigError(
+            f"{_called(value)} is made for integrator = {innermost(value).made_for}, not for {method}: leave the integrator "
+            "out, or choose the steps in another way."
+        )
+    bound = bind(value, method.name)
     return Choice(bound, method, bound.tolerance)
+
+
+def _called(criterion: Criterion) -> str:
+    inner = innermost(criterion)
+    return "the network" if isinstance(inner, LearnedStep) else inner.name
+
+
+def _as_value(criterion: Criterion | str | Path | None) -> Criterion:
+    if criterion is None:
+        return LearnedStep()
+    return criterion_from(str(criterion)) if isinstance(criterion, (str, Path)) else criterion
+
+
+def with_tolerance(criterion: Criterion, tol: float, guard: bool = False) -> Criterion:
+    """Return the criterion with the tolerance of the run, or raise an error if it cannot keep one.
+
+    EnergyBudget and networks that were calibrated on runs can. Others are returned as they are if a `guard` takes `tol`.
+    """
+    tol, inner = float(_one_number(tol)), innermost(criterion)
+    calibrated = isinstance(inner, LearnedStep) and (inner.model is None or bool(inner.model.calibration))
+    if isinstance(inner, (EnergyBudget, LearnedStep)) and (calibrated or isinstance(inner, EnergyBudget)):
+        if inner.tol not in (None, tol) and guard:
+            return criterion
+        if inner.tol not in (None, tol):
+            raise ConfigError(f"tol = {tol:g}, but the criterion has tol = {shown(inner.tol)} already: give only one of them.")
+        if isinstance(inner, LearnedStep) and inner.model is not None:
+            refuse_uncovered(inner.model, tol)
+        return _with_innermost(criterion, dataclasses.replace(inner, tol=tol))
+    if guard:
+        return criterion
+    if isinstance(inner, LearnedStep):
+        raise ConfigError(
+            f"tol = {tol:g}: this network is not calibrated for the error of a run; leave tol out, give guard, or train one "
+            "with judge = run."
+        )
+    raise ConfigError(
+        f"tol = {tol:g}: {inner.name} has no calibrated tolerance; leave the criterion out, give guard, or leave tol out and "
+        f"choose {inner.parameter or 'its number'} yourself."
+    )
+
+
+def _with_innermost(criterion: Criterion, inner: Criterion) -> Criterion:
+    """Return the same wrappers around another criterion."""
+    if isinstance(criterion, Wrapper):
+        return dataclasses.replace(criterion, criterion=_with_innermost(criterion.criterion, inner))
+    return inner
 
 
 def _one_number(tol: object) -> float:
@@ -68,25 +117,28 @@ def _one_number(tol: object) -> float:
 def _default_integrator(criterion: Criterion) -> str:
     """Return the integrator of a criterion where none was asked for.
 
-    It is the one that the criterion is made for; of the learned step of the package, the cheapest for its (first) tolerance; of
-    others leapfrog.
+    It is the one that the criterion is made for; of the learned step of the package, the cheapest for its tightest tolerance;
+    of others leapfrog.
     """
     inner = innermost(criterion)
     if isinstance(inner, LearnedStep) and inner.model is None:
-        first = inner.tol[0] if isinstance(inner.tol, tuple) else inner.tol
-        return cheapest_composition(DEFAULT_TOL if first is None else first)
+        return cheapest_composition(_tightest(DEFAULT_TOL if inner.tol is None else inner.tol))
     return criterion.made_for or "leapfrog"
 
 
-def criterion_from(text: str, tol: float | None = None) -> Criterion:
+def _tightest(tol: Numbers) -> float:
+    return min(tol) if isinstance(tol, tuple) else tol
+
+
+def criterion_from(text: str) -> Criterion:
     """Return the criterion that `text` names: a classical one with its numbers, or a trained network."""
     name = text.partition(":")[0]
     if name in CRITERIA:
-        return criterion_named(text, **({} if tol is None else {"tol": tol}))
+        return criterion_named(text)
     if text == DEFAULT:
-        return LearnedStep(None, tol)
+        return LearnedStep()
     try:
-        return LearnedStep.load(find_model(text), tol)
+        return LearnedStep.load(find_model(text))
     except CheckpointError:
         if Path(text).exists() or "/" in text:
             raise
@@ -95,17 +147,32 @@ def criterion_from(text: str, tol: float | None = None) -> Criterion:
 
 
 def bind(criterion: Criterion, integrator: str) -> Criterion:
-    """Return the criterion for runs by that integrator, with all that was left open filled in."""
+    """Return the criterion for runs by that integrator, with all that was left open filled in.
+
+    A network that was calibrated with time-symmetric steps gets them.
+    """
+    if isinstance(criterion, TIME_SYMMETRIC) and isinstance(criterion.criterion, LearnedStep):
+        return dataclasses.replace(criterion, criterion=_bound_network(criterion.criterion, integrator))
     if isinstance(criterion, Wrapper):
         return dataclasses.replace(criterion, criterion=bind(criterion.criterion, integrator))
-    if isinstance(criterion, EnergyBudget) and criterion.integrator is None:
-        return dataclasses.replace(criterion, integrator=like_composition(integrator))
-    if isinstance(criterion, LearnedStep) and criterion.model is None:
-        tol = DEFAULT_TOL if criterion.tol is None else criterion.tol
-        return LearnedStep(shipped(like_composition(integrator)), tol)
+    if isinstance(criterion, LearnedStep):
+        bound = _bound_network(criterion, integrator)
+        return Symmetrized(bound) if bound.symmetrized and bound.calibrated else bound
+    if isinstance(criterion, EnergyBudget):
+        tol = BUDGET_TOL if criterion.tol is None else criterion.tol
+        return dataclasses.replace(criterion, tol=tol, integrator=criterion.integrator or like_composition(integrator))
     if isinstance(criterion, PRS23) and criterion.eta is None:
         return PRS23(radau_eta(RADAU_EPSILON) if integrator == "radau15" else PRS23_ETA)
     return criterion
+
+
+def _bound_network(step: LearnedStep, integrator: str) -> LearnedStep:
+    """Return a learned step with its network; a calibrated one gets the default tolerance if it has none."""
+    model = shipped(integrator) if step.model is None else step.model
+    tol = step.tol
+    if tol is None and model.calibration:
+        tol = DEFAULT_TOL if step.model is None else nearest_covered(model, DEFAULT_TOL)
+    return dataclasses.replace(step, model=model, tol=tol)
 
 
 def cheapest_composition(tol: float) -> str:
@@ -113,26 +180,28 @@ def cheapest_composition(tol: float) -> str:
     return next((name for above, name in CHEAPEST if tol > above), CHEAPEST[-1][1])
 
 
-def default_choice(tol: float, integrator: str = "auto") -> Choice:
+def default_choice(tol: Numbers, integrator: str = "auto", symmetrized: bool = True) -> Choice:
     """Return the choice for a tolerance alone.
 
-    Below `RADAU_BELOW` it is Gauss-Radau with its own rule; else the symmetrized learned step of the integrator asked for,
-    or of the cheapest; where that does not cover the tolerance, EnergyBudget.
+    Below `RADAU_BELOW` it is Gauss-Radau with its own rule; else the learned step of the integrator asked for, or of the
+    cheapest, time-symmetric unless `symmetrized` is False; where that does not cover the tolerance, EnergyBudget. For logh it
+    is a constant step, which `simulate` finds by trial.
     """
-    if integrator == "auto" and tol < RADAU_BELOW:
-        return _gauss_radau(tol, LOOSE_EPSILON if tol >= LOOSE_EPSILON_MIN_TOL else RADAU_EPSILON)
-    method = integrator_named(cheapest_composition(tol) if integrator == "auto" else integrator)
+    tightest = _tightest(tol)
+    if integrator == "auto" and tightest < RADAU_BELOW:
+        return _gauss_radau(tol, LOOSE_EPSILON if tightest >= LOOSE_EPSILON_MIN_TOL else RADAU_EPSILON)
+    method = integrator_named(cheapest_composition(tightest) if integrator == "auto" else integrator)
     if method.name == "radau15":
         return _gauss_radau(tol, RADAU_EPSILON)
-    composition = like_composition(method.name)
-    if method.name == "logh":  # its time transformation adapts the step by itself, so nothing is symmetrized
-        return Choice(EnergyBudget(tol, composition), method, tol)
-    requested = tol / HERMITE_FACTOR if method.name == "hermite4" else tol
-    if covers(shipped(composition), requested):
-        return Choice(Symmetrized(LearnedStep(shipped(composition), requested)), method, tol)
-    return Choice(Symmetrized(EnergyBudget(tol, composition)), method, tol)
+    if method.name == "logh":  # its time transformation adapts the step by itself
+        return Choice(ConstantByTrial(), method, tol)
+    step: Criterion = LearnedStep(shipped(method.name), tol, symmetrized)
+    if not all(covers(shipped(method.name), t) for t in (tol if isinstance(tol, tuple) else (tol,))):
+        step = EnergyBudget(tol, like_composition(method.name))
+        step = Symmetrized(step) if symmetrized else step
+    return Choice(bind(step, method.name), method, tol)
 
 
-def _gauss_radau(tol: float, epsilon: float) -> Choice:
+def _gauss_radau(tol: Numbers, epsilon: float) -> Choice:
     """Return Gauss-Radau with its own rule, whose epsilon alone sets the steps: `tol` is what the result reports."""
     return Choice(PRS23(radau_eta(epsilon)), integrator_named("radau15"), tol)

@@ -27,12 +27,6 @@ def test_text_says_all_numbers(text, criterion):
     assert criterion_named(text) == criterion
 
 
-def test_a_tolerance_from_elsewhere_fills_what_the_text_leaves_open():
-    assert criterion_named("energybudget", tol=1e-7) == EnergyBudget(1e-7)
-    assert criterion_named("energybudget:tol=1e-3", tol=1e-7) == EnergyBudget(1e-3)
-    assert criterion_named("freefall", tol=1e-7) == FreeFall()
-
-
 @pytest.mark.parametrize(
     ("text", "message"),
     [

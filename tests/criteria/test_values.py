@@ -98,6 +98,9 @@ def test_a_sweep_is_one_value_with_a_number_for_each_system():
 @pytest.mark.parametrize("wrong", [0.0, -1.0, math.nan, math.inf, "0.1", None, [], [[1.0]], [0.1, -0.2]])
 @pytest.mark.parametrize("kind", [Constant, FreeFall, HutMakino, Aarseth, Tidal, Boekholt, LastTerm, EnergyBudget])
 def test_numbers_that_cannot_be_are_refused_in_a_sentence(kind, wrong):
+    if kind is EnergyBudget and wrong is None:
+        assert kind(wrong).tolerance is None  # that of the run
+        return
     with pytest.raises(ConfigError, match=rf"{kind.name}: {kind.parameter} = .* must be a positive number\."):
         kind(wrong)
 
@@ -115,7 +118,7 @@ def test_numbers_that_cannot_be_are_refused_in_a_sentence(kind, wrong):
         (lambda: Huayno(Symmetrized(FreeFall())), "needs a step that is no wrapper"),
         (lambda: HutMakinoMcMillan(FreeFall(), 0), "iterations = 0"),
         (lambda: LearnedStep.load("default", tol=-1.0), "tol = -1.0 must be a positive number"),
-        (lambda: LearnedStep.load("default", integrator="hermite4"), "no learned step is shipped for integrator = hermite4"),
+        (lambda: LearnedStep.load("default", integrator="radau15"), "no learned step is shipped for integrator = radau15"),
         (lambda: OwnCriterion(lambda x: x), "must take time, mass, position"),
         (lambda: OwnCriterion(3.0), "neither a function nor a numba cfunc"),
         (lambda: Symmetrized(OwnCriterion(rule, even=False)), "even in the velocities"),

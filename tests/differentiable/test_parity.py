@@ -24,9 +24,11 @@ from parity import (
     wrapped,
 )
 
+from aitimestepper import differentiable
 from aitimestepper.bodies import Bodies, as_bodies
 from aitimestepper.criteria.classical import Constant, EnergyBudget, FreeFall
 from aitimestepper.criteria.wrappers import Huayno, HutMakinoMcMillan, Limited, Symmetrized
+from aitimestepper.errors import ConfigError
 from aitimestepper.fields import tidal
 from aitimestepper.initial import named
 from aitimestepper.simulate.engine import simulate
@@ -61,10 +63,10 @@ def special(kind: str) -> Bodies:
     return Bodies([1.0, 2.0], [[0.0, 0.0], [3.0, 0.0]], [[0.0, 2.0], [0.0, -2.0]])  # unbound
 
 
-def rule_for(criterion: str, start: Bodies):
+def rule_for(criterion: str, start: Bodies, integrator: str = "leapfrog"):
     if criterion not in CLASSICAL:
-        return one_network(start, features=(criterion, 0))
-    return Constant(1e12) if criterion == "constant" and start.G != 1 else CLASSICAL[criterion]("leapfrog")
+        return one_network(start, features=(criterion, 0), integrator=integrator)
+    return Constant(1e12) if criterion == "constant" and start.G != 1 else CLASSICAL[criterion](integrator)
 
 
 @pytest.mark.parametrize("kind", ["star", "at rest", "in units", "unbound", "parabolic"])
@@ -127,7 +129,7 @@ def test_light_planets_of_a_moving_star_take_the_same_steps_in_both(criterion, w
 def test_any_number_of_bodies_is_the_same_in_both(criterion, n):
     """Loops over four or eight numbers at a time have remainders of every length."""
     start = crowd(n, seed=n)
-    assert_same_run(start, *both(start, rule_for(criterion, start), steps=5, integrator="suzuki4"))
+    assert_same_run(start, *both(start, rule_for(criterion, start, "suzuki4"), steps=5, integrator="suzuki4"))
 
 
 # ---- special criteria ---------------------------------------------------------------------------------------------------
@@ -175,13 +177,16 @@ def test_a_number_for_each_system_stays_with_its_system(kind, power):
         assert np.array_equal(alone.final.position[0], ours.final.position[b])
 
 
-def test_the_integrator_of_a_run_need_not_be_the_one_that_the_criterion_was_made_for():
+@pytest.mark.parametrize("run", [simulate, differentiable.simulate])
+def test_a_criterion_made_for_one_integrator_is_refused_under_another_in_both(run):
     start = bodies(3)
     for criterion, integrator in (
         (EnergyBudget(1e-8, "kahan_li6"), "suzuki4"),
         (one_network(start, integrator="kahan_li8"), "leapfrog"),
+        (HutMakinoMcMillan(EnergyBudget(1e-4, "leapfrog")), "suzuki4"),
     ):
-        assert_same_run(start, *both(start, criterion, integrator=integrator))
+        with pytest.raises(ConfigError, match=f"made for integrator = .*, not for {integrator}: leave the integrator out"):
+            run(start, steps=3, criterion=criterion, integrator=integrator)
 
 
 def test_the_work_of_a_moving_field_is_left_out_of_the_error_in_both():

@@ -26,7 +26,7 @@ PLANS = {
     "logh": lambda p: (EnergyBudget(1e-4), "logh"),
     "radau15": lambda p: (PRS23(0.1), "radau15"),
     "invariant": lambda p: (Symmetrized(one_network(p, features=("invariant", 0))), "leapfrog"),
-    "delta_mag": lambda p: (one_network(p, features=("delta_mag", 3)), "suzuki4"),
+    "delta_mag": lambda p: (one_network(p, features=("delta_mag", 3), integrator="suzuki4"), "suzuki4"),
     "rich": lambda p: (one_network(p, features=("rich", 1), fourier=5), "leapfrog"),
 }
 OF_ONE = [name for name in NUMBERS if "momentum" not in name]  # momentum is summed over absent bodies too, to other last bits

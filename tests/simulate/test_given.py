@@ -72,7 +72,7 @@ def test_a_tolerance_is_a_positive_number(two_body, tol):
         ({"criterion": FreeFall([0.1, 0.2])}, "2 values of eta do not fit 1 systems"),
         ({"criterion": Symmetrized(FreeFall([0.1, 0.2]))}, "2 values of eta do not fit 1 systems"),
         ({"criterion": 0.1}, "float is no criterion"),
-        ({"criterion": "lastterm", "integrator": "leapfrog"}, "lastterm is the rule of radau15"),
+        ({"criterion": "lastterm", "integrator": "leapfrog"}, "lastterm is made for integrator = radau15, not for leapfrog"),
     ],
 )
 def test_rules_and_methods_that_are_none_are_refused(two_body, given, message):

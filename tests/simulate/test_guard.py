@@ -29,8 +29,8 @@ def head_on() -> Bodies:
 def test_a_guard_makes_a_step_that_is_too_long_shorter_and_counts(integrator):
     """e = 0.9 with 63 steps an orbit; without a guard, compositions lose all energy at the first pericentre."""
     start = started(initial.kepler(0.9))
-    given = {"t_end": 20.0, "criterion": Constant(0.1), "integrator": integrator, "tol": 1e-3}
-    loose, guarded = simulate(start, **given), simulate(start, **given, guard=True)
+    given = {"t_end": 20.0, "criterion": Constant(0.1), "integrator": integrator}
+    loose, guarded = simulate(start, **given), simulate(start, **given, tol=1e-3, guard=True)
     # radau15 also makes a step again whose iterations do not settle
     assert (loose.rejected_steps[0] == 0) == (integrator != "radau15")
     assert loose.max_energy_error[0] > 0.005
@@ -70,8 +70,8 @@ def test_no_accepted_step_changes_the_energy_by_more_than_a_tenth_of_the_toleran
 def test_a_guard_that_has_nothing_to_do_changes_no_bit():
     start = started(initial.random(4, 3, seed=3))
     for criterion, integrator in ((Symmetrized(FreeFall(0.01)), "leapfrog"), (EnergyBudget(1e-9, "kahan_li8"), "kahan_li8")):
-        given = {"steps": 200, "criterion": criterion, "integrator": integrator, "tol": 1e3}
-        plain, guarded = simulate(start, **given), simulate(start, **given, guard=True)
+        given = {"steps": 200, "criterion": criterion, "integrator": integrator}
+        plain, guarded = simulate(start, **given), simulate(start, **given, tol=1e3, guard=True)
         assert guarded.rejected_steps[0] == 0
         assert np.array_equal(plain.final.position, guarded.final.position)
         assert np.array_equal(plain.max_energy_error, guarded.max_energy_error)
@@ -80,8 +80,8 @@ def test_a_guard_that_has_nothing_to_do_changes_no_bit():
 @pytest.mark.parametrize("criterion", [Constant(0.02), FreeFall(0.1)], ids=["constant", "freefall"])
 def test_a_guard_shortens_the_steps_of_logh_too(criterion):
     """Three bodies, where it is not exact: half as long a step in time is one of half ds, whatever the criterion."""
-    given = {"t_end": 3.0, "criterion": criterion, "integrator": "logh", "tol": 1e-4}
-    loose, guarded = (simulate(started(initial.burrau()), **given, guard=guard) for guard in (False, True))
+    given = {"t_end": 3.0, "criterion": criterion, "integrator": "logh"}
+    loose, guarded = (simulate(started(initial.burrau()), **given, **more) for more in ({}, {"tol": 1e-4, "guard": True}))
     assert guarded.status == ("ok",)
     assert guarded.rejected_steps[0] > 0
     assert guarded.max_energy_error[0] < 0.8 * loose.max_energy_error[0]

@@ -188,9 +188,9 @@ def test_truncated_foreign_and_missing_files(tmp_path):
     with pytest.raises(CheckpointError, match=r"was not written by aitimestepper"):
         load_checkpoint(path)
     content = torch.load(io.BytesIO(whole), weights_only=True)
-    for version in (1, 99):
+    for version in (2, 99):
         torch.save({**content, "version": version}, path)
-        with pytest.raises(CheckpointError, match=rf"version {version}, this program reads 2: train anew"):
+        with pytest.raises(CheckpointError, match=rf"version {version}, this program reads 3: train anew"):
             load_checkpoint(path)
     torch.save({k: v for k, v in content.items() if k != "config"}, path)
     with pytest.raises(CheckpointError, match=r"damaged"):

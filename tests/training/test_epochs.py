@@ -51,6 +51,27 @@ def test_an_empty_trajectory_warns_and_goes_on(setup):
     assert result["part2_iterations"] == 0
 
 
+def test_an_epoch_without_a_sample_says_why_however_it_came_to_it(setup, scripted):
+    """All systems were dropped at the retry cap: it is not the history."""
+    s = setup(scripted(10.0), energy_threshold=1e-9, max_retrain_steps=1, retry_fallback="drop", epochs=1)
+    with pytest.warns(UserWarning, match=r"epoch 1 recorded no sample.*dropped at max_retrain_steps = 1"):
+        run_two_phase_training(*s.args[:3], s.config, s.adapter, checkpoint_interval=1)
+
+
+def test_the_published_call_of_a_training(setup, tmp_path):
+    """Another interval between checkpoints, and a run of Weights & Biases that stays open."""
+    logged = []
+
+    class Run:
+        def log(self, metrics, step):
+            logged.append((step, metrics["part2/iterations"]))
+
+    s = setup(epochs=3, steps_per_epoch=4, checkpoint_interval=10, lr=1e-3)
+    done = run_two_phase_training(*s.args, save_dir=tmp_path, wandb_run=Run(), checkpoint_interval=1)
+    assert logged == [(k, r["part2_iterations"]) for k, r in enumerate(done["results"], start=1)]
+    assert len(list(tmp_path.glob("*.pt"))) == 3
+
+
 def test_a_fixed_number_of_epochs_with_every_metric(setup, tmp_path):
     """TRAIN-09, contract 7: one record per epoch under the agreed names, in JSONL always."""
     s = setup(epochs=4, steps_per_epoch=5, checkpoint_interval=2, lr=1e-3)
@@ -59,8 +80,11 @@ def test_a_fixed_number_of_epochs_with_every_metric(setup, tmp_path):
     assert set(result) >= {"epochs_completed", "total_time", "convergence_rate", "final_metrics", "results"}
     records = [json.loads(line) for line in (tmp_path / "metrics.jsonl").read_text().splitlines()]
     assert [r["epoch"] for r in records] == [1, 2, 3, 4]
-    assert records == result["results"]
-    for r in records:
+    assert result["final_metrics"] == records[-1]
+    for r, epoch in zip(records, result["results"], strict=True):
+        assert r.items() <= epoch.items()
+        assert epoch["trajectory_metrics"]["trajectory_length"] == r["part1/trajectory_length"]
+        assert epoch["generalization_metrics"]["final_pass_rate"] == r["part2/final_pass_rate"]
         assert set(r) >= NAMES
         assert r["part1/acceptance_rate"] == pytest.approx(1 / (1 + r["part1/mean_retrain_iterations"]))
     assert result["convergence_rate"] == sum(r["part2/converged"] for r in records) / 4
@@ -177,11 +201,11 @@ def test_progress_is_reported_while_collecting(setup):
     reported = []
 
     class Watch(Recorder):
-        def collecting(self, epoch, step, retrains):
-            reported.append((epoch, step))
+        def progress(self, stage, done, total, words):
+            reported.append((stage, done, total))
 
     run_two_phase_training(*s.args, recorder=Watch())
-    assert reported == [(1, 1), (1, 2), (1, 3), (2, 1), (2, 2), (2, 3)]
+    assert reported == 2 * [("part 1", step, 3) for step in (1, 2, 3)]
 
 
 def _resident() -> int:

@@ -6,6 +6,7 @@ import torch
 from aitimestepper import (
     Config,
     HistoryBuffer,
+    attempt_single_step,
     collect_trajectory,
     evaluate_minibatch,
     generalize_on_trajectory,
@@ -13,6 +14,7 @@ from aitimestepper import (
 )
 from aitimestepper.differentiable.network import build_network
 from aitimestepper.differentiable.stepping import step
+from aitimestepper.errors import ConfigError
 from aitimestepper.training.generalization import verify_trajectory
 
 
@@ -168,3 +170,45 @@ def test_the_network_learns_to_estimate_its_own_error(collected):
     assert residual.pow(2).mean().sqrt() < 0.8
     fresh = build_network(s.config)(trajectory.start.observation.features)[:, 1].detach()
     assert (fresh - truth).mean().abs() > 0.5
+
+
+# ---- plain lists of (particle, dt) ------------------------------------------------------------------------------------
+@pytest.mark.parametrize("features", [{"feature_type": "rich"}, {"feature_type": "delta_mag", "history_len": 2}], ids=str)
+def test_plain_pairs_serve_wherever_a_trajectory_does(setup, features):
+    """They hold no windows: the history that is passed counts, or the adapter's own."""
+    s = setup(steps_per_epoch=8, lr=1e-3, **features)
+    history = s.adapter.history_buffer
+    trajectory, _ = collect_trajectory(*s.args, history)
+    pairs = list(trajectory)
+    assert all(len(particle) == 1 and dt.shape == (1,) for particle, dt in pairs)
+
+    whole = evaluate_minibatch(s.model, pairs, s.config, s.adapter, history)
+    assert whole.rel_dE.shape == (len(pairs),)
+    by_default = evaluate_minibatch(s.model, pairs, s.config, s.adapter)  # with the adapter's own history
+    assert torch.equal(by_default.rel_dE, whole.rel_dE)
+    if history is None:  # without windows the features are those of the states
+        assert torch.equal(whole.rel_dE, evaluate_minibatch(s.model, trajectory, s.config, s.adapter).rel_dE)
+    else:
+        dts = s.adapter.predict_dt(s.model, pairs[3][0], history)
+        _, dt, E0, E1 = attempt_single_step(s.model, pairs[3][0], s.config, s.adapter, history)
+        assert torch.equal(dt, dts)
+        assert ((E1 - E0).abs() / whole.rel_dE[3]).item() == pytest.approx(trajectory.start.scale[3].item())
+
+    drawn = sample_minibatch(pairs, 3)
+    assert isinstance(drawn, list)
+    assert len(drawn) == 3
+    assert all(any(one is other for other in pairs) for one in drawn)
+    converged, iterations, metrics = generalize_on_trajectory(s.model, pairs, s.optimizer, s.config, s.adapter, history)
+    assert converged
+    assert iterations >= 1
+    assert set(metrics) >= {"mean_rel_dE", "max_rel_dE", "final_pass_rate"}
+
+
+def test_plain_pairs_of_any_dt_and_none(setup):
+    s = setup(lr=1e-3)
+    pairs = [(s.particle, 0.01), (s.particle, torch.tensor(0.02, dtype=torch.float64))]
+    assert evaluate_minibatch(s.model, pairs, s.config, s.adapter).rel_dE.shape == (2,)
+    assert generalize_on_trajectory(s.model, [], s.optimizer, s.config, s.adapter)[:2] == (True, 0)
+    assert generalize_on_trajectory(s.model, pairs[:1], s.optimizer, s.config, s.adapter).metrics["skipped"]
+    with pytest.raises(ConfigError, match="a minibatch of no samples"):
+        evaluate_minibatch(s.model, [], s.config, s.adapter)

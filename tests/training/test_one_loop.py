@@ -17,19 +17,20 @@ def calls() -> Counter:
     return found
 
 
-def test_learning_happens_in_one_place():
+def test_learning_happens_in_one_place_for_each_judge():
     found = calls()
-    for what in ("optimizer.step", "optimizer.zero_grad", "losses.mean().backward"):
-        assert [(f, n) for (f, name), n in found.items() if name == what] == [("training/attempt.py", 1)], what
-    on_runs = "training/runs/descent.py"  # after the two phases or instead of them
-    assert not [f for f, name in found if name.endswith(".backward") and f not in ("training/attempt.py", on_runs)]
+    where = ("training/attempt.py", "training/judges/run.py")
+    assert [(f, n) for (f, name), n in found.items() if name.endswith("optimizer.step")] == [(f, 1) for f in where]
+    assert [f for f, name in found if name.endswith(".backward")] == [*where]
 
 
 def test_each_phase_is_called_from_one_place():
     found = calls()
     for what, where in (
-        ("collect_trajectory", "training/epochs.py"),
-        ("generalize_on_trajectory", "training/epochs.py"),
+        ("collect_trajectory", "training/judges/step.py"),
+        ("generalize_on_trajectory", "training/judges/step.py"),
+        ("judge.collect", "training/epochs.py"),
+        ("judge.generalize", "training/epochs.py"),
         ("train_epoch_two_phase", "training/epochs.py"),
         ("run_two_phase_training", "cli/training.py"),
     ):

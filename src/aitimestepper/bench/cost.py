@@ -59,7 +59,7 @@ class Charges:
 
         def steps(criterion: Criterion) -> Job:
             def prepare(amount: int) -> Callable[[], object]:
-                return lambda: simulate(start, steps=amount, criterion=criterion, integrator="leapfrog", threads=1)
+                return lambda: simulate(start, steps=amount, criterion=criterion, integrator="leapfrog", threads=1, warn=False)
 
             return prepare
 

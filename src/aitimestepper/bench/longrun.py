@@ -151,7 +151,9 @@ def there_and_back(
 
     def run(start: Bodies, **output: Any) -> SimulationResult:
         settings: dict[str, Any] = {"max_steps": most, "threads": 1, "progress": watch or False, **output}
-        return simulate(start, t_end=start.time + one.ends, criterion=criterion, integrator=contender.integrator, **settings)
+        return simulate(
+            start, t_end=start.time + one.ends, criterion=criterion, integrator=contender.integrator, warn=False, **settings
+        )
 
     every = min(problem.period / ROWS_PER_PERIOD, problem.end / LEAST_ROWS)
     there = run(one.start, sinks=(series.take,), output_every=every)

@@ -16,7 +16,6 @@ COMMANDS = {
     "train": "training",
     "simulate": "simulation",
     "both": "training",
-    "tune": "training_on_runs",
     "report": "reporting",
     "inspect": "inspection",
     "bench": "benching",

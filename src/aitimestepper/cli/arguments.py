@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import dataclasses
+import shlex
 import types
 import typing
 from collections.abc import Callable, Sequence
@@ -15,7 +16,6 @@ from .._version import __version__
 from ..config import Config, field_sections, field_types, load_toml
 from ..errors import ConfigError, UserError, nearest_name_hint
 from .bench_arguments import add_bench, command_parser
-from .training_on_runs_arguments import add_tune
 
 # the sections of settings that a command takes as flags; a TOML file may hold more
 SECTIONS = {
@@ -32,7 +32,8 @@ ONLY = {
     "criterion": ("simulate",),
     **dict.fromkeys(("wandb", "dtype", "device", "save_name", "dt_ceiling"), TRAINING),
 }
-OWN_FLAGS = ("bench", "tune")  # commands whose flags are no settings
+OWN_FLAGS = ("bench",)  # commands whose flags are no settings
+SHORT = {"tune": ("train", "--judge", "run")}  # short forms of commands
 
 DESCRIPTION = """\
 A learned time stepper for gravitational N-body simulation: train a network that chooses the step, and simulate with it."""
@@ -45,7 +46,7 @@ examples:
   aitimestepper simulate --criterion freefall:eta=0.02 --symmetrized --ic burrau --t-end 60
   aitimestepper both --config examples/quickstart.toml
   aitimestepper simulate --list-ic
-  aitimestepper tune --ic-family my.py --tol 1e-5
+  aitimestepper train --judge run --ic-family my.py --tolerances 1e-5 --save-name mine
   aitimestepper report first --ic kepler:e=0.8
   aitimestepper inspect run.h5
   aitimestepper bench steps --quick
@@ -56,12 +57,21 @@ them), then from flags. `aitimestepper both --help` lists all of them. Training 
 examples:
   aitimestepper train --ic kepler --num-orbits 64 --e-max 0.95 --epochs 100 --steps-per-epoch 20 --lr 1e-3 --save-name orbits
   aitimestepper train --ic random:n=3 --num-orbits 32 --feature-type rich --save-name three
+  aitimestepper train --judge run --ic-family my.py --tolerances 1e-5 --save-name mine       for problems of your own
+  aitimestepper train --judge run --integrator kahan_li6 --save-name sixth                   for all families of the package
   aitimestepper train --resume orbits --epochs 200
 
-Each epoch first collects steps_per_epoch accepted steps of every system: a step whose energy error is above
-energy_threshold is rejected, and the network learns from it until it passes (Part 1). Then the network learns from random
-minibatches of the accepted steps until a whole minibatch passes (Part 2). OUT_DIR/SAVE_NAME gets checkpoints (.pt, to continue
-from), models (.npz, to simulate with), metrics.jsonl and config.toml.""",
+Each epoch has two parts. With judge step (the default), Part 1 collects steps_per_epoch accepted steps of every system: a step
+whose energy error is above energy_threshold is rejected, and the network learns from it until it passes. In Part 2 it learns
+from random minibatches of the accepted steps until a whole minibatch passes.
+
+With judge run, Part 1 runs num_orbits new problems of each family accurately; a run whose energy error is above
+energy_threshold is rejected and made again. In Part 2 the network learns from random minibatches of them to stay within the
+tolerances of whole runs at few force evaluations. At the end it is calibrated on true runs. The networks of the package are
+made so. my.py holds functions (rng, dim) -> (Bodies, t_end); see docs/bench.md.
+
+OUT_DIR/SAVE_NAME gets checkpoints (.pt, to continue from), models (.npz, to simulate with), metrics.jsonl and config.toml.
+Defaults that depend on the judge are listed as `step / run`.""",
     "simulate": """\
 examples:
   aitimestepper simulate --model orbits --ic kepler:e=0.9,q=0.1 --t-end 100 --json
@@ -114,7 +124,8 @@ class Request:
     quiet: bool = False
     listing: str | None = None  # "ic" or "criteria"
     file: str | None = None  # to inspect
-    options: argparse.Namespace | None = None  # of bench and tune, whose flags are no settings
+    options: argparse.Namespace | None = None  # of bench, whose flags are no settings
+    text: str = ""  # the command line, for the card of a model
 
 
 class _Parser(argparse.ArgumentParser):
@@ -129,7 +140,9 @@ class _Parser(argparse.ArgumentParser):
 
 def parse(argv: Sequence[str]) -> Request:
     """Return the request in the arguments; `--help` and `--version` end the program here."""
-    parser = build_parser()
+    parser, text = build_parser(), shlex.join(["aitimestepper", *argv])
+    if argv and argv[0] in SHORT:
+        argv = [*SHORT[argv[0]], *argv[1:]]
     if argv and argv[0] in OWN_FLAGS:
         return Request(argv[0], {}, {}, options=parser.parse_args(list(argv), argparse.Namespace(words=list(argv))))
     known, unknown = parser.parse_known_args(list(argv))
@@ -142,7 +155,16 @@ def parse(argv: Sequence[str]) -> Request:
         values["model"] = values.pop("run")
     special = {k: values.pop(k) for k in ("resume", "overwrite", "json", "quiet", "listing", "file") if k in values}
     train, simulate = ({**(load_toml(config_file, c) if config_file else {}), **values} for c in ("train", "simulate"))
-    return Request(command, simulate if command in ("simulate", "report") else train, simulate, **special)
+    if (
+        command == "both" and train.get("judge") == "run" and "ic_family" in train
+    ):  # for the training, and ic for the simulation
+        train.pop("ic", None)
+        simulate.pop("ic_family", None)
+    for given in (train, simulate):
+        if "ic" in given and "ic_family" in given:
+            raise ConfigError(f"ic = {given['ic']} and ic_family = {given['ic_family']} both name the problems: give one.")
+    settings = simulate if command in ("simulate", "report") else train
+    return Request(command, settings, simulate, **special, text=text)
 
 
 def build_parser() -> argparse.ArgumentParser:
@@ -173,7 +195,7 @@ def build_parser() -> argparse.ArgumentParser:
         )
         _add_command_flags(sub, name)
         _add_settings(sub, name)
-    add_tune(commands)
+    commands.add_parser("tune", help="short for train --judge run")
     _add_inspect(commands)
     add_bench(commands)
     return parser
@@ -223,22 +245,31 @@ def _add_settings(parser: argparse.ArgumentParser, command: str) -> None:
 def _add_setting(group: Any, f: dataclasses.Field[Any], kind: Any) -> None:
     flag = "--" + f.name.replace("_", "-")
     flags = [flag, "--duration"] if f.name == "t_end" else [flag]
-    default = "none" if f.default is None else " ".join(map(str, f.default)) if isinstance(f.default, tuple) else f.default
-    help_text = f"{f.metadata['help']} (default: {default})".replace("%", "%%")
-    if kind is bool:
+    help_text = f"{f.metadata['help']} (default: {default_text(f)})".replace("%", "%%")
+    if kind is bool or bool in typing.get_args(kind):
         group.add_argument(*flags, dest=f.name, action=argparse.BooleanOptionalAction, help=help_text)
         return
-    extra: dict[str, Any] = {"nargs": "+"} if typing.get_origin(kind) is tuple else {}
+    extra: dict[str, Any] = {"nargs": "+"} if any(typing.get_origin(k) is tuple for k in (kind, *typing.get_args(kind))) else {}
     choices = f.metadata.get("choices")
     metavar = "{" + ",".join(choices) + "}" if choices else f.name.upper()
     group.add_argument(*flags, dest=f.name, type=_converter(kind), metavar=metavar, help=help_text, **extra)
 
 
+def default_text(f: dataclasses.Field[Any]) -> str:
+    """Return the default of a setting as text; `step / run` where it depends on the judge."""
+
+    def words(value: Any) -> str:
+        return "none" if value is None else " ".join(map(str, value)) if isinstance(value, tuple) else str(value)
+
+    both = f.metadata.get("by_judge")
+    return words(f.default) if both is None else f"{words(both[0])} / {words(both[1])}"
+
+
 def _converter(kind: Any) -> Callable[[str], Any]:
-    """Return a function that converts the text of a flag to this type; `none` means None where that is allowed."""
+    """Return a function that converts the text of a flag, or each of several, to this type; `none` is None where allowed."""
     optional = isinstance(kind, types.UnionType)
-    inner = next((k for k in typing.get_args(kind) if k is not types.NoneType), kind)
-    base: Callable[[str], Any] = int if inner in (int, tuple) or typing.get_origin(kind) is tuple else inner
+    inner = next((k for k in typing.get_args(kind) if k is not types.NoneType), kind) if optional else kind
+    base: Callable[[str], Any] = typing.get_args(inner)[0] if typing.get_origin(inner) is tuple else inner
 
     def convert(text: str) -> Any:
         return None if optional and text.lower() == "none" else base(text)

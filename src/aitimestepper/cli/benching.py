@@ -26,10 +26,9 @@ from ..errors import UserError
 from ..evaluation.contenders import CLASSICAL, Contender, rule_named
 from ..initial.families import FAMILIES
 from ..initial.suite_file import load_suite, save_suite
-from ..initial.suites import REFERENCES, Suite, make_suite
+from ..initial.suites import REFERENCES, Suite, families_named, make_suite
 from . import bench_tables, study_tables
 from .arguments import Request
-from .families import families_named
 from .terminal import console, task
 
 EVERY_TOLERANCE = tuple(10.0**-k for k in range(2, 9))

@@ -84,7 +84,8 @@ def _classical_trajectory(bodies: Bodies, t_end: float, integrator: str, steps: 
     def trajectory_at(eta: float) -> tuple[int, RecordedTrajectory]:
         recorder = TrajectoryRecorder()
         criterion = Symmetrized(FreeFall(eta))
-        done = simulate(bodies, t_end=t_end, criterion=criterion, integrator=integrator, sinks=(recorder.take,), output_steps=1)
+        how: dict[str, Any] = {"criterion": criterion, "integrator": integrator, "warn": False}
+        done = simulate(bodies, t_end=t_end, sinks=(recorder.take,), output_steps=1, **how)
         return int(done.steps[0]), recorder.trajectory()
 
     coarse, _ = trajectory_at(0.2)

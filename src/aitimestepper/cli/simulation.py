@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import warnings
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -25,7 +25,6 @@ from .terminal import print_json, task
 PERIODS = 10  # how long a run lasts unless an end time or a number of steps is given
 # sections whose settings come from the model instead of the defaults: its network, and the problems that it was made for
 FROM_MODEL = ("training", "network", "physics", "initial conditions")
-ADVISED = 5  # largest number of systems of a batch with a separate warning
 EXIT_NOT_OK = 1  # the simulation ran, but some system did not reach its end
 
 
@@ -39,13 +38,9 @@ def run(request: Request) -> int:
 
 
 def print_summary(result: SimulationResult, config: Config | None = None, more: dict[str, Any] | None = None) -> int:
-    """Print the summary of a run as JSON and its advice as warnings; return the exit code."""
+    """Print the summary of a run as JSON, and return the exit code."""
     movie = {"movie": config.movie} if config is not None and config.movie else {}
     print_json({**(more or {}), **result.summary(), **movie})
-    advice = result.advice
-    rest = (f"{len(advice) - ADVISED} systems more; see the summary.",) if len(advice) > ADVISED else ()
-    for sentence in advice[:ADVISED] + rest:
-        warnings.warn(sentence, UserWarning, stacklevel=2)
     return 0 if all(s == OK for s in result.status) else EXIT_NOT_OK
 
 
@@ -62,7 +57,7 @@ def settings_for(given: dict[str, Any]) -> tuple[Config, Model | None]:
             "leave it out, or train a network with yours."
         )
     if "ic" in given:  # the sampling of the training batch does not apply to other initial conditions
-        known = {k: v for k, v in known.items() if sections[k] != "initial conditions"}
+        known = {k: v for k, v in known.items() if sections[k] != "initial conditions"} | {"num_orbits": 1}
     return Config.from_dict({**known, **given}), model
 
 
@@ -81,20 +76,28 @@ def problem_for(config: Config, given: dict[str, Any], model: Model | None) -> P
 
 
 def step_for(config: Config, given: dict[str, Any], model: Model | None) -> tuple[Criterion | str | None, str]:
-    """Return criterion and integrator for `simulate`: those asked for, time-symmetric if that was asked for too."""
-    asked = config.criterion if model is None else LearnedStep(model, config.tol)
+    """Return criterion and integrator for `simulate`: those asked for, time-symmetric or not if that was asked for too."""
+    asked: Criterion | str | None = config.criterion if model is None else LearnedStep(model)
     integrator = str(given.get("integrator", "auto"))
     symmetrizer = "explicit" if config.symmetrized else config.symmetrizer
-    if symmetrizer is None:
+    if symmetrizer is None and config.symmetrized is None:
         return asked, integrator
-    choice = choose(asked, config.tol, integrator)
-    return time_symmetric(choice.criterion, symmetrizer), str(choice.integrator)
+    choice = choose(asked, config.tol, integrator, config.guard)
+    if asked is None and choice.integrator.name == "radau15" and symmetrizer is not None:
+        raise ConfigError(
+            f"tol = {choice.tol:g} is for Gauss-Radau with its own rule, which is not made time-symmetric: leave the "
+            "symmetrizer out, or give a looser tol."
+        )
+    criterion = plain_step(choice.criterion)
+    if symmetrizer is not None:
+        criterion = {"explicit": Symmetrized, "huayno": Huayno, "hmm": HutMakinoMcMillan}[symmetrizer](criterion)
+    return criterion, str(choice.integrator)
 
 
-def time_symmetric(criterion: Criterion, symmetrizer: str) -> Criterion:
-    """Return the criterion with time-symmetric steps, made by the given `symmetrizer`: explicit, huayno or hmm."""
+def plain_step(criterion: Criterion) -> Criterion:
+    """Return the criterion without its symmetrization, also without the one that a network brings."""
     plain = criterion.criterion if isinstance(criterion, Symmetrized) else criterion
-    return {"explicit": Symmetrized, "huayno": Huayno, "hmm": HutMakinoMcMillan}[symmetrizer](plain)
+    return replace(plain, symmetrized=False) if isinstance(plain, LearnedStep) else plain
 
 
 def run_simulation(

@@ -1,4 +1,4 @@
-"""`aitimestepper train` and `aitimestepper both`: a new run, or one resumed. PyTorch is loaded inside the commands."""
+"""`aitimestepper train` and `aitimestepper both`: a new training, or one resumed. PyTorch is loaded inside the commands."""
 
 from __future__ import annotations
 
@@ -10,14 +10,19 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ..config import INTEGRATORS, Config
+from ..criteria.learned import DEFAULT
 from ..errors import CheckpointError, ConfigError, UserError, require
 from ..files import write_atomically
+from ..initial.families import STANDARD
 from ..initial.problems import make_problem
+from ..models import Model, find_model, load_model, shipped
+from ..policy import cheapest_composition
 from .arguments import Request, run_folder, to_toml
 from .terminal import print_json
 
 if TYPE_CHECKING:
     from ..differentiable.adapter import ModelAdapter
+    from ..differentiable.network import FullyConnectedNN
     from ..differentiable.particle import ParticleTorch
     from ..training.checkpoints import Checkpoint
     from ..training.metrics import Recorder
@@ -25,51 +30,84 @@ if TYPE_CHECKING:
 # below this width threads cost more than they gain, and on a shared machine they wait for each other (10 times slower measured)
 SMALL_NETWORK = 128
 # what may differ between a run and its continuation without changing a bit of the result
-RESUME_MAY_CHANGE = ("epochs", "device", "checkpoint_interval", "wandb")
+RESUME_MAY_CHANGE = ("epochs", "device", "checkpoint_interval", "wandb", "threads")
 
 
 def run(request: Request) -> int:
     """Train, then simulate if the command is `both`; print the outcome, and return the exit code."""
-    folder, done = train_run(request)
+    folder, config, done = train_run(request)
     if request.command == "both":
         return _simulate_with(folder, request, done["total_time"])
-    summary = {k: done[k] for k in ("epochs_completed", "total_time", "convergence_rate", "final_metrics")}
+    summary = {k: done[k] for k in ("epochs_completed", "total_time", "convergence_rate", "final_metrics", "card")}
     if request.json:
         print_json({"run": str(folder), **summary})
     else:
-        _print_training(folder, **summary)
+        _print_training(folder, config, **summary)
     return 0
 
 
-def train_run(request: Request) -> tuple[Path, dict[str, Any]]:
-    """Train as asked; return the run's folder and what `run_two_phase_training` returns."""
+def train_run(request: Request) -> tuple[Path, Config, dict[str, Any]]:
+    """Train as asked; return the run's folder, its settings, and what `run_two_phase_training` returns."""
     torch = require("torch", "train", f"aitimestepper {request.command}")
     from ..differentiable.adapter import ModelAdapter
-    from ..differentiable.network import build_network
     from ..training.epochs import run_two_phase_training
-    from ..training.metrics import Recorders
+    from ..training.judges.run import check_settings
+    from ..training.metrics import Recorders, begin_wandb
 
     config, checkpoint, folder = _resumed(request) if request.resume else _new(request)
     if max(config.layers) <= SMALL_NETWORK:
         torch.set_num_threads(1)
+    if config.judge == "run":
+        check_settings(config)
     adapter = ModelAdapter(config)
     particle = _initial_conditions(config, adapter, checkpoint)
-    model = build_network(config).to(adapter.device)
+    model = _network(config, adapter).to(adapter.device)
     optimizer = torch.optim.AdamW(model.parameters(), lr=config.lr, weight_decay=config.weight_decay)
     if checkpoint is None:
         _prepare(folder, request.overwrite)
     write_atomically(folder / "config.toml", to_toml(config.to_dict()).encode())
     first = 1 if checkpoint is None else checkpoint.epoch + 1
-    recorder = Recorders(*_recorders(config, folder, first, request.quiet or request.json))
+    recorder = Recorders(*_recorders(config, first, request))
+    wandb_run = begin_wandb(config, str(config.save_name), folder) if config.wandb else None
     try:
         done = run_two_phase_training(
-            model, particle, optimizer, config, adapter, save_dir=folder, recorder=recorder, resume=checkpoint
+            model,
+            particle,
+            optimizer,
+            config,
+            adapter,
+            save_dir=folder,
+            recorder=recorder,
+            resume=checkpoint,
+            wandb_run=wandb_run,
+            card={"command": request.text, **({"start": dict(start_model(config).card)} if config.start else {})},
         )
     except KeyboardInterrupt:
         if any(folder.glob("model_epoch_*.pt")):
             print(f"\ncontinue with: aitimestepper train --resume {folder}", file=sys.stderr)
         raise
-    return folder, done
+    finally:
+        if wandb_run is not None:
+            wandb_run.finish()
+    return folder, config, done
+
+
+def _network(config: Config, adapter: ModelAdapter) -> FullyConnectedNN:
+    """Return the network to begin with: an untrained one, or that of the model `start`, with its scales."""
+    from ..differentiable.network import build_network
+    from ..training.judges.networks import started_from
+
+    if config.start is None:
+        return build_network(config)
+    model = start_model(config)
+    adapter.scales = model.scales
+    return started_from(model, config)
+
+
+def start_model(config: Config) -> Model:
+    """Return the model to begin with."""
+    name = str(config.start)
+    return shipped(config.integrator) if name == DEFAULT else load_model(find_model(name, config.out_dir))
 
 
 def _initial_conditions(config: Config, adapter: ModelAdapter, checkpoint: Checkpoint | None) -> ParticleTorch:
@@ -81,22 +119,29 @@ def _initial_conditions(config: Config, adapter: ModelAdapter, checkpoint: Check
     return ParticleTorch.from_bodies(make_problem(config).bodies, adapter.dtype, adapter.device)
 
 
-def _recorders(config: Config, folder: Path, first: int, quiet: bool) -> list[Recorder]:
-    from ..training.metrics import WandbRecorder
-    from .training_progress import TrainingProgress
+def _recorders(config: Config, first: int, request: Request) -> list[Recorder]:
+    from .training_progress import EpochLines, TrainingProgress
 
-    found: list[Recorder] = [TrainingProgress(first, config.epochs, config.steps_per_epoch, quiet)]
-    return [*found, WandbRecorder(config, str(config.save_name), folder)] if config.wandb else found
+    quiet = request.quiet or request.json
+    found: list[Recorder] = [TrainingProgress(first, config.epochs, quiet)]
+    return [*found, EpochLines()] if config.judge == "run" and not quiet else found
 
 
 def _new(request: Request) -> tuple[Config, None, Path]:
     """Return settings and folder of a new run; a name and a seed that are not given are chosen here, and stored with it."""
-    config = Config.from_dict(request.settings)
+    given = dict(request.settings)
+    config = Config.from_dict(given)
+    if config.judge == "run" and "ic" in given:
+        raise ConfigError(f"ic = {config.ic}: judge = run learns from many problems: name families of them with ic_family.")
+    if config.judge == "run" and config.tolerances and "integrator" not in given:
+        config = dataclasses.replace(config, integrator=cheapest_composition(min(config.tolerances)))
     if config.integrator not in INTEGRATORS:
         raise ConfigError(
             f"integrator = {config.integrator} is for simulations only: a network is trained through one of "
             f"{', '.join(INTEGRATORS)}."
         )
+    if config.judge == "run" and config.ic_family is None:
+        config = dataclasses.replace(config, ic_family=STANDARD)
     if config.save_name is None:
         config = dataclasses.replace(config, save_name=time.strftime("run-%Y%m%d-%H%M%S"))
     if config.seed is None:
@@ -108,9 +153,10 @@ def _resumed(request: Request) -> tuple[Config, Checkpoint, Path]:
     """Return settings, newest checkpoint and folder of the run that is resumed."""
     from ..training.checkpoints import find_checkpoint, load_checkpoint
 
-    given = Config.from_dict(request.settings)
-    path = find_checkpoint(str(request.resume), given.out_dir)
+    out_dir = Config.from_dict({k: v for k, v in request.settings.items() if k == "out_dir"}).out_dir
+    path = find_checkpoint(str(request.resume), out_dir)
     checkpoint = load_checkpoint(path)
+    given = Config.from_dict({**checkpoint.config.to_dict(), **request.settings})
     for name in request.settings:
         if name != "out_dir" and name not in RESUME_MAY_CHANGE and getattr(given, name) != getattr(checkpoint.config, name):
             raise ConfigError(
@@ -145,14 +191,26 @@ def _prepare(folder: Path, overwrite: bool) -> None:
 
 
 def _print_training(
-    folder: Path, epochs_completed: int, total_time: float, convergence_rate: float, final_metrics: dict[str, Any]
+    folder: Path,
+    config: Config,
+    epochs_completed: int,
+    total_time: float,
+    convergence_rate: float,
+    final_metrics: dict[str, Any],
+    card: dict[str, Any],
 ) -> None:
     print(f"trained {epochs_completed} epochs in {total_time:.1f} s; Part 2 converged in {convergence_rate:.0%} of them")
-    if final_metrics:
+    if final_metrics and config.judge == "step":
         m = final_metrics
         print(
             f"last epoch: {m['part1/acceptance_rate']:.1%} of steps accepted, mean dt {m['part1/mean_dt']:.3e}, "
             f"energy error a step {m['part1/mean_energy_error']:.1e}, Part 2 pass rate {m['part2/final_pass_rate']:.1%}"
+        )
+    for row in card.get("validation", ()):
+        print(
+            f"tol {row['tol']:g}: {row['compliance']:.0%} of the validation problems stay within it "
+            f"({row['worst_compliance']:.0%} in the worst family), median error {row['median']:.2g} tol, "
+            f"{row['forces']:.0f} force evaluations"
         )
     print(f"run: {folder}\nnext: aitimestepper simulate --model {folder}")
 

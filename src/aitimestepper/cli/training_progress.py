@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Mapping
 from typing import Any
 
@@ -12,18 +13,18 @@ from .terminal import bars
 
 
 class TrainingProgress(Recorder):
-    """Bars for epochs and Part 1: acceptance rate, retrains, Part 2 pass rate, dt, time left."""
+    """Bars for the epochs and for what goes on inside one: acceptance rate, retrains, Part 2 pass rate, dt, time left."""
 
-    def __init__(self, first: int, epochs: int, steps_per_epoch: int, quiet: bool) -> None:
+    def __init__(self, first: int, epochs: int, quiet: bool) -> None:
         columns = (TextColumn("{task.description}"), BarColumn(bar_width=8), MofNCompleteColumn())
         self._bars = bars(quiet, *columns, TextColumn("{task.fields[words]}"))
         self._epochs = self._bars.add_task("epoch", total=epochs, completed=first - 1, words="")
-        self._steps = self._bars.add_task(" part 1", total=steps_per_epoch, words="")
+        self._inside = self._bars.add_task(" part 1", total=1, words="")
         self._bars.start()
 
-    def collecting(self, epoch: int, step: int, retrains: int) -> None:
-        """Show how far Part 1 is; during long retrains only their number changes."""
-        self._bars.update(self._steps, completed=step, words=f"retrains {retrains}" if retrains else "")
+    def progress(self, stage: str, done: int, total: int, words: str) -> None:
+        """Show how far a part is; during long retrains only their number changes."""
+        self._bars.update(self._inside, description=f" {stage}", completed=done, total=total, words=words)
 
     def record(self, metrics: Mapping[str, Any]) -> None:
         """Show the outcome of an epoch that has ended."""
@@ -33,8 +34,19 @@ class TrainingProgress(Recorder):
             f"part2 {metrics['part2/final_pass_rate']:.0%} dt {metrics['part1/mean_dt']:.1e}"
         )
         self._bars.update(self._epochs, completed=metrics["epoch"], words=words)
-        self._bars.update(self._steps, completed=0, words="")
+        self._bars.update(self._inside, completed=0, words="")
 
     def close(self) -> None:
         """Remove the bars."""
         self._bars.stop()
+
+
+class EpochLines(Recorder):
+    """A line on stderr for every epoch, for trainings whose epochs take minutes."""
+
+    def record(self, metrics: Mapping[str, Any]) -> None:
+        """Print cost and compliance on the validation problems."""
+        cost, compliance = metrics.get("validation/cost"), metrics.get("validation/compliance")
+        if cost is not None:
+            words = f"{cost:.0f} forces for the tolerance, {compliance:.0%} of the validation problems within it as asked"
+            print(f"epoch {metrics['epoch']}: {words}", file=sys.stderr)

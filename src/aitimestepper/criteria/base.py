@@ -55,8 +55,12 @@ class Criterion:
 
     @property
     def made_for(self) -> str | None:
-        """The integrator that the criterion is made for; None: it serves any."""
+        """The integrator that the criterion is made for, which a run takes if none is asked for; None: leapfrog."""
         return None
+
+    def serves(self, integrator: str) -> bool:
+        """Return whether the criterion may choose steps for that integrator."""
+        return True
 
     @property
     def tolerance(self) -> Numbers | None:

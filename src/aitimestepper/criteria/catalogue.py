@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 from ..errors import ConfigError
 from ..specs import build
 from .base import Criterion
@@ -14,7 +12,7 @@ CRITERIA: dict[str, type[Criterion]] = {
 }
 
 
-def criterion_named(text: str, **extra: Any) -> Criterion:
-    """Return the criterion that `text` describes; `extra` (a tolerance) is passed to criteria that take it."""
-    made: Criterion = build(text, CRITERIA, "criterion", ConfigError, **extra)
+def criterion_named(text: str) -> Criterion:
+    """Return the criterion that `text` describes."""
+    made: Criterion = build(text, CRITERIA, "criterion", ConfigError)
     return made

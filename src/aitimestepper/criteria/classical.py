@@ -14,7 +14,7 @@ from typing import ClassVar
 
 from ..constants import BUDGET_CONSTANTS
 from ..errors import ConfigError, nearest_name_hint
-from ..integrators import COMPOSITIONS
+from ..integrators import COMPOSITIONS, like_composition
 from .base import Criterion, Numbers, positive_numbers
 
 
@@ -34,6 +34,13 @@ class Constant(_OneNumber):
     name: ClassVar[str] = "constant"
     parameter: ClassVar[str] = "dt"
     dt: Numbers
+
+
+@dataclass(frozen=True)
+class ConstantByTrial(Criterion):
+    """A constant step of the variable of logh: `simulate` finds the longest one that is within the tolerance by trial."""
+
+    name: ClassVar[str] = "constant by trial"
 
 
 @dataclass(frozen=True)
@@ -143,9 +150,13 @@ class LastTerm(_OneNumber):
         """The integrator whose rule it is."""
         return "radau15"
 
+    def serves(self, integrator: str) -> bool:
+        """Return whether it is that integrator: only radau15 has a last term."""
+        return integrator == "radau15"
+
 
 @dataclass(frozen=True)
-class EnergyBudget(_OneNumber):
+class EnergyBudget(Criterion):
     """dt = c tol^(1/p) tau_4 chi^(-1/p) for a method of order p: the step that a tolerance for the energy allows.
 
     chi is the potential of the tightest pairs over the total energy: sum w m_i m_j / r / S / sum w, w = tau^-4, with the
@@ -156,12 +167,13 @@ class EnergyBudget(_OneNumber):
 
     name: ClassVar[str] = "energybudget"
     parameter: ClassVar[str] = "tol"
-    tol: Numbers = 1e-4
+    tol: Numbers | None = None  # None: that of the run, or 1e-4
     integrator: str | None = None  # whose order counts; None: that of the run
     c: float | None = None  # None: the constant of the order
 
     def __post_init__(self) -> None:
-        super().__post_init__()
+        if self.tol is not None:
+            object.__setattr__(self, "tol", positive_numbers(self.tol, "energybudget: tol"))
         if self.integrator is not None and self.integrator not in COMPOSITIONS:
             hint = nearest_name_hint(self.integrator, COMPOSITIONS)
             raise ConfigError(f"energybudget: integrator = {self.integrator!r}: {hint}")
@@ -187,6 +199,10 @@ class EnergyBudget(_OneNumber):
     def made_for(self) -> str | None:
         """The integrator whose order counts; None: that of the run."""
         return self.integrator
+
+    def serves(self, integrator: str) -> bool:
+        """Return whether the integrator has the order that the steps are made for; Gauss-Radau has a higher one than all."""
+        return self.integrator in (None, like_composition(integrator)) or integrator == "radau15"
 
     @property
     def tolerance(self) -> Numbers | None:

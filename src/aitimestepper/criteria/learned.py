@@ -27,13 +27,16 @@ class LearnedStep(Criterion):
     """The step that a trained network chooses.
 
     Without a `model` it is the shipped network for the integrator of the run. `tol` is the relative energy error wanted: of a
-    whole run, if the network was trained on runs (as the shipped ones are); else of one step. None means that of the training.
+    whole run, if the network was calibrated on runs (as the shipped ones are); else of one step. None means that of the run
+    or of the training. A network that was calibrated on runs brings its symmetrization: `simulate` makes the steps
+    time-symmetric unless `symmetrized` is False or a wrapper does so.
     """
 
     name: ClassVar[str] = "learned"
     parameter: ClassVar[str] = "tol"
     model: Model | None = None
     tol: Numbers | None = None
+    symmetrized: bool = True
 
     def __post_init__(self) -> None:
         if self.tol is not None:
@@ -48,7 +51,10 @@ class LearnedStep(Criterion):
         if path_or_name == DEFAULT:
             return cls(None if integrator is None else shipped(integrator), tol)
         step = cls(load_model(find_model(path_or_name)), tol)
-        if integrator not in (None, step.made_for):
+        if tol is not None and step.bound_model.calibration:
+            for one in step.tol if isinstance(step.tol, tuple) else (step.tol,):
+                refuse_uncovered(step.bound_model, float(one or 0.0))
+        if integrator is not None and not step.serves(integrator):
             raise ConfigError(
                 f"the network of {path_or_name} was trained with {step.made_for}, not with integrator = {integrator}: "
                 "leave it out, or train a network with yours."
@@ -79,17 +85,28 @@ class LearnedStep(Criterion):
 
     @property
     def made_for(self) -> str | None:
-        """The integrator that the network was trained with."""
-        return None if self.model is None else self.model.config.integrator
+        """The integrator that the network is for."""
+        return None if self.model is None else self.model.integrator
+
+    def serves(self, integrator: str) -> bool:
+        """Return whether the network is for that integrator; with another one its steps miss the tolerance by far."""
+        return self.model is None or integrator.partition(":")[0] == self.model.integrator
+
+    @property
+    def calibrated(self) -> bool:
+        """Whether the network was calibrated on runs, so that its tolerance is that of a run."""
+        return self.model is None or bool(self.model.calibration)
 
     @property
     def tolerance(self) -> Numbers | None:
         """The energy error that whole runs are to stay below, if the network was calibrated on runs."""
-        return self.tol if self.model is None or self.model.calibration else None
+        return self.tol if self.calibrated else None
 
     @property
     def symmetrization(self) -> Symmetrization:
-        """Parameters with which its steps are best made time-symmetric."""
+        """Parameters with which its steps are best made time-symmetric; those of the calibration, if there was one."""
+        if self.model is not None and self.model.symmetrization is not None:
+            return Symmetrization(*self.model.symmetrization)
         return SYMMETRIZATION if self.model is None or self.model.sees_tolerance else Symmetrization()
 
     def values(self, systems: int) -> np.ndarray:
@@ -113,6 +130,23 @@ class LearnedStep(Criterion):
     def __str__(self) -> str:
         """Return its name without a number: a tolerance would not identify the network in a legend."""
         return self.name
+
+
+def nearest_covered(model: Model, tol: float) -> float:
+    """Return the tolerance nearest to `tol` that a network was calibrated for."""
+    calibrated = [pair[0] for pair in model.calibration]
+    return min(max(tol, min(calibrated)), max(calibrated))
+
+
+def refuse_uncovered(model: Model, tol: float) -> None:
+    """Raise an error for a tolerance that a calibrated network was not calibrated for."""
+    if not covers(model, tol):
+        low, high = nearest_covered(model, 0.0), nearest_covered(model, 1.0)
+        which = f"{low:g}" if low == high else f"{low:g} to {high:g}"
+        raise ConfigError(
+            f"tol = {tol:g}: the network was calibrated for {which} (and {TOLERANCE_MARGIN:g} times beyond): ask for one of "
+            "these, or leave the model out."
+        )
 
 
 def covers(model: Model, tol: float) -> bool:

@@ -33,6 +33,10 @@ class Wrapper(Criterion):
         """The integrator that the wrapped criterion is made for."""
         return self.criterion.made_for
 
+    def serves(self, integrator: str) -> bool:
+        """Return whether the wrapped criterion may choose steps for that integrator."""
+        return self.criterion.serves(integrator)
+
     @property
     def tolerance(self) -> Numbers | None:
         """The tolerance of the wrapped criterion."""
@@ -190,3 +194,6 @@ class HutMakinoMcMillan(_LookAhead):
     def __str__(self) -> str:
         """Return the wrapped criterion with the number of iterations, as in `hmm(freefall(0.02), 3)`."""
         return f"{self.name}({self.criterion}, {self.iterations})"
+
+
+TIME_SYMMETRIC = (Symmetrized, Huayno, HutMakinoMcMillan)

@@ -12,8 +12,14 @@ from ..criteria.base import positive_numbers
 from .adapter import ModelAdapter, Prediction, eval_mode
 from .conserved import conserved_energy
 from .history import HistoryBuffer
+from .network import FullyConnectedNN
 from .particle import ParticleTorch
 from .step_module import StepModule, select_memory
+
+
+def knows_range(network: nn.Module) -> bool:
+    """Return whether a network knows the range of its inputs in the training."""
+    return isinstance(network, FullyConnectedNN) and bool(torch.isfinite(network.lowest).any())
 
 
 @dataclass(frozen=True)
@@ -97,8 +103,8 @@ class LearnedModule(StepModule):
         """Return the factor of dt (B,) for `tol` (B,): the error of one step of a method of order p grows like dt^(p+1)."""
         return (tol / self.adapter.config.energy_threshold) ** (1.0 / (self.adapter.order + 1))
 
-    def report(self, memory: LearnedMemory) -> dict[str, Tensor]:
-        """Return the network's own account of the run, each (B,).
+    def report(self, memory: LearnedMemory) -> dict[str, Tensor | None]:
+        """Return the network's own account of the run, each (B,); None: the network knows no range of its training.
 
         It holds the largest relative energy error that the network expected of a step, the number of steps shortened by the
         ceiling, and the number of states outside the range of the training, whose inputs were clipped to it.
@@ -106,5 +112,5 @@ class LearnedModule(StepModule):
         return {
             "expected_step_error": 10.0**memory.largest_log10_error,
             "steps_at_ceiling": memory.at_ceiling.long(),
-            "steps_outside_training": memory.out_of_range.long(),
+            "steps_outside_training": memory.out_of_range.long() if knows_range(self.network) else None,
         }

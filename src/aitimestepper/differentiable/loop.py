@@ -126,7 +126,7 @@ class _Run:
         self.running = torch.arange(len(start), device=zeros.device)  # indices of the systems in `state` and `memory`
         self.state, self.memory = start, module.init(start)
         self.final, self.status = start, [OK] * len(start)
-        self.reports: dict[str, Tensor] = {}
+        self.reports: dict[str, Tensor | None] = {}
         self.E0, self.scale, self.work = start.total_energy(), energy_scale(start), zeros.clone()
         self.steps, self.max_error, self.last_error = zeros.long(), zeros.clone(), zeros.clone()
         self.failed = zeros.long()  # steps that led to no finite state; their forces count
@@ -189,8 +189,9 @@ class _Run:
             self.status[int(self.running[i])] = STUCK if stuck is not None and bool(stuck[i]) else status
         self.final = self.final.with_rows(self.running[leaving], self.state.select(leaving))
         for name, values in self.module.report(self.memory).items():
-            whole = self.reports.setdefault(name, values.new_zeros(len(self.status)))
-            whole[self.running[leaving]] = values[leaving]
+            whole = self.reports.setdefault(name, None if values is None else values.new_zeros(len(self.status)))
+            if whole is not None and values is not None:
+                whole[self.running[leaving]] = values[leaving]
         staying = ~leaving
         self.running, self.state = self.running[staying], self.state.select(staying)
         self.memory = select_memory(self.memory, staying)
@@ -217,7 +218,7 @@ def _result(run: _Run, plan: _Plan, start: Bodies, wall_time: float) -> Simulati
         wall_time=wall_time,
         criterion=plan.text,
         integrator=run.integrator,
-        reports={name: _array(values) for name, values in run.reports.items()},
+        reports={name: None if values is None else _array(values) for name, values in run.reports.items()},
         tol=tol,
     )
 

@@ -33,7 +33,7 @@ class StepModule(nn.Module, ABC):
     def choose(self, particle: ParticleTorch, memory: Any) -> tuple[Tensor, Any]:
         """Return dt (B,) at this state, and the memory to choose the next one with."""
 
-    def report(self, memory: Any) -> dict[str, Tensor]:
+    def report(self, memory: Any) -> dict[str, Tensor | None]:
         """Return diagnostics of the run so far, by name, each (B,); most modules have none."""
         return {}
 

@@ -30,7 +30,7 @@ class WrapperModule(StepModule):
         """Return the memory of the inner module."""
         return self.inner.init(particle)
 
-    def report(self, memory: Any) -> dict[str, Tensor]:
+    def report(self, memory: Any) -> dict[str, Tensor | None]:
         """Return the report of the inner module."""
         return self.inner.report(memory)
 
@@ -89,7 +89,7 @@ class SymmetrizedModule(WrapperModule):
         dt = torch.where((dt <= self.max_ratio * Q) & (dt * self.max_ratio >= Q) & stepped, dt, Q)
         return dt, SymmetrizedMemory(Q.detach(), memory.before, inner)
 
-    def report(self, memory: SymmetrizedMemory) -> dict[str, Tensor]:
+    def report(self, memory: SymmetrizedMemory) -> dict[str, Tensor | None]:
         """Return the report of the inner module."""
         return self.inner.report(memory.inner)
 

@@ -5,6 +5,7 @@ The rule's own number is s^(1/exponent): a free constant or, for a rule that tak
 
 from __future__ import annotations
 
+import dataclasses
 import functools
 import inspect
 import zlib
@@ -27,8 +28,14 @@ from ..integrators import COMPOSITIONS, integrator_named, like_composition
 from ..models import Model, shipped
 from ..plugins import load_module
 
+
+def _plain(criterion: Criterion) -> Criterion:
+    """Return the criterion; a network that was calibrated with time-symmetric steps without them."""
+    return dataclasses.replace(criterion, symmetrized=False) if isinstance(criterion, LearnedStep) else criterion
+
+
 VARIANTS: dict[str, Callable[[Criterion], Criterion]] = {
-    "plain": lambda criterion: criterion,
+    "plain": _plain,
     "symmetrized": Symmetrized,
     "huayno": Huayno,
     "hmm": HutMakinoMcMillan,
@@ -150,7 +157,7 @@ def shipped_rule() -> Rule:
     """Return the rule of the networks of the package, each with the integrators of its order."""
 
     def step(integrator: str) -> LearnedStep:
-        return LearnedStep(shipped(like_composition(integrator)))
+        return LearnedStep(shipped(integrator))
 
     checksums = (_checksum(shipped(name)) for name in COMPOSITIONS)
     return Rule(

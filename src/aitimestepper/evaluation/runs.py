@@ -75,6 +75,7 @@ def measure(
         max_steps=max(1, int(budget) // contender.forces_per_step),
         threads=threads,
         progress=watch or False,
+        warn=False,
     )
     wall_time = time.perf_counter() - began
     status = np.array(result.status)
@@ -102,4 +103,4 @@ def first_steps(bodies: Bodies, criterion: Criterion, integrator: str = "leapfro
         scale = SHORTENING
         shorter = criterion.values(len(bodies)) * scale ** (1.0 / criterion.exponent)
         criterion = dataclasses.replace(criterion, **{criterion.parameter: shorter})
-    return simulate(bodies, steps=1, criterion=criterion, integrator=integrator).dt_max / scale
+    return simulate(bodies, steps=1, criterion=criterion, integrator=integrator, warn=False).dt_max / scale

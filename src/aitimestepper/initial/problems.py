@@ -16,6 +16,7 @@ from ..fields import field_from
 from ..specs import build
 from ..sums import squared_differences, tree_sum
 from .named import MAKERS, InitialConditions, eccentric_anomaly, two_body
+from .suites import families_named, make_suite
 
 
 class Problem(NamedTuple):
@@ -26,7 +27,15 @@ class Problem(NamedTuple):
 
 
 def make_problem(config: Config) -> Problem:
-    """Return the batch that `ic`, `num_orbits`, `e_min`, ... describe, with the physics settings of `config`."""
+    """Return the batch that `ic`, `num_orbits`, `e_min`, ... describe, with the physics settings of `config`.
+
+    With `ic_family` it is `num_orbits` problems of the split `train` of each family; for judge `run`, which samples problems
+    itself, one of each.
+    """
+    if config.ic_family is not None:
+        families, own = families_named(config.ic_family)
+        suite = make_suite(families, "train", 1 if config.judge == "run" else config.num_orbits, 3, own)
+        return as_problem([case.initial for case in suite.cases], config)
     return as_problem([_system(config, number) for number in range(config.num_orbits)], config)
 
 

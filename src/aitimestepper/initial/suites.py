@@ -151,6 +151,24 @@ def families_from_file(path: str | Path) -> dict[str, Family]:
     return {name: _named(function, name) for name, function in found.items()}
 
 
+def families_named(names: Sequence[str]) -> tuple[list[str], dict[str, Family]]:
+    """Return the names of the families (`FILE.py` means all families in it), and the functions of those from files."""
+    found, own = [], {}
+    for name in names:
+        file, _, wanted = name.partition(":")
+        if not file.endswith(".py"):
+            family_named(name)
+            found.append(name)
+            continue
+        there = families_from_file(file)
+        if wanted and f"{Path(file).name}:{wanted}" not in there:
+            raise ConfigError(f"{file} has no family {wanted!r}; it has {', '.join(there)}.")
+        chosen = [f"{Path(file).name}:{wanted}"] if wanted else list(there)
+        found += chosen
+        own.update({k: there[k] for k in chosen})
+    return found, own
+
+
 def _named(function: Any, name: str) -> Family:
     """Return a user's function as a family; it may return any object with mass, position and velocity, and t_end."""
 

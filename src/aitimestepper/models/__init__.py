@@ -24,6 +24,9 @@ from ..files import pack_arrays, unpack_arrays, write_atomically
 FORMAT, VERSION = "aitimestepper model", 1
 NETWORK = "FullyConnectedNN"  # the only kind of network that the engine can evaluate
 FOLDER = Path(__file__).parent
+# Hermite takes one force evaluation a step where the composition of its order takes five. Its network is asked for a tolerance
+# smaller by this factor, so that nine in ten runs are within the tolerance (tests/evaluation/test_shipped.py).
+HERMITE_FACTOR = 300.0
 
 
 @dataclass(frozen=True, eq=False)
@@ -47,7 +50,8 @@ class Model:
             values.setflags(write=False)
         object.__setattr__(self, "weights", weights)
         _check_shapes(self)
-        found = hashlib.sha256(repr((self.config, self.scales, self.calibration)).encode())
+        how = (self.config, self.scales, self.calibration, *filter(None, [self.symmetrization]))
+        found = hashlib.sha256(repr(how).encode())
         for name, values in weights.items():
             found.update(name.encode() + values.tobytes())
         object.__setattr__(self, "digest", found.hexdigest())
@@ -66,6 +70,17 @@ class Model:
     def calibration(self) -> tuple[tuple[float, float], ...]:
         """Pairs (tolerance, calibrated tolerance / tolerance) with which true runs stay within the tolerance."""
         return tuple((float(tol), float(factor)) for tol, factor in self.card.get("calibration", ()))
+
+    @property
+    def symmetrization(self) -> tuple[float, float] | None:
+        """max_ratio and smoothness of the time-symmetric steps that it was calibrated with; None: those of the criterion."""
+        given = self.card.get("symmetrization")
+        return None if given is None else (float(given[0]), float(given[1]))
+
+    @property
+    def integrator(self) -> str:
+        """The integrator that the network is for."""
+        return str(self.card.get("integrator", self.config.integrator))
 
     @property
     def sees_tolerance(self) -> bool:
@@ -172,8 +187,16 @@ def find_model(path_or_run: str | Path, out_dir: str | Path = "runs") -> Path:
 @functools.cache
 def shipped(integrator: str) -> Model:
     """Return the network of the package for an integrator, read once."""
+    if integrator.partition(":")[0] == "hermite4":
+        return _for_hermite(shipped("suzuki4"))
     path = FOLDER / f"{integrator}.npz"
     if not path.is_file():
-        known = sorted(p.stem for p in FOLDER.glob("*.npz"))
+        known = [*sorted(p.stem for p in FOLDER.glob("*.npz")), "hermite4"]
         raise ConfigError(f"no learned step is shipped for integrator = {integrator}: {nearest_name_hint(integrator, known)}")
     return load_model(path)
+
+
+def _for_hermite(model: Model) -> Model:
+    """Return the network of the composition of order 4, calibrated for Hermite: it is asked for `HERMITE_FACTOR` times less."""
+    calibration = [[HERMITE_FACTOR * tol, factor / HERMITE_FACTOR] for tol, factor in model.calibration]
+    return dataclasses.replace(model, card={**model.card, "calibration": calibration, "integrator": "hermite4"})

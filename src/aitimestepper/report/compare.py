@@ -58,7 +58,7 @@ def work_precision(
     _check(bodies, t_end)
     batch = bodies.select(np.zeros(len(parameters), dtype=int))
     criterion = criterion_of(parameters)
-    result = simulate(batch, t_end=t_end, criterion=criterion, integrator=integrator, max_steps=max_steps)
+    result = simulate(batch, t_end=t_end, criterion=criterion, integrator=integrator, max_steps=max_steps, warn=False)
     forces = result.force_evaluations.astype(float)
     ended = np.flatnonzero([status == OK for status in result.status])
     rows = ended[np.argsort(forces[ended], kind="stable")]
@@ -117,7 +117,7 @@ def learned_curve(
     The step is a power of the tolerance; the number of steps at the tolerance of `step` is measured by one run.
     """
     budgets = _Pilot(bodies, t_end, step.bound_model.config.integrator, max_steps).budgets(points)
-    first = simulate(bodies, t_end=t_end, criterion=step, max_steps=max_steps)
+    first = simulate(bodies, t_end=t_end, criterion=step, max_steps=max_steps, warn=False)
     covered = float(first.final.time[0] - bodies.time[0]) / (t_end - float(bodies.time[0]))
     steps = float(first.steps[0]) / max(covered, 1e-12)
     tolerances = step.values(1) * (steps / budgets) ** (1.0 / step.exponent)
@@ -147,6 +147,7 @@ class _Pilot:
             max_steps=max_steps,
             output_steps=1,
             sinks=(recorder.take,),
+            warn=False,
         )
         run = recorder.trajectory()
         self.lengths = np.diff(run.time)  # (S,) time from each state to the next

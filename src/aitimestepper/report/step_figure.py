@@ -77,6 +77,7 @@ def trajectories_of(panel: Panel) -> dict[str, RecordedTrajectory]:
             output_steps=1,
             sinks=(recorder.take,),
             threads=1,
+            warn=False,
         )
         forces = forces or float(done.force_evaluations[0])
         trajectories[name] = recorder.trajectory()

@@ -14,6 +14,7 @@ import numpy as np
 from ..bodies import Bodies
 from ..integrators import RADAU
 from .callbacks import OwnFunctions
+from .continuation import Continuation
 from .kernels import layout as at
 from .kernels import plan as kernel
 from .program import Program
@@ -58,15 +59,22 @@ class Batch:
         guard: float = 0.0,
         threads: int | None = None,
     ) -> Batch:
-        """Return a run that has not started; `t_end` (B,), `guard` as a relative energy error, 0: none."""
+        """Return a run that has not started, or one that goes on from the run that the bodies come from.
+
+        t_end: (B,). step_limit: largest number of further steps. guard: a relative energy error, 0: none.
+        """
+        before: Continuation | None = start.run
         B, N = start.present.shape
         system = np.zeros((B, at.SYSTEMS))
-        system[:, at.T_END], system[:, at.STEP_LIMIT] = t_end, step_limit
-        state = first_state(start, program)
+        state = first_state(start, program) if before is None else _later_state(before, start, program, own)
+        steps = state["count"][:, at.STEPS]
+        system[:, at.T_END], system[:, at.STEP_LIMIT] = t_end, step_limit + steps
         width = kernel.ROW_BODIES + 6 * N
         capacity = 1 if output is None else max(4, min(1024, ROW_MEMORY // (8 * B * width)))
         if output is not None:
             system[:, at.OUTPUT_START] = output.start
+            state["count"][:, at.ROWS] = steps // int(output.every) if output.by_steps else 0
+        start = start if before is None else before.start
         return cls(program, start, system, state, np.zeros((B, capacity, width)), output, guard, chosen_threads(threads), own)
 
     def run(self, sinks: list[Sink], watch: Watch | None = None, save: Callable[[], None] | None = None) -> None:
@@ -142,6 +150,17 @@ class Batch:
             position[b, present[b]] = state[first : first + 3 * n].reshape(3, n)[:D].T
             velocity[b, present[b]] = state[first + 3 * n : first + 6 * n].reshape(3, n)[:D].T
         return self.start.moved(position, velocity, self.state["real"][:, at.TIME].copy())
+
+
+def _later_state(before: Continuation, start: Bodies, program: Program, own: OwnFunctions) -> dict[str, np.ndarray]:
+    """Return the state of a run that goes on from another one, with the same or with another program."""
+    if before.continues(program):
+        return before.same_program(program)
+    state, B = first_state(start, program), len(start)
+    begun = Batch(program, start, np.zeros((B, at.SYSTEMS)), state, np.zeros((B, 1, kernel.ROW_BODIES)), None, 0.0, 1, own)
+    _Advance(begun).begin_only()
+    before.carry_over(state)
+    return state
 
 
 def first_state(start: Bodies, program: Program) -> dict[str, np.ndarray]:
@@ -232,6 +251,11 @@ class _Advance:
         self.net = self.new_net()
         self.begin = bool((state["count"][:, at.FORCES] == 0).all())
         self.budget, self.rate = 64, 0.0
+
+    def begin_only(self) -> None:
+        """Compute forces and energies of the start, without a step."""
+        self.advance(0, len(self.batch.start), 0, True, self.store, self.plan, self.net)
+        self.batch.own.raise_error()
 
     def running(self) -> np.ndarray:
         """Return which systems are still running, (B,)."""

@@ -6,21 +6,21 @@ import math
 import time as clock
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
 from ..bodies import Bodies, as_bodies
 from ..criteria.base import Criterion
-from ..criteria.learned import DEFAULT
+from ..criteria.classical import ConstantByTrial
 from ..criteria.wrappers import Limited
 from ..errors import ConfigError
-from ..integrators import LOGH
 from ..policy import DEFAULT_TOL, Choice, choose
+from .advice import warn_of
 from .batch import Batch, Output
 from .callbacks import OwnFunctions
 from .pilot import constant_step
-from .program import program_of
+from .program import Program, program_of
 from .progress import Sink, Watch
 from .result import MAX_STEPS, OK, SimulationResult
 from .session import run_batch
@@ -52,40 +52,48 @@ def simulate(
     progress: bool | Watch = False,
     threads: int | None = None,
     sinks: tuple[Sink, ...] = (),
+    warn: bool = True,
 ) -> SimulationResult:
     """Advance every system to `t_end` (one time, or one for each; reached exactly) or by `steps` steps.
 
     particle: `Bodies`, a `ParticleTorch`, or anything with mass, position and velocity arrays, in any units in which the
     gravitational constant is `G` (1 unless given or its own); one system (N, D) or a batch (B, N, D). `softening` is
-    Plummer's length.
+    Plummer's length. The result of a simulation, or its `final` bodies: that run goes on, with its criterion unless another one
+    is given; errors, steps and forces count from its first start.
 
     criterion: what chooses the steps: a value such as `FreeFall(eta=0.02)`, its text `"freefall:eta=0.02"`, or a model (a
     file, a run folder, the name of a run). Without one, `tol` (1e-6) picks the learned step of the package, time-symmetric,
-    or below 2e-8 Gauss-Radau: nine in ten runs, of lengths as measured (README, Limits), stay within it. integrator: `auto` is
+    or below 2e-8 Gauss-Radau: nine in ten runs, of lengths as measured (README, Limits), stay within it. `tol` also is the
+    tolerance of EnergyBudget and of networks that were calibrated on runs; beside others it is an error. integrator: `auto` is
     the one that the criterion is made for, or the cheapest for `tol`; besides the compositions (leapfrog, suzuki4, kahan_li6,
     kahan_li8) there are hermite4, hermite4:n=3, logh and radau15. `max_steps` is only a safety limit and shows in the status.
 
-    guard: a step that changes the energy by more than a tenth of `tol` is rejected and made again half as long. Leave it
-    off for symmetrized steps: a step rejected in one direction of time would not be rejected in the other, and the energy
-    drifts again. output: an HDF5 file (see `Snapshots`) with a row at every multiple of `output_every` in time, or every
-    `output_steps` steps (default: a thousand rows); it does not change the run. progress: True for a bar, or a function
+    guard: a step that changes the energy by more than a tenth of `tol` (any criterion; 1e-6) is rejected and made again half as
+    long. Leave it off for symmetrized steps: a step rejected in one direction of time would not be rejected in the other, and
+    the energy drifts again. output: an HDF5 file (see `Snapshots`) with a row at every multiple of `output_every` in time, or
+    every `output_steps` steps (default: a thousand rows); it does not change the run. progress: True for a bar, or a function
     that takes the `Status`. threads: the largest number of threads, all cores by default; it does not change the bits
-    either. sinks: functions that take rows of output during the run.
+    either. sinks: functions that take rows of output during the run. warn: whether a `SimulationWarning` says what went wrong;
+    the advice of the result says so anyway.
 
     The run is compiled and in float64. Another precision, a GPU, or a network of one's own in torch:
     `aitimestepper.differentiable.simulate`.
     """
     began = clock.perf_counter()
-    start = as_bodies(particle, G=G, softening=softening, external_field=external_field)
+    given = particle.final if isinstance(particle, SimulationResult) else particle
+    start = as_bodies(given, G=G, softening=softening, external_field=external_field)
     end, limit = end_times(start, t_end, steps), step_limit(steps, max_steps)
-    choice = _limited(_choice(criterion, tol, integrator, start, end, limit), dt_min, dt_max)
     rows = _output(start, end, limit, output_every, output_steps) if output is not None or sinks else None
-    own = OwnFunctions()
-    program = program_of(choice.criterion, choice.integrator, start, own)
-    share = GUARD_SHARE * (DEFAULT_TOL if tol is None else tol) if guard else 0.0
-    batch = Batch.begin(start, program, own, end, float(limit), rows, share, threads)
+    steering: Steering
+    if start.run is not None and (criterion, tol, integrator, dt_min, dt_max) == (None, None, "auto", None, None):
+        steering = Steering(start.run.program, start.run.own, start.run.words)
+    else:
+        choice = _choice(criterion, tol, integrator, start, end, limit, guard)
+        steering = _steered(_limited(choice, dt_min, dt_max), start)
+    share = _guard_share(tol, steering.words["run_tolerance"]) if guard else 0.0
+    batch = Batch.begin(start, steering.program, steering.own, end, float(limit), rows, share, threads)
     asked = {
-        **_in_words(choice, len(start)),
+        **steering.words,
         "tol": tol,
         "t_end": t_end if t_end is None or np.ndim(t_end) == 0 else end.tolist(),
         "steps": steps,
@@ -96,7 +104,29 @@ def simulate(
         "status_at_limit": OK if steps is not None and limit == steps else MAX_STEPS,
     }
     path = None if output is None else Path(output)
-    return run_batch(batch, asked, began, path, overwrite, progress, sinks)
+    result = run_batch(batch, asked, began, path, overwrite, progress, sinks)
+    if warn:
+        warn_of(result, stacklevel=2)
+    return result
+
+
+class Steering(NamedTuple):
+    """What chooses and takes the steps of a run."""
+
+    program: Program
+    own: OwnFunctions
+    words: dict[str, Any]  # criterion, integrator and tolerance, as files and results write them
+
+
+def _steered(choice: Choice, start: Bodies) -> Steering:
+    own = OwnFunctions()
+    return Steering(program_of(choice.criterion, choice.integrator, start, own), own, _in_words(choice, len(start)))
+
+
+def _guard_share(tol: float | None, run_tolerance: list[float] | None) -> float:
+    """Return the relative energy error that a guarded step may have: a share of the tolerance that was given anywhere."""
+    of_run = DEFAULT_TOL if run_tolerance is None else min(run_tolerance)
+    return GUARD_SHARE * (of_run if tol is None else float(tol))
 
 
 def _in_words(choice: Choice, systems: int) -> dict[str, Any]:
@@ -109,7 +139,13 @@ def _in_words(choice: Choice, systems: int) -> dict[str, Any]:
 
 
 def _choice(
-    criterion: Criterion | str | Path | None, tol: float | None, integrator: str, start: Bodies, end: np.ndarray, limit: int
+    criterion: Criterion | str | Path | None,
+    tol: float | None,
+    integrator: str,
+    start: Bodies,
+    end: np.ndarray,
+    limit: int,
+    guard: bool,
 ) -> Choice:
     """Return criterion and integrator of the run, or raise a `ConfigError` if they do not fit the system."""
     if criterion is not None and not isinstance(criterion, (Criterion, str, Path)):
@@ -117,14 +153,14 @@ def _choice(
             f"{type(criterion).__name__} is no criterion: give one such as FreeFall(eta=0.02), its text, a model file, or a "
             "function of your own as OwnCriterion(f)."
         )
-    choice = choose(criterion, tol, integrator)
+    choice = choose(criterion, tol, integrator, guard)
     if start.external_field is not None and not choice.integrator.allows_field:
         raise ConfigError(
             f"integrator = {choice.integrator} allows no outer field: use a composition (leapfrog ... kahan_li8) or radau15."
         )
-    if choice.integrator.kind == LOGH and (criterion is None or str(criterion) == DEFAULT):
-        tolerance = DEFAULT_TOL if tol is None else tol
-        return choice._replace(criterion=constant_step(start, tolerance, choice.integrator, end, limit))
+    if isinstance(choice.criterion, ConstantByTrial):
+        wanted = DEFAULT_TOL if choice.tol is None else choice.tol
+        return choice._replace(criterion=constant_step(start, wanted, choice.integrator, end, limit))
     return choice
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from ..bodies import Bodies, free_fall_time
+from ..criteria.base import Numbers
 from ..criteria.classical import Constant
 from ..integrators import Integrator
 from .batch import Batch
@@ -18,7 +19,7 @@ STEPS, ROUNDS = 1000, 8
 MARGIN = 0.25  # fraction of the tolerance that the first steps may use
 
 
-def constant_step(start: Bodies, tol: float, integrator: Integrator, t_end: np.ndarray, limit: int) -> Constant:
+def constant_step(start: Bodies, tol: Numbers, integrator: Integrator, t_end: np.ndarray, limit: int) -> Constant:
     """Return for every system the longest step tried whose first `STEPS` steps stay within a quarter of `tol`.
 
     A constant step of this integrator is an adaptive one in time, and two bodies have no energy error at any step. With three
@@ -26,15 +27,15 @@ def constant_step(start: Bodies, tol: float, integrator: Integrator, t_end: np.n
     EnergyBudget is made for methods with an error for two bodies too, and would take 100 times the steps there. Later
     encounters are not anticipated.
     """
-    dt = FIRST_SHARE * free_fall_time(start)
+    dt, allowed = FIRST_SHARE * free_fall_time(start), MARGIN * np.asarray(tol)
     for _ in range(ROUNDS):
         own = OwnFunctions()
         program = program_of(Constant(tuple(dt.tolist())), integrator, start, own)
         pilot = Batch.begin(start, program, own, t_end, float(min(limit, STEPS)), None)
         pilot.run([])
         broken = pilot.state["count"][:, at.STATUS] > at.MAX_STEPS
-        error = np.where(broken, np.inf, pilot.state["real"][:, at.MAX_ERROR]) / (MARGIN * tol)
+        error = np.where(broken, np.inf, pilot.state["real"][:, at.MAX_ERROR]) / allowed
         if (error <= 1.0).all():
             break
-        dt = dt * np.clip(1.0 / np.sqrt(np.maximum(error, 1.0)), 0.1, 1.0) * np.where(error > 1.0, 0.9, 1.0)
+        dt = np.where(error > 1.0, 0.9 * np.maximum(1.0 / np.sqrt(error), 0.1) * dt, dt)  # the error grows like dt^2
     return Constant(tuple(dt.tolist()))

@@ -169,6 +169,13 @@ def _network(model: Model, axes: int) -> _Network:
     return _Network(shape, np.concatenate([numbers, scales, _weights(model, widths)]), window)
 
 
+def knows_range(program: Program) -> bool:
+    """Return whether the network of a program knows the range of its inputs in the training."""
+    shape, numbers = program.arrays["shape"], program.arrays["numbers"]
+    first = kernel.SCALES + int(shape[kernel.SLOT])
+    return bool(np.isfinite(numbers[first : first + int(shape[kernel.INPUTS])]).any())
+
+
 def _weights(model: Model, widths: list[int]) -> np.ndarray:
     """Return limits of inputs, frequencies, then weight (input after input) and bias of each layer and head, zero-padded."""
     w = model.weights

@@ -12,12 +12,6 @@ import numpy as np
 from ..bodies import Bodies
 
 OK, MAX_STEPS, NON_FINITE, STUCK = "ok", "max_steps", "non_finite", "stuck"
-REMEDIES = {
-    MAX_STEPS: "used up its steps: allow more of them (max_steps), or ask for a looser tol",
-    NON_FINITE: "went to infinity or NaN, and stopped before it: give a softening, or a tighter tol",
-    STUCK: "needed a step below the round-off of its time: give a softening, or a looser guard if there is one",
-}
-SAFETY_FACTOR = 0.7  # of an advised tolerance, relative to the one that would just have been enough
 
 
 class ClosestApproach(NamedTuple):
@@ -46,7 +40,8 @@ class SimulationResult:
     """The outcome of every system of a batch. Arrays are (B,).
 
     Energy errors are relative to S = max(|E|, 1e-4 (K + |U|)) at the start of the run; `max_energy_error` is the
-    largest over all steps. With a time-dependent outer field the work of the field is subtracted.
+    largest over all steps. With a time-dependent outer field the work of the field is subtracted. A run that went on from the
+    result of another one counts from the first start: its errors, its steps and its force evaluations.
     """
 
     final: Bodies
@@ -66,9 +61,11 @@ class SimulationResult:
     wall_time: float  # seconds
     criterion: str
     integrator: str
-    reports: dict[str, np.ndarray]  # reports of a learned step about its run, each (B,)
+    # reports of a learned step about its run, each (B,); None: the network cannot tell
+    reports: dict[str, np.ndarray | None]
     tol: np.ndarray | None = None  # (B,) tolerance for `max_energy_error`, if the criterion has one
     output: Path | None = None
+    rounding_error: np.ndarray | None = None  # (B,) about the energy error of double precision; None from the loop in torch
 
     @property
     def within_tolerance(self) -> np.ndarray | None:
@@ -80,17 +77,10 @@ class SimulationResult:
 
     @property
     def advice(self) -> tuple[str, ...]:
-        """One sentence for each system that stopped early or missed its tolerance: what happened, and what to do."""
-        found, many, within = [], len(self.status) > 1, self.within_tolerance
-        for i, status in enumerate(self.status):
-            system = f"system {i}" if many else "the run"
-            if status != OK:
-                found.append(f"{system} {REMEDIES[status]}.")
-            elif within is not None and self.tol is not None and not within[i]:
-                asked, reached = float(self.tol[i]), float(self.max_energy_error[i])
-                tighter = f"ask for {SAFETY_FACTOR * asked * asked / reached:.0e}"
-                found.append(f"{system} reached an energy error of {reached:.1e}, above the {asked:.1e} asked for: {tighter}.")
-        return tuple(found)
+        """One sentence for each thing that went wrong in a system: what happened, and what to do. `simulate` warns of them."""
+        from .advice import advice_on
+
+        return advice_on(self)
 
     def summary(self) -> dict[str, Any]:
         """Return plain numbers for JSON: those of the system, or for a batch those of each system under `systems`."""
@@ -108,7 +98,7 @@ class SimulationResult:
         for name in NUMBERS:
             values = getattr(self, name)
             row[name] = None if values is None else values[i].item()
-        row |= {name: values[i].item() for name, values in self.reports.items()}
+        row |= {name: None if values is None else values[i].item() for name, values in self.reports.items()}
         row = {k: None if isinstance(v, float) and not math.isfinite(v) else v for k, v in row.items()}
         near = self.closest_approach
         if near is not None:

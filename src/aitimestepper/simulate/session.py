@@ -18,11 +18,13 @@ from ..criteria.own import OwnCriterion
 from ..criteria.wrappers import innermost
 from ..errors import ConfigError, SnapshotError
 from ..fields import field_named
+from .advice import rounding_error, warn_of
 from .batch import Batch, Output, first_state
 from .callbacks import OwnFunctions
+from .continuation import Continuation
 from .kernels import layout as at
 from .kernels.plan import LEARNED, OWN_CRITERION
-from .program import Program, field_numbers, field_text
+from .program import Program, field_numbers, field_text, knows_range
 from .progress import Sink, Watch
 from .result import MAX_STEPS, NON_FINITE, OK, STUCK, ClosestApproach, SimulationResult, momentum_errors
 from .snapshots import SnapshotWriter, read_state
@@ -59,11 +61,12 @@ def resume(
     external_field: Any = None,
     progress: bool | Watch = False,
     threads: int | None = None,
+    warn: bool = True,
 ) -> SimulationResult:
     """Continue the run in a file of snapshots, with the same bits as if it had not stopped.
 
     t_end: a later end time than the one of the file, in its unit of time. criterion, external_field: those of the run if they
-    are functions that the user wrote; everything else is in the file.
+    are functions that the user wrote; everything else is in the file. warn: as in `simulate`.
     """
     began = clock.perf_counter()
     saved = read_state(path)
@@ -76,7 +79,10 @@ def resume(
         writer = stack.enter_context(
             SnapshotWriter.reopen(path, None if t_end is None else {**saved.metadata, "asked": asked, "t_end": t_end})
         )
-        return _run_into(writer, batch, asked, began, watch, ())
+        result = _run_into(writer, batch, asked, began, watch, ())
+    if warn:
+        warn_of(result, stacklevel=2)
+    return result
 
 
 def _run_into(
@@ -107,8 +113,9 @@ def result_of(batch: Batch, asked: dict[str, Any], began: float, path: Path | No
     real, count, final = batch.state["real"], batch.state["count"], batch.final()
     words = [STATUS_WORDS[code] for code in count[:, at.STATUS].tolist()]
     p, L = momentum_errors(batch.start, final)
+    of_run = {name: asked.get(name) for name in ("criterion", "integrator", "run_tolerance")}
     return SimulationResult(
-        final=final,
+        final=final.left_by(Continuation(batch.start, batch.program, batch.state, of_run, batch.own)),
         status=tuple(asked["status_at_limit"] if word == MAX_STEPS else word for word in words),
         steps=count[:, at.STEPS].copy(),
         force_evaluations=count[:, at.FORCES].copy(),
@@ -126,7 +133,21 @@ def result_of(batch: Batch, asked: dict[str, Any], began: float, path: Path | No
         integrator=asked["integrator"],
         reports=_reports(batch),
         output=path,
+        rounding_error=_rounding_error(batch, final),
     )
+
+
+def _rounding_error(batch: Batch, final: Bodies) -> np.ndarray:
+    """Return about the relative energy error that rounding alone causes in each system, (B,)."""
+    start, near = batch.start, _closest(batch)
+    kinetic, potential = start.kinetic_energy(), start.potential_energy()
+    masses = np.take_along_axis(start.mass, near.pair, axis=1).prod(1)
+    distance = np.sqrt(near.distance**2 + start.softening**2)
+    extent = np.maximum(np.abs(start.position).max((1, 2)), np.abs(final.position).max((1, 2)))
+    with np.errstate(divide="ignore"):  # two bodies at the same place
+        return rounding_error(
+            batch.state["real"][:, at.ENERGY_SCALE], kinetic + np.abs(potential), start.G * masses / distance, distance, extent
+        )
 
 
 def _closest(batch: Batch) -> ClosestApproach:
@@ -137,11 +158,12 @@ def _closest(batch: Batch) -> ClosestApproach:
     return ClosestApproach(pair, real[:, at.CLOSEST].copy(), real[:, at.CLOSEST_TIME].copy())
 
 
-def _reports(batch: Batch) -> dict[str, np.ndarray]:
+def _reports(batch: Batch) -> dict[str, np.ndarray | None]:
     """Return the reports of a learned step about its run, each (B,).
 
     They are the largest relative energy error that the network expected of a step, the number of steps that the ceiling
-    limited, and the number of steps for which some input was out of the range of the training and was clamped to it.
+    limited, and the number of steps for which some input was out of the range of the training and was clamped to it; None for
+    a network that knows no range.
     """
     if batch.program.numbers["kind"] != LEARNED:
         return {}
@@ -149,7 +171,7 @@ def _reports(batch: Batch) -> dict[str, np.ndarray]:
     return {
         "expected_step_error": 10.0 ** real[:, at.EXPECTED],
         "steps_at_ceiling": count[:, at.AT_CEILING].copy(),
-        "steps_outside_training": count[:, at.OUT_OF_RANGE].copy(),
+        "steps_outside_training": count[:, at.OUT_OF_RANGE].copy() if knows_range(batch.program) else None,
     }
 
 

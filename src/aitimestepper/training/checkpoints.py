@@ -28,7 +28,7 @@ from ..fields import ExternalField, field_from
 from ..files import write_atomically
 from ..models import NETWORK, Model, save_model
 
-FORMAT, VERSION = "aitimestepper checkpoint", 2
+FORMAT, VERSION = "aitimestepper checkpoint", 3
 
 
 @dataclass(frozen=True)
@@ -47,6 +47,7 @@ class Checkpoint:
     random_state: Tensor | None = None
     network: str = NETWORK
     totals: dict[str, float] = field(default_factory=dict)  # seconds and converged epochs of the training so far
+    judge_state: dict[str, Any] = field(default_factory=dict)  # what the judge needs to continue
     card: dict[str, Any] = field(default_factory=dict)  # how a model trained on runs was made, and its calibration
 
     def build_model(self, device: torch.device | str = "cpu") -> FullyConnectedNN:
@@ -78,6 +79,7 @@ def save_checkpoint(
     history: HistoryBuffer | None = None,
     random_state: Tensor | None = None,
     totals: dict[str, float] | None = None,
+    judge_state: dict[str, Any] | None = None,
     card: dict[str, Any] | None = None,
 ) -> Path:
     """Write the model (.npz), then the checkpoint (.pt); an older file stays whole until the new one is complete.
@@ -101,6 +103,7 @@ def save_checkpoint(
         "history": {} if history is None else history.state_dict(),
         "random_state": random_state,
         "totals": dict(totals or {}),
+        "judge_state": dict(judge_state or {}),
         "card": dict(card or {}),
     }
     return save_plain(path, content)
@@ -170,6 +173,7 @@ def load_checkpoint(path: str | Path) -> Checkpoint:
             random_state=content["random_state"],
             network=content["network"],
             totals=content["totals"],
+            judge_state=content["judge_state"],
             card=content["card"],
         )
     except (KeyError, TypeError, AttributeError, UserError) as error:

@@ -33,7 +33,7 @@ class CollectedStep(NamedTuple):
 class Collected(NamedTuple):
     """Part 1 of one epoch."""
 
-    trajectory: Trajectory
+    trajectory: Any  # a `Trajectory`; with judge `run` a `judges.run.RunRecord`
     metrics: dict[str, Any]
 
 

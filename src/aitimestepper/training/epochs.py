@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import time
 import warnings
 from collections.abc import Iterator
@@ -20,9 +21,8 @@ from ..differentiable.particle import ParticleTorch
 from ..errors import CheckpointError, ConfigError
 from ..integrators import COMPOSITIONS
 from .checkpoints import Checkpoint, checkpoint_name, save_checkpoint
-from .collection import collect_trajectory
-from .generalization import generalize_on_trajectory, verify_trajectory
-from .metrics import JsonlRecorder, Recorder, Recorders, epoch_record
+from .judges import Judge, judge_for
+from .metrics import JsonlRecorder, Recorder, Recorders, WandbRecorder, epoch_record
 
 
 def train_epoch_two_phase(
@@ -34,34 +34,40 @@ def train_epoch_two_phase(
     history_buffer: HistoryBuffer | None = None,
     recorder: Recorder | None = None,
     epoch: int = 1,
+    judge: Judge | None = None,
 ) -> dict[str, Any]:
-    """Train one epoch from `particle`, and return its metrics.
+    """Train one epoch from `particle`, and return its metrics. judge: that of the training; None: the one that config names.
 
     The result holds `trajectory_metrics`, `generalization_metrics`, `converged`, `part2_iterations`, `epoch_time` (seconds),
-    and `final_state`, the state after the last accepted step.
+    `final_state`, the state after the last accepted step, and `more`, further metrics by name.
     """
     began = time.perf_counter()
-    watch = None if recorder is None else lambda step, retrains: recorder.collecting(epoch, step, retrains)
-    trajectory, part1 = collect_trajectory(model, particle, optimizer, config, adapter, history_buffer, watch)
+    judge = judge or judge_for(model, optimizer, config, adapter, history_buffer)
+    watch = (recorder or Recorder()).progress
+    trajectory, part1 = judge.collect(particle, epoch, watch)
     if len(trajectory) == 0:
-        warnings.warn(
-            f"epoch {epoch} recorded no sample: all {part1['total_steps']} accepted steps went into filling the history "
-            f"(history_len = {config.history_len}); Part 2 has nothing to do. More steps_per_epoch avoid this.",
-            UserWarning,
-            stacklevel=2,
-        )
-    converged, iterations, part2 = generalize_on_trajectory(model, trajectory, optimizer, config, adapter, history_buffer)
-    result = {
+        warnings.warn(_nothing_recorded(epoch, part1, config), UserWarning, stacklevel=2)
+    converged, iterations, part2 = judge.generalize(trajectory, watch)
+    return {
         "trajectory_metrics": part1,
         "generalization_metrics": part2,
         "converged": converged,
         "part2_iterations": iterations,
         "final_state": trajectory.final,
+        "more": judge.after_epoch(trajectory, watch),
+        "epoch_time": time.perf_counter() - began,
     }
-    if config.recheck_trajectory:
-        result["recheck_pass_rate"] = verify_trajectory(model, trajectory, config, adapter)
-    result["epoch_time"] = time.perf_counter() - began
-    return result
+
+
+def _nothing_recorded(epoch: int, part1: dict[str, Any], config: Config) -> str:
+    """Return the warning about an epoch without a sample."""
+    words = f"epoch {epoch} recorded no sample, so that Part 2 has nothing to do:"
+    if part1["total_steps"] == 0:
+        return f"{words} all systems were dropped at max_retrain_steps = {config.max_retrain_steps}; raise it, or raise lr."
+    return (
+        f"{words} all {part1['total_steps']} accepted steps went into filling the history (history_len = "
+        f"{config.history_len}); raise steps_per_epoch."
+    )
 
 
 def run_two_phase_training(
@@ -74,38 +80,51 @@ def run_two_phase_training(
     save_dir: str | Path | None = None,
     recorder: Recorder | None = None,
     resume: Checkpoint | None = None,
+    wandb_run: Any = None,
+    checkpoint_interval: int | None = None,
+    card: dict[str, Any] | None = None,
 ) -> dict[str, Any]:
     """Train for `config.epochs` epochs; with `save_dir`, write checkpoints, models and metrics.jsonl there.
 
-    `resume` continues after the epoch of a checkpoint, to the same bits as a training that was never interrupted. The result
-    holds `epochs_completed`, `total_time` (seconds), `convergence_rate`, `final_metrics`, and `results`: one record per epoch
-    of this call.
+    particle: the initial conditions; with judge `run`, which samples problems from families, only stored with the model.
+    `resume` continues after the epoch of a checkpoint, to the same bits as a training that was never interrupted. wandb_run: a
+    run of Weights & Biases, to log every epoch to. checkpoint_interval: instead of that of `config`. card: entries for the card
+    of a model that was trained on runs.
+
+    The result holds `epochs_completed`, `total_time` (seconds), `convergence_rate`, `final_metrics`, `card`, and `results`: of
+    each epoch of this call what `train_epoch_two_phase` returns, and its record by the names of metrics.jsonl.
     """
     if config.integrator not in COMPOSITIONS:
         raise ConfigError(
             f"integrator = {config.integrator}: a network learns through a symmetric composition ({', '.join(COMPOSITIONS)}); "
             "others are for simulations."
         )
+    if checkpoint_interval is not None:
+        config = dataclasses.replace(config, checkpoint_interval=checkpoint_interval)
     history = history_buffer if history_buffer is not None else adapter.history_buffer
-    run = _Run(model, optimizer, config, adapter, particle, history, current=particle)
-    if resume is not None:
-        run.restore(resume)
+    judge = judge_for(model, optimizer, config, adapter, history)
+    run = _Run(model, optimizer, config, adapter, particle, history, judge, current=particle, card=dict(card or {}))
     adapter.measure_scales(particle)
     folder = None if save_dir is None else Path(save_dir)
-    with _recorders(folder, recorder, run.epoch) as recorders:
+    more = [*([recorder] if recorder else []), *([WandbRecorder(wandb_run)] if wandb_run is not None else [])]
+    with _recorders(folder, more, 0 if resume is None else resume.epoch) as recorders:
+        if resume is not None:
+            run.restore(resume, recorders)
         while run.epoch < config.epochs:
             record = run.train_epoch(recorders)
             recorders.record(record)
             if folder and (run.epoch % config.checkpoint_interval == 0 or run.epoch == config.epochs):
                 run.save(folder, record)
+        if resume is None or run.results or not resume.card:
+            run.finish(folder, recorders, {} if resume is None else resume.metrics)
     return run.summary({} if resume is None else resume.metrics)
 
 
 @contextmanager
-def _recorders(folder: Path | None, recorder: Recorder | None, epochs_done: int) -> Iterator[Recorder]:
-    """Open metrics.jsonl in the folder, if there is one, beside the caller's own recorder, and close both at the end."""
+def _recorders(folder: Path | None, more: list[Recorder], epochs_done: int) -> Iterator[Recorder]:
+    """Open metrics.jsonl in the folder, if there is one, beside the caller's own recorders, and close all at the end."""
     to_file = [JsonlRecorder(folder / "metrics.jsonl", epochs_done)] if folder else []
-    recorders = Recorders(*to_file, *([recorder] if recorder else []))
+    recorders = Recorders(*to_file, *more)
     try:
         yield recorders
     finally:
@@ -122,12 +141,15 @@ class _Run:
     adapter: ModelAdapter
     particle: ParticleTorch  # the initial conditions
     history: HistoryBuffer | None
+    judge: Judge
     current: ParticleTorch  # where the next epoch starts
+    card: dict[str, Any] = field(default_factory=dict)
     epoch: int = 0  # epochs completed
     converged: float = 0.0  # epochs whose Part 2 converged
     time_before: float = 0.0  # seconds of training before this call
     began: float = field(default_factory=time.perf_counter)
     results: list[dict[str, Any]] = field(default_factory=list)
+    record: dict[str, Any] = field(default_factory=dict)  # of the last epoch
 
     def train_epoch(self, recorders: Recorder) -> dict[str, Any]:
         """Train the next epoch, and return its record."""
@@ -136,12 +158,21 @@ class _Run:
             for group in self.optimizer.param_groups:
                 group["lr"] = config.lr * config.lr_decay ** ((self.epoch - 1) / max(config.epochs - 1, 1))
         result = train_epoch_two_phase(
-            self.model, self.current, self.optimizer, config, self.adapter, self.history, recorders, self.epoch
+            self.model, self.current, self.optimizer, config, self.adapter, self.history, recorders, self.epoch, self.judge
         )
         self.current = self.particle if config.epoch_start == "initial" else result["final_state"]
         self.converged += float(result["converged"])
-        self.results.append(epoch_record(self.epoch, result))
-        return self.results[-1]
+        self.record = epoch_record(self.epoch, result)
+        self.results.append({**result, **self.record})
+        return self.record
+
+    def finish(self, folder: Path | None, recorders: Recorder, metrics: dict[str, Any]) -> None:
+        """Let the judge finish, and write the finished network with its card; a judge without a card has nothing to do."""
+        made = self.judge.finish(recorders.progress)
+        if made:
+            self.card = {**self.card, **made, "hours": round(self.seconds / 3600.0, 3), "seed": self.config.seed}
+            if folder:
+                self.save(folder, self.record or metrics)
 
     @property
     def seconds(self) -> float:
@@ -163,9 +194,11 @@ class _Run:
             history=self.history,
             random_state=self.adapter.generator.get_state(),
             totals={"time": self.seconds, "converged": self.converged},
+            judge_state=self.judge.state(),
+            card=self.card if "validation" in self.card else {},
         )
 
-    def restore(self, checkpoint: Checkpoint) -> None:
+    def restore(self, checkpoint: Checkpoint, recorders: Recorder) -> None:
         """Restore everything that the next epoch depends on from a checkpoint."""
         if checkpoint.current_state is None or checkpoint.random_state is None:
             raise CheckpointError(
@@ -180,6 +213,8 @@ class _Run:
         self.current = checkpoint.current_state.to(self.particle.position.device)
         self.epoch = checkpoint.epoch
         self.time_before, self.converged = checkpoint.totals["time"], checkpoint.totals["converged"]
+        if checkpoint.epoch < self.config.epochs or not checkpoint.card:
+            self.judge.restore(checkpoint.judge_state, checkpoint.epoch, recorders.progress)
 
     def summary(self, metrics_before: dict[str, Any]) -> dict[str, Any]:
         """Return the result of `run_two_phase_training`; `metrics_before` are its final metrics if no epoch was trained."""
@@ -187,6 +222,7 @@ class _Run:
             "epochs_completed": self.epoch,
             "total_time": self.seconds,
             "convergence_rate": self.converged / max(self.epoch, 1),
-            "final_metrics": self.results[-1] if self.results else dict(metrics_before),
+            "final_metrics": self.record or dict(metrics_before),
+            "card": self.card,
             "results": self.results,
         }

@@ -11,7 +11,7 @@ from ..config import Config
 from ..differentiable.adapter import ModelAdapter
 from ..differentiable.history import HistoryBuffer
 from .attempt import check_errors, learn, learning_losses, measure_step
-from .trajectory import Trajectory, sample_minibatch
+from .trajectory import Samples, Trajectory, as_trajectory, sample_minibatch
 
 
 class Evaluation(NamedTuple):
@@ -33,16 +33,17 @@ class Generalized(NamedTuple):
 
 def evaluate_minibatch(
     model: nn.Module,
-    minibatch: Trajectory,
+    minibatch: Trajectory | Samples,
     config: Config,
     adapter: ModelAdapter,
     history_buffer: HistoryBuffer | None = None,
 ) -> Evaluation:
     """Take one step of every sample in one batched call, in eval mode; the stored samples are not modified.
 
-    The features of each sample include the history window that it was accepted with; `history_buffer` (the current one) is an
-    argument only so that both phases are called alike, and is not used.
+    The features of each sample include the history window that it was accepted with. Plain pairs (particle, dt) have none:
+    theirs include `history_buffer`.
     """
+    minibatch = as_trajectory(minibatch, adapter, history_buffer)
     measured = measure_step(model, minibatch.start, config, adapter)
     all_pass, rel_dE = check_errors(measured.rel_dE, config.energy_threshold)
     passed = int((rel_dE <= config.energy_threshold).sum())
@@ -57,13 +58,15 @@ def evaluate_minibatch(
 
 def generalize_on_trajectory(
     model: nn.Module,
-    trajectory: Trajectory,
+    trajectory: Trajectory | Samples,
     optimizer: torch.optim.Optimizer,
     config: Config,
     adapter: ModelAdapter,
     history_buffer: HistoryBuffer | None = None,
 ) -> Generalized:
     """Train on fresh random minibatches until all samples of one pass; `replay_steps` is only a safety limit.
+
+    trajectory: what Part 1 recorded, or plain pairs (particle, dt), whose features include `history_buffer`.
 
     The first `replay_min_steps` are learned from even if they pass: a network that starts with very short steps would otherwise
     pass everything, learn nothing, and waste force evaluations for ever. The last minibatch is never learned from.
@@ -73,6 +76,7 @@ def generalize_on_trajectory(
         return Generalized(True, 0, nothing)
     if len(trajectory) < config.min_replay_size:
         return Generalized(True, 0, {**nothing, "skipped": True})
+    trajectory = as_trajectory(trajectory, adapter, history_buffer)
     for iteration in range(1, config.replay_steps + 1):
         minibatch = sample_minibatch(trajectory, config.replay_batch_size, adapter.generator)
         all_pass, losses, _, evaluated = evaluate_minibatch(model, minibatch, config, adapter, history_buffer)

@@ -15,8 +15,8 @@ from ..files import write_atomically
 class Recorder:
     """Takes one record per epoch; the base class ignores everything."""
 
-    def collecting(self, epoch: int, step: int, retrains: int) -> None:
-        """Receive the progress of Part 1 of `epoch`: accepted step `step`, after `retrains` retrains on its state."""
+    def progress(self, stage: str, done: int, total: int, words: str) -> None:
+        """Receive the progress inside an epoch or after the last one: part 1, part 2, validation, calibration."""
 
     def record(self, metrics: Mapping[str, Any]) -> None:
         """Receive the record of an epoch that has ended."""
@@ -58,38 +58,33 @@ def _epoch_of(line: str) -> float:
 
 
 class WandbRecorder(Recorder):
-    """Weights & Biases; with WANDB_MODE=offline everything stays on disk."""
+    """Logs to a run of Weights & Biases, which stays open: who began it finishes it."""
 
-    def __init__(self, config: Config, name: str, folder: Path) -> None:
-        try:
-            import wandb
-        except ImportError:
-            raise UserError(
-                "wandb = true needs the extra: pip install 'aitimestepper[wandb]'; metrics go to JSONL without it."
-            ) from None
-        folder.mkdir(parents=True, exist_ok=True)
-        settings = wandb.Settings(silent=True)
-        try:
-            self._run = wandb.init(
-                project="aitimestepper",
-                name=name,
-                dir=str(folder),
-                config=config.as_wandb_dict(),
-                settings=settings,
-            )
-        except wandb.errors.Error as error:
-            reason = str(error).splitlines()[0].rstrip(".")
-            raise UserError(
-                f"Weights & Biases cannot start ({reason}): run wandb login, set WANDB_MODE=offline, or leave --wandb out."
-            ) from None
+    def __init__(self, run: Any) -> None:
+        self.run = run
 
     def record(self, metrics: Mapping[str, Any]) -> None:
         """Log a record at its own epoch."""
-        self._run.log(dict(metrics), step=int(metrics["epoch"]))
+        self.run.log(dict(metrics), step=int(metrics["epoch"]))
 
-    def close(self) -> None:
-        """Finish the run."""
-        self._run.finish()
+
+def begin_wandb(config: Config, name: str, folder: Path) -> Any:
+    """Begin a run of Weights & Biases; with WANDB_MODE=offline everything stays on disk."""
+    try:
+        import wandb
+    except ImportError:
+        raise UserError(
+            "wandb = true needs the extra: pip install 'aitimestepper[wandb]'; metrics go to JSONL without it."
+        ) from None
+    folder.mkdir(parents=True, exist_ok=True)
+    about: dict[str, Any] = {"project": "aitimestepper", "name": name, "dir": str(folder), "config": config.as_wandb_dict()}
+    try:
+        return wandb.init(**about, settings=wandb.Settings(silent=True))
+    except wandb.errors.Error as error:
+        reason = str(error).splitlines()[0].rstrip(".")
+        raise UserError(
+            f"Weights & Biases cannot start ({reason}): run wandb login, set WANDB_MODE=offline, or leave --wandb out."
+        ) from None
 
 
 class Recorders(Recorder):
@@ -98,10 +93,10 @@ class Recorders(Recorder):
     def __init__(self, *recorders: Recorder) -> None:
         self.recorders = recorders
 
-    def collecting(self, epoch: int, step: int, retrains: int) -> None:
+    def progress(self, stage: str, done: int, total: int, words: str) -> None:
         """Pass the progress on to all recorders."""
         for recorder in self.recorders:
-            recorder.collecting(epoch, step, retrains)
+            recorder.progress(stage, done, total, words)
 
     def record(self, metrics: Mapping[str, Any]) -> None:
         """Pass the record on to all recorders."""
@@ -117,7 +112,7 @@ class Recorders(Recorder):
 def epoch_record(epoch: int, result: Mapping[str, Any]) -> dict[str, Any]:
     """Return the record of one epoch, under the names of the contract, which files and dashboards use."""
     part1, part2 = result["trajectory_metrics"], result["generalization_metrics"]
-    record = {
+    record: dict[str, Any] = {
         "epoch": epoch,
         "epoch_time": result["epoch_time"],
         "part1/trajectory_length": part1["trajectory_length"],
@@ -133,6 +128,4 @@ def epoch_record(epoch: int, result: Mapping[str, Any]) -> dict[str, Any]:
         "part2/mean_rel_dE": part2["mean_rel_dE"],
         "part2/max_rel_dE": part2["max_rel_dE"],
     }
-    if "recheck_pass_rate" in result:
-        record["part2/recheck_pass_rate"] = result["recheck_pass_rate"]
-    return record
+    return {**record, **result["more"]}

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from typing import Any, overload
 
 import torch
 from torch import Tensor
 
-from ..differentiable.adapter import Observation
+from ..differentiable.adapter import ModelAdapter, Observation
+from ..differentiable.history import HistoryBuffer
 from ..differentiable.particle import ParticleTorch
+from ..errors import ConfigError
 from .attempt import StepStart
 
 
@@ -60,10 +63,44 @@ class Trajectory:
         return Trajectory(self.start.select(index), self.dt[index], self.energy_error[index], self.final)
 
 
-def sample_minibatch(trajectory: Trajectory, batch_size: int, generator: torch.Generator | None = None) -> Trajectory:
-    """Draw min(batch_size, len) samples, uniform without replacement; from a fresh random stream unless one is given."""
+Samples = Sequence[tuple[ParticleTorch, Any]]  # plain pairs (particle, dt)
+
+
+def as_trajectory(samples: Trajectory | Samples, adapter: ModelAdapter, history: HistoryBuffer | None = None) -> Trajectory:
+    """Return a trajectory; plain pairs (particle, dt) are stacked.
+
+    Pairs hold no history windows: their features include `history`, or the adapter's own. The errors of their steps are NaN.
+    """
+    if isinstance(samples, Trajectory):
+        return samples
+    if not len(samples):
+        raise ConfigError("a minibatch of no samples cannot be evaluated; give at least one pair (particle, dt).")
+    window = adapter.history_buffer if history is None else history
+    starts = [StepStart.observe(particle, adapter, window) for particle, _ in samples]
+    dts = [torch.as_tensor(dt).detach().to(s.energy).expand(len(s.energy)) for s, (_, dt) in zip(starts, samples, strict=True)]
+    dt = torch.cat(dts)
+    return Trajectory(StepStart.stack(starts), dt, torch.full_like(dt, torch.nan))
+
+
+@overload
+def sample_minibatch(trajectory: Trajectory, batch_size: int, generator: torch.Generator | None = None) -> Trajectory: ...
+
+
+@overload
+def sample_minibatch(trajectory: Samples, batch_size: int, generator: torch.Generator | None = None) -> Samples: ...
+
+
+def sample_minibatch(
+    trajectory: Trajectory | Samples, batch_size: int, generator: torch.Generator | None = None
+) -> Trajectory | Samples:
+    """Draw min(batch_size, len) samples, uniform without replacement; from a fresh random stream unless one is given.
+
+    Plain pairs (particle, dt) are returned as such.
+    """
     if generator is None:
         generator = torch.Generator()
         generator.seed()
     index = torch.randperm(len(trajectory), generator=generator)[: min(batch_size, len(trajectory))]
-    return trajectory.select(index.to(trajectory.dt.device))
+    if isinstance(trajectory, Trajectory):
+        return trajectory.select(index.to(trajectory.dt.device))
+    return [trajectory[i] for i in index.tolist()]

@@ -247,7 +247,7 @@ def _run_system(b: Any, budget: Any, store: Any, plan: Any, net: Any) -> None:
         c[at.STATUS] = _status_of_step(row, choice.dt)
         if c[at.STATUS] != at.RUNNING:
             return
-        if plan.ints[METHOD] == LOGH and c[at.STEPS] == 0:
+        if plan.ints[METHOD] == LOGH and r[at.LOGH_STEP] == 0.0:
             r[at.LOGH_STEP] = -choice.dt * r[at.POTENTIAL]
         made = _attempt(w, old, new, scratch_block, row, plan, choice.dt)
         c[at.STATUS] = made.status if np.isfinite(made.energy) else at.NON_FINITE

@@ -1,35 +1,20 @@
-"""Networks that are trained on runs: their settings, their initial weights, and the criterion made of them."""
+"""Networks to begin a training with, and the criterion made of a network that was trained on runs."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import Any
 
-import torch
 from torch import nn
 
 from ...config import Config
 from ...criteria.learned import LearnedStep
-from ...differentiable.network import FullyConnectedNN, build_network, model_from, network_from
+from ...differentiable.adapter import torch_dtype
+from ...differentiable.network import FullyConnectedNN, model_from, network_from
 from ...errors import ConfigError
 from ...models import Model
 
 SHAPE = ("feature_type", "layers", "activation", "dropout", "fourier_features")  # settings that a network is built from
-
-
-def config_for(integrator: str, layers: Sequence[int] = (16,), dt_ceiling: float = 0.7, seed: int = 1) -> Config:
-    """Return the settings of a network that is trained on runs of an integrator."""
-    values = {"feature_type": "invariant", "integrator": integrator, "layers": tuple(layers), "device": "cpu"}
-    return Config.from_dict({**values, "dt_ceiling": dt_ceiling, "seed": seed})
-
-
-def untrained_network(config: Config) -> FullyConnectedNN:
-    """Return a network with the constant output 1, the step of EnergyBudget; the weights of its hidden units are random."""
-    network = build_network(config)
-    with torch.no_grad():
-        for head in (network.log_dt, network.log_error):
-            nn.init.zeros_(head.weight)
-    return network.eval()
 
 
 def started_from(model: Model, config: Config) -> FullyConnectedNN:
@@ -40,7 +25,7 @@ def started_from(model: Model, config: Config) -> FullyConnectedNN:
             raise ConfigError(
                 f"the network to start from has {name} = {has}, not {wanted}: give the same settings, or start without it."
             )
-    return network_from(model).double().eval()
+    return network_from(model).to(torch_dtype(config.dtype))
 
 
 def learned_step(network: FullyConnectedNN, config: Config, card: Mapping[str, Any] | None = None) -> LearnedStep:

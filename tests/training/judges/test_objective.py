@@ -8,12 +8,14 @@ import numpy as np
 import pytest
 import torch
 
+from aitimestepper.config import Config
 from aitimestepper.constants import LOG_GAIN
+from aitimestepper.differentiable.network import build_network
 from aitimestepper.errors import ConfigError
 from aitimestepper.evaluation.evaluation_set import WORST, EvaluationSet, Scores, evaluate
-from aitimestepper.training.runs import objective
-from aitimestepper.training.runs.networks import config_for, learned_step, started_from, untrained_network
-from aitimestepper.training.runs.objective import forces_and_excess, log_cost, scores, upper
+from aitimestepper.training.judges import objective
+from aitimestepper.training.judges.networks import learned_step, started_from
+from aitimestepper.training.judges.objective import forces_and_excess, log_cost, scores, upper
 
 
 def test_the_cost_does_not_depend_on_a_constant_factor(monkeypatch):
@@ -63,8 +65,8 @@ def small() -> EvaluationSet:
 
 
 def test_longer_steps_cost_less_and_err_more(small):
-    config = config_for("leapfrog")
-    network = untrained_network(config)
+    config = Config(judge="run")
+    network = build_network(config)
     before = evaluate(learned_step(network, config), small)
     with torch.no_grad():
         network.log_dt.bias += math.log(1.2) / LOG_GAIN  # steps 1.2 times as long
@@ -74,18 +76,18 @@ def test_longer_steps_cost_less_and_err_more(small):
 
 
 def test_runs_that_break_off_are_as_bad_as_can_be(small):
-    config = config_for("leapfrog")
-    found = evaluate(learned_step(untrained_network(config), config), small._replace(budgets=((60, 60), (60, 60))))
+    config = Config(judge="run")
+    found = evaluate(learned_step(build_network(config), config), small._replace(budgets=((60, 60), (60, 60))))
     assert (found.log_excess == WORST).all()
 
 
 def test_a_network_starts_from_a_model_of_the_same_shape_only():
-    config = config_for("kahan_li6", (5, 3))
-    network = untrained_network(config)
+    config = Config(judge="run", integrator="kahan_li6", layers=(5, 3))
+    network = build_network(config)
     with torch.no_grad():
         network.log_dt.weight += 0.1
     model = learned_step(network, config).bound_model
-    again = started_from(model, config_for("leapfrog", (5, 3)))
+    again = started_from(model, Config(judge="run", layers=(5, 3)))
     assert all(torch.equal(x, again.state_dict()[name]) for name, x in network.state_dict().items())
     with pytest.raises(ConfigError, match=r"start from has layers = \(5, 3\), not \(16,\)"):
-        started_from(model, config_for("kahan_li6"))
+        started_from(model, Config(judge="run", integrator="kahan_li6"))

@@ -36,7 +36,7 @@ def fit_error_estimate(
             hidden = network.last_hidden(observation.features[::STRIDE])
             rows.append(torch.cat([hidden, torch.ones_like(hidden[:, :1])], dim=1))
             targets.append(torch.log10(error[::STRIDE].clamp_min(SMALLEST)))
-        inputs, target = torch.cat(rows), torch.cat(targets)
+        inputs, target = torch.cat(rows).cpu(), torch.cat(targets).cpu()
         solution = torch.linalg.lstsq(inputs, target.unsqueeze(1), driver="gelsd").solution.squeeze(1)
         network.log_error.weight.copy_(solution[:-1].unsqueeze(0))
         network.log_error.bias.copy_(solution[-1:])

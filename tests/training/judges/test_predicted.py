@@ -8,24 +8,32 @@ import numpy as np
 import pytest
 import torch
 
-from aitimestepper import Symmetrized, simulate
+from aitimestepper import Config, Symmetrized, simulate
 from aitimestepper.differentiable.adapter import ModelAdapter
 from aitimestepper.differentiable.gravity import dot
+from aitimestepper.differentiable.network import build_network
 from aitimestepper.differentiable.particle import ParticleTorch
 from aitimestepper.evaluation.runs import Systems
 from aitimestepper.features import ERROR_FRACTION
 from aitimestepper.initial.named import kepler
 from aitimestepper.initial.suites import Case, Suite, make_suite
 from aitimestepper.integrators import COMPOSITIONS
-from aitimestepper.training.runs.networks import config_for, learned_step, trained_parameters, untrained_network
-from aitimestepper.training.runs.predicted import converged_prediction, predict_error
-from aitimestepper.training.runs.reference import ReferenceTrajectories, error_rate, make_references
+from aitimestepper.training.judges.networks import learned_step, trained_parameters
+from aitimestepper.training.judges.predicted import converged_prediction, predict_error
+from aitimestepper.training.judges.reference import ReferenceTrajectories, error_rate, join_references, measure_references
 
 ROUNDS = 40  # until the prediction does not change any more
 
 
 def orbits(*eccentricities: float, turns: float = 2.0) -> Systems:
     return Systems.of(Suite("", tuple(Case(f"{e}", "kepler", kepler(e, q=0.1), turns * 2 * math.pi) for e in eccentricities)))
+
+
+def make_references(
+    systems: Systems, family: np.ndarray, integrator: str, tolerances: tuple[float, ...]
+) -> ReferenceTrajectories:
+    made = measure_references(systems, integrator, tolerances, gate=1e-6)
+    return join_references([one for one in made if one is not None], family.tolist())
 
 
 @pytest.fixture(scope="module")
@@ -64,8 +72,8 @@ def test_the_rate_is_one_number_for_all_small_steps(two_body, integrator):
 
 def test_predictions_are_what_runs_come_to(references):
     """EnergyBudget on smooth orbits, time-symmetric: forces to 2 %, errors to 15 %, over a thousandfold range of tolerances."""
-    config = config_for("leapfrog", dt_ceiling=100.0)
-    model, systems = untrained_network(config), orbits(0.2, 0.6, 0.9)
+    config = Config(judge="run", dt_ceiling=100.0)
+    model, systems = build_network(config), orbits(0.2, 0.6, 0.9)
     for tol in (1e-3, 1e-5, 1e-6):
         found = converged_prediction(model, ModelAdapter(config), references, tol, ROUNDS)[0]
         criterion = Symmetrized(learned_step(model, config).at_tolerance(tol))
@@ -75,8 +83,8 @@ def test_predictions_are_what_runs_come_to(references):
 
 
 def test_predictions_follow_a_network_that_brakes_when_the_error_grows(references):
-    config = config_for("leapfrog", dt_ceiling=100.0)
-    systems, braking = orbits(0.2, 0.6, 0.9), untrained_network(config)
+    config = Config(judge="run", dt_ceiling=100.0)
+    systems, braking = orbits(0.2, 0.6, 0.9), build_network(config)
     braking.limit_inputs(torch.full((11,), -50.0), torch.full((11,), 50.0))
     with torch.no_grad():  # one unit looks at |error| by way of two: shorter steps on either side
         braking.hidden[0].weight.zero_()
@@ -92,14 +100,14 @@ def test_predictions_follow_a_network_that_brakes_when_the_error_grows(reference
         )
         assert found.log_forces.exp().tolist() == pytest.approx(done.force_evaluations.tolist(), rel=0.05)
         assert (found.log_excess.exp() * tol).tolist() == pytest.approx(done.max_energy_error.tolist(), rel=0.2)
-        blind = converged_prediction(untrained_network(config), ModelAdapter(config), references, tol, ROUNDS)[0]
+        blind = converged_prediction(build_network(config), ModelAdapter(config), references, tol, ROUNDS)[0]
         assert (found.log_excess - found.log_forces < blind.log_excess + 5).all()
 
 
 def test_the_gradient_is_the_slope_of_the_prediction(references):
     """To 1 %: where the ceiling cuts a step, the gradient is that of the step wanted, which keeps it alive."""
-    config = config_for("leapfrog", layers=(4,))
-    model, adapter = untrained_network(config), ModelAdapter(config)
+    config = Config(judge="run", layers=(4,))
+    model, adapter = build_network(config), ModelAdapter(config)
     with torch.no_grad():
         model.log_dt.weight.fill_(0.1)
     shown = torch.zeros_like(references.time)
@@ -133,7 +141,7 @@ def test_rows_are_the_trajectories_that_were_chosen(references):
 def test_of_long_runs_the_beginning_is_taken(monkeypatch):
     suite = make_suite(("kepler", "random3"), "train", 2)
     whole = make_references(Systems.of(suite), suite.family_of, "leapfrog", (1e-3,))
-    monkeypatch.setattr("aitimestepper.training.runs.reference.POINTS", 500)
+    monkeypatch.setattr("aitimestepper.training.judges.reference.POINTS", 500)
     parts = make_references(Systems.of(suite), suite.family_of, "leapfrog", (1e-3,))
     assert torch.bincount(parts.trajectory).tolist() == [min(n, 501) for n in torch.bincount(whole.trajectory).tolist()]
     assert torch.equal(parts.rate[:, parts.trajectory == 1], whole.rate[:, whole.trajectory == 1][:, :501])

@@ -36,7 +36,7 @@ class Score(NamedTuple):
 
 def upper(values: Tensor) -> Tensor:
     """Return the quantile at `SHARE`, as a mean of interpolated quantiles in a window about it, which varies smoothly."""
-    levels = torch.linspace(SHARE - WINDOW, min(1.0, SHARE + WINDOW), 13, dtype=values.dtype)
+    levels = torch.linspace(SHARE - WINDOW, min(1.0, SHARE + WINDOW), 13, dtype=values.dtype, device=values.device)
     return torch.quantile(values, levels).mean()
 
 

@@ -17,15 +17,15 @@ from ...differentiable.features import invariant_features
 from ...differentiable.particle import ParticleTorch
 from ...differentiable.stepping import step
 from ...differentiable.timescales import PairSums, budget_time, pair_sums
-from ...errors import UserError
 from ...evaluation.runs import Systems
 from ...integrators import COMPOSITIONS
 from ...simulate.engine import simulate
-from ...simulate.progress import Watch
 from ...simulate.recording import TrajectoryRecorder
 from ...simulate.result import MAX_STEPS, OK
 
 REFERENCE, REFERENCE_TOL = "suzuki4", 1e-6
+# A run that is rejected is made again with a tolerance tighter by this factor; below `TIGHTEST` rounding errors are larger.
+TIGHTER, TIGHTEST = 10.0, 1e-13
 POINTS = 5000  # largest number of points of a trajectory; of longer runs only the beginning is recorded
 LONGEST = 0.6  # longest step that errors are measured with, in free-fall times
 
@@ -45,18 +45,25 @@ class ReferenceTrajectories(NamedTuple):
     def rows(self, chosen: Tensor) -> tuple[ReferenceTrajectories, Tensor]:
         """Return the trajectories that `chosen` names, and the indices of their points."""
         counts = torch.bincount(self.trajectory, minlength=len(self.first))
-        points = torch.cat([torch.arange(int(self.first[i]), int(self.first[i] + counts[i])) for i in chosen.tolist()])
+        ranges = [torch.arange(int(self.first[i]), int(self.first[i] + counts[i])) for i in chosen.tolist()]
+        points = torch.cat(ranges).to(self.time.device)
+        chosen = chosen.to(self.time.device)
         part = ReferenceTrajectories(
             time=self.time[points],
             sums=PairSums(*(x[points] for x in self.sums)),
             features=self.features[points],
             step=self.step[:, points],
             rate=self.rate[:, points],
-            trajectory=torch.repeat_interleave(torch.arange(len(chosen)), counts[chosen]),
+            trajectory=torch.repeat_interleave(torch.arange(len(chosen), device=chosen.device), counts[chosen]),
             first=torch.cumsum(counts[chosen], 0) - counts[chosen],
             family=self.family[chosen],
         )
         return part, points
+
+    def to(self, device: torch.device) -> ReferenceTrajectories:
+        """Return the same trajectories on a device."""
+        moved = {name: x.to(device) for name, x in self._asdict().items() if isinstance(x, Tensor)}
+        return self._replace(**moved, sums=PairSums(*(x.to(device) for x in self.sums)))
 
     def rate_at(self, log_h: Tensor) -> Tensor:
         """Return the rate (S,) for steps exp(log_h) (S,), interpolated linearly in ln h; beyond the ends, the nearest one."""
@@ -68,47 +75,41 @@ class ReferenceTrajectories(NamedTuple):
         return found
 
 
-class _Measured(NamedTuple):
-    """One trajectory of S points, each array as in `ReferenceTrajectories`."""
+class MeasuredTrajectory(NamedTuple):
+    """One trajectory of S points, each array as in `ReferenceTrajectories`, and the run that it comes from."""
 
     time: Tensor
     sums: PairSums
     features: Tensor
     step: Tensor
     rate: Tensor
+    error: float  # largest relative energy error of the run
+    rejected: int  # runs that were rejected before it
 
 
-def make_references(
+def measure_references(
     systems: Systems,
-    family: np.ndarray,
     integrator: str,
     tolerances: Sequence[float],
-    watch: Watch | None = None,
+    gate: float,
     threads: int = 1,
     report: Callable[[int, int], None] = lambda done, total: None,
-) -> ReferenceTrajectories:
-    """Return a trajectory of each problem whose reference run did not break off.
+) -> list[MeasuredTrajectory | None]:
+    """Return a trajectory of each problem, None where no reference run came within the `gate`, a relative energy error.
 
-    family (P,): the index of each problem's family. tolerances: errors are measured with the steps of EnergyBudget at these.
-    report(done, total) is called after every problem.
+    tolerances: errors are measured with the steps of EnergyBudget at these. report(done, total) is called after every problem.
     """
-
-    def measured(i: int) -> _Measured | None:
-        return _measure(systems.rows(np.array([i])), integrator, tolerances, watch)
-
-    made, numbers = [], []
+    P, found = len(systems.ends), []
     with ThreadPoolExecutor(threads) as pool:
-        for i, one in enumerate(pool.map(measured, range(len(family)))):
-            report(i + 1, len(family))
-            if one is not None:
-                made.append(one)
-                numbers.append(i)
-    if not made:
-        raise UserError("no reference run of the problems reached its end; look at them with aitimestepper bench suite.")
-    return _joined(made, torch.from_numpy(np.asarray(family)[numbers]))
+        work = pool.map(lambda i: _measure(systems.rows(np.array([i])), integrator, tolerances, gate), range(P))
+        for one in work:
+            found.append(one)
+            report(len(found), P)
+    return found
 
 
-def _joined(made: Sequence[_Measured], family: Tensor) -> ReferenceTrajectories:
+def join_references(made: Sequence[MeasuredTrajectory], family: Sequence[int]) -> ReferenceTrajectories:
+    """Return trajectories one after the other; family: the index of the family of each."""
     counts = torch.tensor([len(one.time) for one in made])
     return ReferenceTrajectories(
         time=torch.cat([one.time for one in made]),
@@ -118,41 +119,48 @@ def _joined(made: Sequence[_Measured], family: Tensor) -> ReferenceTrajectories:
         rate=torch.cat([one.rate for one in made], dim=1),
         trajectory=torch.repeat_interleave(torch.arange(len(made)), counts),
         first=torch.cumsum(counts, 0) - counts,
-        family=family,
+        family=torch.tensor(family),
     )
 
 
-def _measure(system: Systems, integrator: str, tolerances: Sequence[float], watch: Watch | None) -> _Measured | None:
-    """Return the trajectory of one problem, solved accurately, with the errors of steps along it; None: it broke off."""
-    states = _reference_states(system, watch)
-    if states is None:
-        return None
+def _measure(system: Systems, integrator: str, tolerances: Sequence[float], gate: float) -> MeasuredTrajectory | None:
+    """Return a trajectory of one problem within the gate, with the errors of steps along it; None: there is none."""
+    tol, rejected = REFERENCE_TOL, 0
+    while (run := _reference_run(system, tol)).status not in (OK, MAX_STEPS) or not run.error <= gate:
+        tol, rejected = tol / TIGHTER, rejected + 1
+        if tol < TIGHTEST:
+            return None
     scale = float(system.start.energy_scale()[0])
     with torch.no_grad():
-        sums = pair_sums(states)
+        sums = pair_sums(run.states)
         steps = [_budget_step(sums, integrator, tol) for tol in tolerances]
-        rates = [error_rate(states, h, integrator) for h in steps]
-    return _Measured(states.time, sums, invariant_features(sums), torch.stack(steps), torch.stack(rates) / scale)
+        rates = [error_rate(run.states, h, integrator) for h in steps]
+    features, rate = invariant_features(sums), torch.stack(rates) / scale
+    return MeasuredTrajectory(run.states.time, sums, features, torch.stack(steps), rate, run.error, rejected)
 
 
-def _reference_states(system: Systems, watch: Watch | None) -> ParticleTorch | None:
-    """Return all states of the reference run of one problem as one batch; None: it broke off."""
+class _ReferenceRun(NamedTuple):
+    states: ParticleTorch  # all states as one batch
+    error: float  # largest relative energy error
+    status: str
+
+
+def _reference_run(system: Systems, tol: float) -> _ReferenceRun:
+    """Solve one problem to about a tolerance; of long runs only the first `POINTS` steps."""
     recorder = TrajectoryRecorder(limit=POINTS + 1)
     done = simulate(
         system.start,
         t_end=system.ends,
-        criterion=Symmetrized(EnergyBudget(REFERENCE_TOL, REFERENCE)),
+        criterion=Symmetrized(EnergyBudget(tol, REFERENCE)),
         integrator=REFERENCE,
         output_steps=1,
         sinks=(recorder.take,),
         max_steps=POINTS,
         threads=1,
-        progress=watch or False,
+        warn=False,
     )
-    if done.status[0] not in (OK, MAX_STEPS):
-        return None
     run, start = recorder.trajectory(), system.start
-    return ParticleTorch.from_tensors(
+    states = ParticleTorch.from_tensors(
         np.tile(run.mass, (len(run.time), 1)),
         run.position,
         run.velocity,
@@ -160,6 +168,7 @@ def _reference_states(system: Systems, watch: Watch | None) -> ParticleTorch | N
         time=run.time,
         G=start.G,
     )
+    return _ReferenceRun(states, float(done.max_energy_error[0]), done.status[0])
 
 
 def _budget_step(sums: PairSums, integrator: str, tol: float) -> Tensor:

@@ -1,0 +1,90 @@
+"""What went wrong in a run, and what to do about it: the sentences of `SimulationResult.advice`, and the warning of a call."""
+
+from __future__ import annotations
+
+import math
+import warnings
+from collections.abc import Iterator
+
+import numpy as np
+
+from ..errors import SimulationWarning
+from ..policy import LOOSE_EPSILON_MIN_TOL
+from .result import MAX_STEPS, NON_FINITE, OK, STUCK, SimulationResult
+
+REMEDIES = {
+    MAX_STEPS: "used up its steps: allow more of them (max_steps), or ask for a looser tol",
+    NON_FINITE: "went to infinity or NaN, and stopped before it: give a softening, or a tighter tol",
+    STUCK: "needed a step below the round-off of its time: give a softening, or a looser guard if there is one",
+}
+SAFETY_FACTOR = 0.7  # of an advised tolerance, relative to the one that would just have been enough
+# An advised tolerance is at most this factor tighter: the error is not proportional to the tolerance over many decades.
+TIGHTEST_FACTOR = 1e-3
+LARGE_ERROR = 0.1  # energy error above which a run does not describe its problem any more
+LARGE_SHARE = 0.05  # fraction of the steps outside the training above which a network is used for what it does not know
+WARNED = 3  # largest number of sentences in a warning
+
+
+def advice_on(result: SimulationResult) -> tuple[str, ...]:
+    """Return one sentence for each thing that went wrong in a system of a result."""
+    return tuple(sentence for i in range(len(result.status)) for sentence in _on_system(result, i))
+
+
+def warn_of(result: SimulationResult, stacklevel: int) -> None:
+    """Give one warning if something went wrong in a run; `stacklevel` as of `warnings.warn`, from the caller."""
+    found = advice_on(result)
+    if found:
+        more = len(found) - WARNED
+        rest = (f"{more} more: see the advice of the result.",) if more > 0 else ()
+        warnings.warn(" ".join((*found[:WARNED], *rest)), SimulationWarning, stacklevel=stacklevel + 1)
+
+
+def _on_system(result: SimulationResult, i: int) -> Iterator[str]:
+    system = f"system {i}" if len(result.status) > 1 else "the run"
+    within, error = result.within_tolerance, float(result.max_energy_error[i])
+    if result.status[i] != OK:
+        yield f"{system} {REMEDIES[result.status[i]]}."
+    elif within is not None and not within[i]:
+        yield _missed(result, i, system)
+    elif within is None and not error <= LARGE_ERROR:
+        yield (
+            f"{system} reached an energy error of {error:.1e}, so that its result means little: take shorter steps, or leave "
+            "the criterion out and give tol."
+        )
+    outside = result.reports.get("steps_outside_training")
+    if outside is not None and outside[i] > LARGE_SHARE * result.steps[i]:
+        yield (
+            f"{system} took {outside[i] / result.steps[i]:.0%} of its steps in states unlike those that the network was "
+            "trained on: check the energy error, or train a network for such problems."
+        )
+
+
+def _missed(result: SimulationResult, i: int, system: str) -> str:
+    """Return the sentence about a system that missed its tolerance: the tolerance to ask for, if a tighter one can help."""
+    assert result.tol is not None
+    asked, reached = float(result.tol[i]), float(result.max_energy_error[i])
+    words = f"{system} reached an energy error of {reached:.1e}, above the {asked:.1e} asked for"
+    floor = 0.0 if result.rounding_error is None else float(result.rounding_error[i])
+    tighter = max(SAFETY_FACTOR * asked * asked / reached, TIGHTEST_FACTOR * asked)
+    if result.integrator == "radau15":  # its steps depend on the tolerance in two classes only; see `policy`
+        tighter = 0.8 * LOOSE_EPSILON_MIN_TOL if asked >= LOOSE_EPSILON_MIN_TOL else 0.0
+    if tighter > floor:
+        return f"{words}: ask for {tighter:.0e}."
+    return (
+        f"{words}: that is the rounding error of double precision here (about {max(floor, reached):.0e}), which no smaller "
+        "tolerance changes; give a softening if bodies come too close, or ask for no less than that."
+    )
+
+
+def rounding_error(
+    scale: np.ndarray, energies: np.ndarray, potential: np.ndarray, distance: np.ndarray, extent: np.ndarray
+) -> np.ndarray:
+    """Return about the relative energy error that rounding alone causes, (B,).
+
+    scale: the denominator S of energy errors. energies: K + |U| at the start. potential: |U| of the closest pair at its closest
+    approach, at `distance`. extent: the largest coordinate, whose rounding is an error of that distance.
+    """
+    unit = 0.5 * np.finfo(np.float64).eps
+    with np.errstate(all="ignore"):
+        found = unit * (energies + potential * (1.0 + extent / distance)) / scale
+    return np.where(np.isfinite(found), found, math.inf)

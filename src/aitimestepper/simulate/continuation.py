@@ -1,0 +1,62 @@
+"""What the bodies of a result carry, so that a simulation of them goes on from that run instead of beginning a new one."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from ..bodies import Bodies
+from .callbacks import OwnFunctions
+from .kernels import layout as at
+from .kernels.plan import OWN_CRITERION
+from .program import Program
+
+GOES_ON = (at.OK, at.MAX_STEPS)  # a system that broke off stays where it is
+# numbers of a run that stay when another criterion or integrator takes over: errors count from the first start
+KEPT = (at.TIME_COMPENSATION, at.ENERGY_START, at.ENERGY_SCALE, at.WORK, at.WORK_BEFORE, at.ERROR, at.MAX_ERROR, at.DT_LAST)
+COUNTS = (at.STEPS, at.FORCES, at.REJECTED)
+
+
+@dataclass(frozen=True, eq=False)
+class Continuation:
+    """The state in which a run ended, with its first start and its program."""
+
+    start: Bodies
+    program: Program
+    state: dict[str, np.ndarray]  # the arrays of `batch.first_state`; they are copied before they change
+    words: dict[str, Any]  # criterion, integrator and tolerance, as files and results write them
+    own: OwnFunctions
+
+    def continues(self, program: Program) -> bool:
+        """Return whether a run with that program has the memory of this one: criterion and integrator are the same."""
+        mine, other = self.program, program
+        if mine.numbers != other.numbers or (mine.numbers["kind"] == OWN_CRITERION and mine is not other):
+            return False
+        return all(np.array_equal(values, other.arrays[name]) for name, values in mine.arrays.items() if name != "field")
+
+    def same_program(self, program: Program) -> dict[str, np.ndarray]:
+        """Return the state to go on from with the same criterion and integrator."""
+        state = {name: values.copy() for name, values in self.state.items()}
+        state["states"][:, at.FIELD_KIND : at.FIELD_KIND + 8] = program.arrays["field"]
+        state["count"][:, [at.ROWS, at.PENDING]] = 0
+        status = state["count"][:, at.STATUS]
+        status[np.isin(status, GOES_ON)] = at.RUNNING
+        return state
+
+    def carry_over(self, state: dict[str, np.ndarray]) -> None:
+        """Put errors, counts and extremes so far into the state of a run with another program, whose forces are known."""
+        before, now = self.state["real"], state["real"]
+        now[:, KEPT] = before[:, KEPT]
+        # energies are compared with those of the first start, less the work of a moving field since then
+        now[:, at.ENERGY] -= before[:, at.WORK]
+        now[:, at.DT_MIN] = np.minimum(now[:, at.DT_MIN], before[:, at.DT_MIN])
+        now[:, at.DT_MAX] = np.maximum(now[:, at.DT_MAX], before[:, at.DT_MAX])
+        nearer = before[:, at.CLOSEST] < now[:, at.CLOSEST]
+        for name, columns in (("real", (at.CLOSEST, at.CLOSEST_TIME)), ("count", (at.CLOSEST_I, at.CLOSEST_J))):
+            rows = np.ix_(nearer, np.array(columns))
+            state[name][rows] = self.state[name][rows]
+        state["count"][:, COUNTS] += self.state["count"][:, COUNTS]
+        status = self.state["count"][:, at.STATUS]
+        state["count"][:, at.STATUS] = np.where(np.isin(status, GOES_ON), at.RUNNING, status)

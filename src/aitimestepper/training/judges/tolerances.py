@@ -1,0 +1,35 @@
+"""The tolerances that a training on runs learns and calibrates for."""
+
+from __future__ import annotations
+
+import math
+
+from ...config import Config
+
+SUITABLE: dict[str, tuple[float, ...]] = {  # tolerances for which an order is of use
+    "leapfrog": (1e-1, 1e-2, 1e-3, 1e-4, 1e-5),
+    "suzuki4": (1e-2, 1e-3, 1e-4, 1e-5, 1e-6),
+    "kahan_li6": (1e-2, 1e-3, 1e-4, 1e-5, 1e-6, 1e-7, 1e-8),
+    "kahan_li8": (1e-2, 1e-3, 1e-4, 1e-5, 1e-6, 1e-7, 1e-8),
+}
+# The loosest of them at which there is something to learn: at looser ones ceilings and smoothness determine the steps.
+LOOSEST_LEARNED = {"leapfrog": 1e-1, "suzuki4": 1e-3, "kahan_li6": 1e-4, "kahan_li8": 1e-6}
+
+
+def asked(config: Config) -> tuple[float, ...]:
+    """Return the tolerances to calibrate for, from loose to tight."""
+    return tuple(sorted(config.tolerances or SUITABLE[config.integrator], reverse=True))
+
+
+def learned(config: Config) -> tuple[float, ...]:
+    """Return the tolerances to learn from: all that were given, or those at which there is something to learn."""
+    return asked(config) if config.tolerances else tuple(t for t in asked(config) if t <= LOOSEST_LEARNED[config.integrator])
+
+
+def measured_at(tolerances: tuple[float, ...]) -> tuple[float, ...]:
+    """Return tolerances to measure errors of steps at: the two ends, and others at factors of about 100 between them."""
+    first, last = math.log(max(tolerances)), math.log(min(tolerances))
+    if first == last:
+        return (max(tolerances),)
+    parts = max(1, round((first - last) / math.log(100.0)))
+    return tuple(math.exp(first + (last - first) * k / parts) for k in range(parts + 1))

@@ -1,1 +1,0 @@
-"""Training on whole runs: a network whose runs stay within their tolerance at the fewest force evaluations."""
