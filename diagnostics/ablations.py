@@ -11,31 +11,40 @@ same seed.
 from __future__ import annotations
 
 import argparse
-import copy
 import json
 import math
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
+from unittest.mock import patch
 
 import torch
 from rich.console import Console
 from rich.table import Table
 
-from aitimestepper import Criterion, LearnedStep, ModelAdapter, ParticleTorch, Symmetrized, run_two_phase_training, simulate
-from aitimestepper.differentiable.network import FullyConnectedNN
+from aitimestepper import (
+    Config,
+    Criterion,
+    LearnedStep,
+    ModelAdapter,
+    ParticleTorch,
+    Symmetrized,
+    run_two_phase_training,
+    simulate,
+)
+from aitimestepper.differentiable.network import FullyConnectedNN, build_network
 from aitimestepper.evaluation.evaluation_set import LONG, EvaluationSet, evaluate
 from aitimestepper.features import INVARIANT
+from aitimestepper.initial.families import STANDARD
 from aitimestepper.initial.named import kepler
 from aitimestepper.initial.problems import make_problem
-from aitimestepper.training.runs import descent, predicted
-from aitimestepper.training.runs.descent import Descent
-from aitimestepper.training.runs.networks import learned_step, untrained_network
-from aitimestepper.training.runs.objective import mean_log_cost, scores
-from aitimestepper.training.runs.plan import DescentSettings, TrainingPlan
-from aitimestepper.training.runs.reference import ReferenceTrajectories
-from aitimestepper.training.runs.training_run import TrainingRun, input_ranges
+from aitimestepper.initial.suites import make_suite
+from aitimestepper.training.judges import predicted, run
+from aitimestepper.training.judges.networks import learned_step
+from aitimestepper.training.judges.objective import mean_log_cost, scores
+from aitimestepper.training.judges.tolerances import asked, measured_at
+from descent import references_of, trained
 
 LONG_TOL = 1e-3  # the tolerance of the long run
 UNIMPORTANT = ("ln chi", "ln(tau_8", "ln(1 + eccentricity", "ln(sum m a")  # inputs that by themselves make no difference
@@ -44,33 +53,20 @@ Study = Callable[[], dict[str, Any]]
 
 
 class Ablations:
-    """Networks of one training plan with parts of it left out, and their measurements."""
+    """Networks of one kind of training with parts of it left out, and their measurements."""
 
-    def __init__(self, plan: TrainingPlan, orbits: int) -> None:
-        self.run, self.orbits = TrainingRun(plan), orbits
-        self.references = self.run.references()
-        self.problems: EvaluationSet = self.run.evaluation_set("validation", 0, plan.validation)
+    def __init__(self, config: Config, iterations: int, orbits: int) -> None:
+        self.config, self.iterations, self.orbits = config, iterations, orbits
+        suite, tolerances = make_suite((*STANDARD, LONG), "train", config.num_orbits), asked(config)
+        self.references = references_of(suite, config.integrator, measured_at(tolerances), config.threads)
+        self.problems = EvaluationSet.make(
+            config.integrator, tolerances, "validation", config.validation, threads=config.threads
+        )
         self._full: FullyConnectedNN | None = None
 
-    def trained(
-        self,
-        without: tuple[int, ...] = (),
-        start: FullyConnectedNN | None = None,
-        references: ReferenceTrajectories | None = None,
-        run: TrainingRun | None = None,
-    ) -> FullyConnectedNN:
-        """Return a network that was trained without the inputs of these indices."""
-        run, references = run or self.run, references or self.references
-        network, plan = untrained_network(run.config), run.plan
-        if start is not None:
-            network.load_state_dict(start.state_dict())
-        lowest, highest = input_ranges(references, plan)
-        hidden = list(without)
-        lowest[hidden] = highest[hidden] = 0.5 * (lowest[hidden] + highest[hidden])
-        network.limit_inputs(lowest, highest)
-        adapter = ModelAdapter(run.config)
-        Descent(network, adapter, references, plan.asked, plan.descent, plan.seed).advance(plan.descent.iterations)
-        return network.eval()
+    def trained(self, **changes: Any) -> FullyConnectedNN:
+        """Return a trained network; changes: other arguments of `descent.trained`."""
+        return trained(**{"config": self.config, "references": self.references, "iterations": self.iterations, **changes})
 
     def full(self) -> FullyConnectedNN:
         """Return the network with everything; it is trained once."""
@@ -79,21 +75,22 @@ class Ablations:
         return self._full
 
     def two_phases(self) -> FullyConnectedNN:
-        """Return a network from 40 epochs of the two phases on Kepler orbits."""
+        """Return a network from 40 epochs of judge `step` on Kepler orbits."""
+        shape = {name: getattr(self.config, name) for name in ("integrator", "feature_type", "layers", "dt_ceiling", "device")}
         settings = {"ic": "kepler", "num_orbits": 32, "e_max": 0.95, "steps_per_epoch": 10, "epochs": 40, "lr": 1e-3}
-        config = replace(self.run.config, seed=1, **settings)
-        network = untrained_network(config)
+        config = Config(judge="step", seed=1, **shape, **settings)
+        network = build_network(self.config)
         optimizer = torch.optim.AdamW(network.parameters(), lr=config.lr, weight_decay=config.weight_decay)
         particle = ParticleTorch.from_bodies(make_problem(config).bodies)
         run_two_phase_training(network, particle, optimizer, config, ModelAdapter(config))
-        return network.eval()
+        return network
 
-    def measured(self, network: FullyConnectedNN, wrap: Wrap = Symmetrized, run: TrainingRun | None = None) -> dict[str, Any]:
+    def measured(self, network: FullyConnectedNN, wrap: Wrap = Symmetrized, config: Config | None = None) -> dict[str, Any]:
         """Return cost and compliance of a network on `validation`, and its errors over a thousand orbits."""
-        step, order = learned_step(network, (run or self.run).config), self.problems.order
-        found = scores(self.problems, evaluate(step, self.problems, threads=self.run.threads, wrap=wrap))
+        step, order = learned_step(network, config or self.config), self.problems.order
+        found = scores(self.problems, evaluate(step, self.problems, threads=self.config.threads, wrap=wrap))
         criterion, end = wrap(step.at_tolerance(LONG_TOL)), 2 * math.pi * self.orbits
-        long = simulate(kepler(e=0.9, q=1e-3), t_end=end, criterion=criterion, threads=1, max_steps=3_000_000)
+        long = simulate(kepler(e=0.9, q=1e-3), t_end=end, criterion=criterion, threads=1, max_steps=3_000_000, warn=False)
         return {
             "cost": {f"{s.tol:g}": s.cost(order) for s in found},
             "within_tolerance": {f"{s.tol:g}": [s.compliance, s.worst_compliance] for s in found},
@@ -105,36 +102,31 @@ class Ablations:
 
     def with_setting(self, module: Any, name: str, value: float) -> dict[str, Any]:
         """Train with another value of a constant of a module."""
-        before = getattr(module, name)
-        setattr(module, name, value)
-        try:
+        with patch.object(module, name, value):
             return self.measured(self.trained())
-        finally:
-            setattr(module, name, before)
 
     def without_long_runs(self) -> dict[str, Any]:
         """Train without the references of the family of long runs."""
-        short = torch.nonzero(self.references.family != self.run.plan.learned_from.index(LONG)).flatten()
+        short = torch.nonzero(self.references.family < len(STANDARD)).flatten()
         return self.measured(self.trained(references=self.references.rows(short)[0]))
 
     def with_layers(self, *layers: int) -> dict[str, Any]:
         """Train a network of another size."""
-        run = copy.copy(self.run)
-        run.plan, run.config = replace(run.plan, layers=layers), replace(run.config, layers=layers)
-        return self.measured(self.trained(run=run), run=run)
+        config = replace(self.config, layers=layers)
+        return self.measured(self.trained(config=config), config=config)
 
     def studies(self) -> dict[str, Study]:
         """Return the studies by name."""
         found: dict[str, Study] = {
             "everything": lambda: self.measured(self.full()),
-            "EnergyBudget (all weights zero)": lambda: self.measured(untrained_network(self.run.config)),
+            "EnergyBudget (all weights zero)": lambda: self.measured(build_network(self.config)),
             "not symmetrized": lambda: self.measured(self.full(), lambda c: c),
             "symmetrized, smoothness unlimited": lambda: self.measured(
                 self.full(), lambda c: Symmetrized(c, smoothness=math.inf)
             ),
-            "no penalty on rough steps": lambda: self.with_setting(descent, "ROUGHNESS_WEIGHT", 0.0),
+            "no penalty on rough steps": lambda: self.with_setting(run, "ROUGHNESS_WEIGHT", 0.0),
             "penalty on the change of a step, not on its bend": lambda: self.with_setting(predicted, "BEND", math.inf),
-            "shown the error exactly as predicted": lambda: self.with_setting(descent, "NOISE", 0.0),
+            "shown the error exactly as predicted": lambda: self.with_setting(run, "NOISE", 0.0),
             "no long runs to learn from": self.without_long_runs,
             "started from the two phases": lambda: self.measured(self.trained(start=self.two_phases())),
             "the two phases alone": lambda: self.measured(self.two_phases()),
@@ -144,9 +136,11 @@ class Ablations:
             "16 + 16 units": lambda: self.with_layers(16, 16),
         }
         for k, (name, _) in enumerate(INVARIANT[:-1]):  # the order is the same throughout
-            found[f"without: {name}"] = lambda k=k: self.measured(self.trained((k,)))
+            found[f"without: {name}"] = lambda k=k: self.measured(self.trained(without=(k,)))
         unimportant = tuple(next(k for k, (name, _) in enumerate(INVARIANT) if name.startswith(word)) for word in UNIMPORTANT)
-        found["without four of these: chi, tau_8, eccentricity, pull"] = lambda: self.measured(self.trained(unimportant))
+        found["without four of these: chi, tau_8, eccentricity, pull"] = lambda: self.measured(
+            self.trained(without=unimportant)
+        )
         return found
 
 
@@ -175,10 +169,10 @@ def main() -> None:
     given = parser.parse_args()
     torch.set_num_threads(1)
     tolerances = (1e-2, 1e-3, 1e-4) if given.integrator == "leapfrog" else (1e-4, 1e-6, 1e-8)
-    sizes = {"problems": given.problems, "validation": given.validation, "threads": given.threads}
-    plan = TrainingPlan(given.integrator, tolerances, descent=DescentSettings(iterations=given.iterations), **sizes)
+    sizes = {"num_orbits": given.problems, "validation": given.validation, "threads": given.threads}
+    config = Config(judge="run", integrator=given.integrator, tolerances=tolerances, seed=1, device="cpu", **sizes)
     console, rows = Console(width=180), {}
-    for name, study in Ablations(plan, given.orbits).studies().items():
+    for name, study in Ablations(config, given.iterations, given.orbits).studies().items():
         if given.only and not any(word in name for word in given.only) and name != "everything":
             continue
         rows[name] = study()

@@ -3,9 +3,9 @@
     python diagnostics/limit_of_state.py [--integrators leapfrog kahan_li6] [--problems 2] [--iterations 250] [--json FILE]
 
 Measured are the forces at which the error is the tolerance, as predicted along reference trajectories of `validation` (see
-aitimestepper.training.runs.predicted). `package`: the network of the package. `own`: the same network after learning from that
-problem alone, which is as far as a step chosen from these inputs can go. `any`: the best steps for a problem whose whole run
-is known; they may follow it in any way that is no rougher. `hindsight`: EnergyBudget with the best constant for the problem.
+aitimestepper.training.judges.predicted). `package`: the network of the package. `own`: the same network after learning from
+that problem alone, which is as far as a step chosen from these inputs can go. `any`: the best steps for a problem whose whole
+run is known; they may follow it in any way that is no rougher. `hindsight`: EnergyBudget with the constant best for it.
 """
 
 from __future__ import annotations
@@ -15,6 +15,7 @@ import copy
 import json
 import math
 from collections.abc import Callable, Iterable
+from dataclasses import replace
 from pathlib import Path
 from typing import NamedTuple
 
@@ -24,17 +25,17 @@ from rich.table import Table
 from torch import Tensor
 
 from aitimestepper import ModelAdapter
-from aitimestepper.differentiable.network import FullyConnectedNN, network_from
-from aitimestepper.evaluation.runs import Systems
+from aitimestepper.differentiable.network import FullyConnectedNN, build_network, network_from
 from aitimestepper.initial.families import STANDARD
 from aitimestepper.initial.suites import make_suite
 from aitimestepper.integrators import COMPOSITIONS
 from aitimestepper.models import shipped
-from aitimestepper.training.runs.descent import ROUGHNESS_WEIGHT
-from aitimestepper.training.runs.networks import trained_parameters, untrained_network
-from aitimestepper.training.runs.objective import log_cost
-from aitimestepper.training.runs.predicted import PredictedError, converged_prediction, log_steps, predict_for_steps
-from aitimestepper.training.runs.reference import ReferenceTrajectories, make_references
+from aitimestepper.training.judges.networks import trained_parameters
+from aitimestepper.training.judges.objective import log_cost
+from aitimestepper.training.judges.predicted import PredictedError, converged_prediction, log_steps, predict_for_steps
+from aitimestepper.training.judges.reference import ReferenceTrajectories
+from aitimestepper.training.judges.run import ROUGHNESS_WEIGHT
+from descent import references_of
 
 ASKED = {"leapfrog": 1e-3, "suzuki4": 1e-4, "kahan_li6": 1e-6, "kahan_li8": 1e-7}  # a tolerance for which each order is of use
 LR, DAMPING, ROUNDS = 1e-2, 0.7, 30
@@ -105,7 +106,8 @@ def four_ways(problem: Problem, network: FullyConnectedNN, adapter: ModelAdapter
         bumps = smooth_bumps(start, problem.reference)
         height = torch.zeros(bumps.shape[1], dtype=start.dtype, requires_grad=True)
         free.append(improve(problem, lambda _, at=start, b=bumps, h=height: at + b @ h, [height], shown, iterations))
-    hindsight = problem.predict(problem.steps_of(untrained_network(adapter.config), adapter)[0])[1]
+    untrained = build_network(replace(adapter.config, judge="run"))  # the step of EnergyBudget
+    hindsight = problem.predict(problem.steps_of(untrained, adapter)[0])[1]
     return [package, own, min(free), hindsight]
 
 
@@ -114,7 +116,7 @@ def geometric_means(integrator: str, count: int, iterations: int) -> dict[str, l
     tol, model = ASKED[integrator], shipped(integrator)
     network, adapter = network_from(model), ModelAdapter(model.config)  # uncalibrated: it is asked for the tolerance itself
     suite = make_suite(STANDARD, "validation", count, first=7000)
-    made = make_references(Systems.of(suite), suite.family_of, integrator, (10 * tol, tol, 0.1 * tol))
+    made = references_of(suite, integrator, (10 * tol, tol, 0.1 * tol))
     found = {}
     for k, family in enumerate(suite.families):
         members = torch.nonzero(made.family == k).flatten()

@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import argparse
 import json
-import tempfile
 from dataclasses import replace
 from pathlib import Path
 
@@ -19,20 +18,19 @@ import torch
 from rich.console import Console
 from rich.table import Table
 
-from aitimestepper.evaluation.evaluation_set import evaluate
-from aitimestepper.training.runs.networks import learned_step
-from aitimestepper.training.runs.plan import TOLERANCES, DescentSettings, TrainingPlan
-from aitimestepper.training.runs.training_run import TrainingRun
+from aitimestepper import Config
+from aitimestepper.differentiable.network import FullyConnectedNN
+from aitimestepper.evaluation.evaluation_set import LONG, EvaluationSet, evaluate
+from aitimestepper.initial.families import STANDARD
+from aitimestepper.initial.suites import make_suite
+from aitimestepper.training.judges.networks import learned_step
+from aitimestepper.training.judges.tolerances import SUITABLE, asked, learned, measured_at
+from descent import references_of, trained
 
 
-def costs(plan: TrainingPlan, tolerances: tuple[float, ...]) -> list[float]:
-    """Return the costs at these tolerances of a network that learned as the plan says."""
-    with tempfile.TemporaryDirectory() as folder:
-        run = TrainingRun(plan, folder=Path(folder))
-        step = learned_step(run.descend(), run.config)
-    fresh = plan.validation  # the first problems of `validation` have chosen the network
-    problems = TrainingRun(replace(plan, tolerances=tolerances)).evaluation_set("validation", fresh, plan.validation)
-    measured = evaluate(step, problems)
+def costs(network: FullyConnectedNN, config: Config, problems: EvaluationSet) -> list[float]:
+    """Return the costs of a network at the tolerances of the problems."""
+    measured = evaluate(learned_step(network, config), problems)
     log_cost = measured.log_forces + measured.log_excess / problems.order
     means = [log_cost[:, problems.family == k].mean(1) for k in range(len(problems.families))]
     return np.exp(np.mean(means, axis=0)).tolist()
@@ -41,7 +39,7 @@ def costs(plan: TrainingPlan, tolerances: tuple[float, ...]) -> list[float]:
 def main() -> None:
     """Learn, measure, print."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--integrators", nargs="+", default=["kahan_li6", "kahan_li8"], choices=list(TOLERANCES))
+    parser.add_argument("--integrators", nargs="+", default=["kahan_li6", "kahan_li8"], choices=list(SUITABLE))
     parser.add_argument("--iterations", type=int, default=350)
     parser.add_argument("--problems", type=int, default=24, help="references of each family")
     parser.add_argument("--validation", type=int, default=24, help="problems of each family to measure on")
@@ -51,14 +49,16 @@ def main() -> None:
     table = Table("integrator", "tolerance", "learned from all", "from the tight ones", "ratio")
     rows: dict[str, dict[str, list[float]]] = {}
     for integrator in given.integrators:
-        how_long = DescentSettings(iterations=given.iterations)
-        sizes = {"problems": given.problems, "validation": given.validation}
-        plan = TrainingPlan(integrator, descent=how_long, threads=1, **sizes)
-        both = [costs(p, plan.learned) for p in (replace(plan, tolerances=plan.asked), plan)]
+        tight = Config(judge="run", integrator=integrator, seed=1, device="cpu", threads=1)
+        every, tolerances = replace(tight, tolerances=asked(tight)), learned(tight)
+        suite = make_suite((*STANDARD, LONG), "train", given.problems)
+        references = references_of(suite, integrator, measured_at(asked(tight)))
+        problems = EvaluationSet.make(integrator, tolerances, "validation", given.validation)
+        both = [costs(trained(c, references, given.iterations), c, problems) for c in (every, tight)]
         rows[integrator] = {}
-        for tol, every, tight in zip(plan.learned, *both, strict=True):
-            rows[integrator][f"{tol:g}"] = [every, tight]
-            table.add_row(integrator, f"{tol:g}", f"{every:.0f}", f"{tight:.0f}", f"{tight / every:.2f}")
+        for tol, from_every, from_tight in zip(tolerances, *both, strict=True):
+            rows[integrator][f"{tol:g}"] = [from_every, from_tight]
+            table.add_row(integrator, f"{tol:g}", f"{from_every:.0f}", f"{from_tight:.0f}", f"{from_tight / from_every:.2f}")
     Console(width=100).print(table)
     if given.json is not None:
         given.json.write_text(json.dumps({"iterations": given.iterations, "cost": rows}, indent=1) + "\n")

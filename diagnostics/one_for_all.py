@@ -16,15 +16,18 @@ import torch
 from rich.console import Console
 from rich.table import Table
 
-from aitimestepper import ModelAdapter
-from aitimestepper.differentiable.network import FullyConnectedNN
-from aitimestepper.evaluation.evaluation_set import EvaluationSet, evaluate
+from aitimestepper import Config
+from aitimestepper.differentiable.network import FullyConnectedNN, build_network
+from aitimestepper.evaluation.evaluation_set import LONG, EvaluationSet, evaluate
+from aitimestepper.initial.families import STANDARD
+from aitimestepper.initial.suites import make_suite
 from aitimestepper.integrators import COMPOSITIONS
-from aitimestepper.training.runs.descent import Descent
-from aitimestepper.training.runs.networks import config_for, learned_step, untrained_network
-from aitimestepper.training.runs.objective import mean_log_cost, scores
-from aitimestepper.training.runs.plan import DescentSettings, TrainingPlan
-from aitimestepper.training.runs.training_run import TrainingRun, input_ranges
+from aitimestepper.training.judges.networks import learned_step
+from aitimestepper.training.judges.objective import mean_log_cost, scores
+from aitimestepper.training.judges.ranges import input_ranges
+from aitimestepper.training.judges.reference import ReferenceTrajectories
+from aitimestepper.training.judges.tolerances import asked, measured_at
+from descent import Descent, descend, references_of
 
 ASKED = {  # where `simulate` takes each, and two decades further
     "leapfrog": (1e-2, 1e-3, 1e-4),
@@ -34,25 +37,26 @@ ASKED = {  # where `simulate` takes each, and two decades further
 }
 
 
-def learned(runs: list[TrainingRun], units: int) -> FullyConnectedNN:
-    """Return a network of so many hidden units that learned from the references of all of these."""
-    network = untrained_network(config_for(runs[0].plan.integrator, (units,)))
-    ranges = [input_ranges(run.references(), run.plan) for run in runs]
+def settings(integrator: str, units: int = 16) -> Config:
+    """Return the settings of a training with so many hidden units."""
+    tolerances = ASKED[integrator]
+    return Config(judge="run", integrator=integrator, tolerances=tolerances, layers=(units,), seed=1, device="cpu", threads=1)
+
+
+def learned(references: dict[str, ReferenceTrajectories], units: int, iterations: int) -> FullyConnectedNN:
+    """Return a network of so many hidden units that learned from the references of all of these integrators."""
+    configs = {name: settings(name, units) for name in references}
+    network = build_network(next(iter(configs.values())))
+    ranges = [input_ranges(references[name], asked(c), COMPOSITIONS[name].order) for name, c in configs.items()]
     lowest, highest = (torch.stack(ends) for ends in zip(*ranges, strict=True))
     network.limit_inputs(lowest.amin(0), highest.amax(0))
-    descents = [
-        Descent(network, ModelAdapter(run.config), run.references(), run.plan.asked, run.plan.descent, run.plan.seed)
-        for run in runs
-    ]
-    for _ in range(runs[0].plan.descent.iterations):
-        for descent in descents:
-            descent.advance(1)
-    return network.eval()
+    descend([Descent(network, config, references[name]) for name, config in configs.items()], iterations)
+    return network
 
 
-def log_cost(network: FullyConnectedNN, units: int, run: TrainingRun, problems: EvaluationSet) -> float:
+def log_cost(network: FullyConnectedNN, units: int, problems: EvaluationSet) -> float:
     """Return the mean of ln of the forces at which the runs stay within the tolerances, for an integrator."""
-    step = learned_step(network, config_for(run.plan.integrator, (units,)))
+    step = learned_step(network, settings(problems.integrator, units))
     return mean_log_cost(scores(problems, evaluate(step, problems)), problems.order)
 
 
@@ -65,19 +69,19 @@ def main() -> None:
     parser.add_argument("--json", type=Path)
     given = parser.parse_args()
     torch.set_num_threads(1)
-    sizes = {"problems": given.problems, "validation": given.validation, "threads": 1}
-    settings = DescentSettings(iterations=given.iterations)
-    runs = [TrainingRun(TrainingPlan(name, ASKED[name], descent=settings, **sizes)) for name in COMPOSITIONS]
-    pairs = [(run, run.evaluation_set("validation", 0, given.validation)) for run in runs]
+    suite, count = make_suite((*STANDARD, LONG), "train", given.problems), given.iterations
+    references = {name: references_of(suite, name, measured_at(asked(settings(name)))) for name in ASKED}
+    sets = [EvaluationSet.make(name, tolerances, "validation", given.validation) for name, tolerances in ASKED.items()]
     rows: dict[str, list[float]] = {}
-    rows["one each, 16 units"] = [log_cost(learned([run], 16), 16, run, problems) for run, problems in pairs]
+    own = [learned({name: made}, 16, count) for name, made in references.items()]
+    rows["one each, 16 units"] = [log_cost(network, 16, problems) for network, problems in zip(own, sets, strict=True)]
     for units in (16, 32):
-        common = learned(runs, units)
-        rows[f"one for all, {units} units"] = [log_cost(common, units, run, problems) for run, problems in pairs]
-    table = Table("network", *(f"{name}, ratio" for name in COMPOSITIONS))
+        common = learned(references, units, count)
+        rows[f"one for all, {units} units"] = [log_cost(common, units, problems) for problems in sets]
+    table = Table("network", *(f"{name}, ratio" for name in ASKED))
     costs: dict[str, dict[str, float]] = {}
     for name, found in rows.items():
-        costs[name] = dict(zip(COMPOSITIONS, (math.exp(cost) for cost in found), strict=True))
+        costs[name] = dict(zip(ASKED, (math.exp(cost) for cost in found), strict=True))
         first = rows["one each, 16 units"]
         table.add_row(name, *(f"{math.exp(a):.0f}, {math.exp(a - b):.2f}" for a, b in zip(found, first, strict=True)))
     Console(width=140).print(table)
