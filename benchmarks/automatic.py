@@ -48,7 +48,7 @@ def ours(suite: Suite, **settings: Any) -> dict[str, Any]:
     """Run all problems as one batch on one thread."""
     start, ends = suite.batch()
     began = time.process_time()
-    done = simulate(start, t_end=ends, threads=1, max_steps=BUDGET, **settings)
+    done = simulate(start, t_end=ends, threads=1, max_steps=BUDGET, warn=False, **settings)
     seconds = time.process_time() - began
     error = np.where([s == "ok" for s in done.status], done.max_energy_error, math.inf)
     return {

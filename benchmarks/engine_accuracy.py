@@ -55,7 +55,7 @@ def outcome_of(bodies: Bodies, t_end: float, integrator: str, tol: float | None 
     given = {} if tol is None else {"tol": tol}
 
     def run() -> SimulationResult:
-        return simulate(bodies, t_end=t_end, integrator=integrator, threads=1, **given)
+        return simulate(bodies, t_end=t_end, integrator=integrator, threads=1, warn=False, **given)
 
     result = run()
     ok = result.status == ("ok",)

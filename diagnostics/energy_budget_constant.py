@@ -42,7 +42,7 @@ def unit_batch(seed: int) -> Bodies:
 
 def report(batch: Bodies, name: str, tol: float, c: float) -> str:
     """Run all problems, and return compliance, errors and cost as a line."""
-    result = simulate(batch, t_end=1.0, criterion=Symmetrized(EnergyBudget(tol, name, c)), max_steps=100_000)
+    result = simulate(batch, t_end=1.0, criterion=Symmetrized(EnergyBudget(tol, name, c)), max_steps=100_000, warn=False)
     error = np.nan_to_num(result.max_energy_error / tol, nan=np.inf)
     within, forces = result.within_tolerance, np.exp(np.log(result.force_evaluations).mean())
     assert within is not None  # the criterion knows a tolerance

@@ -44,11 +44,11 @@ def main() -> None:
     given = parser.parse_args()
     suite = make_suite(FAMILIES, "test", given.count)
     systems = Systems.of(suite)
-    exact = simulate(systems.start, t_end=systems.ends, tol=1e-13, integrator="radau15").final
+    exact = simulate(systems.start, t_end=systems.ends, tol=1e-13, integrator="radau15", warn=False).final
 
     def run(contender: Contender, step_parameters: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         criterion = contender.criterion(step_parameters, systems.start)
-        done = simulate(systems.start, t_end=systems.ends, criterion=criterion, integrator=given.integrator)
+        done = simulate(systems.start, t_end=systems.ends, criterion=criterion, integrator=given.integrator, warn=False)
         return done.force_evaluations.astype(float), position_error(done.final, exact), done.max_energy_error
 
     learned = Contender(rule_named("learned"), "symmetrized", given.integrator)

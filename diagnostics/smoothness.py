@@ -33,7 +33,7 @@ RATIOS = (1.001, 1.004, SYMMETRIZATION.smoothness, 1.01, 1.015, 1.04, 1.1, 1.3)
 def settings(integrator: str, tol: float, smoothness: float) -> dict[str, Any]:
     """Return the arguments of `simulate` besides the problem."""
     rule = Symmetrized(LearnedStep.load("default", tol, integrator=integrator), smoothness=smoothness)
-    return {"criterion": rule, "integrator": integrator, "max_steps": 50_000_000}
+    return {"criterion": rule, "integrator": integrator, "max_steps": 50_000_000, "warn": False}
 
 
 def mean_log_forces(suite: Suite, integrator: str, tol: float, smoothness: float) -> float:

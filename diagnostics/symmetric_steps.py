@@ -138,7 +138,7 @@ def eight_problem(periods: int) -> Problem:
     starts = [as_bodies(eight)]
     assert eight.period is not None
     for k in range(1, PHASES):
-        later = simulate(eight, t_end=eight.period / 12 * k / PHASES, tol=1e-13).final
+        later = simulate(eight, t_end=eight.period / 12 * k / PHASES, tol=1e-13, warn=False).final
         starts.append(Bodies(later.mass, later.position, later.velocity))
     return Problem(EIGHT, Bodies.stack(starts), eight.period, periods)
 
@@ -146,7 +146,9 @@ def eight_problem(periods: int) -> Problem:
 def run(rule: Rule, p: float, problem: Problem, method: str, orbits: float, starts: Bodies) -> SimulationResult:
     """Run from all starts; runs that take many more forces than wanted stop early."""
     most = int(40 * FORCES * orbits) + 1000
-    return simulate(starts, t_end=orbits * problem.period, criterion=rule(p, starts), integrator=method, max_steps=most)
+    return simulate(
+        starts, t_end=orbits * problem.period, criterion=rule(p, starts), integrator=method, max_steps=most, warn=False
+    )
 
 
 def calibrated(rule: Rule, problem: Problem, method: str, wanted: float) -> tuple[float, float]:

@@ -33,7 +33,7 @@ def main() -> None:
     for tol in given.tol:
         found = []
         for e in ECCENTRICITIES:
-            done = simulate(kepler(e=e, q=1e-3), t_end=2 * math.pi * given.orbits, tol=tol, max_steps=50_000_000)
+            done = simulate(kepler(e=e, q=1e-3), t_end=2 * math.pi * given.orbits, tol=tol, max_steps=50_000_000, warn=False)
             largest, final = done.max_energy_error.item() / tol, done.final_energy_error.item() / tol
             found.append({"e": e, "largest": largest, "final": final, "forces": done.force_evaluations.item() / given.orbits})
         rows.append({"tol": tol, "integrator": done.integrator, "orbits": found})
