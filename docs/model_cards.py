@@ -32,19 +32,33 @@ promise is the energy error, not the positions of the bodies. docs/learned.md ha
 """
 
 
+def training_of(model: Model) -> dict[str, Any]:
+    """Return how a model was trained, under the same names for cards of this program and of the earlier one."""
+    about, config = model.card, model.config
+    if "plan" in about:
+        return {**about["plan"], "length": f"{about['plan']['descent']['iterations']} iterations"}
+    return {
+        "problems": config.epochs * config.num_orbits,
+        "families": about["families"],
+        "length": f"{config.epochs} epochs",
+        "learned": about["learned"],
+        "calibration": config.calibration,
+        "layers": config.layers,
+        "seed": about["seed"],
+    }
+
+
 def card(integrator: str, model: Model) -> str:
     """Return the card of a model as Markdown."""
     about: Mapping[str, Any] = model.card
-    first = about["start"] or about  # what made the network, and what calibrated it, if that was something else
-    plan = first["plan"]
-    hours = about["hours"] + about["start"].get("hours", 0.0)
+    plan, start = training_of(model), about.get("start", {})  # start: the card of the network that it began with
+    hours = about["hours"] + start.get("hours", 0.0)
     parameters = sum(x.size for name, x in model.weights.items() if name.startswith(("hidden", "log_dt")))
-    commands = dict.fromkeys((first["command"], about["command"]))
+    commands = [x["command"] for x in (start, about) if x]
     words = (
         f"{parameters} parameters, layers {' '.join(map(str, plan['layers']))}, seed {plan['seed']}, {hours:.2f} hours on one "
-        f"core. Trained on {plan['problems']} problems each of {', '.join(plan['families'])}, {plan['descent']['iterations']} "
-        f"iterations at {', '.join(f'{tol:g}' for tol in plan['learned'])}; calibrated on {plan['calibration']} others of each "
-        "family."
+        f"core. Trained on {plan['problems']} problems each of {', '.join(plan['families'])}, {plan['length']} at "
+        f"{', '.join(f'{tol:g}' for tol in plan['learned'])}; calibrated on {plan['calibration']} others of each family."
     )
     factor = dict(model.calibration)
     head = ["tolerance", "calibrated tolerance", "within it on `validation` (worst family)", "median error / tolerance"]

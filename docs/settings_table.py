@@ -1,4 +1,4 @@
-"""The README's table of settings, made from Config.
+"""The README's table of settings, made from Config. A default that depends on the judge is shown as `step / run`.
 
 python docs/settings_table.py          print it
 python docs/settings_table.py --write  put it into README.md
@@ -11,6 +11,7 @@ from pathlib import Path
 
 from pages import print_or_write
 
+from aitimestepper.cli.arguments import default_text
 from aitimestepper.config import Config, field_sections
 
 BEGIN, END = "<!-- settings: made by docs/settings_table.py -->", "<!-- end of settings -->"
@@ -31,10 +32,10 @@ def table() -> str:
         if field_sections()[f.name] != section:
             section = field_sections()[f.name]
             lines += ["", f"**{section}**", "", "| setting | default | meaning |", "|---|---|---|"]
-        default = "" if f.default is None else " ".join(map(str, f.default)) if isinstance(f.default, tuple) else str(f.default)
+        default = default_text(f)
         choices, limits = f.metadata.get("choices"), allowed(f.metadata)
         extra = f" ({', '.join(choices)})" if choices else f" ({limits})" if limits else ""
-        lines.append(f"| `{f.name}` | {f'`{default}`' if default else 'none'} | {f.metadata['help']}{extra} |")
+        lines.append(f"| `{f.name}` | {default if default == 'none' else f'`{default}`'} | {f.metadata['help']}{extra} |")
     return "\n".join(lines).strip()
 
 
