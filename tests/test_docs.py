@@ -1,4 +1,4 @@
-"""docs/bench.md and docs/learned.md show what is in their files, and the example runs."""
+"""docs/bench.md, docs/learned.md and docs/settings.md show what is in their sources, and the examples are valid."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ import pytest
 
 from aitimestepper.bench.records import Record, Results
 from aitimestepper.cli.arguments import parse
+from aitimestepper.config import Config, load_toml
 from aitimestepper.evaluation.contenders import CLASSICAL
 from aitimestepper.initial.suites import make_suite
 
@@ -34,6 +35,21 @@ def test_the_tables_of_the_learned_step_are_current():
         assert (ROOT / name).is_file(), name
     assert "TODO" not in page
     assert "_RESULT" not in page
+
+
+def test_the_list_of_settings_is_current_and_complete():
+    page = (ROOT / "docs/settings.md").read_text(encoding="utf-8")
+    made = subprocess.run([sys.executable, ROOT / "docs/settings_table.py"], capture_output=True, text=True, check=True).stdout
+    assert made.strip() in page, "run: python docs/settings_table.py --write"
+    assert re.findall(r"^- \*\*`(\w+)`\*\*", page, flags=re.M) == list(Config.__dataclass_fields__)
+
+
+def test_the_example_of_settings_in_a_file_is_valid(tmp_path):
+    (block,) = re.findall(r"```toml\n(.*?)```", (ROOT / "docs/settings.md").read_text(encoding="utf-8"), flags=re.S)
+    (tmp_path / "my.toml").write_text(block)
+    train, simulate = (load_toml(tmp_path / "my.toml", command) for command in ("train", "simulate"))
+    assert train == {"ic": "kepler:e=0.9", "epochs": 100}
+    assert simulate == {"ic": "kepler:e=0.9", "t_end": 60.0, "tol": 1e-5}
 
 
 def test_the_learned_step_was_measured_on_the_problems_of_the_classical_ones():
