@@ -85,7 +85,8 @@ examples:
 A model comes with its features, integrator, physics and initial conditions; flags override the last two. Without a model and
 without a criterion, the learned step of the package keeps the relative energy error below --tol (1e-6), with the integrator
 that is cheapest for it. The command prints a JSON summary: the tolerance, whether the run stayed within it, and how many force
-evaluations it took. Simulations are compiled and compute in float64 on the CPU.""",
+evaluations it took; for several systems a terminal gets a table instead, unless --json is given. Simulations are compiled and
+compute in float64 on the CPU.""",
     "report": """\
 examples:
   aitimestepper report orbits --ic kepler:e=0.8,q=0.3 --symmetrized

@@ -30,7 +30,7 @@ def run(request: Request) -> int:
     folder = find_model(given["model"], Config.from_dict(given).out_dir).parent
     config, result, recorder = run_simulation(given, quiet, request.overwrite)
     page = write_run_report(folder, given, result, recorder.trajectory(), quiet)
-    return print_summary(result, config, {"report": str(page)})
+    return print_summary(result, config, {"report": str(page)}, request.json)
 
 
 def write_run_report(

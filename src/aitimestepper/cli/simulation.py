@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -32,15 +33,25 @@ def run(request: Request) -> int:
     """Simulate as asked, print the summary, and return the exit code."""
     quiet = request.quiet or request.json
     if request.resume is not None:
-        return print_summary(continue_run(request.resume, request.simulation, quiet))
+        return print_summary(continue_run(request.resume, request.simulation, quiet), as_json=request.json)
     config, result, _ = run_simulation(request.simulation, quiet, request.overwrite)
-    return print_summary(result, config)
+    return print_summary(result, config, as_json=request.json)
 
 
-def print_summary(result: SimulationResult, config: Config | None = None, more: dict[str, Any] | None = None) -> int:
-    """Print the summary of a run as JSON, and return the exit code."""
+def print_summary(
+    result: SimulationResult, config: Config | None = None, more: dict[str, Any] | None = None, as_json: bool = False
+) -> int:
+    """Print the summary of a run, and return the exit code.
+
+    The summary is JSON, but for several systems on a terminal a table, unless JSON is asked for.
+    """
     movie = {"movie": config.movie} if config is not None and config.movie else {}
-    print_json({**(more or {}), **result.summary(), **movie})
+    if len(result.status) > 1 and sys.stdout.isatty() and not as_json:
+        from .summary_table import show_summary
+
+        show_summary(result, {**(more or {}), **movie})
+    else:
+        print_json({**(more or {}), **result.summary(), **movie})
     return 0 if all(s == OK for s in result.status) else EXIT_NOT_OK
 
 

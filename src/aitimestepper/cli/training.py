@@ -226,4 +226,4 @@ def _simulate_with(folder: Path, request: Request, training_time: float) -> int:
         from .reporting import write_run_report
 
         more["report"] = str(write_run_report(folder, given, result, recorder.trajectory(), quiet))
-    return print_summary(result, config, more)
+    return print_summary(result, config, more, request.json)
