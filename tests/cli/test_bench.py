@@ -7,7 +7,10 @@ import json
 import pytest
 
 from aitimestepper.bench.records import Results
+from aitimestepper.cli.arguments import parse
 from aitimestepper.cli.bench_tables import short
+from aitimestepper.cli.benching import curves_plan, steps_plan
+from aitimestepper.evaluation.contenders import CLASSICAL
 from aitimestepper.initial.suite_file import load_suite
 
 SMALL = (
@@ -193,6 +196,19 @@ def test_bad_input_is_one_sentence_and_code_2(command, tmp_path, arguments, mess
     assert done.stderr.count("\n") == 1
     assert done.stdout == ""
     assert not (tmp_path / "runs").exists()
+
+
+def test_a_first_look_includes_the_learned_step():
+    """The whole studies do not: the results in docs/bench were measured with the classical rules alone."""
+
+    def rules(make_plan, *flags):
+        return [rule.name for rule in make_plan(parse(["bench", *flags]).options).rules]
+
+    assert rules(steps_plan, "steps", "--quick") == [*CLASSICAL, "learned"]
+    assert rules(curves_plan, "curves", "--quick", "--no-peers") == [*CLASSICAL, "lastterm", "learned"]
+    assert rules(steps_plan, "steps") == [*CLASSICAL]
+    assert rules(steps_plan, "steps", "--quick", "--criteria", "tidal") == ["tidal"]
+    assert rules(curves_plan, "curves", "--quick", "--no-peers", "--criteria", "tidal", "tidal") == ["tidal"]
 
 
 @pytest.mark.parametrize("study", ["", "steps", "curves", "rl", "longrun", "suite", "compare"])

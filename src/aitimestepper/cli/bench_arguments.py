@@ -29,7 +29,7 @@ same command is given again.""",
     "steps": """\
 examples:
   aitimestepper bench steps                       all classical rules; about ten minutes on two cores
-  aitimestepper bench steps --quick               leapfrog and kahan_li6 on fewer problems; a minute
+  aitimestepper bench steps --quick               leapfrog and kahan_li6 on fewer problems, learned too; a minute
   aitimestepper bench steps --criteria learned:runs/first freefall --integrators leapfrog
   aitimestepper bench steps --suite mine.h5 --train-suite mine_too.h5
 
@@ -111,7 +111,7 @@ def _add_contenders(group: Any) -> None:
         nargs="+",
         metavar="NAME",
         help="rules by name; learned: the networks of the package; learned:RUN: yours; FILE.py:NAME: a rule of your own "
-        "(default: the classical rules)",
+        "(default: the classical rules, with --quick learned too)",
     )
     group.add_argument(
         "--integrators",

@@ -23,7 +23,7 @@ from ..bench.records import Partial, Record, Results, read_text
 from ..bench.rl import RlPlan, reinforcement_set
 from ..bench.steps import StepsPlan, step_quality
 from ..errors import UserError
-from ..evaluation.contenders import CLASSICAL, Contender, rule_named
+from ..evaluation.contenders import Contender, rule_named
 from ..initial.families import FAMILIES
 from ..initial.suite_file import load_suite, save_suite
 from ..initial.suites import REFERENCES, Suite, families_named, make_suite
@@ -57,7 +57,7 @@ def steps(options: argparse.Namespace) -> int:
 
 def steps_plan(options: argparse.Namespace) -> StepsPlan:
     """Return the plan from the flags, which override --quick or --full, which override the defaults."""
-    plan = StepsPlan(rules=[rule_named(name) for name in dict.fromkeys(options.criteria or CLASSICAL)])
+    plan = _with_rules(StepsPlan(), options)
     if options.quick:
         plan = replace(
             plan, integrators=("leapfrog", "kahan_li6"), tolerances=(1e-2, 1e-3, 1e-4), train=6, test=8, budget=30_000
@@ -116,12 +116,7 @@ def curves(options: argparse.Namespace) -> int:
     """Run `bench curves`."""
     from ..report.bench_figures import draw_curves
 
-    plan = _contenders(CurvesPlan(peers=() if options.no_peers else available_peers()), options)
-    if options.problems is not None:
-        plan = replace(plan, problems=options.problems)
-    if options.tol is not None:
-        plan = replace(plan, tolerances=options.tol)
-    plan = (plan.quick() if options.quick else plan).checked()
+    plan = curves_plan(options)
     if not plan.peers and not options.no_peers and not options.quiet:
         print("REBOUND and heyoka are left out: pip install 'aitimestepper[bench]'", file=sys.stderr)
 
@@ -133,6 +128,16 @@ def curves(options: argparse.Namespace) -> int:
 
     measure = functools.partial(work_precision_curves, plan)
     return _study(options, plan.fingerprint(), measure, list(plan.problems), (), show)
+
+
+def curves_plan(options: argparse.Namespace) -> CurvesPlan:
+    """Return the plan from the flags, which override --quick, which overrides the defaults."""
+    plan: CurvesPlan = _contenders(CurvesPlan(peers=() if options.no_peers else available_peers()), options)
+    if options.problems is not None:
+        plan = replace(plan, problems=options.problems)
+    if options.tol is not None:
+        plan = replace(plan, tolerances=options.tol)
+    return (plan.quick() if options.quick else plan).checked()
 
 
 def rl(options: argparse.Namespace) -> int:
@@ -159,9 +164,14 @@ def _contenders(plan: Any, options: argparse.Namespace) -> Any:
     """Return the plan with the contenders that the flags name."""
     names = ("integrators", "variants", "orbits", "count", "split", "forces")
     given = {name: getattr(options, name) for name in names if getattr(options, name, None) is not None}
+    return replace(_with_rules(plan, options), **given)
+
+
+def _with_rules(plan: Any, options: argparse.Namespace) -> Any:
+    """Return the plan with the rules that the flags name; a first look without such flags includes the learned step."""
     if options.criteria is not None:
-        given["rules"] = [rule_named(name) for name in dict.fromkeys(options.criteria)]
-    return replace(plan, **given)
+        return replace(plan, rules=[rule_named(name) for name in dict.fromkeys(options.criteria)])
+    return replace(plan, rules=[*plan.rules, rule_named("learned")]) if options.quick else plan
 
 
 def suite(options: argparse.Namespace) -> int:
