@@ -35,7 +35,8 @@ examples:
 
 A rule with a free constant is calibrated on problems of `train` until 90 % of them comply (their largest energy error stays
 below the tolerance), and then measured on `test`. A rule that takes a tolerance is also measured with that tolerance as asked.
-`fitted`: at the constant with which 90 % of the measured problems comply. `hindsight`: at the best one of each problem.""",
+`fitted`: at the constant with which 90 % of the measured problems comply. `best`: at the best constant of each problem,
+which is known in hindsight only (mode `hindsight` in the JSON).""",
     "curves": "Give a trained network as --criteria learned:RUN. The figures are written beside the JSON file.",
     "rl": "Three suns, 30 years, seeds 0-99 (Saz Ulibarrena & Portegies Zwart 2025, arXiv 2502.12809).",
     "longrun": "All rules use the same number of force evaluations per orbit.",

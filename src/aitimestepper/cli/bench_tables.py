@@ -7,16 +7,15 @@ from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any
 
-from rich.box import SIMPLE_HEAD
 from rich.console import Console
-from rich.table import Table
 
 from ..bench.comparison import Comparison
 from ..bench.records import Record, Results
+from .terminal import table_of
 
-WIDTH = 180  # where there is no terminal
-NAMES, CELLS = 30, 47  # columns of text that a table needs for the rules and for each tolerance
-FEWEST = (("forces", "forces"), ("charged_forces", "with the cost of choosing the step"))
+CELLS = 40  # columns of text that a table needs for each tolerance
+SHORT = {"symmetrized": "sym"}  # forms of a rule as tables on the terminal name them
+FEWEST = (("forces", "forces"), ("charged_forces", "charged"))
 
 
 def short(value: float | None) -> str:
@@ -35,6 +34,11 @@ def label(record: Record) -> str:
     return record.criterion if record.variant == "plain" else f"{record.criterion}, {record.variant}"
 
 
+def short_label(record: Record) -> str:
+    """Return `label` with a short word for the form."""
+    return label(replace(record, variant=SHORT.get(record.variant, record.variant)))
+
+
 def show_steps(results: Results, out: Console) -> None:
     """Print a table for each integrator: forces when calibrated, fitted to the same compliance, and in hindsight."""
     records = [r for r in results.records if r.family == "all"]
@@ -42,7 +46,7 @@ def show_steps(results: Results, out: Console) -> None:
     for integrator in dict.fromkeys(r.integrator for r in records):
         own = [r for r in records if r.integrator == integrator]
         tolerances = sorted({r.tolerance for r in own if r.tolerance is not None}, reverse=True)
-        beside = max(1, (out.width - NAMES) // CELLS)
+        beside = max(1, (out.width - max(len(short_label(r)) for r in own)) // CELLS)
         for first in range(0, len(tolerances), beside):
             _show_tolerances(own, worst, tolerances[first : first + beside], f"{integrator}: force evaluations", out)
     out.print(_legend(results))
@@ -62,13 +66,10 @@ def worst_families(results: Results) -> dict[tuple[Any, ...], float]:
 def _show_tolerances(
     own: Sequence[Record], worst: dict[tuple[Any, ...], float], tolerances: Sequence[float], title: str, out: Console
 ) -> None:
-    table = Table(title=title, header_style="bold", pad_edge=False, box=SIMPLE_HEAD)
-    table.add_column("", no_wrap=True)
-    for tol in tolerances:
-        for head in (f"{tol:.0e}\ncalibrated", "\nfitted", "\ncharged", "\nhindsight"):
-            table.add_column(head, justify="right", no_wrap=True)
-    cells = {(label(r), r.mode, r.tolerance): r for r in own}
-    for name in dict.fromkeys(label(r) for r in own):
+    heads = [head for tol in tolerances for head in (f"{tol:.0e}\ncalibrated", "\nfitted", "\ncharged", "\nbest")]
+    table = table_of(out, [""], heads, title=title)
+    cells = {(short_label(r), r.mode, r.tolerance): r for r in own}
+    for name in dict.fromkeys(short_label(r) for r in own):
         for mode, shown in (("calibrated", name), ("asked", "  as asked")):
             if any((name, mode, tol) in cells for tol in tolerances):
                 row: list[str] = []
@@ -78,7 +79,7 @@ def _show_tolerances(
                 table.add_row(shown, *row)
     out.print(table)
     for tol in tolerances:
-        best = [f"{label(r)} {short(getattr(r, by))} ({words})" for by, words in FEWEST if (r := _best(own, tol, by))]
+        best = [f"{short_label(r)} {short(getattr(r, by))} ({words})" for by, words in FEWEST if (r := _best(own, tol, by))]
         out.print(f"  {tol:.0e}, the fewest when fitted: {'; '.join(best) or 'no rule within the budget'}")
 
 
@@ -112,21 +113,25 @@ def _best(records: Sequence[Record], tol: float, by: str) -> Record | None:
 
 def _legend(results: Results) -> str:
     about, share = results.settings.get("measured_on", {}), results.settings.get("share", 0.9)
-    return (
-        f"{about.get('problems')} problems of {about.get('suite')}, split {about.get('split')}; geometric means.\n"
-        f"calibrated: at the constant with which {share:.0%} of train comply; in %: compliance here, and in the worst family\n"
-        f"fitted: at the constant with which {share:.0%} of these comply; charged: with the cost of choosing the step\n"
-        f"hindsight: at the best constant of each problem; -: not within {short(results.settings.get('budget'))} forces a run"
+    lines = (
+        f"{about.get('problems')} problems of {about.get('suite')}, split {about.get('split')}; geometric means.",
+        f"calibrated: at the constant with which {share:.0%} of train comply",
+        "in %: compliance of the measured problems, and in the worst family",
+        f"fitted: at the constant with which {share:.0%} of the measured problems comply",
+        "charged: the same with the cost of choosing the step",
+        "best: in hindsight, at the best constant of each problem",
+        f"-: not within {short(results.settings.get('budget'))} forces a run; sym: symmetrized",
     )
+    return "\n".join(lines)
 
 
 def _show_charges(records: Sequence[Record], out: Console) -> None:
-    charges = {label(r): r.more["charge"] for r in records if "charge" in r.more}
+    charges = {short_label(r): r.more["charge"] for r in records if "charge" in r.more}
     if not charges:
         return
     sizes = list(next(iter(charges.values())))
     title = "cost of choosing one step, in force evaluations on this machine"
-    table = Table("N =", *sizes, title=title, header_style="bold", box=SIMPLE_HEAD)
+    table = table_of(out, ["N ="], sizes, title=title)
     for name, row in charges.items():
         table.add_row(name, *(f"{row[n]:.2f}" for n in sizes))
     out.print(table)
@@ -134,15 +139,14 @@ def _show_charges(records: Sequence[Record], out: Console) -> None:
 
 def show_comparison(found: Comparison, out: Console, everything: bool) -> None:
     """Print what changed and, with `everything`, also what did not."""
-    heads = ("integrator", "criterion", "family", "tolerance", "mode", "what", "before", "after", "change", "95 %", "verdict")
-    table = Table(*heads, header_style="bold", box=SIMPLE_HEAD)
+    table = table_of(out, ("rule", "measured on"), ("before", "after"), "change, 95 %")
     shown = [c for c in found.changes if everything or c.verdict != "same"]
     for c in shown:
-        r, tol = c.record, "" if c.record.tolerance is None else f"{c.record.tolerance:.0e}"
+        r, tol = c.record, "" if c.record.tolerance is None else f"{c.record.tolerance:.0e} "
         before, after = (_number(c.quantity, x) for x in (c.before, c.after))
         change, low, high = (f"{x:+.0%}" if c.quantity == "compliance" else f"{x:.3g}x" for x in (c.change, c.low, c.high))
-        words = (r.integrator, label(r), r.family, tol, r.mode, c.quantity)
-        table.add_row(*words, before, after, change, f"{low} … {high}", c.verdict)
+        where = f"{r.family} {tol}{r.mode}: {c.quantity}"
+        table.add_row(f"{r.integrator} {short_label(r)}", where, before, after, f"{c.verdict}: {change}, {low} to {high}")
     if shown:
         out.print(table)
     if found.differences:

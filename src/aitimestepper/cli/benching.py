@@ -12,7 +12,6 @@ from pathlib import Path
 from typing import Any
 
 from rich.console import Console
-from rich.table import Table
 
 from ..bench.comparison import compare
 from ..bench.cost import CAREFUL, QUICK, Charges
@@ -29,7 +28,7 @@ from ..initial.suite_file import load_suite, save_suite
 from ..initial.suites import REFERENCES, Suite, families_named, make_suite
 from . import bench_tables, study_tables
 from .arguments import Request
-from .terminal import console, task
+from .terminal import console, table_of, task
 
 EVERY_TOLERANCE = tuple(10.0**-k for k in range(2, 9))
 EXIT_WORSE = 1
@@ -107,7 +106,7 @@ def _study(
     if options.json:
         print(read_text(path))
         return 0
-    show(results, console(bench_tables.WIDTH))
+    show(results, console())
     print(f"written: {path}")
     return 0
 
@@ -190,30 +189,31 @@ def suite(options: argparse.Namespace) -> int:
 
 
 def _describe(made: Suite, path: str) -> int:
-    table = Table("family", "problems", "bodies", "first", "last", title=f"{path}: {made.name}", header_style="bold")
+    out = console()
+    table = table_of(out, ["family"], ("problems", "bodies", "first", "last"), title=f"{path}: {made.name}")
     for family in made.families:
         own = [case for case in made.cases if case.family == family]
         sizes = sorted({case.size for case in own})
         bodies = str(sizes[0]) if len(sizes) == 1 else f"{sizes[0]} to {sizes[-1]}"
         table.add_row(family, str(len(own)), bodies, own[0].name, own[-1].name)
-    console(bench_tables.WIDTH).print(table)
+    out.print(table)
     return 0
 
 
 def _list_problems() -> int:
-    table = Table("family", "what it is", box=None, header_style="bold")
+    out = console()
+    table = table_of(out, ("family", "what it is"), ())
     for name, family in FAMILIES.items():
         table.add_row(name, (family.__doc__ or "").partition("\n")[0])
-    out = console(bench_tables.WIDTH)
     out.print(table)
-    out.print(f"\nreference problems (bench curves --problems): {', '.join(REFERENCES)}")
+    out.print(f"reference problems (bench curves --problems): {', '.join(REFERENCES)}")
     return 0
 
 
 def compare_files(options: argparse.Namespace) -> int:
     """Run `bench compare`."""
     found = compare(Results.load(options.before), Results.load(options.after))
-    bench_tables.show_comparison(found, console(bench_tables.WIDTH), options.all)
+    bench_tables.show_comparison(found, console(), options.all)
     return EXIT_WORSE if options.strict and found.surely_worse else 0
 
 

@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-from rich.table import Table
-
 from ..criteria.catalogue import CRITERIA
 from ..initial.named import MAKERS
 from ..specs import describe
 from .arguments import Request
-from .terminal import console, print_json
+from .terminal import console, print_json, table_of
 
 
 def run(request: Request) -> int:
@@ -17,8 +15,9 @@ def run(request: Request) -> int:
     if request.json:
         print_json(dict(rows))
         return 0
-    table = Table("write", "what it is", box=None, header_style="bold")
+    out = console(markup=False, highlight=False)
+    table = table_of(out, ("write", "what it is"), ())
     for written, meaning in rows:
         table.add_row(written, meaning)
-    console(markup=False, highlight=False).print(table)
+    out.print(table)
     return 0

@@ -3,16 +3,15 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 
-from rich.box import SIMPLE_HEAD
 from rich.console import Console
-from rich.table import Table
 
 from ..bench.records import Record, Results
 from ..evaluation.runs import SOUND
 from ..evaluation.statistics import crossing
-from .bench_tables import label, short
+from .bench_tables import label, short, short_label
+from .terminal import table_of
 
 LEVELS = (1e-3, 1e-6, 1e-9, 1e-12)  # relative energy errors at which curves are compared
 
@@ -28,16 +27,16 @@ def show_longrun(results: Results, out: Console) -> None:
         own = [r for r in results.records if r.family == problem]
         more = own[0].more
         title = f"{problem}: {more['periods']:.0f} periods, about {results.settings['forces']:.0f} forces each"
-        table = Table(title=title, header_style="bold", box=SIMPLE_HEAD, pad_edge=False)
-        for head in ("", "", "forces/period", "max error", "final error", "drift/period", "bits lost"):
-            table.add_column(head, justify="right" if head else "left", no_wrap=True)
+        heads = ("forces/\nperiod", "max\nerror", "final\nerror", "drift/period", "bits\nlost")
+        table = table_of(out, ("", ""), heads, title=title)
         for r in sorted(own, key=lambda r: r.error_quantiles.get("1") or math.inf):
             drift, sigma = r.more.get("drift_per_orbit"), r.more.get("drift_error")
             drifts = f"{number(drift, '+.1e')} ± {number(sigma)}" if drift is not None else "-"
             errors = number(r.error_quantiles.get("1")), number(r.more.get("final_error"))
             bits = number(r.more.get("bits_lost"), ".0f")
-            table.add_row(label(r), r.integrator, number(r.more.get("forces_a_period"), ".0f"), *errors, drifts, bits)
+            table.add_row(short_label(r), r.integrator, number(r.more.get("forces_a_period"), ".0f"), *errors, drifts, bits)
         out.print(table)
+    out.print("sym: symmetrized")
 
 
 def show_rl(results: Results, out: Console) -> None:
@@ -52,18 +51,18 @@ def show_rl(results: Results, out: Console) -> None:
         own = [r for r in results.records if r.mode == mode]
         if not own:
             continue
-        table = Table(title=title, header_style="bold", box=SIMPLE_HEAD, pad_edge=False)
-        for head in ("", "", "value", "median forces", "final error: median", "90 %", "largest", "largest during the run"):
-            table.add_column(head, justify="right" if head else "left", no_wrap=True)
+        heads = ("value", "median\nforces", "error at end:\nmedian", "\n90 %", "\nlargest", "largest\nin the run")
+        integrators = {r.integrator for r in own}
+        table = table_of(out, [""], heads, title=f"{title}, {own[0].integrator}" if len(integrators) == 1 else title)
         for r in sorted(own, key=lambda r: r.more["final_quantiles"].get("0.9") or math.inf):
-            table.add_row(
-                label(r), r.integrator, number(r.value, ".3g"), *_against_published(r), number(r.error_quantiles.get("1"))
-            )
+            name = short_label(r) if len(integrators) == 1 else f"{short_label(r)} {r.integrator}"
+            table.add_row(name, number(r.value, ".3g"), *_against_published(r), number(r.error_quantiles.get("1")))
         out.print(table)
+    out.print("sym: symmetrized")
 
 
 def _against_published(record: Record) -> Iterator[str]:
-    """Yield median forces and quantiles of the error, each beside what was measured earlier."""
+    """Yield median forces and quantiles of the error, each above what was measured earlier."""
     known = record.more.get("published", {})
     final = record.more["final_quantiles"]
     rows = (
@@ -71,43 +70,62 @@ def _against_published(record: Record) -> Iterator[str]:
         *((number(final.get(q)), known.get(name), number) for q, name in (("0.5", "median"), ("0.9", "p90"), ("1", "largest"))),
     )
     for text, theirs, form in rows:
-        yield text if theirs is None else f"{text} ({form(theirs)})"
+        yield text if theirs is None else f"{text}\n({form(theirs)})"
 
 
 def show_curves(results: Results, out: Console) -> None:
     """Print, for each problem and error, the rule with the fewest forces and the rule or code with the least time."""
-    table = Table(title="the cheapest at an error", header_style="bold", box=SIMPLE_HEAD, pad_edge=False)
-    for head in ("problem", "error", "fewest forces", "least time", "fastest other code"):
-        table.add_column(head, no_wrap=True)
-    for row in cheapest_rows(results):
-        table.add_row(*row)
+    heads = ("fewest forces", "least time", "forces of the learned step", "fastest other code")
+    columns = [0, 1, 2, 3] if any(_is_learned(r) for r in results.records) else [0, 1, 3]
+    table = table_of(out, ("problem", "error", *(heads[k] for k in columns)), (), title="the cheapest at an error")
+    before = ""
+    for problem, level, best in _cheapest_everywhere(results, short_label):
+        if before not in ("", problem):
+            table.add_section()
+        cells = [f"{cost} {name}".removesuffix(" -") for name, cost in best]
+        table.add_row("" if problem == before else problem, level, *(cells[k] for k in columns))
+        before = problem
     out.print(table)
+    out.print("sym: symmetrized; -: not reached")
 
 
 def cheapest_rows(results: Results) -> Iterator[list[str]]:
     """Yield (problem, error, fewest forces, least time, fastest other code) for all problems and `LEVELS`."""
+    for problem, level, (*ours, _, peer) in _cheapest_everywhere(results, label):
+        yield [problem, level, *(f"{name}, {cost}" if name != "-" else "-" for name, cost in (*ours, peer))]
+
+
+def _cheapest_everywhere(results: Results, words: Callable[[Record], str]) -> Iterator[tuple[str, str, list[tuple[str, str]]]]:
+    """Yield for all problems and `LEVELS` (name, cost) of the fewest forces, the least time, the learned step and the peers."""
     for problem in dict.fromkeys(r.family for r in results.records):
         own = [r for r in results.records if r.family == problem and r.errors and r.wall_time]
-        curves = {key: [r for r in own if _name(r) == key] for key in dict.fromkeys(_name(r) for r in own)}
+        keys = [(_name(r, words), r) for r in own]
+        curves = {key: [r for k, r in keys if k == key] for key in dict.fromkeys(k for k, _ in keys)}
         peers = {k: v for k, v in curves.items() if _is_peer(v[0])}
         ours = {k: v for k, v in curves.items() if k not in peers}
+        learned = {k: v for k, v in ours.items() if _is_learned(v[0])}
+        columns: tuple[tuple[Mapping[str, list[Record]], str, Callable[[float], str]], ...]
+        columns = (ours, "forces", short), (ours, "wall_time", _time), (learned, "forces", short), (peers, "wall_time", _time)
         for level in LEVELS:
-            columns = ((ours, "forces", short), (ours, "wall_time", _time), (peers, "wall_time", _time))
             best = [(*_cheapest(among, level, cost), form) for among, cost, form in columns]
-            yield [problem, f"{level:.0e}", *(f"{name}, {form(cost)}" if name != "-" else "-" for name, cost, form in best)]
+            yield problem, f"{level:.0e}", [(name, form(cost)) for name, cost, form in best]
 
 
-def _name(record: Record) -> str:
+def _name(record: Record, words: Callable[[Record], str] = label) -> str:
     if not _is_peer(record):
-        return f"{record.integrator} {label(record)}"
+        return f"{record.integrator} {words(record)}"
     return f"{record.criterion} {record.integrator}" + ("" if record.variant == "plain" else f" {record.variant}")
+
+
+def _is_learned(record: Record) -> bool:
+    return record.criterion.partition(":")[0] == "learned"
 
 
 def _is_peer(record: Record) -> bool:
     return record.criterion in ("rebound", "heyoka")
 
 
-def _cheapest(curves: dict[str, list[Record]], level: float, cost: str) -> tuple[str, float]:
+def _cheapest(curves: Mapping[str, list[Record]], level: float, cost: str) -> tuple[str, float]:
     found = {name: read_off(points, level, cost) for name, points in curves.items()}
     known = {name: value for name, value in found.items() if math.isfinite(value)}
     name = min(known, key=lambda n: known[n], default="-")

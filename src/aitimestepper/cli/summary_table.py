@@ -7,12 +7,11 @@ from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
-from rich.box import SIMPLE_HEAD
 from rich.console import Console
 from rich.table import Table
 
 from ..simulate.result import OK, SimulationResult
-from .terminal import console
+from .terminal import console, table_of
 
 WORST = 5  # number of systems that are shown one by one
 QUANTITIES = {
@@ -32,17 +31,14 @@ def show_summary(result: SimulationResult, more: Mapping[str, Any]) -> None:
     if result.tol is not None and result.within_tolerance is not None:
         within = int(result.within_tolerance.sum())
         out.print(f"within the tolerance of {_range(result.tol)}: {within} of {len(result.status)}")
-    out.print(_over_systems(result))
-    out.print(_worst_systems(result))
+    out.print(_over_systems(result, out))
+    out.print(_worst_systems(result, out))
     _print_files(result, more, out)
 
 
-def _over_systems(result: SimulationResult) -> Table:
+def _over_systems(result: SimulationResult, out: Console) -> Table:
     """Return the table of the smallest, median and largest value of each quantity, and the system of the largest one."""
-    table = Table(box=SIMPLE_HEAD, header_style="bold", pad_edge=False)
-    table.add_column("")
-    for head in ("smallest", "median", "largest", "in system"):
-        table.add_column(head, justify="right")
+    table = table_of(out, [""], ("smallest", "median", "largest", "in system"))
     for name, words in QUANTITIES.items():
         values = np.asarray(getattr(result, name), dtype=float)
         if np.isfinite(values).any():
@@ -52,11 +48,9 @@ def _over_systems(result: SimulationResult) -> Table:
     return table
 
 
-def _worst_systems(result: SimulationResult) -> Table:
+def _worst_systems(result: SimulationResult, out: Console) -> Table:
     """Return the table of the systems that did not reach their end, then of those with the largest errors."""
-    table = Table(box=SIMPLE_HEAD, header_style="bold", pad_edge=False)
-    for head in ("worst systems", "status", "end time", "steps", "largest error", "error at end"):
-        table.add_column(head, justify="left" if head == "status" else "right")
+    table = table_of(out, ("worst systems", "status"), ("end time", "steps", "largest error", "error at end"))
     for i in worst_first(result)[:WORST]:
         time, steps = f"{result.final.time[i]:.6g}", _number(float(result.steps[i]))
         errors = _number(result.max_energy_error[i]), _number(result.final_energy_error[i])

@@ -4,15 +4,17 @@ from __future__ import annotations
 
 import json
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from rich.console import Console
     from rich.progress import Progress
+    from rich.table import Table
 
-WIDTH = 160  # width of tables without a terminal
+WIDTH = 100  # largest width of tables, and their width without a terminal
+LEAST = 80  # smallest width at which numbers in tables are never broken
 
 
 def print_json(content: dict[str, Any]) -> None:
@@ -20,11 +22,30 @@ def print_json(content: dict[str, Any]) -> None:
     print(json.dumps(content, indent=2, allow_nan=False))
 
 
-def console(width: int = WIDTH, **more: Any) -> Console:
-    """Return a console for standard output as wide as the terminal, or of `width` columns where there is none."""
+def console(**more: Any) -> Console:
+    """Return a console for standard output as wide as the terminal, but at most `WIDTH` columns, also where there is none."""
     from rich.console import Console
 
-    return Console(width=None if Console().is_terminal else width, **more)
+    found = Console()
+    return Console(width=min(found.width, WIDTH) if found.is_terminal else WIDTH, **more)
+
+
+def table_of(out: Console, texts: Sequence[str], numbers: Sequence[str], last: str | None = None, title: str = "") -> Table:
+    """Return an empty table for `out` with columns of texts, of numbers and a last one of text, named by their heads.
+
+    Texts are wrapped where the table would be too wide, numbers only on terminals of less than `LEAST` columns. Nothing is cut.
+    """
+    from rich.box import SIMPLE_HEAD
+    from rich.table import Table
+
+    table = Table(title=title or None, header_style="bold", box=SIMPLE_HEAD, pad_edge=False, collapse_padding=True)
+    for head in texts:
+        table.add_column(head, overflow="fold")
+    for head in numbers:
+        table.add_column(head, justify="right", no_wrap=out.width >= LEAST, overflow="fold")
+    if last is not None:
+        table.add_column(last, overflow="fold")
+    return table
 
 
 def bars(quiet: bool, *columns: Any) -> Progress:
