@@ -3,13 +3,14 @@
 import json
 import re
 import shlex
+from dataclasses import replace
 
 import h5py
 import numpy as np
 import pytest
 
 from aitimestepper.cli.arguments import parse
-from aitimestepper.models import FOLDER
+from aitimestepper.models import FOLDER, load_model, save_model
 from aitimestepper.simulate.snapshots import SnapshotWriter
 
 METADATA = {
@@ -51,7 +52,8 @@ def write(path, result, metadata=METADATA, rows=7, systems=2):
 
 def lines_of(done) -> dict[str, str]:
     assert (done.returncode, done.stderr) == (0, "")
-    return dict(re.split(r"\s{2,}", line.strip(), maxsplit=1) for line in done.stdout.splitlines())
+    whole = re.sub(r"\n +", " ", done.stdout)  # a line that was wrapped is indented where it goes on
+    return dict(re.split(r"\s{2,}", line.strip(), maxsplit=1) for line in whole.splitlines())
 
 
 def test_a_finished_simulation(command, tmp_path):
@@ -137,14 +139,51 @@ def test_a_model_the_checkpoint_beside_it_and_a_run(command, trained):
         assert (trained / "model_epoch_0003.npz").samefile(trained.parents[1] / following.simulation["model"])
 
 
-def test_a_calibrated_model_names_its_tolerances(command):
+def test_a_calibrated_model_says_what_its_card_knows(command):
+    card = load_model(FOLDER / "leapfrog.npz").card
     found = json.loads(command("inspect", FOLDER / "leapfrog.npz", "--json").stdout)
     assert found["calibrated_for"] == [0.1, 0.01, 0.001, 0.0001, 1e-05]
-    assert found["trained_on"].startswith("kepler, triple, ")
+    assert found["trained_on"] == "kepler, triple, random3, cluster, planets, longrun"
+    assert (found["problems"], found["seed"], found["hours"]) == (60, 1, card["hours"])
+    assert [[row["tol"], row["factor"]] for row in found["calibration"]] == card["calibration"]
+    for row, score in zip(found["calibration"], card["validation"], strict=True):
+        assert row["calibrated_tolerance"] == row["tol"] * row["factor"]
+        assert {name: score[name] for name in ("compliance", "worst_compliance", "forces")}.items() <= row.items()
     assert "energy_threshold" not in found
-    lines = lines_of(command("inspect", FOLDER / "leapfrog.npz"))
-    assert lines["calibrated for"] == "0.1, 0.01, 0.001, 0.0001, 1e-05"
-    assert lines["features"] == "invariant, 11 inputs"
+    done = command("inspect", FOLDER / "leapfrog.npz")
+    text = " ".join(done.stdout.split())
+    assert "features invariant, 11 inputs" in text
+    assert "trained on runs of kepler, triple, random3, cluster, planets, longrun; 60 problems of each family, seed 1" in text
+    assert "calibrated for tolerance factor calibrated within it worst family 0.1 1.07 0.107 99% 96% 0.01 0.683 0.00683" in text
+    assert "kepler:e" not in text
+
+
+@pytest.mark.parametrize(
+    ("card", "trained_on"),
+    [
+        ({"families": ["kepler", "mine"], "seed": 4, "hours": 1.25}, "runs of kepler, mine; seed 4, 1.2 hours"),
+        ({"plan": {"families": ["kepler"]}, "hours": 0.1}, "runs of kepler; 6 minutes"),
+        ({}, "runs of problems that its card does not name"),
+    ],
+)
+def test_cards_that_say_less(command, tmp_path, card, trained_on):
+    """A card without a plan, without families, without a validation; the initial conditions of the settings never count."""
+    calibration = [[1e-4, 0.5], [1e-2, 2.0]]
+    save_model(tmp_path / "tuned.npz", replace(load_model(FOLDER / "leapfrog.npz"), card={"calibration": calibration, **card}))
+    lines = command("inspect", "tuned.npz").stdout.splitlines()
+    assert next(line for line in lines if line.startswith("trained on")).split(maxsplit=2)[2] == trained_on
+    first = next(k for k, line in enumerate(lines) if line.startswith("calibrated for"))
+    assert lines[first].split() == ["calibrated", "for", "tolerance", "factor", "calibrated"]
+    assert [line.split() for line in lines[first + 1 : first + 3]] == [["0.01", "2", "0.02"], ["0.0001", "0.5", "5e-05"]]
+    assert lines[first + 3].startswith("next")
+
+
+def test_paths_and_commands_are_on_one_line_however_long(command, tmp_path):
+    path = tmp_path / f"{'long_name_' * 12}.h5"
+    write(path, {"status": ["interrupted"]}, systems=1).close()
+    lines = command("inspect", path, FORCE_COLOR="1", TERM="dumb", COLUMNS="60").stdout.splitlines()
+    assert f"aitimestepper simulate --resume {path}" in lines[-1]
+    assert str(path) in lines[0]
 
 
 def test_a_model_moved_out_of_its_run_is_described_without_its_epochs(command, trained, tmp_path):

@@ -2,26 +2,25 @@
 
 from __future__ import annotations
 
-import json
 import math
-import re
 from collections import Counter
 from pathlib import Path
+from textwrap import wrap
 from typing import Any
 
 import numpy as np
-from rich.table import Table
+from rich.text import Text
 
 from ..errors import UserError
-from ..features import feature_count
 from ..files import is_being_written
-from ..models import NETWORK, find_model, load_model
+from ..models import find_model
 from ..simulate.snapshots import Snapshots
 from .arguments import Request
+from .model_inspection import calibration_lines, describe_model, training_words
 from .terminal import console, print_json
 
 UNFINISHED = ("running", "interrupted")
-METRICS = ("part1/acceptance_rate", "part1/mean_dt", "part1/mean_energy_error", "part2/final_pass_rate")
+WHOLE = ("simulation", "model", "next")  # lines that are not wrapped, so that a path or a command can be copied
 # settings of a run, and their names in the table
 SETTINGS = {
     "criterion": "criterion",
@@ -62,7 +61,7 @@ def inspect_file(path: Path) -> dict[str, Any]:
         content = _simulation(path)
     elif head[:2] == b"PK":
         path = find_model(path)  # beside a checkpoint
-        content = _model(path)
+        content = describe_model(path)
     else:
         raise UserError(f"{path} is neither a simulation (.h5) nor a model (.npz) of aitimestepper.")
     return dict(_json_value({"file": str(path), **content, "size": path.stat().st_size}))
@@ -97,47 +96,16 @@ def _progress(path: Path, status: list[str]) -> str:
     return "being written" if is_being_written(path) else "unfinished"
 
 
-def _model(path: Path) -> dict[str, Any]:
-    model = load_model(path)
-    config, card = model.config, model.card
-    inputs = feature_count(config.feature_type, config.history_len)
-    numbers = sum(values.size for values in model.weights.values())
-    past = f", {config.history_len} past states" if config.history_len else ""
-    content: dict[str, Any] = {
-        "kind": "model",
-        "network": f"{NETWORK}, layers {' '.join(map(str, config.layers))}, {numbers} numbers",
-        "features": f"{config.feature_type}, {inputs} inputs" + past,
-        "integrator": config.integrator,
-    }
-    if model.calibration:
-        content["calibrated_for"] = sorted((tol for tol, _ in model.calibration), reverse=True)
-        content["trained_on"] = ", ".join(card.get("plan", {}).get("families", ())) or config.ic
-    else:
-        content |= {"energy_threshold": config.energy_threshold, "trained_on": config.ic}
-    metrics = _last_epoch(path)
-    if metrics:
-        content |= {"epochs": metrics["epoch"], "last_epoch": {name: metrics[name] for name in METRICS if name in metrics}}
-    return {**content, "next": f"aitimestepper simulate --model {path}"}
-
-
-def _last_epoch(path: Path) -> dict[str, Any]:
-    """Return the metrics of the epoch after which a model was saved, from metrics.jsonl beside it; {} if there are none."""
-    name = re.fullmatch(r"model_epoch_(\d+)", path.stem)
-    try:
-        records = [json.loads(line) for line in (path.parent / "metrics.jsonl").read_text().splitlines()]
-        return next((r for r in records if name and r["epoch"] == int(name[1])), {})
-    except (OSError, ValueError, KeyError, TypeError):  # there are none, or a line was cut short
-        return {}
-
-
 def print_inspection(content: dict[str, Any]) -> None:
-    """Print what `inspect_file` returned as a table."""
-    table = Table(box=None, show_header=False, pad_edge=False)
-    table.add_column(style="bold", no_wrap=True)
-    table.add_column(overflow="fold")
-    for name, words in _simulation_lines(content) if content["kind"] == "simulation" else _model_lines(content):
-        table.add_row(name, words)
-    console(markup=False, highlight=False, emoji=False).print(table)
+    """Print what `inspect_file` returned, a name and its words on each line; paths and commands are never broken."""
+    rows = _simulation_lines(content) if content["kind"] == "simulation" else _model_lines(content)
+    out = console(markup=False, highlight=False, emoji=False)
+    indent = max(len(name) for name, _ in rows) + 2
+    for name, words in rows:
+        room = math.inf if name in WHOLE else max(out.width - indent, 20)
+        lines = [words] if len(words) <= room else wrap(words, int(room), break_long_words=False, break_on_hyphens=False)
+        for k, line in enumerate(lines):
+            out.print(Text.assemble((f"{'' if k else name:{indent}}", "bold"), line), soft_wrap=True)
 
 
 def _simulation_lines(c: dict[str, Any]) -> list[tuple[str, str]]:
@@ -164,8 +132,12 @@ def _simulation_lines(c: dict[str, Any]) -> list[tuple[str, str]]:
 
 def _model_lines(c: dict[str, Any]) -> list[tuple[str, str]]:
     lines = [("model", f"{c['file']} ({_size(c['size'])})")]
-    names = ("epochs", "network", "features", "integrator", "energy_threshold", "trained_on", "calibrated_for")
+    names = ("epochs", "network", "features", "integrator", "energy_threshold")
     lines += [(name.replace("_", " "), _number(c[name])) for name in names if name in c]
+    lines.append(("trained on", training_words(c)))
+    if "calibration" in c:
+        first, *rest = calibration_lines(c["calibration"])
+        lines += [("calibrated for", first), *(("", line) for line in rest)]
     if "last_epoch" in c:
         metrics = (f"{name.partition('/')[2].replace('_', ' ')} {_number(x)}" for name, x in c["last_epoch"].items())
         lines.append(("last epoch", ", ".join(metrics)))
