@@ -13,6 +13,7 @@ from aitimestepper.criteria.classical import FreeFall
 from aitimestepper.errors import UserError
 from aitimestepper.report.cost import cost_table, table_errors, verdicts
 from aitimestepper.report.page import write_report
+from aitimestepper.report.template import STYLE
 from aitimestepper.simulate.engine import simulate
 
 VOID = ("meta", "img", "br")
@@ -85,6 +86,33 @@ def test_the_page_holds_the_numbers_and_nothing_from_outside(report, tmp_path):
     picture = (path.parent / "report.png").read_bytes()
     assert (int.from_bytes(picture[16:20]), int.from_bytes(picture[20:24])) == (1400, 600)
     assert sorted(p.name for p in path.parent.iterdir()) == ["report.html", "report.png"]
+
+
+def rules_of(style: str) -> dict[str, str]:
+    """The declarations outside media queries, by selector."""
+    plain = re.sub(r"/\*.*?\*/|@media[^{]*\{(?:[^{}]*\{[^{}]*\})*[^{}]*\}", "", style, flags=re.S)
+    found: dict[str, str] = {}
+    for selectors, declarations in re.findall(r"([^{}]+)\{([^{}]*)\}", plain):
+        for selector in selectors.split(","):
+            found[selector.strip()] = found.get(selector.strip(), "") + declarations
+    return found
+
+
+def test_on_a_phone_no_number_is_broken_and_wide_things_scroll_by_themselves(report, tmp_path):
+    """Where a line may be broken anywhere, cells of figures have the width of the longest number (11 characters)."""
+    source = write_report(tmp_path, **report).read_text()
+    for wide in ("<img ", '<table class="cost">'):
+        assert source.count(wide) > 0
+        assert source.count(wide) == source.count(f'<div class="scroll">{wide}')
+    rules = rules_of(STYLE)
+    assert "overflow-x: auto" in rules[".scroll"]
+    assert "overflow" not in rules["section"]
+    assert "white-space: nowrap" in rules[".cost td"]
+    width = re.search(r"min-width: ([\d.]+)rem", rules[".pairs td"])
+    assert width is not None
+    assert float(width[1]) >= 11 * 0.6
+    phone = STYLE[STYLE.index("@media (max-width: 40rem)") :]
+    assert ".pairs th { white-space: normal; }" in phone
 
 
 def test_the_table_gives_forces_and_ratios(power_law):

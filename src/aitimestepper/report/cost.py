@@ -45,7 +45,7 @@ def cost_table(curves: Sequence[Curve]) -> str:
         note += f" In brackets: their ratio to those of {reference.label}; above 1, {reference.label} takes fewer."
     sentences = "".join(f"<li>{html.escape(v)}</li>\n" for v in verdicts(curves, errors))
     words = f"<ul>\n{sentences}</ul>\n" if sentences else ""
-    table = f'<table class="cost">\n<tr><th></th>{head}</tr>\n{rows}</table>'
+    table = f'<div class="scroll"><table class="cost">\n<tr><th></th>{head}</tr>\n{rows}</table></div>'
     return f'{words}{table}\n<p class="note">{html.escape(note)} A dash: no two runs enclose this error.</p>'
 
 

@@ -139,7 +139,7 @@ def _key_figures(summary: Mapping[str, Any]) -> dict[str, Any]:
 
 def _image(figure: Figure, what: str) -> str:
     data = base64.b64encode(png_bytes(figure, 1.5)).decode()
-    return f'<img alt="{html.escape(what)}" src="data:image/png;base64,{data}">'
+    return f'<div class="scroll"><img alt="{html.escape(what)}" src="data:image/png;base64,{data}"></div>'
 
 
 def _movie(movie: Path, folder: Path) -> str:
