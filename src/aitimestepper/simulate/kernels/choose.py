@@ -117,7 +117,7 @@ def choose(w: Any, trial: Any, old: Any, new: Any, scratch_block: Any, row: Any,
     """Return the step from the state in `old` with all wrappers applied; `new` still holds the state before `old`."""
     r = row.real
     if method_chooses_step(plan):
-        dt = r[at.RADAU_DT] if row.count[at.STEPS] > 0 else radau_first_dt(trial, old, row.rule[EPSILON])
+        dt = r[at.RADAU_DT] if r[at.RADAU_DT] > 0.0 else radau_first_dt(trial, old, row.rule[EPSILON])
         choice = StepChoice(dt, -np.inf, False, False)
     else:
         sums = (r[at.RATE2_SUM], r[at.RATE4_SUM], r[at.RATE8_SUM], r[at.BINDING_SUM])
