@@ -2,16 +2,27 @@
 
 from __future__ import annotations
 
+import importlib.util
 import json
+import sys
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
+
+import numpy as np
 
 from ..bodies import Bodies
 from ..config import Config
 from ..criteria.classical import FreeFall
 from ..criteria.learned import LearnedStep
 from ..criteria.wrappers import Symmetrized
-from ..models import find_model
+from ..errors import CheckpointError
+from ..evaluation.asked import Answer, answers_of_network, answers_of_package, answers_of_rule, calibrated_rules
+from ..initial.families import STANDARD
+from ..initial.named import InitialConditions
+from ..initial.suites import Case, families_named
+from ..models import Model, find_model
+from ..report.asked import IAS15, MINE, PACKAGE, headlines
 from ..report.compare import Curve, classical_curves, learned_curve
 from ..report.page import write_report
 from ..simulate.engine import simulate
@@ -22,6 +33,7 @@ from .simulation import end_time, print_summary, problem_for, run_simulation, se
 from .terminal import task
 
 MAX_STEPS = 5000  # of the runs compared: 20 s of comparison for two bodies
+IAS15_EPSILON, MAX_FORCES = 1e-9, 3_000_000  # REBOUND's default, and where its run is given up
 
 
 def run(request: Request) -> int:
@@ -36,32 +48,83 @@ def run(request: Request) -> int:
 def write_run_report(
     folder: Path, given: dict[str, Any], result: SimulationResult, trajectory: RecordedTrajectory, quiet: bool
 ) -> Path:
-    """Compare on system 0 of the run, write report.html and report.png into its folder, and return the path of the page."""
+    """Compare on system 0 of the run, write report.html and report.png into its folder, and return the path of the page.
+
+    A network that was calibrated on runs is asked for energy errors, as classical rules are that were calibrated on the
+    families of its training. Of one that was trained on single steps the cost of an error is compared.
+    """
     config, model = settings_for(given)
     assert model is not None
     problem = problem_for(config, given, model)
     bodies, t_end = problem.bodies.select([0]), end_time(config, problem)
     if t_end is None:
         t_end = float(result.final.time[0])
-    integrator = model.config.integrator
+    about: dict[str, Any] = {
+        "title": f"{folder.name}: a learned time step",
+        "settings": {**config.to_dict(), "num_orbits": model.config.num_orbits, "ic_family": model.config.ic_family},
+        "training_records": _training_records(folder / "metrics.jsonl"),
+        "summary": result.summary(),
+        "movie": None if config.movie is None else Path(config.movie),
+    }
     with task("comparing with classical steps", quiet) as progress:
-        curves = _learned_curves(bodies, t_end, LearnedStep(model, config.tol))
+        if model.calibration:
+            answers = asked_and_got(bodies, t_end, model, progress)
+            earlier = _earlier_records(model, config.out_dir)
+            if not quiet:
+                print(*headlines(answers), sep="\n", file=sys.stderr)
+            trajectories = {"learned": trajectory}
+            return write_report(folder, **about, curves=(), trajectories=trajectories, answers=answers, earlier_records=earlier)
+        integrator = model.config.integrator
+        curves = _learned_curves(bodies, t_end, LearnedStep(model))
         progress(1, 3)
         curves += classical_curves(bodies, t_end, integrator=integrator, max_steps=MAX_STEPS)
         progress(2, 3)
-        classical = _classical_trajectory(bodies, t_end, integrator, len(trajectory.time))
-        page = write_report(
-            folder,
-            title=f"{folder.name}: a learned time step",
-            settings=config.to_dict(),
-            training_records=_training_records(folder / "metrics.jsonl"),
-            curves=curves,
-            trajectories={"learned": trajectory, "free fall": classical},
-            summary=result.summary(),
-            movie=None if config.movie is None else Path(config.movie),
-        )
-        progress(3, 3)
-    return page
+        other = _classical_trajectory(bodies, t_end, integrator, len(trajectory.time))
+        return write_report(folder, **about, curves=curves, trajectories={"learned": trajectory, "free fall": other})
+
+
+def asked_and_got(bodies: Bodies, t_end: float, model: Model, progress: Callable[..., None]) -> list[Answer]:
+    """Return the runs of one system by a calibrated network and by others, each asked for the same energy errors."""
+    tolerances = sorted((tol for tol, _ in model.calibration), reverse=True)
+    families, own = families_named(model.config.ic_family or STANDARD)
+    parts: list[Callable[[], list[Answer]]] = [
+        lambda: answers_of_network(MINE, LearnedStep(model), bodies, t_end, tolerances),
+        lambda: answers_of_package(PACKAGE, bodies, t_end, tolerances),
+        lambda: [
+            answer
+            for rule in calibrated_rules(model.integrator, families, tolerances, own)
+            for answer in answers_of_rule(rule, bodies, t_end, tolerances)
+        ],
+        lambda: _ias15(bodies, t_end, tolerances),
+    ]
+    found: list[Answer] = []
+    for done, part in enumerate(parts):
+        progress(done, len(parts))
+        found += part()
+    return found
+
+
+def _ias15(bodies: Bodies, t_end: float, tolerances: list[float]) -> list[Answer]:
+    """Return the run of REBOUND's IAS15 with its defaults, which take no tolerance for the energy; none without REBOUND."""
+    if importlib.util.find_spec("rebound") is None or bodies.external_field is not None:
+        return []
+    from ..bench.peers import PEERS, prepare
+
+    present = bodies.present[0]
+    flat = [(0, 0), (0, 3 - bodies.position.shape[-1])]
+    position, velocity = (np.pad(x[0][present], flat) for x in (bodies.position, bodies.velocity))
+    initial = InitialConditions(bodies.mass[0][present], position, velocity, None, bodies.G)
+    case = Case("", "", initial, t_end - float(bodies.time[0]), float(bodies.softening[0]))
+    run = prepare(PEERS["rebound:ias15:prs23"], case, IAS15_EPSILON).watch(MAX_FORCES)
+    return [Answer(IAS15, tol, run.error, float(run.forces or 0)) for tol in tolerances]
+
+
+def _earlier_records(model: Model, out_dir: str) -> list[dict[str, Any]]:
+    """Return the metrics of the training that this one began with, where they are still there."""
+    try:
+        return _training_records(find_model(str(model.config.start), out_dir).parent / "metrics.jsonl")
+    except CheckpointError:
+        return []
 
 
 def _training_records(path: Path) -> list[dict[str, Any]]:

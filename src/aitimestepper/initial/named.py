@@ -95,6 +95,29 @@ def burrau(dim: int = 2) -> InitialConditions:
     return InitialConditions(np.array([5.0, 4.0, 3.0]), _lifted(position, dim), np.zeros((3, dim)), 7.0)
 
 
+def triple(
+    m2: float = 0.6, m3: float = 0.8, e: float = 0.6, a2: float = 10.0, e2: float = 0.4, i: float = 65.0
+) -> InitialConditions:
+    """A hierarchical triple: masses 1 and m2 at a = 1 with eccentricity e, and m3 at a2 with e2, inclined by i degrees.
+
+    It begins at apocentre of the inner orbit and a quarter of the outer period after its pericentre. The period is the outer.
+    """
+    for name, value, ok in (("m2", m2, m2 > 0), ("m3", m3, m3 > 0), ("e", e, 0 <= e < 1), ("e2", e2, 0 <= e2 < 1)):
+        if not (ok and math.isfinite(value)):
+            raise InitialConditionError(f"triple: {name} = {value} must be {'> 0' if name[0] == 'm' else 'from 0 to below 1'}.")
+    if not (math.isfinite(a2) and a2 > 0 and math.isfinite(i)):
+        raise InitialConditionError(f"triple: a2 = {a2} must be > 0, and i = {i} a number.")
+    mass, total = np.array([1.0, m2, m3]), 1.0 + m2 + m3
+    x, v = ellipse(e, 1.0, math.pi, 1.0 + m2)
+    far, speed = ellipse(e2, a2, eccentric_anomaly(0.5 * math.pi, e2), total)
+    cos, sin = math.cos(math.radians(i)), math.sin(math.radians(i))
+    turn = np.array([[1.0, 0.0, 0.0], [0.0, cos, -sin], [0.0, sin, cos]])
+    share = m2 / (1.0 + m2)
+    position = np.array([-share * x, (1.0 - share) * x, turn @ far])
+    velocity = np.array([-share * v, (1.0 - share) * v, turn @ speed])
+    return InitialConditions(mass, *_recentred(mass, position, velocity), 2 * math.pi * math.sqrt(a2**3 / total))
+
+
 def kozai() -> InitialConditions:
     """A planet at a = 1 about a star of mass 1, and a perturber of mass 1 at x = 10, inclined by 89.9 degrees."""
     i = math.radians(89.9)
@@ -198,6 +221,7 @@ MAKERS: dict[str, Callable[..., InitialConditions]] = {
     "kepler": kepler,
     "figure8": figure8,
     "burrau": burrau,
+    "triple": triple,
     "kozai": kozai,
     "solar": solar,
     "plummer": plummer,

@@ -10,8 +10,10 @@ from typing import TYPE_CHECKING, Any
 
 from .._version import __version__
 from ..errors import UserError
+from ..evaluation.asked import Answer
 from ..files import write_atomically
 from ..simulate.recording import RecordedTrajectory
+from .asked import answers_table, asked_figure, headlines
 from .compare import Curve
 from .cost import cost_table
 from .figures import overview_figure, steps_figure, training_figure, work_precision_figure
@@ -22,7 +24,8 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 MOVIE_LIMIT = 20_000_000  # bytes; a longer movie stays a file beside the page
-WHAT = ("ic", "num_orbits", "epochs", "steps_per_epoch", "energy_threshold", "feature_type", "history_len", "layers",
+WHAT = ("judge", "ic_family", "tolerances", "ic",
+        "num_orbits", "epochs", "steps_per_epoch", "energy_threshold", "feature_type", "history_len", "layers",
         "integrator", "softening", "t_end", "steps", "seed")  # fmt: skip
 KEY_FIGURES = {
     "status": "status",
@@ -51,16 +54,25 @@ def write_report(
     trajectories: Mapping[str, RecordedTrajectory],
     summary: Mapping[str, Any],
     movie: Path | None = None,
+    answers: Sequence[Answer] = (),
+    earlier_records: Sequence[Mapping[str, Any]] = (),
 ) -> Path:
     """Write folder/report.html and folder/report.png, and return the path of the page.
 
     `settings` are those of the run by name, `training_records` those of metrics.jsonl, `curves` and `trajectories` those of
-    the comparison, with the learned trajectory first, and `summary` that of the simulation. Empty parts are left out.
+    the comparison, with the learned trajectory first, and `summary` that of the simulation. `answers` are runs that were asked
+    for energy errors, `earlier_records` the records of the training that this one began with. Empty parts are left out.
     """
     folder = Path(folder)
     main = {k: settings[k] for k in WHAT if settings.get(k) is not None}
     everything = f"<details><summary>{len(settings)} settings</summary>{_pairs(settings)}</details>"
-    sections = [_section("What was run", _pairs(main))]
+    sections = []
+    if answers and trajectories:
+        words = "".join(f"<li>{html.escape(sentence)}</li>\n" for sentence in headlines(answers))
+        picture = asked_figure(answers, next(iter(trajectories.values())))
+        sections.append(_section("Asked, got, saved", f"<ul>\n{words}</ul>\n" + _image(picture, "errors and forces")))
+        sections.append(_section("All of it", answers_table(answers)))
+    sections.append(_section("What was run", _pairs(main)))
     if summary:
         sections.append(_section("Key figures of the simulation", _pairs(_key_figures(summary))))
     if curves:
@@ -69,24 +81,44 @@ def write_report(
     if trajectories:
         sections.append(_section("Steps along the run", _image(steps_figure(trajectories), "orbit, time step, energy error")))
     if training_records:
-        figure = training_figure(training_records, settings.get("energy_threshold"))
-        sections.append(_section("Training", _image(figure, "training metrics over the epochs")))
+        sections += _trainings(training_records, earlier_records, settings)
     if movie is not None:
         sections.append(_section("Movie", _movie(Path(movie), folder)))
     sections.append(_section("All settings", everything))
-    picture = _overview(curves, trajectories, training_records)
-    if picture is not None:
-        write_atomically(folder / "report.png", png_bytes(picture))
+    overview = _overview(curves, trajectories, training_records, answers)
+    if overview is not None:
+        write_atomically(folder / "report.png", png_bytes(overview))
     page = PAGE.format(style=STYLE, title=html.escape(title), body="\n".join(sections), version=__version__)
     path = folder / "report.html"
     write_atomically(path, page.encode())
     return path
 
 
+def _trainings(
+    records: Sequence[Mapping[str, Any]], earlier: Sequence[Mapping[str, Any]], settings: Mapping[str, Any]
+) -> list[str]:
+    """Return a section on the training, after one on the training that it began with."""
+    judged = "" if settings.get("judge") is None else f", judged by {settings['judge']}s"
+    threshold = settings.get("energy_threshold")
+    sections = []
+    if earlier:
+        figure = training_figure(earlier)
+        sections.append(
+            _section("Training that it began with", _image(figure, "metrics of the first training over its epochs"))
+        )
+    figure = training_figure(records, threshold)
+    return [*sections, _section(f"Training{judged}", _image(figure, "training metrics over the epochs"))]
+
+
 def _overview(
-    curves: Sequence[Curve], trajectories: Mapping[str, RecordedTrajectory], records: Sequence[Mapping[str, Any]]
+    curves: Sequence[Curve],
+    trajectories: Mapping[str, RecordedTrajectory],
+    records: Sequence[Mapping[str, Any]],
+    answers: Sequence[Answer],
 ) -> Figure | None:
     """Return the picture beside the page, from the data that there are; None without any."""
+    if answers and trajectories:
+        return asked_figure(answers, next(iter(trajectories.values())))
     if curves and trajectories:
         return overview_figure(curves, trajectories)
     if curves:

@@ -160,7 +160,10 @@ class RunJudge:
         return predict_error(self.network, self.adapter, part, self.tolerances[turn], shown)
 
     def _learn(self, found: PredictedError, part: ReferenceTrajectories) -> None:
-        """Take one optimizer step on cost and roughness of the predicted runs."""
+        """Take one optimizer step on cost and roughness of the predicted runs, with a learning rate that falls all the time."""
+        done = self._iterations / (self.config.epochs * self.config.replay_steps)
+        for group in self.optimizer.param_groups:
+            group["lr"] = self.config.lr * self.config.lr_decay**done
         cost = log_cost(found.log_forces, found.log_excess, part.family, self.order)
         self.optimizer.zero_grad(set_to_none=True)
         (cost + ROUGHNESS_WEIGHT * found.roughness.mean()).backward()
