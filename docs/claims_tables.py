@@ -220,9 +220,12 @@ def unseen() -> Iterator[str]:
 
 def training_times() -> Iterator[str]:
     """Yield how long the shipped networks took to train."""
-    yield "Training of the networks of the package on one core, calibration included, from their cards:"
+    yield (
+        "Training of the networks of the package on one core, calibration included. An earlier version of this program made\n"
+        "them; the cards say how, and the command prints them:"
+    )
     cards = {name: shipped(name).card for name in COMPOSITIONS}
-    yield table(HEAD, [[f"`{name}`", f"{c['hours']:.2f} hours", command_of(c["command"])] for name, c in cards.items()])
+    yield table(HEAD, [[f"`{name}`", f"{c['hours']:.2f} hours", "`python docs/model_cards.py`"] for name, c in cards.items()])
 
 
 def claims() -> str:

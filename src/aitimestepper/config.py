@@ -1,4 +1,4 @@
-"""All settings, one line each with default, meaning and range, from which flags, TOML, README and all checks are derived."""
+"""All settings, one line each with default, meaning and range, from which flags, TOML, docs/settings.md and all checks are derived."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ def _setting(default: Any, help: str, **limits: Any) -> Any:
     return field(default=default, metadata={"help": help, **limits})
 
 
-# The first setting of each section, in the order of the class; sections are the headings in --help and in the README's table.
+# The first setting of each section, in the order of the class; sections are the headings in --help and in docs/settings.md.
 SECTION_STARTS = {
     "judge": "training",
     "feature_type": "network",

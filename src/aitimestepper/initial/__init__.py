@@ -13,3 +13,4 @@ from .named import kozai as kozai
 from .named import plummer as plummer
 from .named import random as random
 from .named import solar as solar
+from .named import triple as triple
