@@ -16,7 +16,9 @@ README = (ROOT / "README.md").read_text(encoding="utf-8")
 BLOCKS = re.findall(r"```(\w*)\n(.*?)```", README, flags=re.S)
 PAGES = {name: (ROOT / name).read_text(encoding="utf-8") for name in ("README.md", "docs/simulating.md", "docs/training.md")}
 COMMANDS = [line for _, block in BLOCKS for line in block.splitlines() if line.startswith("aitimestepper ")]
-EVERY_COMMAND = [line for page in PAGES.values() for line in page.splitlines() if line.startswith("aitimestepper ")]
+EVERY_COMMAND = [
+    line for page in PAGES.values() for line in page.replace("\\\n", "").splitlines() if line.startswith("aitimestepper ")
+]
 
 
 def test_it_opens_with_the_two_commands():
@@ -39,7 +41,7 @@ def test_it_is_short():
     assert len(README.splitlines()) <= 150
     (code,) = [block for language, block in BLOCKS if language == "python"]
     assert len(code.strip().splitlines()) <= 6
-    assert all(len(line) <= 140 for line in README.splitlines())
+    assert max(map(len, README.splitlines())) <= 140
 
 
 def test_the_python_example_runs(tmp_path):
