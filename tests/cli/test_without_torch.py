@@ -68,7 +68,7 @@ def test_a_report_about_a_model_is_written(without_torch, tmp_path):
     assert done.returncode == 0, done.stderr
     assert json.loads(done.stdout)["report"] == "mine/report.html"
     page = (tmp_path / "mine" / "report.html").read_text()
-    assert "Cost at equal error" in page
+    assert "Asked, got, saved" in page
     assert (tmp_path / "mine" / "report.png").stat().st_size > 10_000
     nowhere = without_torch("report", "nobody", "--ic", "kepler")
     assert (nowhere.returncode, nowhere.stderr.count("\n")) == (2, 1)
