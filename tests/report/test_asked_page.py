@@ -40,12 +40,12 @@ def trajectory():
 def test_the_words_say_what_was_asked_got_and_spent():
     loose, tight = headlines(ANSWERS)
     assert loose == (
-        "Asked for an energy error of 0.001, it got 5.0e-04 with 1,000 force evaluations; the best classical rule, freefall, "
-        "takes 3.00 times as many; 1 of 2 classical rules miss it, by up to 8 times; IAS15 takes 9.00 times as many, for 1e-14."
+        "Asked for 0.001, it got 5.0e-04 with 1,000 force evaluations. The cheapest classical rule within it, freefall, takes 3.00 "
+        "times as many. 1 of 2 classical rules miss it, by up to 8 times. IAS15 takes 9.00 times as many, and gets 1e-14."
     )
     # it missed what was asked, and a rule was cheaper: that is said too
     assert (
-        "4.0e-05 with 4,000 force evaluations, so that it missed what was asked; the best classical rule, freefall, takes 0.50"
+        "it got 4.0e-05 with 4,000 force evaluations, and missed it. The cheapest classical rule within it, freefall, takes 0.50"
         in tight
     )
 
@@ -97,5 +97,5 @@ def test_the_page_begins_with_it(trajectory, tmp_path):
     assert titles[0] == "Asked, got, saved"
     assert "Training that it began with" in titles
     assert "Training, judged by runs" in titles
-    assert page.index("Asked for an energy error of 0.001") < page.index("<img")
+    assert page.index("Asked for 0.001") < page.index("<img")
     assert (tmp_path / "report.png").is_file()

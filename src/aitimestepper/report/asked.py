@@ -43,27 +43,25 @@ def by_label(answers: Sequence[Answer]) -> dict[str, list[Answer]]:
 
 # ---- words -----------------------------------------------------------------------------------------------------------------
 def headlines(answers: Sequence[Answer]) -> list[str]:
-    """Return a sentence for each tolerance: what was asked, what was got, and what others spent."""
-    found = []
-    for mine in (a for a in answers if a.label == MINE):
-        words = (
-            f"Asked for an energy error of {mine.tol:g}, it got {mine.error:.1e} with {_count(mine.forces)} force evaluations"
-        )
-        words += "" if mine.within else ", so that it missed what was asked"
-        there = [a for a in answers if a.tol == mine.tol and a is not mine]
-        kept = sorted((a.forces, a.label) for a in classical(there) if a.within)
-        missed = [a for a in classical(there) if not a.within]
-        if kept:
-            forces, label = kept[0]
-            words += f"; the best classical rule, {label}, takes {forces / mine.forces:.2f} times as many"
-        if missed:
-            worst = max(a.error / a.tol for a in missed)
-            words += f"; {len(missed)} of {len(missed) + len(kept)} classical rules miss it, by up to {worst:.2g} times"
-        for a in there:
-            if a.label == IAS15:
-                words += f"; IAS15 takes {a.forces / mine.forces:.2f} times as many, for {a.error:.0e}"
-        found.append(f"{words}.")
-    return found
+    """Return a few words for each tolerance: what was asked, what was got, and what others spent."""
+    return [_headline(mine, [a for a in answers if a.tol == mine.tol]) for mine in answers if mine.label == MINE]
+
+
+def _headline(mine: Answer, there: Sequence[Answer]) -> str:
+    missed = "" if mine.within else ", and missed it"
+    words = [f"Asked for {mine.tol:g}, it got {mine.error:.1e} with {_count(mine.forces)} force evaluations{missed}."]
+    rules = classical(there)
+    kept = sorted((a.forces, a.label) for a in rules if a.within)
+    if kept:
+        forces, label = kept[0]
+        words.append(f"The cheapest classical rule within it, {label}, takes {forces / mine.forces:.2f} times as many.")
+    beyond = [a.error / a.tol for a in rules if not a.within]
+    if beyond:
+        words.append(f"{len(beyond)} of {len(rules)} classical rules miss it, by up to {max(beyond):.2g} times.")
+    words += [
+        f"IAS15 takes {a.forces / mine.forces:.2f} times as many, and gets {a.error:.0e}." for a in there if a.label == IAS15
+    ]
+    return " ".join(words)
 
 
 def answers_table(answers: Sequence[Answer]) -> str:

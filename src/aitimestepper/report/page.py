@@ -71,7 +71,7 @@ def write_report(
         words = "".join(f"<li>{html.escape(sentence)}</li>\n" for sentence in headlines(answers))
         picture = asked_figure(answers, next(iter(trajectories.values())))
         sections.append(_section("Asked, got, saved", f"<ul>\n{words}</ul>\n" + _image(picture, "errors and forces")))
-        sections.append(_section("All of it", answers_table(answers)))
+        sections.append(_section("Every run", answers_table(answers)))
     sections.append(_section("What was run", _pairs(main)))
     if summary:
         sections.append(_section("Key figures of the simulation", _pairs(_key_figures(summary))))
