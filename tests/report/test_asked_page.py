@@ -40,14 +40,12 @@ def trajectory():
 def test_the_words_say_what_was_asked_got_and_spent():
     loose, tight = headlines(ANSWERS)
     assert loose == (
-        "Asked for 0.001, it got 5.0e-04 with 1,000 force evaluations. The cheapest classical rule within it, freefall, takes 3.00 "
-        "times as many. 1 of 2 classical rules miss it, by up to 8 times. IAS15 takes 9.00 times as many, and gets 1e-14."
+        "Asked for 0.001, it got 5.0e-04 with 1,000 force evaluations. The cheapest classical rule within it, freefall, takes "
+        "3.00 times as many. 1 of 2 classical rules miss it, by up to 8 times. IAS15 takes 9.00 times as many, and gets 1e-14."
     )
     # it missed what was asked, and a rule was cheaper: that is said too
-    assert (
-        "it got 4.0e-05 with 4,000 force evaluations, and missed it. The cheapest classical rule within it, freefall, takes 0.50"
-        in tight
-    )
+    assert "it got 4.0e-05 with 4,000 force evaluations, and missed it. The cheapest classical rule" in tight
+    assert "freefall, takes 0.50 times as many" in tight
 
 
 def test_a_rule_that_missed_is_never_the_best():
