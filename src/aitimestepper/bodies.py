@@ -44,11 +44,9 @@ class Orbit(NamedTuple):
 class Bodies:
     """State of B systems of up to N bodies in D axes: a value, whose arrays are read-only copies of those given.
 
-    Bodies that a simulation returned also know the run that they come from: `simulate` goes on with it. Bodies made from them
-    (`replace`, `select`, ...) do not.
-
     Systems with fewer bodies are padded with bodies of no mass at the origin that `present` marks as absent; they change
-    no result, to the last bit. `external_field` acts on all systems, on each at its own `time`.
+    no result, to the last bit. `external_field` acts on all systems, on each at its own `time`. Bodies that a simulation
+    returned know their `run`, which `simulate` goes on with; those made from them (`replace`, ...) do not.
     """
 
     mass: np.ndarray  # (B, N)

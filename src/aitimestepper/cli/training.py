@@ -66,22 +66,11 @@ def train_run(request: Request) -> tuple[Path, Config, dict[str, Any]]:
     if checkpoint is None:
         _prepare(folder, request.overwrite)
     write_atomically(folder / "config.toml", to_toml(config.to_dict()).encode())
-    first = 1 if checkpoint is None else checkpoint.epoch + 1
-    recorder = Recorders(*_recorders(config, first, request))
+    recorder = Recorders(*_recorders(config, 1 if checkpoint is None else checkpoint.epoch + 1, request))
     wandb_run = begin_wandb(config, str(config.save_name), folder) if config.wandb else None
+    about: dict[str, Any] = {"save_dir": folder, "recorder": recorder, "resume": checkpoint, "wandb_run": wandb_run}
     try:
-        done = run_two_phase_training(
-            model,
-            particle,
-            optimizer,
-            config,
-            adapter,
-            save_dir=folder,
-            recorder=recorder,
-            resume=checkpoint,
-            wandb_run=wandb_run,
-            card={"command": request.text, **({"start": dict(start_model(config).card)} if config.start else {})},
-        )
+        done = run_two_phase_training(model, particle, optimizer, config, adapter, **about, card=_card(request, config))
     except KeyboardInterrupt:
         if any(folder.glob("model_epoch_*.pt")):
             print(f"\ncontinue with: aitimestepper train --resume {folder}", file=sys.stderr)
@@ -90,6 +79,11 @@ def train_run(request: Request) -> tuple[Path, Config, dict[str, Any]]:
         if wandb_run is not None:
             wandb_run.finish()
     return folder, config, done
+
+
+def _card(request: Request, config: Config) -> dict[str, Any]:
+    """Return what the card of a model says of its training beforehand: the command, and the card of the model to begin with."""
+    return {"command": request.text, **({"start": dict(start_model(config).card)} if config.start else {})}
 
 
 def _network(config: Config, adapter: ModelAdapter) -> FullyConnectedNN:

@@ -66,25 +66,16 @@ def write_report(
     folder = Path(folder)
     main = {k: settings[k] for k in WHAT if settings.get(k) is not None}
     everything = f"<details><summary>{len(settings)} settings</summary>{_pairs(settings)}</details>"
-    sections = []
-    if answers and trajectories:
-        words = "".join(f"<li>{html.escape(sentence)}</li>\n" for sentence in headlines(answers))
-        picture = asked_figure(answers, next(iter(trajectories.values())))
-        sections.append(_section("Asked, got, saved", f"<ul>\n{words}</ul>\n" + _image(picture, "errors and forces")))
-        sections.append(_section("Every run", answers_table(answers)))
-    sections.append(_section("What was run", _pairs(main)))
-    if summary:
-        sections.append(_section("Key figures of the simulation", _pairs(_key_figures(summary))))
-    if curves:
-        sections.append(_section("Cost at equal error", cost_table(curves)))
-        sections.append(_section("Error against cost", _image(work_precision_figure(curves), "energy error against cost")))
-    if trajectories:
-        sections.append(_section("Steps along the run", _image(steps_figure(trajectories), "orbit, time step, energy error")))
-    if training_records:
-        sections += _trainings(training_records, earlier_records, settings)
-    if movie is not None:
-        sections.append(_section("Movie", _movie(Path(movie), folder)))
-    sections.append(_section("All settings", everything))
+    sections = [
+        *_comparison(answers, trajectories),
+        _section("What was run", _pairs(main)),
+        *([_section("Key figures of the simulation", _pairs(_key_figures(summary)))] if summary else []),
+        *_costs(curves),
+        *_along_the_run(trajectories),
+        *_trainings(training_records, earlier_records, settings),
+        *([_section("Movie", _movie(Path(movie), folder))] if movie is not None else []),
+        _section("All settings", everything),
+    ]
     overview = _overview(curves, trajectories, training_records, answers)
     if overview is not None:
         write_atomically(folder / "report.png", png_bytes(overview))
@@ -94,10 +85,38 @@ def write_report(
     return path
 
 
+def _comparison(answers: Sequence[Answer], trajectories: Mapping[str, RecordedTrajectory]) -> list[str]:
+    """Return the sections on what was asked, got and spent; none without answers."""
+    if not (answers and trajectories):
+        return []
+    words = "".join(f"<li>{html.escape(sentence)}</li>\n" for sentence in headlines(answers))
+    picture = _image(asked_figure(answers, next(iter(trajectories.values()))), "errors and forces")
+    return [
+        _section("Asked, got, saved", f"<ul>\n{words}</ul>\n" + picture),
+        _section("Every run", answers_table(answers)),
+    ]
+
+
+def _costs(curves: Sequence[Curve]) -> list[str]:
+    """Return the sections on the cost of an energy error; none without curves."""
+    if not curves:
+        return []
+    picture = _image(work_precision_figure(curves), "energy error against cost")
+    return [_section("Cost at equal error", cost_table(curves)), _section("Error against cost", picture)]
+
+
+def _along_the_run(trajectories: Mapping[str, RecordedTrajectory]) -> list[str]:
+    if not trajectories:
+        return []
+    return [_section("Steps along the run", _image(steps_figure(trajectories), "orbit, time step, energy error"))]
+
+
 def _trainings(
     records: Sequence[Mapping[str, Any]], earlier: Sequence[Mapping[str, Any]], settings: Mapping[str, Any]
 ) -> list[str]:
-    """Return a section on the training, after one on the training that it began with."""
+    """Return a section on the training, after one on the training that it began with; none without records."""
+    if not records:
+        return []
     judged = "" if settings.get("judge") is None else f", judged by {settings['judge']}s"
     threshold = settings.get("energy_threshold")
     sections = []

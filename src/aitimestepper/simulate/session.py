@@ -18,19 +18,19 @@ from ..criteria.own import OwnCriterion
 from ..criteria.wrappers import innermost
 from ..errors import ConfigError, SnapshotError
 from ..fields import field_named
-from .advice import rounding_error, warn_of
-from .batch import Batch, Output, first_state
+from .advice import warn_of
+from .batch import Batch, Output
 from .callbacks import OwnFunctions
-from .continuation import Continuation
+from .first_state import first_state
 from .kernels import layout as at
-from .kernels.plan import LEARNED, OWN_CRITERION
-from .program import Program, field_numbers, field_text, knows_range
+from .kernels.plan import OWN_CRITERION
+from .outcome import result_of, summary_so_far
+from .program import Program, field_numbers, field_text
 from .progress import Sink, Watch
-from .result import MAX_STEPS, NON_FINITE, OK, STUCK, ClosestApproach, SimulationResult, momentum_errors
+from .result import SimulationResult
 from .snapshots import SnapshotWriter, read_state
 from .threads import chosen_threads
 
-STATUS_WORDS = ("running", OK, MAX_STEPS, NON_FINITE, STUCK)
 SAVE_EVERY = 2.0  # seconds between saved states, from which a killed run can be resumed
 
 
@@ -98,7 +98,7 @@ def _run_into(
         nonlocal last
         if now or clock.perf_counter() - last > SAVE_EVERY:
             summary = result_of(batch, asked, began, writer.path)
-            writer.save_state({**batch.state, "rows": batch.rows}, _summary(summary))
+            writer.save_state({**batch.state, "rows": batch.rows}, summary_so_far(summary))
             last = clock.perf_counter()
 
     try:
@@ -106,95 +106,6 @@ def _run_into(
     finally:
         save(now=True)
     return result_of(batch, asked, began, writer.path)
-
-
-def result_of(batch: Batch, asked: dict[str, Any], began: float, path: Path | None) -> SimulationResult:
-    """Return the result of every system, as of now."""
-    real, count, final = batch.state["real"], batch.state["count"], batch.final()
-    words = [STATUS_WORDS[code] for code in count[:, at.STATUS].tolist()]
-    p, L = momentum_errors(batch.start, final)
-    of_run = {name: asked.get(name) for name in ("criterion", "integrator", "run_tolerance")}
-    return SimulationResult(
-        final=final.left_by(Continuation(batch.start, batch.program, batch.state, of_run, batch.own)),
-        status=tuple(asked["status_at_limit"] if word == MAX_STEPS else word for word in words),
-        steps=count[:, at.STEPS].copy(),
-        force_evaluations=count[:, at.FORCES].copy(),
-        rejected_steps=count[:, at.REJECTED].copy(),
-        max_energy_error=real[:, at.MAX_ERROR].copy(),
-        final_energy_error=real[:, at.ERROR].copy(),
-        momentum_error=p,
-        angular_momentum_error=L,
-        dt_min=real[:, at.DT_MIN].copy(),
-        dt_max=real[:, at.DT_MAX].copy(),
-        closest_approach=_closest(batch),
-        wall_time=clock.perf_counter() - began,
-        tol=None if asked.get("run_tolerance") is None else np.array(asked["run_tolerance"], dtype=np.float64),
-        criterion=asked["criterion"],
-        integrator=asked["integrator"],
-        reports=_reports(batch),
-        output=path,
-        rounding_error=_rounding_error(batch, final),
-    )
-
-
-def _rounding_error(batch: Batch, final: Bodies) -> np.ndarray:
-    """Return about the relative energy error that rounding alone causes in each system, (B,)."""
-    start, near = batch.start, _closest(batch)
-    kinetic, potential = start.kinetic_energy(), start.potential_energy()
-    masses = np.take_along_axis(start.mass, near.pair, axis=1).prod(1)
-    distance = np.sqrt(near.distance**2 + start.softening**2)
-    extent = np.maximum(np.abs(start.position).max((1, 2)), np.abs(final.position).max((1, 2)))
-    with np.errstate(divide="ignore"):  # two bodies at the same place
-        return rounding_error(
-            batch.state["real"][:, at.ENERGY_SCALE], kinetic + np.abs(potential), start.G * masses / distance, distance, extent
-        )
-
-
-def _closest(batch: Batch) -> ClosestApproach:
-    """Return the closest approaches, with bodies numbered as in the start; the engine numbers only those present."""
-    real, count = batch.state["real"], batch.state["count"]
-    order = np.argsort(~batch.start.present, axis=1, kind="stable")
-    pair = np.take_along_axis(order, count[:, [at.CLOSEST_I, at.CLOSEST_J]], axis=1)
-    return ClosestApproach(pair, real[:, at.CLOSEST].copy(), real[:, at.CLOSEST_TIME].copy())
-
-
-def _reports(batch: Batch) -> dict[str, np.ndarray | None]:
-    """Return the reports of a learned step about its run, each (B,).
-
-    They are the largest relative energy error that the network expected of a step, the number of steps that the ceiling
-    limited, and the number of steps for which some input was out of the range of the training and was clamped to it; None for
-    a network that knows no range.
-    """
-    if batch.program.numbers["kind"] != LEARNED:
-        return {}
-    real, count = batch.state["real"], batch.state["count"]
-    return {
-        "expected_step_error": 10.0 ** real[:, at.EXPECTED],
-        "steps_at_ceiling": count[:, at.AT_CEILING].copy(),
-        "steps_outside_training": count[:, at.OUT_OF_RANGE].copy() if knows_range(batch.program) else None,
-    }
-
-
-def _summary(result: SimulationResult) -> dict[str, Any]:
-    """Return the outcome so far as values for JSON, each a list over systems."""
-    near = result.closest_approach
-    assert near is not None
-
-    def numbers(values: np.ndarray | None) -> list[Any] | None:
-        return None if values is None else [v if math.isfinite(v) else None for v in values.tolist()]
-
-    return {
-        "status": list(result.status),
-        "time": result.final.time.tolist(),
-        "steps": result.steps.tolist(),
-        "force_evaluations": result.force_evaluations.tolist(),
-        "rejected_steps": result.rejected_steps.tolist(),
-        "max_energy_error": numbers(result.max_energy_error),
-        "final_energy_error": numbers(result.final_energy_error),
-        "momentum_error": numbers(result.momentum_error),
-        "angular_momentum_error": numbers(result.angular_momentum_error),
-        "closest_approach": {"pair": near.pair.tolist(), "distance": near.distance.tolist(), "time": near.time.tolist()},
-    }
 
 
 def _new_file(batch: Batch, asked: dict[str, Any], path: Path, overwrite: bool) -> SnapshotWriter:
