@@ -181,3 +181,87 @@ def test_wandb_for_real_in_its_offline_mode(command, tmp_path):
     ):
         assert name in raw
     assert len((tmp_path / "runs" / "w" / "metrics.jsonl").read_text().splitlines()) == 2
+
+
+# ---- one training, two judges ---------------------------------------------------------------------------------------------
+FAMILY = """
+import numpy as np
+from aitimestepper import Bodies
+
+def pairs(rng, dim):
+    e = rng.uniform(0.2, 0.8)
+    x, v = np.zeros((2, dim)), np.zeros((2, dim))
+    x[1, 0], v[1, 1] = 1 + e, np.sqrt((1 - e) / (1 + e))
+    return Bodies([1.0, 1e-3], x, v), 6.0
+"""
+SMALL_RUN_FLAGS = """--judge run --tolerances 1e-2 1e-3 --integrator leapfrog --layers 4 --num-orbits 2 --epochs 2
+--replay-steps 8 --replay-min-steps 4 --validation 4 --calibration 8 --seed 1"""
+SMALL_RUN = SMALL_RUN_FLAGS.split()
+
+
+def test_both_judges_work_alike_on_a_family_of_ones_own(command, tmp_path):
+    """Steps, then runs that begin with their network; the commands that they print next work."""
+    (tmp_path / "my.py").write_text(FAMILY)
+    steps = ["--ic-family", "my.py", "--num-orbits", "3", "--feature-type", "invariant", "--layers", "4", "--epochs", "2"]
+    one = ok(command("train", *steps, "--steps-per-epoch", "3", "--seed", "1", "--save-name", "steps"))
+    other = ok(command("train", *SMALL_RUN, "--ic-family", "my.py", "--start", "steps", "--save-name", "runs"))
+    folder = tmp_path / "runs"
+    for done, name in ((one, "steps"), (other, "runs")):
+        assert {p.name for p in (folder / name).iterdir()} >= {"config.toml", "metrics.jsonl", "model_epoch_0002.pt"}
+        following = done.stdout.partition("next: aitimestepper ")[2].split()
+        summary = json.loads(ok(command(*following, "--steps", "5")).stdout)
+        assert len(summary["systems"]) == 3 if name == "steps" else summary["status"] == "ok"
+    names = [set(json.loads((folder / n / "metrics.jsonl").read_text().splitlines()[0])) for n in ("steps", "runs")]
+    assert names[0] < names[1]  # and how it did in validation
+    model = load_model(folder / "runs" / "model_epoch_0002.npz")
+    assert model.card["families"] == ["my.py:pairs"]
+    assert model.card["command"].startswith("aitimestepper train --judge run")
+    told = ok(command("simulate", "--model", "runs", "--ic", "kepler:e=0.5", "--tol", "1e-3", "--t-end", "6")).stdout
+    assert json.loads(told)["criterion"] == "symmetrized(learned)"
+    plain = ok(command("simulate", "--model", "runs", "--ic", "kepler:e=0.5", "--no-symmetrized", "--t-end", "6")).stdout
+    assert json.loads(plain)["criterion"] == "learned"
+
+
+def test_tune_is_short_for_a_training_on_runs_and_can_be_resumed(command, tmp_path):
+    (tmp_path / "my.py").write_text(FAMILY)
+    flags = [*SMALL_RUN[2:], "--ic-family", "my.py"]
+    ok(command("tune", *flags, "--save-name", "short"))
+    ok(command("train", "--judge", "run", *flags, "--save-name", "long"))
+    short, long = (load_model(tmp_path / "runs" / n / "model_epoch_0002.npz") for n in ("short", "long"))
+    assert all(np.array_equal(short.weights[name], values) for name, values in long.weights.items())
+    assert short.calibration == long.calibration
+    (tmp_path / "runs" / "long" / "model_epoch_0002.pt").unlink()  # as if it had been stopped after the first epoch
+    (tmp_path / "runs" / "long" / "model_epoch_0002.npz").unlink()
+    ok(command("train", "--resume", "long"))
+    assert load_model(tmp_path / "runs" / "long" / "model_epoch_0002.npz") == long
+    refused = command("train", "--resume", "long", "--tolerances", "1e-4")
+    assert refused.returncode == 2
+    assert "a resumed run keeps its settings" in refused.stderr
+
+
+def test_both_with_judge_run_takes_the_problem_of_the_simulation(command, tmp_path):
+    (tmp_path / "my.py").write_text(FAMILY)
+    done = ok(
+        command("both", *SMALL_RUN, "--ic-family", "my.py", "--ic", "figure8", "--t-end", "3", "--save-name", "b", "--report")
+    )
+    summary = json.loads(done.stdout)
+    assert (summary["status"], summary["time"]) == ("ok", 3.0)
+    assert "Asked for 0.01, it got" in done.stderr
+    assert "Asked, got, saved" in (tmp_path / "runs" / "b" / "report.html").read_text(encoding="utf-8")
+
+
+def test_a_network_of_single_steps_has_no_tolerance(command, trained):
+    """It is refused, with a guard it is the guard's."""
+    refused = command("simulate", "--model", "small", "--tol", "1e-8", "--t-end", "3")
+    assert refused.returncode == 2
+    assert "this network is not calibrated for the error of a run" in refused.stderr
+    guarded = json.loads(ok(command("simulate", "--model", "small", "--tol", "1e-8", "--guard", "--t-end", "3")).stdout)
+    assert guarded["rejected_steps"] > 0
+
+
+def test_what_went_wrong_is_said_once_on_the_command_line(command, trained):
+    """A network of two bodies in a chaotic problem of three."""
+    done = command("simulate", "--model", "small", "--ic", "burrau", "--t-end", "20")
+    assert done.stderr.count("aitimestepper: warning:") == 1
+    assert "so that its result means little" in done.stderr
+    assert json.loads(done.stdout)["steps_outside_training"] is None

@@ -81,11 +81,10 @@ def parse(argv: Sequence[str]) -> Request:
         values["model"] = values.pop("run")
     special = {k: values.pop(k) for k in ("resume", "overwrite", "json", "quiet", "listing", "file") if k in values}
     train, simulate = ({**(load_toml(config_file, c) if config_file else {}), **values} for c in ("train", "simulate"))
-    if (
-        command == "both" and train.get("judge") == "run" and "ic_family" in train
-    ):  # for the training, and ic for the simulation
+    if command == "both" and "ic_family" in train and "ic" in simulate:  # those of the training, that of the simulation
         train.pop("ic", None)
-        simulate.pop("ic_family", None)
+        for name in ("ic_family", "num_orbits"):
+            simulate.pop(name, None)
     for given in (train, simulate):
         if "ic" in given and "ic_family" in given:
             raise ConfigError(f"ic = {given['ic']} and ic_family = {given['ic_family']} both name the problems: give one.")

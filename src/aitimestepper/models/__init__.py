@@ -173,12 +173,13 @@ def find_model(path_or_run: str | Path, out_dir: str | Path = "runs") -> Path:
         return path.with_suffix(".npz")
     if path.is_file():
         return path
-    for folder in (path, Path(out_dir) / path):
+    folders = [folder for folder in (path, Path(out_dir) / path) if folder.is_dir()]
+    for folder in folders:
         found = [(int(m[1]), p) for p in folder.glob("model_epoch_*.npz") if (m := re.fullmatch(r"model_epoch_(\d+)", p.stem))]
         if found:
             return max(found)[1]
-        if folder.is_dir():
-            raise CheckpointError(f"{folder} holds no model (model_epoch_XXXX.npz); name a run that got as far as saving one.")
+    if folders:
+        raise CheckpointError(f"{folders[-1]} holds no model (model_epoch_XXXX.npz); name a run that got as far as saving one.")
     raise CheckpointError(
         f"there is no model or run {path_or_run}; give a .npz file, a run folder, or the name of a run in {out_dir}/."
     )

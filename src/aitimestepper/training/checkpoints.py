@@ -201,16 +201,17 @@ def find_checkpoint(path_or_run: str | Path, out_dir: str | Path = "runs") -> Pa
     path = Path(path_or_run)
     if path.is_file():
         return path
-    for folder in (path, Path(out_dir) / path):
+    folders = [folder for folder in (path, Path(out_dir) / path) if folder.is_dir()]
+    for folder in folders:
         found = [
             (int(m[1]), p) for p in folder.glob("model_epoch_*.pt") if (m := re.fullmatch(r"model_epoch_(\d+)\.pt", p.name))
         ]
         if found:
             return max(found)[1]
-        if folder.is_dir():
-            raise CheckpointError(
-                f"{folder} holds no checkpoint (such as model_epoch_0010.pt); name a run that got as far as saving one."
-            )
+    if folders:
+        raise CheckpointError(
+            f"{folders[-1]} holds no checkpoint (such as model_epoch_0010.pt); name a run that got as far as saving one."
+        )
     raise CheckpointError(
         f"there is no checkpoint or run {path_or_run}; give a .pt file, a run folder, or the name of a run in {out_dir}/."
     )
