@@ -143,3 +143,20 @@ def test_settings_that_exclude_each_other_are_refused():
     assert Config(symmetrized=True, symmetrizer="explicit").symmetrizer == "explicit"
     with pytest.raises(ConfigError, match=r"symmetrizer = 'huaino' must be one of .*did you mean 'huayno'"):
         Config(symmetrizer="huaino")
+
+
+# ---- defaults by judge ------------------------------------------------------------------------------------------------------
+def test_defaults_depend_on_the_judge():
+    """Contract 4 holds under `step`; what is given is kept under both."""
+    step, run = Config(), Config(judge="run")
+    assert (step.epochs, step.lr, step.layers, step.num_orbits, step.energy_threshold) == (1000, 1e-4, (64, 64), 1, 2e-4)
+    assert (run.feature_type, run.epochs, run.energy_threshold, run.layers) == ("invariant", 6, 1e-6, (16,))
+    assert Config(judge="run", lr=1e-2, epochs=3).epochs == 3
+    for config in (step, run, Config(judge="run", tolerances=[1e-3], ic_family=["kepler"])):
+        assert Config.from_dict(config.to_dict()) == config
+        assert Config.from_dict({**config.to_dict(), "lr": None}).lr == {"step": 1e-4, "run": 5e-3}[config.judge]
+
+
+def test_tolerances_are_those_of_runs():
+    with pytest.raises(ConfigError, match=r"tolerances = \[1e-05\] are those of whole runs: give judge = run"):
+        Config(tolerances=(1e-5,))

@@ -115,7 +115,7 @@ def test_the_tolerance_promised_is_that_of_the_criterion():
     assert choose(EnergyBudget([1e-5, 1e-6])).tol == (1e-5, 1e-6)
 
 
-@pytest.mark.parametrize("wrong", ["1e-6", 0, -1e-3, math.nan, math.inf, [1e-3, 1e-4]])
+@pytest.mark.parametrize("wrong", ["1e-6", 0, -1e-3, math.nan, math.inf, [1e-3, 1e-4], True])
 def test_a_tolerance_that_is_none_is_refused(wrong):
     with pytest.raises(ConfigError, match=r"tol = .* must be"):
         choose(None, wrong)
@@ -205,3 +205,23 @@ def test_without_a_tolerance_a_network_keeps_one_that_it_was_calibrated_for():
 def test_logh_with_a_tolerance_alone_is_a_constant_step_found_by_trial():
     choice = choose(None, 1e-4, "logh")
     assert (choice.criterion, choice.tol) == (ConstantByTrial(), 1e-4)
+
+
+def test_steps_are_made_symmetric_once():
+    """A wrapper in between does not hide the outer one."""
+    step = LearnedStep.load("default", 1e-4, "suzuki4")
+    assert choose(Symmetrized(Limited(step, 1e-9))).criterion == Symmetrized(Limited(step, 1e-9))
+
+
+@pytest.mark.parametrize(
+    "call",
+    [
+        lambda: choose(Symmetrized(LearnedStep()), 1e-12),
+        lambda: choose(Limited(LearnedStep(), 1e-9), 1e-12),
+        lambda: LearnedStep.load("default", 1e-9, "suzuki4"),
+        lambda: choose(LearnedStep(shipped("leapfrog")), 1.0),
+    ],
+)
+def test_a_network_is_not_asked_for_what_it_was_not_calibrated_for(call):
+    with pytest.raises(ConfigError, match=r"the network was calibrated for .* beyond\): ask for one of these"):
+        call()

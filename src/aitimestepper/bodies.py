@@ -120,6 +120,9 @@ class Bodies:
         object.__setattr__(made, "run", run)
         return made
 
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        self._store(**state)  # arrays of a copy are read-only, too
+
     def _store(self, **fields: Any) -> None:
         for name, value in fields.items():
             if isinstance(value, np.ndarray):

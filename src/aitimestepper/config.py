@@ -26,7 +26,7 @@ SYMMETRIZERS = ("explicit", "huayno", "hmm")
 def _setting(default: Any, help: str, **limits: Any) -> Any:
     """Return a dataclass field; `limits` may hold `above`, `least`, `below`, `most`, `choices`, and a `pattern` beside those.
 
-    `by_judge`: defaults for the judges `step` and `run`, which take the place of None.
+    `by_judge`: defaults for the judges `step` and `run`, which take the place of None. `judge`: the only one that reads it.
     """
     return field(default=default, metadata={"help": help, **limits})
 
@@ -45,29 +45,33 @@ SECTION_STARTS = {
 # fmt: off
 @dataclass(frozen=True)
 class Config:
-    """The settings of training and simulation: frozen, checked when made, and stored whole in every checkpoint and model."""
+    """The settings of training and simulation: frozen, checked when made, and stored whole in every checkpoint and model.
+
+    Defaults that depend on the judge are filled in when a Config is made. So another judge means another Config, not a
+    `dataclasses.replace(config, judge=...)`, which keeps those of the first.
+    """
 
     # training
     judge: str = _setting("step", "what accepts, in both parts: single steps whose energy error is small, or whole runs that stay within their tolerance at few force evaluations", choices=("step", "run"))
     epochs: int = _setting(None, "number of epochs; each is Part 1 (collect), then Part 2 (generalize)", least=1, by_judge=(1000, 6))
-    steps_per_epoch: int = _setting(1, "accepted steps of every system per epoch", least=1)
+    steps_per_epoch: int = _setting(1, "accepted steps of every system per epoch", least=1, judge="step")
     energy_threshold: float = _setting(None, "Part 1: largest relative energy error of what is accepted: one step, or with judge run a reference run", above=0, by_judge=(2e-4, 1e-6))
-    E_lower: float = _setting(1e-6, "lower edge of the error band: a step with a smaller error is shorter than it need be", above=0)
-    E_upper: float = _setting(1e-4, "upper edge of the error band (a smaller energy_threshold scales both edges down)", above=0)
+    E_lower: float = _setting(1e-6, "lower edge of the error band: a step with a smaller error is shorter than it need be", above=0, judge="step")
+    E_upper: float = _setting(1e-4, "upper edge of the error band (a smaller energy_threshold scales both edges down)", above=0, judge="step")
     replay_steps: int = _setting(None, "Part 2: largest number of minibatches per epoch, a safety limit only", least=1, by_judge=(1000, 400))
     replay_min_steps: int = _setting(None, "Part 2: smallest number of minibatches per epoch; they draw steps that are too short into the band", least=0, by_judge=(10, 350))
     replay_batch_size: int = _setting(None, "Part 2: samples per minibatch; with judge run problems of each family", least=1, by_judge=(512, 12))
-    min_replay_size: int = _setting(2, "Part 2 is skipped for trajectories shorter than this", least=1)
-    max_retrain_steps: int | None = _setting(None, "Part 1: largest number of retrains on one state; none: until it passes", least=1)
-    retry_fallback: str = _setting("raise", "what happens at max_retrain_steps: raise an error, shrink dt until the step passes, or drop the system for this epoch", choices=("raise", "shrink", "drop"))
-    recheck_trajectory: bool = _setting(False, "after Part 2, verify every sample of the trajectory once more")
-    epoch_start: str = _setting("initial", "where an epoch starts: at the initial conditions, or where the last epoch ended", choices=("initial", "continue"))
+    min_replay_size: int = _setting(2, "Part 2 is skipped for trajectories shorter than this", least=1, judge="step")
+    max_retrain_steps: int | None = _setting(None, "Part 1: largest number of retrains on one state; none: until it passes", least=1, judge="step")
+    retry_fallback: str = _setting("raise", "what happens at max_retrain_steps: raise an error, shrink dt until the step passes, or drop the system for this epoch", choices=("raise", "shrink", "drop"), judge="step")
+    recheck_trajectory: bool = _setting(False, "after Part 2, verify every sample of the trajectory once more", judge="step")
+    epoch_start: str = _setting("initial", "where an epoch starts: at the initial conditions, or where the last epoch ended", choices=("initial", "continue"), judge="step")
     lr: float = _setting(None, "learning rate of AdamW", above=0, by_judge=(1e-4, 5e-3))
     lr_decay: float = _setting(None, "learning rate of the last epoch over that of the first; in between it falls geometrically", above=0, most=1, by_judge=(1.0, 0.02))
     weight_decay: float = _setting(None, "weight decay of AdamW", least=0, by_judge=(1e-2, 1e-3))
-    tolerances: tuple[float, ...] | None = _setting(None, "with judge run: relative energy errors of whole runs to learn and to calibrate for (none: those that suit the integrator)", least=1e-14, below=1)
-    validation: int = _setting(24, "with judge run: problems of each family to validate on, after every epoch", least=4)
-    calibration: int = _setting(128, "with judge run: problems of each family to calibrate on, at the end; 0: none", least=0)
+    tolerances: tuple[float, ...] | None = _setting(None, "with judge run: relative energy errors of whole runs to learn and to calibrate for (none: those that suit the integrator)", least=1e-14, below=1, judge="run")
+    validation: int = _setting(24, "with judge run: problems of each family to validate on, after every epoch", least=4, judge="run")
+    calibration: int = _setting(128, "with judge run: problems of each family to calibrate on, at the end; 0: none", least=0, judge="run")
     start: str | None = _setting(None, "begin with the network of this model: a run, a model file, or default (none: with an untrained one)")
     checkpoint_interval: int = _setting(None, "epochs between checkpoints (the last epoch is always saved)", least=1, by_judge=(10, 1))
     # network
@@ -89,10 +93,10 @@ class Config:
     ic: str = _setting("kepler:e=0.5", "initial conditions by name or file, such as kepler:e=0.9,q=0.1 (see --list-ic)")
     ic_family: tuple[str, ...] | None = _setting(None, "families to sample problems from instead of ic, such as kepler triple my.py (see docs/bench.md; none: ic, or with judge run all families of the package)")
     num_orbits: int = _setting(None, "number of systems in the batch, sampled from the family that --ic names; with ic_family, of each family, and for judge run new ones in every epoch", least=1, by_judge=(1, 10))
-    e_min: float = _setting(0.0, "two-body batches: smallest eccentricity", least=0, below=1)
-    e_max: float = _setting(0.9, "two-body batches: largest eccentricity", least=0, below=1)
-    q_min: float = _setting(1.0, "two-body batches: smallest mass ratio (log-uniform)", above=0)
-    q_max: float = _setting(1.0, "two-body batches: largest mass ratio (log-uniform)", above=0)
+    e_min: float = _setting(0.0, "two-body batches: smallest eccentricity", least=0, below=1, judge="step")
+    e_max: float = _setting(0.9, "two-body batches: largest eccentricity", least=0, below=1, judge="step")
+    q_min: float = _setting(1.0, "two-body batches: smallest mass ratio (log-uniform)", above=0, judge="step")
+    q_max: float = _setting(1.0, "two-body batches: largest mass ratio (log-uniform)", above=0, judge="step")
     # run
     dtype: str = _setting("float64", "precision of the training; a simulation always computes in float64", choices=("float64", "float32"))
     device: str = _setting("auto", "where the training runs: cpu, cuda, cuda:1, ...; auto: a GPU if there is one")
@@ -141,8 +145,10 @@ class Config:
                 raise ConfigError(f"{low} = {a} must be below {high} = {b}; give a smaller {low} or a larger {high}.")
         if self.t_end is not None and self.steps is not None:
             raise ConfigError(f"t_end = {self.t_end} and steps = {self.steps} both say when to stop; give only one of them.")
-        if self.judge == "run" and (self.feature_type != "invariant" or self.integrator not in INTEGRATORS or self.dropout):
-            raise ConfigError(f"judge = run needs feature_type = invariant, dropout = 0 and one of {', '.join(INTEGRATORS)}, not {self.feature_type}, {self.dropout:g} and {self.integrator}.")
+        if self.judge == "run" and (self.feature_type != "invariant" or self.dropout):
+            raise ConfigError(f"judge = run needs feature_type = invariant and dropout = 0, not {self.feature_type} and {self.dropout:g}.")
+        if self.judge == "step" and self.tolerances is not None:
+            raise ConfigError(f"tolerances = {list(self.tolerances)} are those of whole runs: give judge = run, too, or leave them out.")
         if self.judge == "run" and 0 < self.calibration < 8:
             raise ConfigError(f"calibration = {self.calibration} must be 0 or >= 8.")
         if self.feature_type == "invariant" and self.history_len > 0:

@@ -9,7 +9,7 @@ from typing import NamedTuple
 from .criteria.base import Criterion, Numbers, positive_numbers, shown
 from .criteria.catalogue import CRITERIA, criterion_named
 from .criteria.classical import PRS23, RADAU_EPSILON, ConstantByTrial, EnergyBudget, radau_eta
-from .criteria.learned import DEFAULT, LearnedStep, covers, nearest_covered, refuse_uncovered
+from .criteria.learned import DEFAULT, LearnedStep, covered, covers, nearest_covered, refuse_uncovered
 from .criteria.wrappers import TIME_SYMMETRIC, Symmetrized, Wrapper, innermost
 from .errors import CheckpointError, ConfigError, nearest_name_hint
 from .integrators import Integrator, integrator_named, like_composition
@@ -58,7 +58,23 @@ def choose(
             "out, or choose the steps in another way."
         )
     bound = bind(value, method.name)
+    inner = innermost(bound)
+    if tol is not None and isinstance(inner, LearnedStep) and inner.calibrated and inner.tol is not None:
+        for one in inner.tol if isinstance(inner.tol, tuple) else (inner.tol,):
+            refuse_uncovered(inner.bound_model, one)
     return Choice(bound, method, bound.tolerance)
+
+
+def coverage(criterion: Criterion) -> tuple[float, float] | None:
+    """Return the tolerances that the network of a bound criterion covers; None if it has no calibrated network."""
+    inner = innermost(criterion)
+    return covered(inner.bound_model) if isinstance(inner, LearnedStep) and inner.bound_model.calibration else None
+
+
+def goes_to_rounding(choice: Choice) -> bool:
+    """Return whether steps are at the limit of double precision already, so that no smaller tolerance changes them."""
+    criterion = choice.criterion
+    return isinstance(criterion, PRS23) and criterion.eta == radau_eta(RADAU_EPSILON) and choice.integrator.name == "radau15"
 
 
 def _called(criterion: Criterion) -> str:
@@ -84,8 +100,6 @@ def with_tolerance(criterion: Criterion, tol: float, guard: bool = False) -> Cri
             return criterion
         if inner.tol not in (None, tol):
             raise ConfigError(f"tol = {tol:g}, but the criterion has tol = {shown(inner.tol)} already: give only one of them.")
-        if isinstance(inner, LearnedStep) and inner.model is not None:
-            refuse_uncovered(inner.model, tol)
         return _with_innermost(criterion, dataclasses.replace(inner, tol=tol))
     if guard:
         return criterion
@@ -146,18 +160,17 @@ def criterion_from(text: str) -> Criterion:
         raise ConfigError(f"criterion {text!r} is no rule, and no model or run of that name is there: {hint}") from None
 
 
-def bind(criterion: Criterion, integrator: str) -> Criterion:
+def bind(criterion: Criterion, integrator: str, symmetric: bool = False) -> Criterion:
     """Return the criterion for runs by that integrator, with all that was left open filled in.
 
-    A network that was calibrated with time-symmetric steps gets them.
+    A network that was calibrated with time-symmetric steps gets them, unless a wrapper around it makes steps `symmetric`.
     """
-    if isinstance(criterion, TIME_SYMMETRIC) and isinstance(criterion.criterion, LearnedStep):
-        return dataclasses.replace(criterion, criterion=_bound_network(criterion.criterion, integrator))
     if isinstance(criterion, Wrapper):
-        return dataclasses.replace(criterion, criterion=bind(criterion.criterion, integrator))
+        inside = bind(criterion.criterion, integrator, symmetric or isinstance(criterion, TIME_SYMMETRIC))
+        return dataclasses.replace(criterion, criterion=inside)
     if isinstance(criterion, LearnedStep):
         bound = _bound_network(criterion, integrator)
-        return Symmetrized(bound) if bound.symmetrized and bound.calibrated else bound
+        return Symmetrized(bound) if bound.symmetrized and bound.calibrated and not symmetric else bound
     if isinstance(criterion, EnergyBudget):
         tol = BUDGET_TOL if criterion.tol is None else criterion.tol
         return dataclasses.replace(criterion, tol=tol, integrator=criterion.integrator or like_composition(integrator))

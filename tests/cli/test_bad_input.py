@@ -73,6 +73,10 @@ ARGUMENTS = [
     ("tune --epochs 9999", "are more than 20000"),
     ("tune --softening 0.1", "families of problems with softening = 0.0, not 0.1: leave it out"),
     ("tune --dtype float32", "families of problems with dtype = float64, not float32"),
+    ("train --tolerances 1e-5", "are those of whole runs: give judge = run"),
+    ("train --judge run --steps-per-epoch 50", "steps_per_epoch is a setting of judge = step; nothing reads it with run"),
+    ("train --validation 50", "validation is a setting of judge = run; nothing reads it with step"),
+    ("both --judge run --ic-family kepler --ic nothing", "unknown initial conditions 'nothing'"),
     ("train --judge both", "judge = 'both' must be one of step, run"),
     ("train --ic figure8 --ic-family kepler", "both name the problems: give one"),
     ("train --tol 1e-5", "--tol is a setting of simulate, report and both, not of train"),
@@ -193,5 +197,5 @@ def test_a_simulation_that_breaks_off_says_so(command):
     done = command("simulate", "--criterion", "freefall:eta=0.02", "--t-end", "10", "--max-steps", "5", "--json")
     assert done.returncode == 1
     assert '"status": "max_steps"' in done.stdout
-    remedy = "the run used up its steps: allow more of them (max_steps), or ask for a looser tol."
+    remedy = "the run used up its steps: allow more of them (max_steps)."
     assert done.stderr == f"aitimestepper: warning: {remedy}\n"

@@ -233,6 +233,11 @@ def test_tune_is_short_for_a_training_on_runs_and_can_be_resumed(command, tmp_pa
     (tmp_path / "runs" / "long" / "model_epoch_0002.pt").unlink()  # as if it had been stopped after the first epoch
     (tmp_path / "runs" / "long" / "model_epoch_0002.npz").unlink()
     ok(command("train", "--resume", "long"))
+    assert load_model(tmp_path / "runs" / "long" / "model_epoch_0002.npz").card["command"] == long.card["command"]
+    assert "validation problems" in ok(command("train", "--resume", "long")).stdout  # finished: its card is known
+    early = ok(command("inspect", "runs/long/model_epoch_0001.npz")).stdout
+    assert "my.py:pairs" in early
+    assert "kepler" not in early
     assert load_model(tmp_path / "runs" / "long" / "model_epoch_0002.npz") == long
     refused = command("train", "--resume", "long", "--tolerances", "1e-4")
     assert refused.returncode == 2
@@ -248,6 +253,22 @@ def test_both_with_judge_run_takes_the_problem_of_the_simulation(command, tmp_pa
     assert (summary["status"], summary["time"]) == ("ok", 3.0)
     assert "Asked for 0.01, it got" in done.stderr
     assert "Asked, got, saved" in (tmp_path / "runs" / "b" / "report.html").read_text(encoding="utf-8")
+
+
+def test_none_can_be_given_and_the_network_of_the_start_may_be_gone(command, tmp_path):
+    (tmp_path / "my.py").write_text(FAMILY)
+    ok(command("tune", *SMALL_RUN[2:], "--ic-family", "my.py", "--save-name", "first"))
+    flags = [*SMALL_RUN[2:], "--ic-family", "my.py", "--lr", "none", "--start", "first", "--save-name", "second"]
+    ok(command("tune", *flags))
+    for path in (tmp_path / "runs" / "first").iterdir():
+        path.unlink()
+    ok(command("train", "--resume", "second", "--epochs", "3"))
+    config = load_checkpoint(tmp_path / "runs" / "second" / "model_epoch_0003.pt").config
+    assert config.lr == 5e-3
+    again = ok(command("simulate", "--tol", "1e-10", "--no-symmetrized", "--ic", "kepler:e=0.5", "--t-end", "5"))
+    assert json.loads(again.stdout)["integrator"] == "radau15"
+    logh = ok(command("simulate", "--integrator", "logh", "--no-symmetrized", "--tol", "1e-6", "--t-end", "5"))
+    assert json.loads(logh.stdout)["tol"] == 1e-6
 
 
 def test_a_network_of_single_steps_has_no_tolerance(command, trained):

@@ -64,7 +64,7 @@ def test_every_calibrated_tolerance_is_within_the_range_of_the_training(integrat
         done = simulate(start, t_end=20.0, tol=tol, integrator=integrator)
         assert done.reports["steps_outside_training"][0] < 0.5 * done.steps[0]
         assert done.within_tolerance[0]
-    beyond = Symmetrized(LearnedStep.load("default", 1e-3 * min(tolerances), integrator))
+    beyond = Symmetrized(LearnedStep(shipped(integrator), 1e-3 * min(tolerances)))
     assert simulate(start, steps=10, criterion=beyond, integrator=integrator).reports["steps_outside_training"][0] == 10
 
 
@@ -137,7 +137,7 @@ def test_test_particles_and_an_external_field():
 
 
 def test_a_tolerance_far_from_those_of_the_training_is_reported():
-    step = LearnedStep.load("default", 1e-9, "leapfrog")
+    step = LearnedStep(shipped("leapfrog"), 1e-9)
     done = simulate(kepler(e=0.5), steps=50, criterion=Symmetrized(step))
     assert done.reports["steps_outside_training"][0] == 50
     with pytest.raises(ConfigError, match="no learned step is shipped for integrator = leapfog: did you mean 'leapfrog'"):

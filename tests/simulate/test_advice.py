@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import re
 import warnings
 
@@ -46,7 +47,7 @@ def test_a_tolerance_that_was_missed(caught):
 def test_a_run_that_broke_off(caught):
     result, said = caught(kepler(e=0.5), t_end=20.0, criterion=FreeFall(0.01), max_steps=10)
     assert result.status == ("max_steps",)
-    assert said == ["the run used up its steps: allow more of them (max_steps), or ask for a looser tol."]
+    assert said == ["the run used up its steps: allow more of them (max_steps)."]
 
 
 def test_an_energy_error_that_leaves_no_result(caught):
@@ -69,8 +70,6 @@ def test_a_network_outside_of_what_it_knows(caught):
 
 def test_a_network_that_knows_no_range_says_none(caught):
     """It cannot say 0: a network of two bodies in a chaotic problem would look at home."""
-    import dataclasses
-
     model = shipped("leapfrog")
     weights = {**model.weights, "lowest": np.full(11, -np.inf), "highest": np.full(11, np.inf)}
     step = LearnedStep(dataclasses.replace(model, weights=weights), 1e-3)
@@ -87,7 +86,7 @@ def test_at_the_rounding_floor_the_advice_says_so(caught):
     assert "that is the rounding error of double precision here" in said[0]
     assert "give a softening if bodies come too close, or ask for no less than that" in said[0]
     assert not re.search(r"ask for \d", said[0])
-    assert 0.1 < result.rounding_error[0] / result.max_energy_error[0] < 30
+    assert 0.1 < result.limits.rounding_error[0] / result.max_energy_error[0] < 30
 
 
 def test_gauss_radau_is_asked_for_what_changes_its_steps(caught):
@@ -97,7 +96,7 @@ def test_gauss_radau_is_asked_for_what_changes_its_steps(caught):
     if not result.within_tolerance[0]:
         assert "ask for 4e-11" in said[0] or "rounding error" in said[0]
     smooth = simulate(kepler(e=0.5), t_end=20.0, tol=6e-11, warn=False)
-    assert smooth.rounding_error[0] < 1e-14
+    assert smooth.limits.rounding_error[0] < 1e-14
 
 
 def test_a_batch_warns_once_and_names_the_systems(caught):
@@ -142,3 +141,41 @@ def test_a_loaded_model_is_used_as_it_was_calibrated():
     run = simulate(kepler(e=0.9), t_end=end, criterion=LearnedStep.load(FOLDER / "suzuki4.npz", tol=1e-4))
     assert (run.criterion, run.within_tolerance.tolist()) == ("symmetrized(learned)", [True])
     assert run.max_energy_error[0] == pytest.approx(4.9e-5, rel=0.1)
+
+
+def test_advice_never_names_a_tolerance_that_would_be_refused(caught):
+    """A network goes as tight as it was calibrated for."""
+    model = shipped("suzuki4")
+    short = dataclasses.replace(model, card={**model.card, "calibration": [[1e-4, 20.0]]})
+    result, said = caught(burrau(), t_end=30.0, criterion=LearnedStep(short), tol=1e-4)
+    assert result.within_tolerance.tolist() == [False]
+    assert "which is as tight as its network goes: leave the model out" in said[0]
+
+
+def test_without_a_tolerance_no_other_one_is_advised(caught):
+    _, said = caught(kepler(e=0.5), t_end=20.0, criterion=FreeFall(0.01), max_steps=10)
+    assert "tol" not in said[0]
+    _, said = caught(kepler(e=0.5), t_end=20.0, tol=1e-3, max_steps=10)
+    assert "or ask for a looser tol" in said[0]
+
+
+def test_a_large_error_is_said_whatever_else_is(caught):
+    """Also within a tolerance that allows it, and where the run broke off."""
+    result, said = caught(kepler(e=0.9), t_end=20.0, criterion=EnergyBudget(0.9, c=0.6))
+    assert 0.1 < result.max_energy_error[0] < 0.9
+    assert result.within_tolerance.tolist() == [True]
+    assert "its result means little: ask for a tighter tol" in said[0]
+    head_on = Bodies([0.5, 0.5], [[-1.0, 0.0], [1.0, 0.0]], np.zeros((2, 2)))
+    result, said = caught(head_on, t_end=10.0, criterion=FreeFall(0.02))
+    assert result.status != ("ok",)
+    assert len(result.advice) == 2 if result.max_energy_error[0] > 0.1 else 1
+
+
+def test_the_loop_in_torch_warns_too():
+    torch = pytest.importorskip("torch")
+    assert torch
+    from aitimestepper import differentiable
+
+    with pytest.warns(SimulationWarning, match="so that its result means little"):
+        result = differentiable.simulate(kepler(e=0.9), t_end=10.0, criterion=Constant(0.1))
+    assert differentiable.simulate(result, t_end=11.0, criterion=Constant(0.01), warn=False).steps[0] in (100, 101)

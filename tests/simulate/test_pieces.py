@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import pickle
 
 import numpy as np
 import pytest
@@ -20,6 +21,7 @@ from aitimestepper import (
     resume,
     simulate,
 )
+from aitimestepper.errors import ConfigError
 from aitimestepper.fields import tidal
 from aitimestepper.initial.named import burrau, figure8, kepler
 from aitimestepper.models import shipped
@@ -206,3 +208,75 @@ def test_energybudget_for_another_tolerance_is_another_criterion():
     assert second.tol.tolist() == [1e-5]
     assert simulate(first, t_end=2.0).tol.tolist() == [1e-3]
     assert shipped("leapfrog").integrator == "leapfrog"
+
+
+def test_a_part_of_the_settings_changes_only_that_part():
+    """Limits are put around the criterion of the run, and its integrator stays; a tolerance alone is another choice."""
+    first = simulate(kepler(0.7), t_end=3.0, criterion=FreeFall(0.02))
+    limited = simulate(first, t_end=6.0, dt_max=0.005)
+    assert (limited.criterion, limited.integrator) == ("limited(freefall(0.02), 0)", "leapfrog")
+    same = simulate(first, t_end=6.0, integrator="leapfrog")
+    assert np.array_equal(same.final.position, simulate(first, t_end=6.0).final.position)
+    assert simulate(first, t_end=6.0, integrator="kahan_li6").criterion == "freefall(0.02)"
+    assert simulate(first, t_end=6.0, tol=1e-5).criterion == "symmetrized(learned)"
+    learned = simulate(kepler(0.7), t_end=3.0, tol=1e-3)
+    with pytest.raises(ConfigError, match="the network is made for integrator = suzuki4, not for leapfrog"):
+        simulate(learned, t_end=6.0, integrator="leapfrog")
+
+
+@pytest.mark.parametrize("hand_on", [lambda r: r, lambda r: r.final])
+def test_the_guard_goes_on(hand_on):
+    given = {"criterion": FreeFall(0.05), "tol": 1e-4, "guard": True}
+    whole = simulate(kepler(0.9), steps=300, **given)
+    second = simulate(hand_on(simulate(kepler(0.9), steps=120, **given)), steps=180)
+    assert whole.rejected_steps[0] > 0
+    assert np.array_equal(whole.final.position, second.final.position)
+    assert whole.rejected_steps == second.rejected_steps
+
+
+def test_logh_finds_its_step_whatever_was_before():
+    """The error of the first piece is not that of the trial."""
+    rough = simulate(figure8(), t_end=2.0, criterion=FreeFall(0.3))
+    after = simulate(rough, t_end=4.0, tol=1e-4, integrator="logh", max_steps=10_000)
+    alone = simulate(rough.final.replace(), t_end=4.0, tol=1e-4, integrator="logh")
+    assert after.criterion == alone.criterion
+    assert after.steps[0] - rough.steps[0] == alone.steps[0]
+
+
+@pytest.mark.parametrize("copied", [copy.deepcopy, lambda r: pickle.loads(pickle.dumps(r))], ids=["deepcopy", "pickle"])
+def test_copies_of_results_go_on_as_well(copied):
+    first = simulate(figure8(), t_end=1.0, criterion=Symmetrized(FreeFall(0.02)))
+    again = copied(first)
+    assert np.array_equal(simulate(again, t_end=2.0).final.position, simulate(first, t_end=2.0).final.position)
+    assert not again.final.position.flags.writeable
+    with pytest.raises(ValueError, match="read-only"):
+        again.final.position[:] = 0.0
+
+
+@pytest.mark.filterwarnings("ignore::aitimestepper.errors.SlowPythonWarning")
+def test_copies_do_not_call_addresses_of_functions_that_may_be_gone():
+    first = simulate(figure8(), t_end=1.0, criterion=OwnCriterion(own_rule))
+    assert copy.deepcopy(first).final.run is None
+    assert first.final.run is not None
+
+
+def own_rule(t, m, x, v, a, value):
+    return 0.01 * value
+
+
+def test_what_was_missed_before_cannot_be_mended_by_a_tighter_tolerance():
+    rough = simulate(kepler(0.9), t_end=10.0, criterion=FreeFall(0.2))
+    after = simulate(rough, t_end=20.0, tol=1e-6)
+    reached = f"{after.max_energy_error[0]:.1e}, above the 1.0e-06 asked for"
+    assert after.advice[0] == (
+        f"the run reached an energy error of {reached}, before its last piece began: begin it again with a tighter tol."
+    )
+
+
+def test_a_resumed_run_knows_its_criterion_as_a_program_only(tmp_path):
+    path = tmp_path / "run.h5"
+    simulate(figure8(), t_end=1.0, criterion=FreeFall(0.05), output=path)
+    longer = resume(path, t_end=2.0)
+    assert simulate(longer, t_end=3.0).criterion == "freefall(0.05)"
+    with pytest.raises(ConfigError, match="does not hold its criterion as a value: give criterion"):
+        simulate(longer, t_end=3.0, dt_max=0.1)

@@ -148,6 +148,7 @@ def in_pieces(systems: Systems, eta: float, pieces: int = PIECES, watch: Watch |
             max_steps=BUDGET,
             threads=1,
             progress=watch or False,
+            warn=False,
         )
         now = result.final.replace()  # without the memory of the run
         forces += result.force_evaluations

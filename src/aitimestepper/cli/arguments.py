@@ -72,7 +72,7 @@ def parse(argv: Sequence[str]) -> Request:
     if argv and argv[0] in OWN_FLAGS:
         return Request(argv[0], {}, {}, options=parser.parse_args(list(argv), argparse.Namespace(words=list(argv))))
     known, unknown = parser.parse_known_args(list(argv))
-    values = vars(known)
+    values: dict[str, Any] = {name: None if value == [None] else value for name, value in vars(known).items()}
     if unknown:
         _refuse_unknown(unknown, values["command"])
     command = values.pop("command")
@@ -177,7 +177,9 @@ def _add_setting(group: Any, f: dataclasses.Field[Any], kind: Any) -> None:
     extra: dict[str, Any] = {"nargs": "+"} if any(typing.get_origin(k) is tuple for k in (kind, *typing.get_args(kind))) else {}
     choices = f.metadata.get("choices")
     metavar = "{" + ",".join(choices) + "}" if choices else f.name.upper()
-    group.add_argument(*flags, dest=f.name, type=_converter(kind), metavar=metavar, help=help_text, **extra)
+    group.add_argument(
+        *flags, dest=f.name, type=_converter(kind, "by_judge" in f.metadata), metavar=metavar, help=help_text, **extra
+    )
 
 
 def default_text(f: dataclasses.Field[Any]) -> str:
@@ -190,10 +192,12 @@ def default_text(f: dataclasses.Field[Any]) -> str:
     return words(f.default) if both is None else f"{words(both[0])} / {words(both[1])}"
 
 
-def _converter(kind: Any) -> Callable[[str], Any]:
+def _converter(kind: Any, by_judge: bool) -> Callable[[str], Any]:
     """Return a function that converts the text of a flag, or each of several, to this type; `none` is None where allowed."""
-    optional = isinstance(kind, types.UnionType)
-    inner = next((k for k in typing.get_args(kind) if k is not types.NoneType), kind) if optional else kind
+    optional = isinstance(kind, types.UnionType) or by_judge
+    inner = kind
+    if isinstance(kind, types.UnionType):
+        inner = next(k for k in typing.get_args(kind) if k is not types.NoneType)
     base: Callable[[str], Any] = typing.get_args(inner)[0] if typing.get_origin(inner) is tuple else inner
 
     def convert(text: str) -> Any:

@@ -33,7 +33,7 @@ def describe_model(path: Path) -> dict[str, Any]:
         # the configuration of a model that was trained on runs says nothing about its problems
         **(
             _training_on_runs(model)
-            if model.calibration
+            if config.judge == "run" or model.calibration
             else {"energy_threshold": config.energy_threshold, "trained_on": config.ic}
         ),
     }
@@ -49,6 +49,8 @@ def _training_on_runs(model: Model) -> dict[str, Any]:
     plan = {**card, **card.get("plan", {})}  # cards with and without a plan of their own
     content: dict[str, Any] = {"trained_on": ", ".join(plan.get("families") or ()) or UNKNOWN}
     content |= {name: plan[name] for name in ("problems", "seed", "hours") if plan.get(name) is not None}
+    if not model.calibration:
+        return {**content, "calibrated_for": []}
     content["calibrated_for"] = sorted((tol for tol, _ in model.calibration), reverse=True)
     return content | {"calibration": _calibration(model, card.get("validation") or ())}
 

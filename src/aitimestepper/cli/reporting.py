@@ -121,8 +121,10 @@ def _ias15(bodies: Bodies, t_end: float, tolerances: list[float]) -> list[Answer
 
 def _earlier_records(model: Model, out_dir: str) -> list[dict[str, Any]]:
     """Return the metrics of the training that this one began with, where they are still there."""
+    if model.config.start is None:
+        return []
     try:
-        return _training_records(find_model(str(model.config.start), out_dir).parent / "metrics.jsonl")
+        return _training_records(find_model(model.config.start, out_dir).parent / "metrics.jsonl")
     except CheckpointError:
         return []
 

@@ -7,13 +7,15 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from ..config import Config, field_sections
 from ..criteria.base import Criterion
 from ..criteria.learned import DEFAULT, LearnedStep
 from ..criteria.wrappers import Huayno, HutMakinoMcMillan, Symmetrized
 from ..errors import CheckpointError, ConfigError
 from ..fields import field_named
-from ..initial.problems import Problem, make_problem, period_of
+from ..initial.problems import Problem, make_problem, period_of, shortest_period
 from ..models import Model, find_model, load_model
 from ..policy import choose
 from ..simulate.engine import simulate
@@ -83,7 +85,10 @@ def problem_for(config: Config, given: dict[str, Any], model: Model | None) -> P
         G = config.G if "G" in given else bodies.G
         softening = config.softening if "softening" in given else bodies.softening
         bodies = bodies.replace(G=G, softening=softening, external_field=field_named(config.external_field, G))
-    return Problem(bodies, float(period_of(bodies).max()))
+    period = period_of(bodies)
+    if model.config.ic_family is not None:  # the crossing time of light planets is millions of their orbits
+        period = np.minimum(period, shortest_period(bodies))
+    return Problem(bodies, float(period.max()))
 
 
 def step_for(config: Config, given: dict[str, Any], model: Model | None) -> tuple[Criterion | str | None, str]:
@@ -100,6 +105,8 @@ def step_for(config: Config, given: dict[str, Any], model: Model | None) -> tupl
             "symmetrizer out, or give a looser tol."
         )
     criterion = plain_step(choice.criterion)
+    if symmetrizer is None and criterion == choice.criterion:  # it is no symmetrized one
+        return asked, integrator
     if symmetrizer is not None:
         criterion = {"explicit": Symmetrized, "huayno": Huayno, "hmm": HutMakinoMcMillan}[symmetrizer](criterion)
     return criterion, str(choice.integrator)

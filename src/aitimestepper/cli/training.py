@@ -29,12 +29,14 @@ if TYPE_CHECKING:
 
 # below this width threads cost more than they gain, and on a shared machine they wait for each other (10 times slower measured)
 SMALL_NETWORK = 128
-# what may differ between a run and its continuation without changing a bit of the result
+# what may differ between a run and its continuation; of these only `epochs` can change bits: the learning rate falls until then
 RESUME_MAY_CHANGE = ("epochs", "device", "checkpoint_interval", "wandb", "threads")
 
 
 def run(request: Request) -> int:
     """Train, then simulate if the command is `both`; print the outcome, and return the exit code."""
+    if request.command == "both":
+        _check_simulation(request)
     folder, config, done = train_run(request)
     if request.command == "both":
         return _simulate_with(folder, request, done["total_time"])
@@ -44,6 +46,18 @@ def run(request: Request) -> int:
     else:
         _print_training(folder, config, **summary)
     return 0
+
+
+def _check_simulation(request: Request) -> None:
+    """Raise an error for a simulation that could not follow, before the training."""
+    given = request.simulation
+    if given.get("integrator") not in (None, request.settings.get("integrator", given.get("integrator"))):
+        raise ConfigError(
+            f"integrator = {given['integrator']} of the simulation is not {request.settings['integrator']} of the training, "
+            "for which the network is made: leave it out."
+        )
+    if "ic" in given:
+        make_problem(Config.from_dict({"num_orbits": 1, **given}))
 
 
 def train_run(request: Request) -> tuple[Path, Config, dict[str, Any]]:
@@ -61,7 +75,7 @@ def train_run(request: Request) -> tuple[Path, Config, dict[str, Any]]:
         check_settings(config)
     adapter = ModelAdapter(config)
     particle = _initial_conditions(config, adapter, checkpoint)
-    model = _network(config, adapter).to(adapter.device)
+    model = _network(config, adapter, checkpoint).to(adapter.device)
     optimizer = torch.optim.AdamW(model.parameters(), lr=config.lr, weight_decay=config.weight_decay)
     if checkpoint is None:
         _prepare(folder, request.overwrite)
@@ -69,8 +83,10 @@ def train_run(request: Request) -> tuple[Path, Config, dict[str, Any]]:
     recorder = Recorders(*_recorders(config, 1 if checkpoint is None else checkpoint.epoch + 1, request))
     wandb_run = begin_wandb(config, str(config.save_name), folder) if config.wandb else None
     about: dict[str, Any] = {"save_dir": folder, "recorder": recorder, "resume": checkpoint, "wandb_run": wandb_run}
+    if checkpoint is None:
+        about["card"] = _card(request, config)
     try:
-        done = run_two_phase_training(model, particle, optimizer, config, adapter, **about, card=_card(request, config))
+        done = run_two_phase_training(model, particle, optimizer, config, adapter, **about)
     except KeyboardInterrupt:
         if any(folder.glob("model_epoch_*.pt")):
             print(f"\ncontinue with: aitimestepper train --resume {folder}", file=sys.stderr)
@@ -86,12 +102,12 @@ def _card(request: Request, config: Config) -> dict[str, Any]:
     return {"command": request.text, **({"start": dict(start_model(config).card)} if config.start else {})}
 
 
-def _network(config: Config, adapter: ModelAdapter) -> FullyConnectedNN:
+def _network(config: Config, adapter: ModelAdapter, checkpoint: Checkpoint | None) -> FullyConnectedNN:
     """Return the network to begin with: an untrained one, or that of the model `start`, with its scales."""
     from ..differentiable.network import build_network
     from ..training.judges.networks import started_from
 
-    if config.start is None:
+    if config.start is None or checkpoint is not None:  # the weights of a run that is resumed are in the checkpoint
         return build_network(config)
     model = start_model(config)
     adapter.scales = model.scales
@@ -125,6 +141,11 @@ def _new(request: Request) -> tuple[Config, None, Path]:
     """Return settings and folder of a new run; a name and a seed that are not given are chosen here, and stored with it."""
     given = dict(request.settings)
     config = Config.from_dict(given)
+    usual = Config(judge=config.judge)
+    for f in dataclasses.fields(Config):
+        unread = f.metadata.get("judge", config.judge) != config.judge
+        if unread and getattr(config, f.name) != getattr(usual, f.name):
+            raise ConfigError(f"{f.name} is a setting of judge = {f.metadata['judge']}; nothing reads it with {config.judge}.")
     if config.judge == "run" and "ic" in given:
         raise ConfigError(f"ic = {config.ic}: judge = run learns from many problems: name families of them with ic_family.")
     if config.judge == "run" and config.tolerances and "integrator" not in given:

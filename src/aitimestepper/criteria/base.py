@@ -16,7 +16,7 @@ Numbers = float | tuple[float, ...]  # one for all systems, or one for each
 def positive_numbers(value: Any, what: str) -> Numbers:
     """Return `value`, a number or an array of one number a system, as a float or a tuple; all must be positive and finite."""
     try:
-        array = np.asarray(value, dtype=np.float64)
+        array = np.asarray(math.nan if isinstance(value, bool) else value, dtype=np.float64)
     except (TypeError, ValueError, RuntimeError):
         array = np.array(math.nan)
     if array.ndim > 1 or not array.size or isinstance(value, str) or not (np.isfinite(array).all() and (array > 0).all()):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import math
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, ClassVar
@@ -49,11 +50,12 @@ class LearnedStep(Criterion):
         `default` is the shipped network, for `integrator` or for that of the run.
         """
         if path_or_name == DEFAULT:
-            return cls(None if integrator is None else shipped(integrator), tol)
-        step = cls(load_model(find_model(path_or_name)), tol)
-        if tol is not None and step.bound_model.calibration:
+            step = cls(None if integrator is None else shipped(integrator), tol)
+        else:
+            step = cls(load_model(find_model(path_or_name)), tol)
+        if step.tol is not None and step.model is not None and step.calibrated:
             for one in step.tol if isinstance(step.tol, tuple) else (step.tol,):
-                refuse_uncovered(step.bound_model, float(one or 0.0))
+                refuse_uncovered(step.model, one)
         if integrator is not None and not step.serves(integrator):
             raise ConfigError(
                 f"the network of {path_or_name} was trained with {step.made_for}, not with integrator = {integrator}: "
@@ -112,7 +114,8 @@ class LearnedStep(Criterion):
     def values(self, systems: int) -> np.ndarray:
         """Return the tolerance wanted for every system, (systems,); by default that of the training."""
         if self.tol is None:
-            return np.full(systems, self.bound_model.config.energy_threshold)
+            learned = self.bound_model.card.get("learned")  # of a network that was trained on runs and is not calibrated yet
+            return np.full(systems, min(learned) if learned else self.bound_model.config.energy_threshold)
         return super().values(systems)
 
     def calibrated_tolerance(self, tol: np.ndarray) -> np.ndarray:
@@ -141,7 +144,7 @@ def nearest_covered(model: Model, tol: float) -> float:
 def refuse_uncovered(model: Model, tol: float) -> None:
     """Raise an error for a tolerance that a calibrated network was not calibrated for."""
     if not covers(model, tol):
-        low, high = nearest_covered(model, 0.0), nearest_covered(model, 1.0)
+        low, high = nearest_covered(model, 0.0), nearest_covered(model, math.inf)
         which = f"{low:g}" if low == high else f"{low:g} to {high:g}"
         raise ConfigError(
             f"tol = {tol:g}: the network was calibrated for {which} (and {TOLERANCE_MARGIN:g} times beyond): ask for one of "
@@ -149,7 +152,11 @@ def refuse_uncovered(model: Model, tol: float) -> None:
         )
 
 
+def covered(model: Model) -> tuple[float, float]:
+    """Return the smallest and the largest tolerance that a calibrated network covers."""
+    return nearest_covered(model, 0.0) / TOLERANCE_MARGIN, nearest_covered(model, math.inf) * TOLERANCE_MARGIN
+
+
 def covers(model: Model, tol: float) -> bool:
     """Return whether a network was calibrated for such a tolerance."""
-    calibrated = [pair[0] for pair in model.calibration]
-    return bool(calibrated) and min(calibrated) / TOLERANCE_MARGIN <= tol <= max(calibrated) * TOLERANCE_MARGIN
+    return bool(model.calibration) and covered(model)[0] <= tol <= covered(model)[1]

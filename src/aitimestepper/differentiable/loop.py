@@ -23,6 +23,7 @@ from ..errors import ConfigError
 from ..fields import ExternalField
 from ..integrators import COMPOSITIONS
 from ..policy import choose
+from ..simulate.advice import warn_of
 from ..simulate.engine import end_times, step_limit
 from ..simulate.result import MAX_STEPS, NON_FINITE, OK, STUCK, SimulationResult, momentum_errors
 from ..validation import plain
@@ -52,13 +53,16 @@ def simulate(
     dt_min: float | None = None,
     dt_max: float | None = None,
     observer: Observer | None = None,
+    warn: bool = True,
 ) -> SimulationResult:
     """Advance every system to `t_end` (one time, or one for each; reached exactly) or by `steps` steps, without a graph.
 
     particle: a `ParticleTorch`, whose precision and device count, or anything that `as_bodies` takes. criterion: a step module,
-    or whatever the compiled `simulate` takes. integrator: a composition. `observer` is called after every step.
+    or whatever the compiled `simulate` takes. integrator: a composition. `observer` is called after every step. warn: as there.
+    Bodies of a result begin a new run: this loop has no memory of earlier ones.
     """
     began = clock.perf_counter()
+    particle = particle.final if isinstance(particle, SimulationResult) else particle
     if isinstance(particle, ParticleTorch):
         start = particle.clone_detached()
         if external_field is not None:
@@ -71,7 +75,10 @@ def simulate(
     end = torch.from_numpy(end_times(bodies, plain(t_end), steps)).to(start.time)
     run = _Run(start, plan.module.to(start.position.device), plan.integrator, end, observer)
     run.advance(limit, OK if limit == steps else MAX_STEPS)
-    return _result(run, plan, bodies, clock.perf_counter() - began)
+    result = _result(run, plan, bodies, clock.perf_counter() - began)
+    if warn:
+        warn_of(result, stacklevel=2)
+    return result
 
 
 class _Plan(NamedTuple):

@@ -35,7 +35,8 @@ def make_problem(config: Config) -> Problem:
     if config.ic_family is not None:
         families, own = families_named(config.ic_family)
         suite = make_suite(families, "train", 1 if config.judge == "run" else config.num_orbits, 3, own)
-        return as_problem([case.initial for case in suite.cases], config)
+        # ten periods, which a simulation takes by default, are then the length of the problem
+        return as_problem([case.initial._replace(period=0.1 * case.t_end) for case in suite.cases], config)
     return as_problem([_system(config, number) for number in range(config.num_orbits)], config)
 
 

@@ -10,16 +10,17 @@ import numpy as np
 
 from ..errors import SimulationWarning
 from ..policy import LOOSE_EPSILON_MIN_TOL
-from .result import MAX_STEPS, NON_FINITE, OK, STUCK, SimulationResult
+from .result import MAX_STEPS, NON_FINITE, OK, STUCK, Limits, SimulationResult
 
-REMEDIES = {
-    MAX_STEPS: "used up its steps: allow more of them (max_steps), or ask for a looser tol",
-    NON_FINITE: "went to infinity or NaN, and stopped before it: give a softening, or a tighter tol",
-    STUCK: "needed a step below the round-off of its time: give a softening, or a looser guard if there is one",
+REMEDIES = {  # without a tolerance, and with one
+    MAX_STEPS: ("used up its steps: allow more of them (max_steps)", ", or ask for a looser tol"),
+    NON_FINITE: ("went to infinity or NaN, and stopped before it: give a softening", ", or a tighter tol"),
+    STUCK: ("needed a step below the round-off of its time: give a softening, or a looser guard if there is one", ""),
 }
 SAFETY_FACTOR = 0.7  # of an advised tolerance, relative to the one that would just have been enough
 # An advised tolerance is at most this factor tighter: the error is not proportional to the tolerance over many decades.
 TIGHTEST_FACTOR = 1e-3
+PLAUSIBLE = 1e-3  # a larger estimate of the rounding error is that of a run that has gone wrong already
 LARGE_ERROR = 0.1  # energy error above which a run does not describe its problem any more
 LARGE_SHARE = 0.05  # fraction of the steps outside the training above which a network is used for what it does not know
 WARNED = 3  # largest number of sentences in a warning
@@ -42,15 +43,16 @@ def warn_of(result: SimulationResult, stacklevel: int) -> None:
 def _on_system(result: SimulationResult, i: int) -> Iterator[str]:
     system = f"system {i}" if len(result.status) > 1 else "the run"
     within, error = result.within_tolerance, float(result.max_energy_error[i])
+    missed = result.status[i] == OK and within is not None and not within[i]
     if result.status[i] != OK:
-        yield f"{system} {REMEDIES[result.status[i]]}."
-    elif within is not None and not within[i]:
+        words, more = REMEDIES[result.status[i]]
+        yield f"{system} {words}{'' if result.tol is None else more}."
+    if missed:
         yield _missed(result, i, system)
-    elif within is None and not error <= LARGE_ERROR:
-        yield (
-            f"{system} reached an energy error of {error:.1e}, so that its result means little: take shorter steps, or leave "
-            "the criterion out and give tol."
-        )
+    elif not error <= LARGE_ERROR:
+        shorter = "take shorter steps, or leave the criterion out and give tol"
+        remedy = shorter if result.tol is None else "ask for a tighter tol"
+        yield f"{system} reached an energy error of {error:.1e}, so that its result means little: {remedy}."
     outside = result.reports.get("steps_outside_training")
     if outside is not None and outside[i] > LARGE_SHARE * result.steps[i]:
         yield (
@@ -64,16 +66,21 @@ def _missed(result: SimulationResult, i: int, system: str) -> str:
     assert result.tol is not None
     asked, reached = float(result.tol[i]), float(result.max_energy_error[i])
     words = f"{system} reached an energy error of {reached:.1e}, above the {asked:.1e} asked for"
-    floor = 0.0 if result.rounding_error is None else float(result.rounding_error[i])
+    limits = result.limits or Limits(np.zeros(len(result.status)))
+    before, floor = limits.error_before, float(limits.rounding_error[i])
+    if before is not None and before[i] > asked:
+        return f"{words}, before its last piece began: begin it again with a tighter tol."
+    if limits.finest or (SAFETY_FACTOR * asked * asked / reached <= floor <= PLAUSIBLE):
+        return (
+            f"{words}: that is the rounding error of double precision here (about {max(floor, reached):.0e}), which no smaller "
+            "tolerance changes; give a softening if bodies come too close, or ask for no less than that."
+        )
     tighter = max(SAFETY_FACTOR * asked * asked / reached, TIGHTEST_FACTOR * asked)
-    if result.integrator == "radau15":  # its steps depend on the tolerance in two classes only; see `policy`
-        tighter = 0.8 * LOOSE_EPSILON_MIN_TOL if asked >= LOOSE_EPSILON_MIN_TOL else 0.0
-    if tighter > floor:
-        return f"{words}: ask for {tighter:.0e}."
-    return (
-        f"{words}: that is the rounding error of double precision here (about {max(floor, reached):.0e}), which no smaller "
-        "tolerance changes; give a softening if bodies come too close, or ask for no less than that."
-    )
+    if result.integrator == "radau15":  # its own rule has one step for all looser tolerances; see `policy`
+        tighter = 0.8 * LOOSE_EPSILON_MIN_TOL
+    if limits.covers is not None and tighter < limits.covers[0]:
+        return f"{words}, which is as tight as its network goes: leave the model out, or train one for tighter tolerances."
+    return f"{words}: ask for {tighter:.0e}."
 
 
 def rounding_error(
@@ -84,7 +91,7 @@ def rounding_error(
     scale: the denominator S of energy errors. energies: K + |U| at the start. potential: |U| of the closest pair at its closest
     approach, at `distance`. extent: the largest coordinate, whose rounding is an error of that distance.
     """
-    unit = 0.5 * np.finfo(np.float64).eps
+    unit = 0.1 * np.finfo(np.float64).eps  # so that Burrau's problem has 6e-10; it reaches 8e-10
     with np.errstate(all="ignore"):
         found = unit * (energies + potential * (1.0 + extent / distance)) / scale
     return np.where(np.isfinite(found), found, math.inf)

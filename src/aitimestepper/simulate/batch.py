@@ -12,6 +12,7 @@ from typing import NamedTuple
 import numpy as np
 
 from ..bodies import Bodies
+from ..criteria.base import Criterion
 from .callbacks import OwnFunctions
 from .continuation import Continuation
 from .first_state import first_state
@@ -46,6 +47,7 @@ class Batch:
     guard: float
     threads: int
     own: OwnFunctions = field(default_factory=OwnFunctions)
+    criterion: Criterion | None = None  # None: it is known as a program only
 
     @classmethod
     def begin(
@@ -58,6 +60,7 @@ class Batch:
         output: Output | None,
         guard: float = 0.0,
         threads: int | None = None,
+        criterion: Criterion | None = None,
     ) -> Batch:
         """Return a run that has not started, or one that goes on from the run that the bodies come from.
 
@@ -75,7 +78,8 @@ class Batch:
             system[:, at.OUTPUT_START] = output.start
             state["count"][:, at.ROWS] = steps // int(output.every) if output.by_steps else 0
         start = start if before is None else before.start
-        return cls(program, start, system, state, np.zeros((B, capacity, width)), output, guard, chosen_threads(threads), own)
+        rows, cores = np.zeros((B, capacity, width)), chosen_threads(threads)
+        return cls(program, start, system, state, rows, output, guard, cores, own, criterion)
 
     def run(self, sinks: list[Sink], watch: Watch | None = None, save: Callable[[], None] | None = None) -> None:
         """Advance every system to its end. `sinks` take rows of output; `watch` and `save` are called after each turn.

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from ..bodies import Bodies
+from ..criteria.base import Criterion
 from .callbacks import OwnFunctions
 from .kernels import layout as at
 from .kernels.plan import OWN_CRITERION
@@ -28,6 +29,19 @@ class Continuation:
     state: dict[str, np.ndarray]  # the arrays of `batch.first_state`; they are copied before they change
     words: dict[str, Any]  # criterion, integrator and tolerance, as files and results write them
     own: OwnFunctions
+    criterion: Criterion | None  # as it is bound; None after a run was resumed from a file
+    guard: float  # largest relative energy error of a step, 0: none
+
+    def __reduce__(self) -> Any:
+        """Return how to copy it; addresses of functions of one's own mean nothing elsewhere, and the bodies come without it."""
+        if self.program.numbers["address"] or self.program.arrays["field"][0] == at.OWN_FIELD:
+            return _gone, ()
+        return _again, (self.start, self.program, self.state, self.words, self.criterion, self.guard)
+
+    @property
+    def largest_error(self) -> np.ndarray:
+        """Largest relative energy error so far, (B,)."""
+        return np.asarray(self.state["real"][:, at.MAX_ERROR])
 
     def continues(self, program: Program) -> bool:
         """Return whether a run with that program has the memory of this one: criterion and integrator are the same."""
@@ -60,3 +74,11 @@ class Continuation:
         state["count"][:, COUNTS] += self.state["count"][:, COUNTS]
         status = self.state["count"][:, at.STATUS]
         state["count"][:, at.STATUS] = np.where(np.isin(status, GOES_ON), at.RUNNING, status)
+
+
+def _gone() -> None:
+    return None
+
+
+def _again(start: Bodies, program: Program, state: dict[str, np.ndarray], words: dict[str, Any], *more: Any) -> Continuation:
+    return Continuation(start, Program(*program), state, words, OwnFunctions(), *more)

@@ -15,10 +15,11 @@ from ..criteria.base import Criterion
 from ..criteria.classical import ConstantByTrial
 from ..criteria.wrappers import Limited
 from ..errors import ConfigError
-from ..policy import DEFAULT_TOL, Choice, choose
+from ..policy import DEFAULT_TOL, Choice, choose, coverage, goes_to_rounding
 from .advice import warn_of
 from .batch import Batch, Output
 from .callbacks import OwnFunctions
+from .continuation import Continuation
 from .pilot import constant_step
 from .program import Program, program_of
 from .progress import Sink, Watch
@@ -58,8 +59,8 @@ def simulate(
 
     particle: `Bodies`, a `ParticleTorch`, or anything with mass, position and velocity arrays, in any units in which the
     gravitational constant is `G` (1 unless given or its own); one system (N, D) or a batch (B, N, D). `softening` is
-    Plummer's length. The result of a simulation, or its `final` bodies: that run goes on, with its criterion unless another one
-    is given; errors, steps and forces count from its first start.
+    Plummer's length. The result of a simulation, or its `final` bodies: that run goes on, with its criterion and its guard
+    unless `criterion` or `tol` is given; errors, steps and forces count from its first start.
 
     criterion: what chooses the steps: a value such as `FreeFall(eta=0.02)`, its text `"freefall:eta=0.02"`, or a model (a
     file, a run folder, the name of a run). Without one, `tol` (1e-6) picks the learned step of the package, time-symmetric,
@@ -84,16 +85,23 @@ def simulate(
     start = as_bodies(given, G=G, softening=softening, external_field=external_field)
     end, limit = end_times(start, t_end, steps), step_limit(steps, max_steps)
     rows = _output(start, end, limit, output_every, output_steps) if output is not None or sinks else None
-    steering: Steering
-    if start.run is not None and (criterion, tol, integrator, dt_min, dt_max) == (None, None, "auto", None, None):
-        steering = Steering(start.run.program, start.run.own, start.run.words)
-    else:
-        choice = _choice(criterion, tol, integrator, start, end, limit, guard)
-        steering = _steered(_limited(choice, dt_min, dt_max), start)
-    share = _guard_share(tol, steering.words["run_tolerance"]) if guard else 0.0
-    batch = Batch.begin(start, steering.program, steering.own, end, float(limit), rows, share, threads)
+    if isinstance(tol, bool) or (tol is not None and np.ndim(tol)):
+        raise ConfigError(f"tol = {tol!r} must be one number; criteria take one a system, as in EnergyBudget(tol=[...]).")
+    steering = _steering(start, end, limit, criterion, tol, integrator, guard, dt_min, dt_max)
+    batch = Batch.begin(
+        start,
+        steering.program,
+        steering.own,
+        end,
+        float(limit),
+        rows,
+        _guard_share(guard, tol, steering.words["run_tolerance"], start.run),
+        threads,
+        steering.criterion,
+    )
     asked = {
         **steering.words,
+        "error_before": None if start.run is None else start.run.largest_error.tolist(),
         "tol": tol,
         "t_end": t_end if t_end is None or np.ndim(t_end) == 0 else end.tolist(),
         "steps": steps,
@@ -116,17 +124,45 @@ class Steering(NamedTuple):
     program: Program
     own: OwnFunctions
     words: dict[str, Any]  # criterion, integrator and tolerance, as files and results write them
+    criterion: Criterion | None  # as it is bound; None: only the program is known
 
 
-def _steered(choice: Choice, start: Bodies) -> Steering:
+def _steering(
+    start: Bodies,
+    end: np.ndarray,
+    limit: int,
+    criterion: Criterion | str | Path | None,
+    tol: float | None,
+    integrator: str,
+    guard: bool,
+    dt_min: float | None,
+    dt_max: float | None,
+) -> Steering:
+    """Return what is asked for; a run that goes on keeps what it has unless a criterion or a tolerance is given."""
+    before: Continuation | None = start.run
+    if before is not None and criterion is None and (tol is None or guard):
+        if integrator == "auto" and dt_min is None and dt_max is None:
+            return Steering(before.program, before.own, before.words, before.criterion)
+        if before.criterion is None:
+            raise ConfigError("the run was resumed from a file, which does not hold its criterion as a value: give criterion.")
+        criterion, tol = before.criterion, None
+        integrator = before.words["integrator"] if integrator == "auto" else integrator
+    choice = _choice(criterion, tol, integrator, start, end, limit, guard)
+    choice = _limited(choice, dt_min, dt_max)
     own = OwnFunctions()
-    return Steering(program_of(choice.criterion, choice.integrator, start, own), own, _in_words(choice, len(start)))
+    program = program_of(choice.criterion, choice.integrator, start, own)
+    return Steering(program, own, _in_words(choice, len(start)), choice.criterion)
 
 
-def _guard_share(tol: float | None, run_tolerance: list[float] | None) -> float:
-    """Return the relative energy error that a guarded step may have: a share of the tolerance that was given anywhere."""
+def _guard_share(guard: bool, tol: float | None, run_tolerance: list[float] | None, before: Continuation | None) -> float:
+    """Return the relative energy error that a step may have, 0 without a guard.
+
+    It is a share of the tolerance that was given anywhere; a run that goes on keeps its guard.
+    """
+    if before is not None and before.guard > 0.0 and tol is None:
+        return before.guard
     of_run = DEFAULT_TOL if run_tolerance is None else min(run_tolerance)
-    return GUARD_SHARE * (of_run if tol is None else float(tol))
+    return GUARD_SHARE * (of_run if tol is None else float(tol)) if guard else 0.0
 
 
 def _in_words(choice: Choice, systems: int) -> dict[str, Any]:
@@ -135,6 +171,8 @@ def _in_words(choice: Choice, systems: int) -> dict[str, Any]:
         "criterion": str(choice.criterion),
         "integrator": str(choice.integrator),
         "run_tolerance": None if choice.tol is None else np.broadcast_to(choice.tol, (systems,)).tolist(),
+        "covers": coverage(choice.criterion),
+        "finest": goes_to_rounding(choice),
     }
 
 

@@ -16,8 +16,10 @@ from .continuation import Continuation
 from .kernels import layout as at
 from .kernels.plan import LEARNED
 from .program import knows_range
-from .result import MAX_STEPS, NON_FINITE, OK, STUCK, ClosestApproach, SimulationResult, momentum_errors
+from .result import MAX_STEPS, NON_FINITE, OK, STUCK, ClosestApproach, Limits, SimulationResult, momentum_errors
 
+# what files and results say of the way that steps are chosen
+WORDS = ("criterion", "integrator", "run_tolerance", "covers", "finest")
 STATUS_WORDS = ("running", OK, MAX_STEPS, NON_FINITE, STUCK)
 
 
@@ -26,9 +28,11 @@ def result_of(batch: Batch, asked: dict[str, Any], began: float, path: Path | No
     real, count, final = batch.state["real"], batch.state["count"], batch.final()
     words = [STATUS_WORDS[code] for code in count[:, at.STATUS].tolist()]
     p, L = momentum_errors(batch.start, final)
-    of_run = {name: asked.get(name) for name in ("criterion", "integrator", "run_tolerance")}
+    of_run: dict[str, Any] = {name: asked.get(name) for name in WORDS}
     return SimulationResult(
-        final=final.left_by(Continuation(batch.start, batch.program, batch.state, of_run, batch.own)),
+        final=final.left_by(
+            Continuation(batch.start, batch.program, batch.state, of_run, batch.own, batch.criterion, batch.guard)
+        ),
         status=tuple(asked["status_at_limit"] if word == MAX_STEPS else word for word in words),
         steps=count[:, at.STEPS].copy(),
         force_evaluations=count[:, at.FORCES].copy(),
@@ -46,7 +50,7 @@ def result_of(batch: Batch, asked: dict[str, Any], began: float, path: Path | No
         integrator=asked["integrator"],
         reports=_reports(batch),
         output=path,
-        rounding_error=_rounding_error(batch, final),
+        limits=Limits(_rounding_error(batch, final), asked.get("error_before"), of_run["covers"], bool(of_run["finest"])),
     )
 
 

@@ -27,6 +27,7 @@ def constant_step(start: Bodies, tol: Numbers, integrator: Integrator, t_end: np
     EnergyBudget is made for methods with an error for two bodies too, and would take 100 times the steps there. Later
     encounters are not anticipated.
     """
+    start = start.moved(start.position, start.velocity, start.time)  # without a run that it comes from
     dt, allowed = FIRST_SHARE * free_fall_time(start), MARGIN * np.asarray(tol)
     for _ in range(ROUNDS):
         own = OwnFunctions()

@@ -22,6 +22,15 @@ class ClosestApproach(NamedTuple):
     time: np.ndarray  # (B,)
 
 
+class Limits(NamedTuple):
+    """What advice about a run depends on besides its result."""
+
+    rounding_error: np.ndarray  # (B,) about the energy error of double precision
+    error_before: list[float] | None = None  # largest energy error of each system before the last piece of the run
+    covers: tuple[float, float] | None = None  # tolerances that the network covers; None: there is no calibrated one
+    finest: bool = False  # no smaller tolerance makes the steps shorter
+
+
 NUMBERS = (
     "steps",
     "force_evaluations",
@@ -65,7 +74,7 @@ class SimulationResult:
     reports: dict[str, np.ndarray | None]
     tol: np.ndarray | None = None  # (B,) tolerance for `max_energy_error`, if the criterion has one
     output: Path | None = None
-    rounding_error: np.ndarray | None = None  # (B,) about the energy error of double precision; None from the loop in torch
+    limits: Limits | None = None  # None from the loop in torch
 
     @property
     def within_tolerance(self) -> np.ndarray | None:

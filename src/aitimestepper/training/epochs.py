@@ -24,6 +24,8 @@ from .checkpoints import Checkpoint, checkpoint_name, save_checkpoint
 from .judges import Judge, judge_for
 from .metrics import JsonlRecorder, Recorder, Recorders, WandbRecorder, epoch_record
 
+FINISHED = "validation"  # entry of a card that only a finished training has
+
 
 def train_epoch_two_phase(
     model: nn.Module,
@@ -115,7 +117,7 @@ def run_two_phase_training(
             recorders.record(record)
             if folder and (run.epoch % config.checkpoint_interval == 0 or run.epoch == config.epochs):
                 run.save(folder, record)
-        if resume is None or run.results or not resume.card:
+        if resume is None or run.results or FINISHED not in resume.card:
             run.finish(folder, recorders, {} if resume is None else resume.metrics)
     return run.summary({} if resume is None else resume.metrics)
 
@@ -195,7 +197,7 @@ class _Run:
             random_state=self.adapter.generator.get_state(),
             totals={"time": self.seconds, "converged": self.converged},
             judge_state=self.judge.state(),
-            card=self.card if "validation" in self.card else {},
+            card={**self.judge.about(), **self.card},
         )
 
     def restore(self, checkpoint: Checkpoint, recorders: Recorder) -> None:
@@ -213,7 +215,8 @@ class _Run:
         self.current = checkpoint.current_state.to(self.particle.position.device)
         self.epoch = checkpoint.epoch
         self.time_before, self.converged = checkpoint.totals["time"], checkpoint.totals["converged"]
-        if checkpoint.epoch < self.config.epochs or not checkpoint.card:
+        self.card |= checkpoint.card  # the command is that of the beginning
+        if checkpoint.epoch < self.config.epochs or FINISHED not in checkpoint.card:
             self.judge.restore(checkpoint.judge_state, checkpoint.epoch, recorders.progress)
 
     def summary(self, metrics_before: dict[str, Any]) -> dict[str, Any]:

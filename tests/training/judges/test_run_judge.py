@@ -208,7 +208,6 @@ def test_a_network_with_too_long_steps_is_asked_for_less():
 @pytest.mark.parametrize(
     ("change", "words"),
     [
-        ({"integrator": "radau15"}, "judge = run needs .* one of leapfrog"),
         ({"feature_type": "rich"}, "judge = run needs feature_type = invariant"),
         ({"tolerances": (0.0,)}, "tolerances = 0.0 must be >= 1e-14 and < 1"),
         ({"tolerances": (math.nan,)}, "tolerances = nan must be"),
@@ -221,6 +220,12 @@ def test_a_network_with_too_long_steps_is_asked_for_less():
 def test_bad_settings_are_one_sentence(change, words):
     with pytest.raises(ConfigError, match=words):
         replace(SMALL, **change)
+
+
+def test_integrators_that_no_network_can_be_trained_through_are_one_sentence():
+    config = replace(SMALL, integrator="radau15")
+    with pytest.raises(ConfigError, match="integrator = radau15: a network is trained through one of leapfrog"):
+        RunJudge(build_network(SMALL), None, config, ModelAdapter(SMALL))
 
 
 def test_unknown_families_are_one_sentence():

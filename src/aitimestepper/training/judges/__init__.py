@@ -30,6 +30,9 @@ class Judge(Protocol):
     def after_epoch(self, trajectory: Any, watch: Watch) -> dict[str, Any]:
         """Measure the network after an epoch; return more metrics by name."""
 
+    def about(self) -> dict[str, Any]:
+        """Return what the card of every model says of its training, as plain values."""
+
     def state(self) -> dict[str, Any]:
         """Return what the next epoch depends on besides network, optimizer and random state, as tensors and plain values."""
 

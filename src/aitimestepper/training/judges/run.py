@@ -127,7 +127,7 @@ class RunJudge:
             found = self._predict(part, turn, shown[turn, points])
             within = found.log_excess.detach() <= factors[turn]
             passed = all(bool(within[part.family == k].double().mean() >= SHARE) for k in torch.unique(part.family))
-            if passed and iteration > config.replay_min_steps:
+            if (passed and iteration > config.replay_min_steps) or iteration == config.replay_steps:
                 break
             self._learn(found, part)
             shown[turn, points] = DAMPING * shown[turn, points] + (1.0 - DAMPING) * found.error_fraction
@@ -194,6 +194,14 @@ class RunJudge:
         config = self.config
         return EvaluationSet.make(config.integrator, asked(config), split, count, families, self.own, first, self.threads)
 
+    def about(self) -> dict[str, Any]:
+        """Return what the card of every model says: the families and tolerances that were learned from."""
+        return {
+            "families": self.learned_from,
+            "tolerances": list(asked(self.config)),
+            "learned": list(self.tolerances),
+        }
+
     def state(self) -> dict[str, Any]:
         """Return the best network so far, and that of the last epoch, which further epochs begin with."""
         return {"iterations": self._iterations, "best": self.best, "network": self._last or _copied(self.network)}
@@ -213,12 +221,8 @@ class RunJudge:
         self._last = _copied(self.network)
         if self.best:
             self.network.load_state_dict(self.best["network"])
-        card: dict[str, Any] = {
-            "families": self.learned_from,
-            "tolerances": list(asked(config)),
-            "learned": list(self.tolerances),
-            "error_estimate_deviation": round(self._fit_estimate(references), 2),  # in decades
-        }
+        deviation = round(self._fit_estimate(references), 2)  # in decades
+        card: dict[str, Any] = {**self.about(), "error_estimate_deviation": deviation}
         if config.calibration:
             problems = self._problems("train", CALIBRATION, config.calibration, self.learned_from)
             step = learned_step(self.network, config)
@@ -234,6 +238,8 @@ class RunJudge:
 
 def check_settings(config: Config) -> None:
     """Raise an error for settings that problems of families do not have, or that are too many."""
+    if config.integrator not in COMPOSITIONS:
+        raise ConfigError(f"integrator = {config.integrator}: a network is trained through one of {', '.join(COMPOSITIONS)}.")
     for name, usual in (("dtype", "float64"), ("G", 1.0), ("softening", 0.0), ("external_field", None)):
         if getattr(config, name) != usual:
             raise ConfigError(

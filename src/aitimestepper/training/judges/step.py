@@ -48,6 +48,10 @@ class StepJudge:
             return {}
         return {"part2/recheck_pass_rate": verify_trajectory(self.model, trajectory, self.config, self.adapter)}
 
+    def about(self) -> dict[str, Any]:
+        """Return nothing: the configuration says it all."""
+        return {}
+
     def state(self) -> dict[str, Any]:
         """Return nothing: the history is stored with the checkpoint."""
         return {}
