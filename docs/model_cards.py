@@ -20,8 +20,8 @@ HEAD = """# The learned steps of the package
 
 One small network for each composition; `simulate(bodies, t_end=..., tol=...)` takes the cheapest for the tolerance. The
 commands below made them, with an earlier version of this program, from problems of the split `train`. They were measured on
-`validation` on the way; figures on `test` are in docs/learned.md. The same command and seed give the same bits on the same
-machine.
+`validation` on the way; figures on `test` are in docs/learned.md. Today `aitimestepper train --judge run --integrator NAME`
+makes such a network (docs/claims.md says how one for leapfrog compares); the flags below are those of the earlier version.
 
 A network is asked for its calibrated tolerance, so that true runs stay within the tolerance that the user asks for.
 

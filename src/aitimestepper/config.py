@@ -71,7 +71,7 @@ class Config:
     weight_decay: float = _setting(None, "weight decay of AdamW", least=0, by_judge=(1e-2, 1e-3))
     tolerances: tuple[float, ...] | None = _setting(None, "with judge run: relative energy errors of whole runs to learn and to calibrate for (none: those that suit the integrator)", least=1e-14, below=1, judge="run")
     validation: int = _setting(24, "with judge run: problems of each family to validate on, after every epoch", least=4, judge="run")
-    calibration: int = _setting(128, "with judge run: problems of each family to calibrate on, at the end; 0: none", least=0, judge="run")
+    calibration: int = _setting(128, "with judge run: problems of each family to calibrate on, at the end; 0: none, else 8 or more", least=0, judge="run")
     start: str | None = _setting(None, "begin with the network of this model: a run, a model file, or default (none: with an untrained one)")
     checkpoint_interval: int = _setting(None, "epochs between checkpoints (the last epoch is always saved)", least=1, by_judge=(10, 1))
     # network
@@ -108,7 +108,7 @@ class Config:
     # simulation
     model: str | None = _setting(None, "model file (.npz), run folder or run name whose network chooses the step")
     criterion: str | None = _setting(None, "what chooses the step: a rule such as freefall:eta=0.02 (see --list-criteria), or a model")
-    tol: float | None = _setting(None, "relative energy error to stay below: of the whole run for the default step and models trained on runs, of one step for other models (none: 1e-6, or as trained)", above=0)
+    tol: float | None = _setting(None, "relative energy error of the run to stay below, for the default step, energybudget and networks calibrated on runs (none: 1e-6, or the nearest that the network is calibrated for)", above=0)
     symmetrized: bool | None = _setting(None, "make the steps time-symmetric, so that the energy does not drift; short for symmetrizer explicit (none: as the step is made, which for the package's and for calibrated networks is yes)")
     symmetrizer: str | None = _setting(None, "how the steps are made time-symmetric: from the last step, from the rate of change of the step, or by three trial steps for each", choices=SYMMETRIZERS)
     t_end: float | None = _setting(None, "end time, reached exactly (none: ten periods of the initial conditions)")

@@ -1,6 +1,7 @@
 """The commands that train and simulate, as a user runs them."""
 
 import json
+import math
 import subprocess
 import sys
 
@@ -244,3 +245,11 @@ def test_module_and_version():
     )
     assert bad.returncode == 2
     assert bad.stderr == "aitimestepper: error: steps = 0 must be >= 1.\n"
+
+
+def test_problems_of_a_family_end_where_the_family_says(command):
+    """Ten orbits of a Kepler problem, a crossing of others; each system has its own end."""
+    done = ok(command("simulate", "--ic-family", "kepler", "triple", "--num-orbits", "2", "--tol", "1e-3", "--json"))
+    ends = [system["time"] for system in json.loads(done.stdout)["systems"]]
+    assert ends[:2] == [10 * 2 * math.pi] * 2
+    assert len(set(ends)) == 3

@@ -100,15 +100,31 @@ def test_gauss_radau_is_asked_for_what_changes_its_steps(caught):
 
 
 def test_a_batch_warns_once_and_names_the_systems(caught):
-    start = Bodies.stack([Bodies(*kepler(e)[:3]) for e in (0.9, 0.1, 0.95, 0.9, 0.8, 0.9)])
+    start = Bodies.stack([Bodies(*kepler(e)[:3]) for e in (0.9, 0.1, 0.95, 0.93, 0.8, 0.85)])
     result, said = caught(start, t_end=20.0, criterion=EnergyBudget(1e-3, c=8.0))
     missed = np.flatnonzero(~result.within_tolerance)
     assert len(missed) > 3
     assert len(said) == 1
     assert len(result.advice) == len(missed)
-    assert f"{len(missed) - 3} more: see the advice of the result." in said[0]
+    assert said[0].endswith(f"; {len(missed) - 3} more: see the advice of the result.")
     for i, sentence in zip(missed, result.advice, strict=True):
         assert sentence.startswith(f"system {i} ")
+
+
+def test_what_is_the_same_for_many_systems_is_said_once(caught):
+    start = Bodies.stack([Bodies(*kepler(0.1 * k)[:3]) for k in range(1, 7)])
+    result, said = caught(start, t_end=20.0, criterion=FreeFall(0.01), max_steps=10)
+    assert said == ["6 systems used up their steps: allow more of them (max_steps)."]
+    assert len(result.advice) == 6
+    assert result.summary()["advice"] == list(result.advice)
+
+
+def test_the_tolerance_of_a_guard_is_what_the_run_is_held_to(caught):
+    """A guard limits each step, not the run: that it was not enough is said."""
+    result, said = caught(kepler(0.9), t_end=20.0, criterion=FreeFall(0.05), tol=1e-7, guard=True)
+    assert result.tol.tolist() == [1e-7]
+    assert result.within_tolerance.tolist() == [False]
+    assert "above the 1.0e-07 asked for" in said[0]
 
 
 def test_the_advice_is_there_without_the_warning(caught):

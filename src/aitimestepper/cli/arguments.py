@@ -218,7 +218,8 @@ def _refuse_unknown(unknown: Sequence[str], command: str) -> NoReturn:
     name = word[2:].replace("-", "_")
     if name in sections:
         others = [c for c, s in SECTIONS.items() if sections[name] in s and c in ONLY.get(name, (c,))]
-        raise ConfigError(f"{word} is a setting of {_listed(others)}, not of {command}.")
+        hint = " The tolerances of a training are --tolerances." if name == "tol" else ""
+        raise ConfigError(f"{word} is a setting of {_listed(others)}, not of {command}.{hint}")
     extra = ["--config", "--json", "--quiet", "--duration", "--list-ic", "--list-criteria"]
     raise ConfigError(f"unknown flag {word}: {nearest_name_hint(word, [*known, *extra])}")
 

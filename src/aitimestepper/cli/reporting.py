@@ -29,7 +29,7 @@ from ..simulate.engine import simulate
 from ..simulate.recording import RecordedTrajectory, TrajectoryRecorder
 from ..simulate.result import SimulationResult
 from .arguments import Request
-from .simulation import end_time, print_summary, problem_for, run_simulation, settings_for
+from .simulation import print_summary, problem_for, run_simulation, settings_for
 from .terminal import task
 
 MAX_STEPS = 5000  # of the runs compared: 20 s of comparison for two bodies
@@ -56,12 +56,15 @@ def write_run_report(
     config, model = settings_for(given)
     assert model is not None
     problem = problem_for(config, given, model)
-    bodies, t_end = problem.bodies.select([0]), end_time(config, problem)
-    if t_end is None:
-        t_end = float(result.final.time[0])
+    bodies, t_end = problem.bodies.select([0]), float(result.final.time[0])
     about: dict[str, Any] = {
         "title": f"{folder.name}: a learned time step",
-        "settings": {**config.to_dict(), "num_orbits": model.config.num_orbits, "ic_family": model.config.ic_family},
+        "settings": {
+            **config.to_dict(),
+            "num_orbits": model.config.num_orbits,
+            "ic_family": model.config.ic_family,
+            "seed": model.config.seed,
+        },
         "training_records": _training_records(folder / "metrics.jsonl"),
         "summary": result.summary(),
         "movie": None if config.movie is None else Path(config.movie),

@@ -15,7 +15,7 @@ from ..criteria.learned import DEFAULT, LearnedStep
 from ..criteria.wrappers import Huayno, HutMakinoMcMillan, Symmetrized
 from ..errors import CheckpointError, ConfigError
 from ..fields import field_named
-from ..initial.problems import Problem, make_problem, period_of, shortest_period
+from ..initial.problems import Problem, family_ends, make_problem, period_of, shortest_period
 from ..models import Model, find_model, load_model
 from ..policy import choose
 from ..simulate.engine import simulate
@@ -36,7 +36,13 @@ def run(request: Request) -> int:
     quiet = request.quiet or request.json
     if request.resume is not None:
         return print_summary(continue_run(request.resume, request.simulation, quiet), as_json=request.json)
-    config, result, _ = run_simulation(request.simulation, quiet, request.overwrite)
+    try:
+        config, result, _ = run_simulation(request.simulation, quiet, request.overwrite)
+    except KeyboardInterrupt:
+        output = request.simulation.get("output")
+        if output is not None and Path(output).exists():
+            print(f"\ncontinue with: aitimestepper simulate --resume {output}", file=sys.stderr)
+        raise
     return print_summary(result, config, as_json=request.json)
 
 
@@ -161,10 +167,12 @@ def continue_run(path: str, given: dict[str, Any], quiet: bool) -> SimulationRes
     return resume(path, t_end=given.get("t_end"), progress=not quiet, threads=given.get("threads"))
 
 
-def end_time(config: Config, problem: Problem) -> float | None:
-    """Return the end time that is asked for, or otherwise the time after ten periods; None if a number of steps is given."""
+def end_time(config: Config, problem: Problem) -> float | list[float] | None:
+    """Return the end time that is asked for, those of the families, or ten periods; None if a number of steps is given."""
     if config.t_end is not None or config.steps is not None:
         return config.t_end
+    if config.ic_family is not None and config.model is None:
+        return family_ends(config)
     return float(problem.bodies.time.max()) + PERIODS * problem.period
 
 

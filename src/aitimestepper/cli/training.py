@@ -6,6 +6,7 @@ import dataclasses
 import secrets
 import sys
 import time
+import warnings
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -29,6 +30,7 @@ if TYPE_CHECKING:
 
 # below this width threads cost more than they gain, and on a shared machine they wait for each other (10 times slower measured)
 SMALL_NETWORK = 128
+PROMISED = 0.85  # share of a family within the tolerance: of a true 90 %, one in five samples of 24 problems has less
 # what may differ between a run and its continuation; of these only `epochs` can change bits: the learning rate falls until then
 RESUME_MAY_CHANGE = ("epochs", "device", "checkpoint_interval", "wandb", "threads")
 
@@ -191,8 +193,9 @@ def _prepare(folder: Path, overwrite: bool) -> None:
     """Make an empty folder for a new run; one that holds a run is touched only with --overwrite."""
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        old = [*folder.glob("model_epoch_*.pt"), *folder.glob("model_epoch_*.npz"), *folder.glob("metrics.jsonl")]
-        if old and not overwrite:
+        models = [*folder.glob("model_epoch_*.pt"), *folder.glob("model_epoch_*.npz")]
+        old = [*models, *folder.glob("metrics.jsonl")]
+        if models and not overwrite:
             raise UserError(
                 f"{folder} already holds a run: continue it with train --resume {folder.name}, choose another --save-name, "
                 "or give --overwrite to start anew."
@@ -228,6 +231,19 @@ def _print_training(
             f"{row['forces']:.0f} force evaluations"
         )
     print(f"run: {folder}\nnext: aitimestepper simulate --model {folder}")
+    _warn_of_misses(card)
+
+
+def _warn_of_misses(card: dict[str, Any]) -> None:
+    """Warn of a network that does not keep what its calibration is for."""
+    missed = [f"{row['tol']:g}" for row in card.get("validation", ()) if row["worst_compliance"] < PROMISED]
+    if missed and card.get("calibration"):
+        warnings.warn(
+            f"in some family fewer than nine in ten validation problems are within {', '.join(missed)}: train longer (epochs, "
+            "num_orbits), calibrate on more problems (calibration), or do not ask for it.",
+            UserWarning,
+            stacklevel=2,
+        )
 
 
 def _simulate_with(folder: Path, request: Request, training_time: float) -> int:

@@ -48,5 +48,5 @@ class EpochLines(Recorder):
         """Print cost and compliance on the validation problems."""
         cost, compliance = metrics.get("validation/cost"), metrics.get("validation/compliance")
         if cost is not None:
-            words = f"{cost:.0f} forces for the tolerance, {compliance:.0%} of the validation problems within it as asked"
+            words = f"validation: {cost:.0f} forces a run, {compliance:.0%} within the tolerance before calibration (means)"
             print(f"epoch {metrics['epoch']}: {words}", file=sys.stderr)

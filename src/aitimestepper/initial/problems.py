@@ -16,7 +16,7 @@ from ..fields import field_from
 from ..specs import build
 from ..sums import squared_differences, tree_sum
 from .named import MAKERS, InitialConditions, eccentric_anomaly, two_body
-from .suites import families_named, make_suite
+from .suites import Case, families_named, make_suite
 
 
 class Problem(NamedTuple):
@@ -33,11 +33,20 @@ def make_problem(config: Config) -> Problem:
     itself, one of each.
     """
     if config.ic_family is not None:
-        families, own = families_named(config.ic_family)
-        suite = make_suite(families, "train", 1 if config.judge == "run" else config.num_orbits, 3, own)
-        # ten periods, which a simulation takes by default, are then the length of the problem
-        return as_problem([case.initial._replace(period=0.1 * case.t_end) for case in suite.cases], config)
+        return as_problem([case.initial for case in _of_families(config)], config)
     return as_problem([_system(config, number) for number in range(config.num_orbits)], config)
+
+
+def _of_families(config: Config) -> tuple[Case, ...]:
+    families, own = families_named(config.ic_family or ())
+    return make_suite(families, "train", 1 if config.judge == "run" else config.num_orbits, 3, own).cases
+
+
+def family_ends(config: Config) -> list[float]:
+    """Return the end times that the families `ic_family` have for their problems, in the order of `make_problem`."""
+    cases = _of_families(config)
+    G = as_problem([case.initial for case in cases], config).bodies.G
+    return [case.t_end * math.sqrt((case.initial.G or 1.0) / G) for case in cases]  # in the unit of time of that batch
 
 
 def as_problem(systems: Sequence[InitialConditions], config: Config) -> Problem:

@@ -57,7 +57,7 @@ def _headline(mine: Answer, there: Sequence[Answer]) -> str:
         words.append(f"The cheapest classical rule within it, {label}, takes {forces / mine.forces:.2f} times as many.")
     beyond = [a.error / a.tol for a in rules if not a.within]
     if beyond:
-        words.append(f"{len(beyond)} of {len(rules)} classical rules miss it, by up to {max(beyond):.2g} times.")
+        words.append(f"{len(beyond)} of {len(rules)} classical rules miss it, by up to {_times(max(beyond))} times.")
     words += [
         f"IAS15 takes {a.forces / mine.forces:.2f} times as many, and gets {a.error:.0e}." for a in there if a.label == IAS15
     ]
@@ -86,6 +86,10 @@ def _cell(answer: Answer | None) -> str:
     if answer is None:
         return "<td>–</td>"
     return f"<td>{_count(answer.forces)} ({answer.error / answer.tol:.2g})</td>"
+
+
+def _times(factor: float) -> str:
+    return f"{factor:.2g}" if factor < 100 else f"{factor:,.0f}"
 
 
 def _count(forces: float) -> str:

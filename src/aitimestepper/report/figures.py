@@ -47,15 +47,26 @@ PANELS: tuple[tuple[str, str, tuple[tuple[str, str, str], ...]], ...] = (
 )  # fmt: skip
 
 
+# titles of the panels where runs are judged
+OF_RUNS = {
+    "steps accepted, samples passed": "runs accepted, problems passed",
+    "retrains per step (Part 1)": "runs made again (Part 1)",
+    "energy error of one step": "energy error of runs",
+}
+
+
 # ---- training --------------------------------------------------------------------------------------------------------
-def training_figure(records: Sequence[Mapping[str, Any]], threshold: float | None = None) -> Figure:
-    """Return six panels over the epochs of `metrics.jsonl`; `threshold` is drawn as the energy error that a step may have."""
+def training_figure(records: Sequence[Mapping[str, Any]], threshold: float | None = None, judge: str = "step") -> Figure:
+    """Return six panels over the epochs of `metrics.jsonl`; `threshold` is drawn as the energy error that a step may have.
+
+    Under judge `run` the errors are those of whole runs.
+    """
     figure = new_figure(1400, 760)
     axes = figure.subplots(2, 3, sharex=True)
     figure.subplots_adjust(left=0.06, right=0.985, top=0.945, bottom=0.08, hspace=0.2, wspace=0.24)
     epochs = _column(records, "epoch")
     for ax, (title, kind, lines) in zip(axes.flat, PANELS, strict=True):
-        clean_axes(ax, title=title)
+        clean_axes(ax, title=title if judge == "step" else OF_RUNS.get(title, title))
         shown = [_draw_metric(ax, epochs, _column(records, name), label, colour) for name, label, colour in lines]
         if kind == "error" and threshold is not None:
             ax.axhline(threshold, color=INK, linewidth=1.2, linestyle="--", label="threshold")

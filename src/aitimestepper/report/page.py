@@ -117,15 +117,16 @@ def _trainings(
     """Return a section on the training, after one on the training that it began with; none without records."""
     if not records:
         return []
-    judged = "" if settings.get("judge") is None else f", judged by {settings['judge']}s"
-    threshold = settings.get("energy_threshold")
+    judge = settings.get("judge") or "step"
+    judged = "" if settings.get("judge") is None else f", judged by {judge}s"
+    threshold = settings.get("energy_threshold") if judge == "step" else None
     sections = []
     if earlier:
         figure = training_figure(earlier)
         sections.append(
             _section("Training that it began with", _image(figure, "metrics of the first training over its epochs"))
         )
-    figure = training_figure(records, threshold)
+    figure = training_figure(records, threshold, judge)
     return [*sections, _section(f"Training{judged}", _image(figure, "training metrics over the epochs"))]
 
 

@@ -33,11 +33,35 @@ def advice_on(result: SimulationResult) -> tuple[str, ...]:
 
 def warn_of(result: SimulationResult, stacklevel: int) -> None:
     """Give one warning if something went wrong in a run; `stacklevel` as of `warnings.warn`, from the caller."""
-    found = advice_on(result)
+    found = _alike_together(result)
     if found:
         more = len(found) - WARNED
         rest = (f"{more} more: see the advice of the result.",) if more > 0 else ()
-        warnings.warn(" ".join((*found[:WARNED], *rest)), SimulationWarning, stacklevel=stacklevel + 1)
+        warnings.warn(
+            "; ".join((*(x.rstrip(".") for x in found[:WARNED]), *rest)) + ("" if rest else "."),
+            SimulationWarning,
+            stacklevel=stacklevel + 1,
+        )
+
+
+def _alike_together(result: SimulationResult) -> list[str]:
+    """Return the advice; what is the same for several systems is said once."""
+    found: dict[str, list[int]] = {}
+    for i in range(len(result.status)):
+        for sentence in _on_system(result, i):
+            found.setdefault(sentence.removeprefix(f"system {i} "), []).append(i)
+    return [
+        words
+        if len(result.status) == 1
+        else f"system {of[0]} {words}"
+        if len(of) == 1
+        else f"{len(of)} systems {_plural(words)}"
+        for words, of in found.items()
+    ]
+
+
+def _plural(words: str) -> str:
+    return words.replace(" its ", " their ")
 
 
 def _on_system(result: SimulationResult, i: int) -> Iterator[str]:

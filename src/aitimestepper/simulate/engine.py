@@ -149,6 +149,8 @@ def _steering(
         integrator = before.words["integrator"] if integrator == "auto" else integrator
     choice = _choice(criterion, tol, integrator, start, end, limit, guard)
     choice = _limited(choice, dt_min, dt_max)
+    if guard and tol is not None and choice.tol is None:  # what the guard is given for
+        choice = choice._replace(tol=float(tol))
     own = OwnFunctions()
     program = program_of(choice.criterion, choice.integrator, start, own)
     return Steering(program, own, _in_words(choice, len(start)), choice.criterion)

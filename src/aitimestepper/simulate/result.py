@@ -98,6 +98,8 @@ class SimulationResult:
         shared: dict[str, Any] = {"criterion": self.criterion, "integrator": self.integrator, "wall_time": self.wall_time}
         if self.output is not None:
             shared["output"] = str(self.output)
+        if self.advice:
+            shared["advice"] = list(self.advice)
         return {**rows[0], **shared} if len(rows) == 1 else {**shared, "systems": rows}
 
     def _row(self, i: int, within: np.ndarray | None) -> dict[str, Any]:
