@@ -14,17 +14,18 @@ help:  ## what can be made
 
 venv: $(STAMP)  ## the virtual environment .venv, with all extras
 
+# pip would compile all of PyTorch to bytecode, which takes half a minute: what is used is compiled by importing it
 $(STAMP): pyproject.toml constraints.txt
 	$(PYTHON) -c 'import sys; sys.exit(0 if sys.version_info >= (3, 11) else "Python 3.11 or newer is needed, this is " + sys.version + "; try: make PYTHON=python3.11 run")'
 	$(PYTHON) -m venv $(VENV)
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-compile -c constraints.txt -e '.[$(EXTRAS)]'
+	PYTHONDONTWRITEBYTECODE= $(BIN)/python -c 'import torch, numba, h5py, matplotlib.figure, rich.progress, rebound'
 	@touch $@
 
-# --no-compile: pip would compile all of PyTorch to bytecode, 57 s instead of 24 s
 # an environment as a user has it who simulates: the wheel, without PyTorch
 $(RUNTIME)/.installed: pyproject.toml constraints.txt
 	$(PYTHON) -m venv --clear $(RUNTIME)
-	$(RUNTIME)/bin/python -m pip install --quiet --disable-pip-version-check --no-compile -c constraints.txt '.[report,bench]' pytest pytest-xdist psutil
+	$(RUNTIME)/bin/python -m pip install --quiet --disable-pip-version-check -c constraints.txt '.[report,bench]' pytest pytest-xdist psutil
 	$(RUNTIME)/bin/python -c 'import importlib.util as u, sys; sys.exit("torch came with the runtime" if u.find_spec("torch") else 0)'
 	@touch $@
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import warnings
 
 import numpy as np
 import pytest
@@ -22,8 +23,9 @@ from aitimestepper.differentiable.loop import simulate
 from aitimestepper.differentiable.network import build_network
 from aitimestepper.differentiable.particle import ParticleTorch
 from aitimestepper.differentiable.stepping import step
-from aitimestepper.errors import ConfigError, InitialConditionError
+from aitimestepper.errors import ConfigError, InitialConditionError, SimulationWarning
 from aitimestepper.fields import PointMassTidalField, tidal
+from aitimestepper.initial import named as initial
 from aitimestepper.integrators import COMPOSITIONS
 from aitimestepper.simulate.result import SimulationResult
 
@@ -274,3 +276,14 @@ def test_what_is_not_bodies_is_refused():
 def test_the_loop_is_a_public_name():
     assert differentiable.simulate is simulate
     assert differentiable.module_for is module_for
+
+
+def test_it_warns_as_the_engine_does():
+    """Bodies of a result begin a new run here."""
+    start = initial.kepler(e=0.9)
+    with pytest.warns(SimulationWarning, match="so that its result means little"):
+        result = simulate(start, t_end=10.0, criterion=Constant(0.1))
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        again = simulate(result, t_end=11.0, criterion=Constant(0.01), warn=False)
+    assert again.steps[0] in (100, 101)

@@ -185,13 +185,3 @@ def test_a_large_error_is_said_whatever_else_is(caught):
     result, said = caught(head_on, t_end=10.0, criterion=FreeFall(0.02))
     assert result.status != ("ok",)
     assert len(result.advice) == 2 if result.max_energy_error[0] > 0.1 else 1
-
-
-def test_the_loop_in_torch_warns_too():
-    torch = pytest.importorskip("torch")
-    assert torch
-    from aitimestepper import differentiable
-
-    with pytest.warns(SimulationWarning, match="so that its result means little"):
-        result = differentiable.simulate(kepler(e=0.9), t_end=10.0, criterion=Constant(0.1))
-    assert differentiable.simulate(result, t_end=11.0, criterion=Constant(0.01), warn=False).steps[0] in (100, 101)

@@ -16,6 +16,7 @@ from torch import nn
 from aitimestepper import Config, LearnedStep, ModelAdapter, ParticleTorch, run_two_phase_training, simulate
 from aitimestepper.differentiable.network import build_network
 from aitimestepper.errors import ConfigError
+from aitimestepper.evaluation.asked import FIRST
 from aitimestepper.evaluation.evaluation_set import EvaluationSet, evaluate
 from aitimestepper.evaluation.runs import Systems
 from aitimestepper.initial.named import kepler
@@ -27,7 +28,7 @@ from aitimestepper.training.judges.calibration import calibrate
 from aitimestepper.training.judges.networks import learned_step
 from aitimestepper.training.judges.objective import Score, scores
 from aitimestepper.training.judges.reference import TIGHTEST, measure_references
-from aitimestepper.training.judges.run import RunJudge
+from aitimestepper.training.judges.run import CALIBRATION, RunJudge
 from aitimestepper.training.judges.tolerances import SUITABLE, asked, learned
 from aitimestepper.training.metrics import Recorder
 
@@ -174,6 +175,11 @@ def test_new_problems_in_every_epoch_none_of_them_for_calibration(monkeypatch):
     assert lengths[1] > lengths[0]  # those of the epochs before are still learned from
     with pytest.raises(ConfigError, match="are more than 20000"):
         RunJudge(network, torch.optim.AdamW(network.parameters()), replace(SMALL, num_orbits=7000), ModelAdapter(SMALL))
+
+
+def test_classical_rules_are_calibrated_on_problems_that_no_training_uses():
+    """Those of a report: neither those that are learned from, nor those of the calibration."""
+    assert CALIBRATION + Config().calibration < FIRST
 
 
 def test_only_networks_that_simulations_can_use():
