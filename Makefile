@@ -19,7 +19,7 @@ $(STAMP): pyproject.toml constraints.txt
 	$(PYTHON) -c 'import sys; sys.exit(0 if sys.version_info >= (3, 11) else "Python 3.11 or newer is needed, this is " + sys.version + "; try: make PYTHON=python3.11 run")'
 	$(PYTHON) -m venv $(VENV)
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-compile -c constraints.txt -e '.[$(EXTRAS)]'
-	PYTHONDONTWRITEBYTECODE= $(BIN)/python -c 'import torch, numba, h5py, matplotlib.figure, rich.progress, rebound'
+	PYTHONDONTWRITEBYTECODE= $(BIN)/python -c 'import numba, h5py, matplotlib.figure, rich.progress, rebound, torch; torch.optim.AdamW([torch.zeros(1, requires_grad=True)]).step()'
 	@touch $@
 
 # an environment as a user has it who simulates: the wheel, without PyTorch

@@ -15,7 +15,11 @@ import traceback
 from aitimestepper.cli import main
 
 with contextlib.suppress(ImportError):
-    pass
+    import torch
+
+    import aitimestepper.training.epochs  # noqa: F401  loaded once for all children
+
+    torch.optim.AdamW([torch.zeros(1, requires_grad=True)]).step()  # loads what an optimizer loads when it is first used
 
 
 def child(request: dict) -> int:
