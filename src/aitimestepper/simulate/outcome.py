@@ -9,8 +9,6 @@ from typing import Any
 
 import numpy as np
 
-from ..bodies import Bodies
-from .advice import rounding_error
 from .batch import Batch
 from .continuation import Continuation
 from .kernels import layout as at
@@ -27,7 +25,7 @@ def result_of(batch: Batch, asked: dict[str, Any], began: float, path: Path | No
     """Return the result of every system, as of now."""
     real, count, final = batch.state["real"], batch.state["count"], batch.final()
     words = [STATUS_WORDS[code] for code in count[:, at.STATUS].tolist()]
-    p, L = momentum_errors(batch.start, final)
+    (p, L), near = momentum_errors(batch.start, final), _closest(batch)
     of_run: dict[str, Any] = {name: asked.get(name) for name in WORDS}
     return SimulationResult(
         final=final.left_by(
@@ -43,28 +41,23 @@ def result_of(batch: Batch, asked: dict[str, Any], began: float, path: Path | No
         angular_momentum_error=L,
         dt_min=real[:, at.DT_MIN].copy(),
         dt_max=real[:, at.DT_MAX].copy(),
-        closest_approach=_closest(batch),
+        closest_approach=near,
         wall_time=clock.perf_counter() - began,
         tol=None if asked.get("run_tolerance") is None else np.array(asked["run_tolerance"], dtype=np.float64),
         criterion=asked["criterion"],
         integrator=asked["integrator"],
         reports=_reports(batch),
         output=path,
-        limits=Limits(_rounding_error(batch, final), asked.get("error_before"), of_run["covers"], bool(of_run["finest"])),
+        limits=Limits(
+            batch.start,
+            final,
+            near,
+            real[:, at.ENERGY_SCALE].copy(),
+            asked.get("error_before"),
+            of_run["covers"],
+            bool(of_run["finest"]),
+        ),
     )
-
-
-def _rounding_error(batch: Batch, final: Bodies) -> np.ndarray:
-    """Return about the relative energy error that rounding alone causes in each system, (B,)."""
-    start, near = batch.start, _closest(batch)
-    kinetic, potential = start.kinetic_energy(), start.potential_energy()
-    masses = np.take_along_axis(start.mass, near.pair, axis=1).prod(1)
-    distance = np.sqrt(near.distance**2 + start.softening**2)
-    extent = np.maximum(np.abs(start.position).max((1, 2)), np.abs(final.position).max((1, 2)))
-    with np.errstate(divide="ignore"):  # two bodies at the same place
-        return rounding_error(
-            batch.state["real"][:, at.ENERGY_SCALE], kinetic + np.abs(potential), start.G * masses / distance, distance, extent
-        )
 
 
 def _closest(batch: Batch) -> ClosestApproach:
