@@ -6,7 +6,7 @@ import dataclasses
 from pathlib import Path
 from typing import NamedTuple
 
-from .criteria.base import Criterion, Numbers, positive_numbers, shown
+from .criteria.base import Criterion, Numbers, each, positive_numbers, shown
 from .criteria.catalogue import CRITERIA, criterion_named
 from .criteria.classical import PRS23, RADAU_EPSILON, ConstantByTrial, EnergyBudget, radau_eta
 from .criteria.learned import DEFAULT, LearnedStep, covered, covers, nearest_covered, refuse_uncovered
@@ -60,8 +60,7 @@ def choose(
     bound = bind(value, method.name)
     inner = innermost(bound)
     if tol is not None and isinstance(inner, LearnedStep) and inner.calibrated and inner.tol is not None:
-        for one in inner.tol if isinstance(inner.tol, tuple) else (inner.tol,):
-            refuse_uncovered(inner.bound_model, one)
+        refuse_uncovered(inner.bound_model, inner.tol)
     return Choice(bound, method, bound.tolerance)
 
 
@@ -136,12 +135,8 @@ def _default_integrator(criterion: Criterion) -> str:
     """
     inner = innermost(criterion)
     if isinstance(inner, LearnedStep) and inner.model is None:
-        return cheapest_composition(_tightest(DEFAULT_TOL if inner.tol is None else inner.tol))
+        return cheapest_composition(min(each(DEFAULT_TOL if inner.tol is None else inner.tol)))
     return criterion.made_for or "leapfrog"
-
-
-def _tightest(tol: Numbers) -> float:
-    return min(tol) if isinstance(tol, tuple) else tol
 
 
 def criterion_from(text: str) -> Criterion:
@@ -200,7 +195,7 @@ def default_choice(tol: Numbers, integrator: str = "auto", symmetrized: bool = T
     cheapest, time-symmetric unless `symmetrized` is False; where that does not cover the tolerance, EnergyBudget. For logh it
     is a constant step, which `simulate` finds by trial.
     """
-    tightest = _tightest(tol)
+    tightest = min(each(tol))
     if integrator == "auto" and tightest < RADAU_BELOW:
         return _gauss_radau(tol, LOOSE_EPSILON if tightest >= LOOSE_EPSILON_MIN_TOL else RADAU_EPSILON)
     method = integrator_named(cheapest_composition(tightest) if integrator == "auto" else integrator)
@@ -209,7 +204,7 @@ def default_choice(tol: Numbers, integrator: str = "auto", symmetrized: bool = T
     if method.name == "logh":  # its time transformation adapts the step by itself
         return Choice(ConstantByTrial(), method, tol)
     step: Criterion = LearnedStep(shipped(method.name), tol, symmetrized)
-    if not all(covers(shipped(method.name), t) for t in (tol if isinstance(tol, tuple) else (tol,))):
+    if not all(covers(shipped(method.name), one) for one in each(tol)):
         step = EnergyBudget(tol, like_composition(method.name))
         step = Symmetrized(step) if symmetrized else step
     return Choice(bind(step, method.name), method, tol)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import sys
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +10,7 @@ import numpy as np
 
 from ..config import Config, field_sections
 from ..criteria.base import Criterion
-from ..criteria.learned import DEFAULT, LearnedStep
+from ..criteria.learned import DEFAULT, LearnedStep, unsymmetrized
 from ..criteria.wrappers import Huayno, HutMakinoMcMillan, Symmetrized
 from ..errors import CheckpointError, ConfigError
 from ..fields import field_named
@@ -120,8 +119,7 @@ def step_for(config: Config, given: dict[str, Any], model: Model | None) -> tupl
 
 def plain_step(criterion: Criterion) -> Criterion:
     """Return the criterion without its symmetrization, also without the one that a network brings."""
-    plain = criterion.criterion if isinstance(criterion, Symmetrized) else criterion
-    return replace(plain, symmetrized=False) if isinstance(plain, LearnedStep) else plain
+    return unsymmetrized(criterion.criterion if isinstance(criterion, Symmetrized) else criterion)
 
 
 def run_simulation(

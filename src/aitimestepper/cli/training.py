@@ -77,7 +77,9 @@ def train_run(request: Request) -> tuple[Path, Config, dict[str, Any]]:
         check_settings(config)
     adapter = ModelAdapter(config)
     particle = _initial_conditions(config, adapter, checkpoint)
-    model = _network(config, adapter, checkpoint).to(adapter.device)
+    # the weights of a run that is resumed are in its checkpoint
+    start = None if config.start is None or checkpoint is not None else start_model(config)
+    model = _network(config, adapter, start).to(adapter.device)
     optimizer = torch.optim.AdamW(model.parameters(), lr=config.lr, weight_decay=config.weight_decay)
     if checkpoint is None:
         _prepare(folder, request.overwrite)
@@ -86,7 +88,8 @@ def train_run(request: Request) -> tuple[Path, Config, dict[str, Any]]:
     wandb_run = begin_wandb(config, str(config.save_name), folder) if config.wandb else None
     about: dict[str, Any] = {"save_dir": folder, "recorder": recorder, "resume": checkpoint, "wandb_run": wandb_run}
     if checkpoint is None:
-        about["card"] = _card(request, config)
+        # what is known of the training beforehand: the command, and the card of the model that it begins with
+        about["card"] = {"command": request.text, **({} if start is None else {"start": dict(start.card)})}
     try:
         done = run_two_phase_training(model, particle, optimizer, config, adapter, **about)
     except KeyboardInterrupt:
@@ -99,21 +102,15 @@ def train_run(request: Request) -> tuple[Path, Config, dict[str, Any]]:
     return folder, config, done
 
 
-def _card(request: Request, config: Config) -> dict[str, Any]:
-    """Return what the card of a model says of its training beforehand: the command, and the card of the model to begin with."""
-    return {"command": request.text, **({"start": dict(start_model(config).card)} if config.start else {})}
-
-
-def _network(config: Config, adapter: ModelAdapter, checkpoint: Checkpoint | None) -> FullyConnectedNN:
-    """Return the network to begin with: an untrained one, or that of the model `start`, with its scales."""
+def _network(config: Config, adapter: ModelAdapter, start: Model | None) -> FullyConnectedNN:
+    """Return the network to begin with: an untrained one, or that of a model, with its scales."""
     from ..differentiable.network import build_network
     from ..training.judges.networks import started_from
 
-    if config.start is None or checkpoint is not None:  # the weights of a run that is resumed are in the checkpoint
+    if start is None:
         return build_network(config)
-    model = start_model(config)
-    adapter.scales = model.scales
-    return started_from(model, config)
+    adapter.scales = start.scales
+    return started_from(start, config)
 
 
 def start_model(config: Config) -> Model:

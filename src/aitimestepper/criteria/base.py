@@ -24,6 +24,11 @@ def positive_numbers(value: Any, what: str) -> Numbers:
     return float(array) if array.ndim == 0 else tuple(array.tolist())
 
 
+def each(numbers: Numbers) -> tuple[float, ...]:
+    """Return one number, or one for each system, as a tuple."""
+    return numbers if isinstance(numbers, tuple) else (numbers,)
+
+
 def shown(value: Any) -> str:
     """Return a value as a message shows it: text in quotes, long arrays cut short."""
     return (repr(value) if isinstance(value, str) else str(value))[:60]

@@ -13,7 +13,7 @@ import numpy as np
 from ..errors import ConfigError
 from ..integrators import COMPOSITIONS
 from ..models import Model, find_model, load_model, shipped
-from .base import Criterion, Numbers, Symmetrization, positive_numbers
+from .base import Criterion, Numbers, Symmetrization, each, positive_numbers
 
 DEFAULT = "default"
 # The energy error so far, an input of the network, is rough. With a smoothness above 1.01 steps alternate, below 1.004 too few
@@ -54,8 +54,7 @@ class LearnedStep(Criterion):
         else:
             step = cls(load_model(find_model(path_or_name)), tol)
         if step.tol is not None and step.model is not None and step.calibrated:
-            for one in step.tol if isinstance(step.tol, tuple) else (step.tol,):
-                refuse_uncovered(step.model, one)
+            refuse_uncovered(step.model, step.tol)
         if integrator is not None and not step.serves(integrator):
             raise ConfigError(
                 f"the network of {path_or_name} was trained with {step.made_for}, not with integrator = {integrator}: "
@@ -141,9 +140,9 @@ def nearest_covered(model: Model, tol: float) -> float:
     return min(max(tol, min(calibrated)), max(calibrated))
 
 
-def refuse_uncovered(model: Model, tol: float) -> None:
+def refuse_uncovered(model: Model, tolerances: Numbers) -> None:
     """Raise an error for a tolerance that a calibrated network was not calibrated for."""
-    if not covers(model, tol):
+    for tol in (tol for tol in each(tolerances) if not covers(model, tol)):
         low, high = nearest_covered(model, 0.0), nearest_covered(model, math.inf)
         which = f"{low:g}" if low == high else f"{low:g} to {high:g}"
         raise ConfigError(
@@ -160,3 +159,8 @@ def covered(model: Model) -> tuple[float, float]:
 def covers(model: Model, tol: float) -> bool:
     """Return whether a network was calibrated for such a tolerance."""
     return bool(model.calibration) and covered(model)[0] <= tol <= covered(model)[1]
+
+
+def unsymmetrized(criterion: Criterion) -> Criterion:
+    """Return the criterion; a network that was calibrated with time-symmetric steps without them."""
+    return dataclasses.replace(criterion, symmetrized=False) if isinstance(criterion, LearnedStep) else criterion

@@ -5,7 +5,6 @@ The rule's own number is s^(1/exponent): a free constant or, for a rule that tak
 
 from __future__ import annotations
 
-import dataclasses
 import functools
 import inspect
 import zlib
@@ -20,7 +19,7 @@ from ..bodies import Bodies, free_fall_time
 from ..criteria.base import Criterion
 from ..criteria.catalogue import CRITERIA
 from ..criteria.classical import Constant, EnergyBudget
-from ..criteria.learned import DEFAULT, LearnedStep
+from ..criteria.learned import DEFAULT, LearnedStep, unsymmetrized
 from ..criteria.own import OwnCriterion
 from ..criteria.wrappers import Huayno, HutMakinoMcMillan, Symmetrized
 from ..errors import ConfigError, nearest_name_hint
@@ -28,14 +27,8 @@ from ..integrators import COMPOSITIONS, integrator_named, like_composition
 from ..models import Model, shipped
 from ..plugins import load_module
 
-
-def _plain(criterion: Criterion) -> Criterion:
-    """Return the criterion; a network that was calibrated with time-symmetric steps without them."""
-    return dataclasses.replace(criterion, symmetrized=False) if isinstance(criterion, LearnedStep) else criterion
-
-
 VARIANTS: dict[str, Callable[[Criterion], Criterion]] = {
-    "plain": _plain,
+    "plain": unsymmetrized,
     "symmetrized": Symmetrized,
     "huayno": Huayno,
     "hmm": HutMakinoMcMillan,

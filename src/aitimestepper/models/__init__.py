@@ -173,15 +173,25 @@ def find_model(path_or_run: str | Path, out_dir: str | Path = "runs") -> Path:
         return path.with_suffix(".npz")
     if path.is_file():
         return path
-    folders = [folder for folder in (path, Path(out_dir) / path) if folder.is_dir()]
+    return newest_in_run(path, out_dir, "model", ".npz")
+
+
+def newest_in_run(run: Path, out_dir: str | Path, what: str, suffix: str) -> Path:
+    """Return the newest `model_epoch_XXXX` with that suffix in a run folder, or in the run of that name in `out_dir`.
+
+    what: the word for such a file in the sentence that says that there is none.
+    """
+    folders = [folder for folder in (run, Path(out_dir) / run) if folder.is_dir()]
     for folder in folders:
-        found = [(int(m[1]), p) for p in folder.glob("model_epoch_*.npz") if (m := re.fullmatch(r"model_epoch_(\d+)", p.stem))]
+        found = [(int(m[1]), p) for p in folder.glob(f"*{suffix}") if (m := re.fullmatch(r"model_epoch_(\d+)", p.stem))]
         if found:
             return max(found)[1]
     if folders:
-        raise CheckpointError(f"{folders[-1]} holds no model (model_epoch_XXXX.npz); name a run that got as far as saving one.")
+        raise CheckpointError(
+            f"{folders[-1]} holds no {what} (model_epoch_XXXX{suffix}); name a run that got as far as saving one."
+        )
     raise CheckpointError(
-        f"there is no model or run {path_or_run}; give a .npz file, a run folder, or the name of a run in {out_dir}/."
+        f"there is no {what} or run {run}; give a {suffix} file, a run folder, or the name of a run in {out_dir}/."
     )
 
 

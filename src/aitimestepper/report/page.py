@@ -66,8 +66,9 @@ def write_report(
     folder = Path(folder)
     main = {k: settings[k] for k in WHAT if settings.get(k) is not None}
     everything = f"<details><summary>{len(settings)} settings</summary>{_pairs(settings)}</details>"
+    asked = asked_figure(answers, next(iter(trajectories.values()))) if answers and trajectories else None
     sections = [
-        *_comparison(answers, trajectories),
+        *_comparison(answers, asked),
         _section("What was run", _pairs(main)),
         *([_section("Key figures of the simulation", _pairs(_key_figures(summary)))] if summary else []),
         *_costs(curves),
@@ -76,7 +77,7 @@ def write_report(
         *([_section("Movie", _movie(Path(movie), folder))] if movie is not None else []),
         _section("All settings", everything),
     ]
-    overview = _overview(curves, trajectories, training_records, answers)
+    overview = asked or _overview(curves, trajectories, training_records)
     if overview is not None:
         write_atomically(folder / "report.png", png_bytes(overview))
     page = PAGE.format(style=STYLE, title=html.escape(title), body="\n".join(sections), version=__version__)
@@ -85,14 +86,13 @@ def write_report(
     return path
 
 
-def _comparison(answers: Sequence[Answer], trajectories: Mapping[str, RecordedTrajectory]) -> list[str]:
-    """Return the sections on what was asked, got and spent; none without answers."""
-    if not (answers and trajectories):
+def _comparison(answers: Sequence[Answer], figure: Figure | None) -> list[str]:
+    """Return the sections on what was asked, got and spent; none without a figure."""
+    if figure is None:
         return []
     words = "".join(f"<li>{html.escape(sentence)}</li>\n" for sentence in headlines(answers))
-    picture = _image(asked_figure(answers, next(iter(trajectories.values()))), "errors and forces")
     return [
-        _section("Asked, got, saved", f"<ul>\n{words}</ul>\n" + picture),
+        _section("Asked, got, saved", f"<ul>\n{words}</ul>\n" + _image(figure, "errors and forces")),
         _section("Every run", answers_table(answers)),
     ]
 
@@ -134,11 +134,8 @@ def _overview(
     curves: Sequence[Curve],
     trajectories: Mapping[str, RecordedTrajectory],
     records: Sequence[Mapping[str, Any]],
-    answers: Sequence[Answer],
 ) -> Figure | None:
     """Return the picture beside the page, from the data that there are; None without any."""
-    if answers and trajectories:
-        return asked_figure(answers, next(iter(trajectories.values())))
     if curves and trajectories:
         return overview_figure(curves, trajectories)
     if curves:

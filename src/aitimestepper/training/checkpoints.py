@@ -8,7 +8,6 @@ from __future__ import annotations
 import dataclasses
 import io
 import pickle
-import re
 import warnings
 import zipfile
 from dataclasses import dataclass, field
@@ -26,7 +25,7 @@ from ..errors import CheckpointError, UserError
 from ..features import Scales
 from ..fields import ExternalField, field_from
 from ..files import write_atomically
-from ..models import NETWORK, Model, save_model
+from ..models import NETWORK, Model, newest_in_run, save_model
 
 FORMAT, VERSION = "aitimestepper checkpoint", 3
 
@@ -201,20 +200,7 @@ def find_checkpoint(path_or_run: str | Path, out_dir: str | Path = "runs") -> Pa
     path = Path(path_or_run)
     if path.is_file():
         return path
-    folders = [folder for folder in (path, Path(out_dir) / path) if folder.is_dir()]
-    for folder in folders:
-        found = [
-            (int(m[1]), p) for p in folder.glob("model_epoch_*.pt") if (m := re.fullmatch(r"model_epoch_(\d+)\.pt", p.name))
-        ]
-        if found:
-            return max(found)[1]
-    if folders:
-        raise CheckpointError(
-            f"{folders[-1]} holds no checkpoint (such as model_epoch_0010.pt); name a run that got as far as saving one."
-        )
-    raise CheckpointError(
-        f"there is no checkpoint or run {path_or_run}; give a .pt file, a run folder, or the name of a run in {out_dir}/."
-    )
+    return newest_in_run(path, out_dir, "checkpoint", ".pt")
 
 
 def _read(path: Path) -> dict[str, Any]:

@@ -9,19 +9,17 @@ import numpy as np
 
 from ...criteria.learned import LearnedStep
 from ...evaluation.evaluation_set import EvaluationSet, evaluate
-from ...simulate.progress import Watch
+from .tolerances import FARTHEST
 
 SHARE = 0.96  # fraction of each family that is to comply: a margin for the nine in ten promised on unknown problems
 ROUNDS = 6
 CLOSE = 0.05  # deviation of ln error at which the search ends
-FARTHEST = math.log(30.0)  # largest |ln| of the tolerance asked for over the one wanted
 
 
 def calibrate(
     step: LearnedStep,
     problems: EvaluationSet,
     threads: int = 1,
-    watch: Watch | None = None,
     report: Callable[[int, int], None] = lambda done, total: None,
 ) -> list[tuple[float, float]]:
     """Return pairs (tolerance, factor by which the one asked for differs from it), by secants between logarithms.
@@ -37,7 +35,7 @@ def calibrate(
         at, slope = 0.0, 1.0
         tried: list[tuple[float, float, float]] = []  # (ln of the factor, excess, ln forces)
         for _ in range(ROUNDS):
-            excess, log_forces = _excess_and_forces(step, one, at, threads, watch)
+            excess, log_forces = _excess_and_forces(step, one, at, threads)
             tried.append((at, excess, log_forces))
             if abs(excess) < CLOSE:
                 break
@@ -49,13 +47,11 @@ def calibrate(
     return found
 
 
-def _excess_and_forces(
-    step: LearnedStep, problems: EvaluationSet, log_factor: float, threads: int, watch: Watch | None
-) -> tuple[float, float]:
+def _excess_and_forces(step: LearnedStep, problems: EvaluationSet, log_factor: float, threads: int) -> tuple[float, float]:
     """Run the problems with a network that is asked for exp(log_factor) times the tolerance.
 
     Return ln of the error over the tolerance that `SHARE` of the worst family stay below, and the mean of ln forces.
     """
-    measured = evaluate(step, problems, watch, threads, factor=math.exp(log_factor))
+    measured = evaluate(step, problems, None, threads, factor=math.exp(log_factor))
     errors = [measured.log_excess[0, problems.family == k] for k in range(len(problems.families))]
     return max(float(np.quantile(error, SHARE)) for error in errors), float(measured.log_forces.mean())

@@ -9,8 +9,8 @@ import torch
 from torch import Tensor
 
 from ...differentiable.features import requested_features
-from .calibration import FARTHEST
 from .reference import ReferenceTrajectories
+from .tolerances import FARTHEST
 
 MARGIN = 0.05  # inputs may exceed their range in training by this fraction of it
 LARGEST = 3.0  # in units of the tolerance: larger errors so far are clipped to this

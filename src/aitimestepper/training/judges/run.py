@@ -75,7 +75,6 @@ class RunJudge:
         self.tolerances, self.order = learned(config), COMPOSITIONS[config.integrator].order
         self.threads = chosen_threads(config.threads)
         self.measured: list[tuple[int, MeasuredTrajectory]] = []  # (family, trajectory)
-        self.references: ReferenceTrajectories | None = None
         self.best: dict[str, Any] = {}  # weights and mean ln cost of the best validation
         self._iterations = 0
         self._last: dict[str, Tensor] = {}  # the network of the last epoch, once `finish` has replaced it
@@ -85,9 +84,9 @@ class RunJudge:
     def collect(self, particle: ParticleTorch, epoch: int, watch: Watch) -> Collected:
         """Run `num_orbits` new problems of each family accurately; a run whose error exceeds its gate is made again."""
         made = self._measure(epoch, watch)
-        self.references = self._joined()
-        self.network.limit_inputs(*input_ranges(self.references, asked(self.config), self.order))
-        return Collected(RunRecord(self.references, particle), _part1_metrics(made))
+        references = self._joined()
+        self.network.limit_inputs(*input_ranges(references, asked(self.config), self.order))
+        return Collected(RunRecord(references, particle), _part1_metrics(made))
 
     def _measure(self, epoch: int, watch: Watch) -> list[MeasuredTrajectory | None]:
         config = self.config
@@ -122,7 +121,8 @@ class RunJudge:
         for iteration in range(1, config.replay_steps + 1):
             turn = self._iterations % len(self.tolerances)
             self._iterations += 1
-            chosen = torch.cat([m[self._permutation(len(m))[: config.replay_batch_size]] for m in members])
+            drawn = (torch.randperm(len(m), generator=self.adapter.generator)[: config.replay_batch_size] for m in members)
+            chosen = torch.cat([m[index] for m, index in zip(members, drawn, strict=True)])
             part, points = references.rows(chosen)
             found = self._predict(part, turn, shown[turn, points])
             within = found.log_excess.detach() <= factors[turn]
@@ -139,9 +139,6 @@ class RunJudge:
             "final_pass_rate": float(within.double().mean()),
         }
         return Generalized(passed, iteration, metrics)
-
-    def _permutation(self, n: int) -> Tensor:
-        return torch.randperm(n, generator=self.adapter.generator)
 
     def _predicted(self, references: ReferenceTrajectories) -> tuple[Tensor, list[float]]:
         """Return error over tolerance so far (T, S), and ln of the factor with which every family is within each tolerance."""
@@ -212,28 +209,23 @@ class RunJudge:
         self.network.load_state_dict(state["network"])
         for epoch in range(1, epochs + 1):
             self._measure(epoch, watch)
-        self.references = self._joined()
 
     def finish(self, watch: Watch) -> dict[str, Any]:
         """Take the best network, fit its error estimate, calibrate it, and measure it once more."""
         config = self.config
-        references = self._joined() if self.references is None else self.references
         self._last = _copied(self.network)
         if self.best:
             self.network.load_state_dict(self.best["network"])
-        deviation = round(self._fit_estimate(references), 2)  # in decades
-        card: dict[str, Any] = {**self.about(), "error_estimate_deviation": deviation}
+        deviation = fit_error_estimate(self.network, self.adapter, self._joined(), asked(config))  # in decades
+        card: dict[str, Any] = {**self.about(), "error_estimate_deviation": round(deviation, 2)}
         if config.calibration:
             problems = self._problems("train", CALIBRATION, config.calibration, self.learned_from)
             step = learned_step(self.network, config)
             report = lambda done, total: watch("calibration", done, total, "")  # noqa: E731  one use, one line
-            card["calibration"] = [list(pair) for pair in calibrate(step, problems, self.threads, None, report)]
+            card["calibration"] = [list(pair) for pair in calibrate(step, problems, self.threads, report)]
             card["symmetrization"] = list(step.symmetrization)
         card["validation"] = [score._asdict() for score in self._validate(card, watch)]
         return card
-
-    def _fit_estimate(self, references: ReferenceTrajectories) -> float:
-        return fit_error_estimate(self.network, self.adapter, references, asked(self.config))
 
 
 def check_settings(config: Config) -> None:

@@ -14,6 +14,7 @@ SUITABLE: dict[str, tuple[float, ...]] = {  # tolerances for which an order is o
 }
 # The loosest of them at which there is something to learn: at looser ones ceilings and smoothness determine the steps.
 LOOSEST_LEARNED = {"leapfrog": 1e-1, "suzuki4": 1e-3, "kahan_li6": 1e-4, "kahan_li8": 1e-6}
+FARTHEST = math.log(30.0)  # largest |ln| of the tolerance that calibration asks a network for over the one wanted
 
 
 def asked(config: Config) -> tuple[float, ...]:
