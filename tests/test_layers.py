@@ -24,8 +24,8 @@ LAYERS = (
     ("initial", "models"),
     ("fields", "integrators"),
     ("bodies",),
-    ("validation", "files", "plugins", "config"),
-    ("features", "specs", "sums", "constants"),
+    ("validation", "plugins", "config"),
+    ("features", "specs", "sums", "constants", "files"),
     ("errors", "_version"),
 )
 DEPTH = {part: depth for depth, parts in enumerate(LAYERS) for part in parts}
@@ -152,7 +152,8 @@ def test_only_the_command_line_prints_seeds_and_sets(module):
         (upward_imports, "bodies.py", "from .errors import UserError", False),
         (upward_imports, "bodies.py", "from .fields import tidal", True),
         (upward_imports, "fields.py", "from .config import Config", False),
-        (upward_imports, "config.py", "from .files import write_atomically", True),
+        (upward_imports, "config.py", "from .files import read_bytes", False),
+        (upward_imports, "files/reading.py", "from ..config import Config", True),
         (upward_imports, "criteria/base.py", "def f():\n    from ..policy import choose", True),
         (upward_imports, "criteria/base.py", "from aitimestepper import Config", True),
         (upward_imports, "criteria/learned.py", "from ..models import Model", False),

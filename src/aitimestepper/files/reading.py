@@ -1,0 +1,84 @@
+"""Reading files that are not trusted: only regular files, and one sentence about anything that cannot be read."""
+
+from __future__ import annotations
+
+import json
+import os
+import stat
+from pathlib import Path
+from typing import Any, BinaryIO
+
+from ..errors import UserError
+
+
+def open_regular(path: Path, what: str, error: type[UserError] = UserError) -> BinaryIO:
+    """Open a regular file to read its bytes, or raise `error` with one sentence.
+
+    what: the word for such a file in the sentence. Reading a pipe or a device could block forever.
+    """
+    try:
+        # without O_NONBLOCK, opening a pipe would wait for its other end
+        descriptor = os.open(path, os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0))
+    except (OSError, ValueError) as cause:
+        raise error(f"cannot read the {what} {shown(path)}: {reason(cause)}.") from None
+    mode = os.fstat(descriptor).st_mode
+    if stat.S_ISREG(mode):
+        return os.fdopen(descriptor, "rb")
+    os.close(descriptor)
+    kind = "Is a directory" if stat.S_ISDIR(mode) else "it is no regular file, but a pipe or a device"
+    raise error(f"cannot read the {what} {shown(path)}: {kind}.")
+
+
+def read_bytes(path: Path, what: str, error: type[UserError] = UserError) -> bytes:
+    """Return the content of a regular file, or raise `error` with one sentence."""
+    with open_regular(path, what, error) as f:
+        try:
+            return f.read()
+        except (OSError, MemoryError) as cause:
+            raise error(f"cannot read the {what} {shown(path)}: {reason(cause)}.") from None
+
+
+def read_text(path: Path, what: str, error: type[UserError] = UserError) -> str:
+    """Return the text of a regular file in UTF-8, or raise `error` with one sentence."""
+    try:
+        return read_bytes(path, what, error).decode()
+    except UnicodeDecodeError as cause:
+        raise error(f"{shown(path)} is no text: {cause}.") from None
+
+
+def parse_json(text: str | bytes) -> Any:
+    """Return the content of a JSON text, or raise ValueError; also for text whose nesting is too deep for the parser."""
+    try:
+        return json.loads(text)
+    except RecursionError:
+        raise ValueError("its lists are nested too deeply") from None
+
+
+def json_lines(text: str) -> list[dict[str, Any]]:
+    """Return the records in a text of one JSON object a line, up to the first line that is none, as a kill leaves one."""
+    records: list[dict[str, Any]] = []
+    for line in text.splitlines():
+        try:
+            record = parse_json(line)
+        except ValueError:
+            break
+        if not isinstance(record, dict):
+            break
+        records.append(record)
+    return records
+
+
+def reason(cause: BaseException) -> str:
+    """Return in words why the operating system refused a file."""
+    if isinstance(cause, MemoryError):
+        return "it is larger than the memory"
+    if isinstance(cause, OSError):
+        return cause.strerror or str(cause).partition("\n")[0]
+    return str(cause).partition("\n")[0]  # such as a NUL in the name
+
+
+def shown(path: Path | str) -> str:
+    """Return a path as messages show it: on one line, and cut short."""
+    text = str(path)
+    text = text if text.isprintable() else repr(text)
+    return text if len(text) <= 200 else f"{text[:100]}...{text[-60:]}"
