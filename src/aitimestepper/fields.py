@@ -6,6 +6,7 @@ Shapes: positions x (B, N, D), times t (B,), in the units of the bodies.
 from __future__ import annotations
 
 import ctypes
+import dataclasses
 import math
 import sys
 from collections.abc import Callable, Sequence
@@ -201,6 +202,7 @@ class OwnField:
 
 
 FIELDS = {"tidal": tidal}
+OWN = "own"  # in files, in place of a field that only the user can give again
 
 
 def field_named(text: str | None, G: float) -> ExternalField | None:
@@ -214,6 +216,34 @@ def field_named(text: str | None, G: float) -> ExternalField | None:
 def field_from(config: Config) -> ExternalField | None:
     """Return the external field that the settings name."""
     return field_named(config.external_field, config.G)
+
+
+def field_to_plain(field: ExternalField | None) -> dict[str, Any] | str | None:
+    """Return a field as plain values, from which `field_from_plain` makes it to the bit; `OWN` for a user's own function."""
+    if not (field is None or is_known(field)):
+        return OWN
+    if field is None:
+        return None
+    assert isinstance(field, PointMassTidalField)
+    place = {"R0": field.R0} if field.R0 is not None else {"circle": dataclasses.astuple(field.R_of_t)}  # type: ignore[call-overload]
+    return {"M": field.M, "G": field.G, **place}
+
+
+def field_from_plain(plain: dict[str, Any] | None) -> PointMassTidalField | None:
+    """Return the field that plain values describe, or raise an error of the kind that wrong arguments do."""
+    if plain is None:
+        return None
+    if "circle" not in plain:
+        return PointMassTidalField(plain["M"], R0=plain["R0"], G=plain["G"])
+    radius, rate, phase = (float(x) for x in plain["circle"])
+    if not all(map(math.isfinite, (radius, rate, phase))):
+        raise InitialConditionError(f"PointMassTidalField: circle = {plain['circle']} must be finite numbers.")
+    return PointMassTidalField(plain["M"], R_of_t=Circle(radius, rate, phase), G=plain["G"])
+
+
+def is_known(field: Any) -> bool:
+    """Return whether the engine computes the field by itself: it is no function of a user's own."""
+    return type(field) is PointMassTidalField and (field.R0 is not None or isinstance(field.R_of_t, Circle))
 
 
 def _fixed_place(R0: Any) -> tuple[float, ...]:

@@ -26,7 +26,7 @@ from ..criteria.own import OwnCriterion
 from ..criteria.wrappers import Huayno, HutMakinoMcMillan, Limited, Symmetrized, Wrapper, innermost
 from ..errors import ConfigError
 from ..features import slot_table
-from ..fields import Circle, PointMassTidalField
+from ..fields import is_known
 from ..integrators import COMPOSITION, COMPOSITIONS, HERMITE, Integrator
 from ..models import Model
 from .callbacks import OwnFunctions
@@ -201,8 +201,7 @@ def field_numbers(start: Bodies, own: OwnFunctions) -> np.ndarray:
     first = at.FIELD_KIND
     if field is None:
         return numbers
-    known = type(field) is PointMassTidalField and (field.R0 is not None or isinstance(field.R_of_t, Circle))
-    if not known:
+    if not is_known(field):
         numbers[at.FIELD_KIND - first] = at.OWN_FIELD
         numbers[at.FIELD_ADDRESS - first] = np.array(own.field(field, start.position.shape[-1]), np.int64).view(np.float64)
         return numbers

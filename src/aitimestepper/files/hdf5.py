@@ -1,0 +1,193 @@
+"""HDF5 files that are not trusted: opened without waiting, and refused unless all data are stored in the file itself.
+
+HDF5 follows links and storage in other files wherever they point to, so that a file from a stranger could make a program read
+or overwrite any file of its user. It also reads damaged metadata again and again if a writer might still be busy with them
+(SWMR, single writer and multiple readers), for a minute. Files are therefore opened as if they had been closed: damage is an
+error at once.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import io
+import math
+import os
+import struct
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from ..errors import SnapshotError
+from .reading import open_regular, shown
+
+SIGNATURE, WRITE_FLAG = b"\x89HDF\r\n\x1a\n", 1
+HEAD = 48  # bytes of the superblock, version 3: byte 11 holds the flags, bytes 28-35 the end of the file, 44-47 the checksum
+DEEPEST, MOST_OBJECTS = 4, 500  # groups inside groups and objects that a file may have
+LARGEST_CHUNK = 1 << 26  # bytes
+MASK = 0xFFFFFFFF
+
+
+class Opened:
+    """An HDF5 file that is open to be read. `unclosed`: its writer still has it open, or was killed."""
+
+    def __init__(self, path: Path, what: str) -> None:
+        import h5py
+
+        self._raw = open_regular(path, what, SnapshotError)
+        self.file: Any = None
+        try:
+            head = self._raw.read(HEAD)
+            if head[:8] != SIGNATURE:
+                raise SnapshotError(f"{shown(path)} does not hold a {what}: it is not an HDF5 file.")
+            self.unclosed = len(head) == HEAD and head[8] >= 3 and bool(head[11] & WRITE_FLAG)
+            if self.unclosed:
+                size = os.fstat(self._raw.fileno()).st_size
+                if checksum(head[:44]) != struct.unpack("<I", head[44:])[0]:
+                    raise OSError("(its first bytes do not fit their checksum)")
+                if size < (end := stated_end(head)):
+                    raise OSError(f"(truncated: it ends after {size} of {end} bytes)")
+                self.file = h5py.File(_AsClosed(self._raw.fileno(), head), "r")
+            else:
+                self.file = h5py.File(path, "r", locking=False)  # a lock would be in the way of a writer
+        except BaseException:
+            self.close()
+            raise
+
+    def close(self) -> None:
+        """Close the file."""
+        with contextlib.suppress(OSError, RuntimeError):
+            if self.file is not None:
+                self.file.close()
+        self._raw.close()
+
+
+def stated_end(head: bytes) -> int:
+    """Return the length of the file that its first bytes state."""
+    return int.from_bytes(head[28:36], "little")
+
+
+class _AsClosed(io.RawIOBase):
+    """The bytes of a file that was not closed, with a superblock that says that it was.
+
+    HDF5 opens such a file only for SWMR reading, where damage means waiting.
+    """
+
+    def __init__(self, descriptor: int, head: bytes) -> None:
+        closed = head[:11] + bytes([head[11] & ~5]) + head[12:44]  # 1: open to be written, 4: by SWMR
+        self._head, self._descriptor, self._at = closed + struct.pack("<I", checksum(closed)), descriptor, 0
+
+    def readable(self) -> bool:
+        return True
+
+    def seekable(self) -> bool:
+        return True
+
+    def tell(self) -> int:
+        return self._at
+
+    def seek(self, offset: int, whence: int = io.SEEK_SET) -> int:
+        start = {io.SEEK_SET: 0, io.SEEK_CUR: self._at}.get(whence)
+        self._at = offset + (os.fstat(self._descriptor).st_size if start is None else start)
+        return self._at
+
+    def readinto(self, buffer: Any) -> int:
+        count = os.preadv(self._descriptor, [buffer], self._at)
+        if self._at < HEAD:
+            own = self._head[self._at :][:count]
+            buffer[: len(own)] = own
+        self._at += count
+        return count
+
+
+def checksum(content: bytes) -> int:
+    """Return the checksum of HDF5's metadata: lookup3 of Bob Jenkins (2006, public domain), for at least one byte.
+
+    The three words change places after each operation, so that the same line serves for all of them.
+    """
+    a = b = c = (0xDEADBEEF + len(content)) & MASK
+    last = (len(content) - 1) // 12 * 3
+    words = struct.unpack(f"<{last + 3}I", content.ljust(4 * last + 12, b"\0"))
+    for k in range(0, last, 3):
+        a, b, c = (a + words[k]) & MASK, (b + words[k + 1]) & MASK, (c + words[k + 2]) & MASK
+        for by in (4, 6, 8, 16, 19, 4):
+            a, b, c = b, (c + b) & MASK, ((a - c) & MASK) ^ _turned(c, by)
+    a, b, c = (a + words[-3]) & MASK, (b + words[-2]) & MASK, (c + words[-1]) & MASK
+    for by in (14, 11, 25, 16, 4, 14, 24):
+        a, b, c = b, ((c ^ b) - _turned(b, by)) & MASK, a
+    return b
+
+
+def _turned(x: int, by: int) -> int:
+    return (x << by | x >> (32 - by)) & MASK
+
+
+def datasets_in(file: Any, path: Path) -> dict[str, Any]:
+    """Return all data sets of a file by their paths, such as `state/0/stamp`.
+
+    A `SnapshotError` refuses a file with links, with data that are not stored inside it, or with more numbers than it has bytes
+    for.
+    """
+    found: dict[str, Any] = {}
+    try:
+        _collect(file, "", found, [0])
+    except _RefusedError as why:
+        raise SnapshotError(f"{shown(path)} is refused: {why}.") from None
+    return found
+
+
+class _RefusedError(Exception):
+    """What is wrong with the contents of a file."""
+
+
+def _collect(group: Any, prefix: str, found: dict[str, Any], count: list[int]) -> None:
+    import h5py
+
+    for name in list(group.id):
+        where = prefix + name.decode(errors="replace")
+        count[0] += 1
+        if count[0] > MOST_OBJECTS or where.count("/") > DEEPEST:
+            raise _RefusedError("it holds more groups and arrays than a file of this program")
+        if group.id.links.get_info(name).type != h5py.h5l.TYPE_HARD:
+            raise _RefusedError(f"{where} is a link to somewhere else")
+        opened = h5py.h5o.open(group.id, name)
+        if h5py.h5o.get_info(opened).rc != 1:
+            raise _RefusedError(f"{where} has another name, too")
+        if isinstance(opened, h5py.h5g.GroupID):
+            _collect(h5py.Group(opened), f"{where}/", found, count)
+        elif isinstance(opened, h5py.h5d.DatasetID):
+            _refuse_stored_elsewhere(opened, where)
+            found[where] = h5py.Dataset(opened)
+        else:
+            raise _RefusedError(f"{where} is no array")
+
+
+def _refuse_stored_elsewhere(dataset: Any, where: str) -> None:
+    """Refuse a data set in other files, behind unknown filters, or with more numbers than are stored."""
+    import h5py
+
+    plist = dataset.get_create_plist()
+    layout = plist.get_layout()
+    if layout not in (h5py.h5d.COMPACT, h5py.h5d.CONTIGUOUS, h5py.h5d.CHUNKED) or plist.get_external_count():
+        raise _RefusedError(f"{where} is stored in another file")
+    known = (h5py.h5z.FILTER_DEFLATE, h5py.h5z.FILTER_SHUFFLE, h5py.h5z.FILTER_FLETCHER32)
+    if any(plist.get_filter(k)[0] not in known for k in range(plist.get_nfilters())):
+        raise _RefusedError(f"{where} needs a filter that no file of this program has")
+    size = dataset.get_type().get_size()
+    if layout == h5py.h5d.CHUNKED:
+        if math.prod(plist.get_chunk()) * size > LARGEST_CHUNK:
+            raise _RefusedError(f"{where} has larger chunks than a file of this program")
+    elif math.prod(dataset.shape) * size > dataset.get_storage_size():
+        raise _RefusedError(f"{where} states more numbers than it holds")
+
+
+def all_stored(dataset: Any, rows: int) -> bool:
+    """Return whether all chunks of the first `rows` rows of a chunked data set are in its file."""
+    chunks = dataset.chunks
+    needed = -(-rows // chunks[0]) * math.prod(-(-n // c) for n, c in zip(dataset.shape[1:], chunks[1:], strict=True))
+    return len(dataset) >= rows and bool(dataset.id.get_num_chunks() >= needed)
+
+
+def bytes_of(text: str) -> np.ndarray:
+    """Return a text as an array of bytes, as which files hold it: strings of HDF5 have no checksum."""
+    return np.frombuffer(text.encode(), np.uint8)
