@@ -15,6 +15,7 @@ from aitimestepper.criteria.classical import Constant, EnergyBudget
 from aitimestepper.errors import ConfigError, UserError
 from aitimestepper.initial import named as initial
 from aitimestepper.simulate import batch as compiled
+from aitimestepper.simulate import first_state
 from aitimestepper.simulate.engine import simulate
 
 
@@ -78,7 +79,7 @@ def test_rows_do_not_depend_on_the_room_there_is_for_them(name, tmp_path, monkey
     """Four rows in memory, where a fast system must wait for a slow one; 64 rows are due in one step."""
     first = recorded(tmp_path / "roomy.h5", name)
     with monkeypatch.context() as m:
-        m.setattr(compiled, "ROW_MEMORY", 1)
+        m.setattr(first_state, "ROW_MEMORY", 1)
         assert same_result(recorded(tmp_path / "tight.h5", name), first)
         simulate(
             started(initial.kepler(0.5)), t_end=2.0, criterion=Constant(1.0), output=tmp_path / "long.h5", output_every=1 / 64

@@ -209,7 +209,7 @@ def test_the_bodies_of_a_file_come_without_it_and_say_so(tmp_path):
     field = OwnField(standing)
     simulate(pair(field), t_end=1.0, criterion=Constant(0.01), output=tmp_path / "run.h5")
     with Snapshots(tmp_path / "run.h5") as s:
-        with pytest.warns(UserWarning, match="the outer field of the run, a function of the user's own, cannot be made"):
+        with pytest.warns(UserWarning, match="the outer field of the run is a function of its user's own"):
             assert s.initial.external_field is None
         again = s[-1].replace(external_field=field).total_energy()
         np.testing.assert_allclose(again, s.energy[-1], rtol=1e-13)

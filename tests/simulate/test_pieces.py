@@ -273,10 +273,11 @@ def test_what_was_missed_before_cannot_be_mended_by_a_tighter_tolerance():
     )
 
 
-def test_a_resumed_run_knows_its_criterion_as_a_program_only(tmp_path):
+def test_a_resumed_run_knows_its_criterion(tmp_path):
     path = tmp_path / "run.h5"
     simulate(figure8(), t_end=1.0, criterion=FreeFall(0.05), output=path)
     longer = resume(path, t_end=2.0)
     assert simulate(longer, t_end=3.0).criterion == "freefall(0.05)"
-    with pytest.raises(ConfigError, match="does not hold its criterion as a value: give criterion"):
-        simulate(longer, t_end=3.0, dt_max=0.1)
+    assert longer.final.run.criterion == FreeFall(0.05)
+    limited = simulate(longer, t_end=3.0, dt_max=0.01)
+    assert limited.criterion == simulate(figure8(), t_end=0.1, criterion=FreeFall(0.05), dt_max=0.01).criterion

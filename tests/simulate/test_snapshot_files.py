@@ -14,6 +14,7 @@ from snapshot_rows import new_file, rows_between, same_rows, state_after
 from aitimestepper import Snapshots
 from aitimestepper.errors import SnapshotError, UserError
 from aitimestepper.simulate.snapshots import SnapshotWriter, read_state
+from aitimestepper.simulate.snapshots.hdf5 import known_to_be_written
 
 HERE = Path(__file__).parent
 
@@ -28,8 +29,9 @@ def damage(path: Path, dataset: str, byte: int) -> None:
 
 
 # ---- damage ---------------------------------------------------------------------------------------------------------
-@pytest.mark.parametrize(("part", "byte"), [("arrays/x", 100), ("result", 3), ("stamp", 0), ("stamp", 8), ("arrays/count", 0)])
+@pytest.mark.parametrize(("part", "byte"), [("state", 100), ("result", 3), ("state", 0), ("state", 8), ("state", 24)])
 def test_of_a_torn_state_the_other_one_is_taken(tmp_path, part, byte):
+    """To go on from, but not as the outcome of the run, which it is not."""
     path = tmp_path / "run.h5"
     with new_file(path) as writer:
         for n in (4, 8, 12):
@@ -39,6 +41,8 @@ def test_of_a_torn_state_the_other_one_is_taken(tmp_path, part, byte):
     damage(path, f"state/1/{part}", byte)
     saved = read_state(path)
     assert (saved.rows, saved.result, saved.state["count"]) == (8, {"rows": 8}, 8)
+    with Snapshots(path) as s, pytest.raises(SnapshotError, match="its newest saved state is damaged; aitimestepper simulate"):
+        _ = s.status
     with SnapshotWriter.reopen(path) as writer:
         assert writer.rows == 8
     for slot in (0, 1):
@@ -52,15 +56,51 @@ def test_of_a_torn_state_the_other_one_is_taken(tmp_path, part, byte):
 
 
 def test_a_torn_row_ends_the_rows(tmp_path):
+    """In a file that was not closed: a kill tears the newest row, which was not known to be written."""
     path = tmp_path / "run.h5"
-    new_file(path, rows=109 + 20).close()
+    writer = new_file(path, rows=109 + 20)
+    content = path.read_bytes()
+    writer.close()
     with h5py.File(path) as f:
         size = f["tail"].dtype.itemsize
-    for torn in (109 + 17, 109):
-        damage(path, "tail", torn * size + 50)
+        last = f["tail"].id.get_offset() + (109 + 19) * size
+        known = f["known"].id.get_offset()
+    torn = content[:last] + bytes(size) + content[last + size :]
+    before = torn[:known] + known_to_be_written(109 + 19, 0).tobytes() + torn[known + 24 :]
+    path.write_bytes(before)
+    with Snapshots(path) as s:
+        assert len(s) == 109 + 19
+        assert same_rows(s)
+    path.write_bytes(torn)
+    with pytest.raises(SnapshotError, match=r"run\.h5 is damaged: 129 rows were written, and row 128 is not what it was"):
+        Snapshots(path)
+
+
+def test_a_damaged_row_is_missed(tmp_path):
+    """The number of rows is known twice; in a file that was closed, all rows are also in their columns."""
+    path = tmp_path / "run.h5"
+    writer = new_file(path, rows=109 + 20)
+    writer.save_state(state_after(109 + 20), {})
+    content = path.read_bytes()
+    writer.close()
+    with h5py.File(path) as f:
+        size, start = f["tail"].dtype.itemsize, f["tail"].id.get_offset()
+    for row in (109 + 17, 109):
+        damage(path, "tail", row * size + 50)
         with Snapshots(path) as s:
-            assert len(s) == torn
+            assert len(s) == 129
             assert same_rows(s)
+    with SnapshotWriter.reopen(path) as again:  # the tail is made anew
+        again.append(rows_between(129, 150))
+        assert again.rows == 150
+    with Snapshots(path) as s:
+        assert same_rows(s)
+        assert len(s) == 150
+    for row in (109 + 17, 109):
+        at = start + row * size + 50
+        path.write_bytes(content[:at] + bytes([content[at] ^ 4]) + content[at + 1 :])
+        with pytest.raises(SnapshotError, match=rf"129 rows were written, and row {row} is not what it was"):
+            Snapshots(path)
 
 
 @pytest.mark.parametrize("closed", [True, False], ids=["closed", "killed"])
@@ -109,11 +149,11 @@ def test_foreign_and_missing_files(tmp_path):
         with pytest.raises(SnapshotError, match=r"x\.h5 is HDF5, but not a simulation"):
             read_state(path)
     new_file(path, overwrite=True).close()
-    for version in (1, 3):
+    for version in (1, 2):
         with h5py.File(path, "r+") as f:
             f.attrs["version"] = version
         for read in (Snapshots, read_state, SnapshotWriter.reopen):
-            with pytest.raises(SnapshotError, match=rf"x\.h5 has format version {version}, this program reads 2: use"):
+            with pytest.raises(SnapshotError, match=rf"x\.h5 has format version {version}, this program reads 3: use"):
                 read(path)
     with pytest.raises(SnapshotError, match=r"none\.h5: No such file"):
         Snapshots(tmp_path / "none.h5")

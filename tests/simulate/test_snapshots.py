@@ -16,6 +16,7 @@ from snapshot_rows import new_file, rows_between, same_rows, start_of, state_aft
 
 from aitimestepper import Snapshots
 from aitimestepper.errors import UserError
+from aitimestepper.fields import field_to_plain, tidal
 from aitimestepper.simulate.snapshots import SnapshotWriter, read_state
 from aitimestepper.simulate.snapshots.records import FIELDS, chunk_shape, rows_per_chunk
 
@@ -89,7 +90,7 @@ def test_rows_as_bodies(tmp_path, random_system, padded):
     for name in ("time", "dt", "position", "velocity", "energy", "energy_error"):
         rows[name][3:, 1] = np.nan
     rows["dt"][0] = np.nan
-    metadata = {"G": 2.0, "external_field": "tidal:M=3,R0=9"}
+    metadata = {"G": 2.0, "field": field_to_plain(tidal(M=3, R0=9, G=2.0))}
     path = tmp_path / "run.h5"
     with SnapshotWriter.create(path, metadata=metadata, initial=p.arrays(), arrays={}, state={}, axes=3) as writer:
         writer.append(rows)
@@ -107,10 +108,10 @@ def test_rows_as_bodies(tmp_path, random_system, padded):
         assert s.status == ["running", "running"]
 
 
-def test_a_field_that_its_text_cannot_make_is_told_of(tmp_path):
+def test_a_field_of_ones_own_is_told_of(tmp_path):
     """Energies of bodies without it would be wrong in silence."""
-    with new_file(tmp_path / "run.h5", metadata={"external_field": "a moon"}), Snapshots(tmp_path / "run.h5") as s:
-        with pytest.warns(UserWarning, match=r"a moon, cannot be made .*Bodies\.replace\(external_field=\.\.\.\)"):
+    with new_file(tmp_path / "run.h5", metadata={"field": "own"}), Snapshots(tmp_path / "run.h5") as s:
+        with pytest.warns(UserWarning, match=r"a function of its user's own, .*Bodies\.replace\(external_field=\.\.\.\)"):
             assert s.initial.external_field is None
         assert s.initial.G == 1
 

@@ -6,12 +6,12 @@
 
 from .archives import is_sealed as is_sealed
 from .archives import pack_arrays as pack_arrays
+from .archives import parse_archive as parse_archive
 from .archives import parse_array as parse_array
 from .archives import seal as seal
 from .archives import unpack_arrays as unpack_arrays
 from .locks import WriterLock as WriterLock
 from .locks import is_being_written as is_being_written
-from .locks import unlock as unlock
 from .reading import json_lines as json_lines
 from .reading import open_regular as open_regular
 from .reading import parse_json as parse_json

@@ -34,7 +34,11 @@ def unpack_arrays(path: Path, what: str) -> tuple[dict[str, Any], dict[str, np.n
 
     Loading runs no code, since pickled objects are refused. A damaged file fails the test of its checksum.
     """
-    raw = read_bytes(path, what, CheckpointError)
+    return parse_archive(read_bytes(path, what, CheckpointError), path, what)
+
+
+def parse_archive(raw: bytes, path: Path, what: str) -> tuple[dict[str, Any], dict[str, np.ndarray]]:
+    """Return header and arrays as `unpack_arrays` does, of the bytes that were read from `path`."""
     try:
         arrays = _members(raw)
         sealed = parse_json(arrays.pop("header").tobytes())

@@ -19,13 +19,14 @@ from typing import Any
 import numpy as np
 
 from ..errors import SnapshotError
+from .locks import unlock
 from .reading import open_regular, shown
 
 SIGNATURE, WRITE_FLAG = b"\x89HDF\r\n\x1a\n", 1
 HEAD = 48  # bytes of the superblock, version 3: byte 11 holds the flags, bytes 28-35 the end of the file, 44-47 the checksum
 DEEPEST, MOST_OBJECTS = 4, 500  # groups inside groups and objects that a file may have
 LARGEST_CHUNK = 1 << 26  # bytes
-MASK = 0xFFFFFFFF
+MASK, ENDLESS = 0xFFFFFFFF, 1 << 60
 
 
 class Opened:
@@ -49,7 +50,8 @@ class Opened:
                     raise OSError(f"(truncated: it ends after {size} of {end} bytes)")
                 self.file = h5py.File(_AsClosed(self._raw.fileno(), head), "r")
             else:
-                self.file = h5py.File(path, "r", locking=False)  # a lock would be in the way of a writer
+                self.file = h5py.File(path, "r")
+                unlock(self.file.id.get_vfd_handle())  # so that this reader is not in the way of a writer
         except BaseException:
             self.close()
             raise
@@ -68,13 +70,14 @@ def stated_end(head: bytes) -> int:
 
 
 class _AsClosed(io.RawIOBase):
-    """The bytes of a file that was not closed, with a superblock that says that it was.
+    """The bytes of a file that was not closed, with a superblock that says that it was, and that has no end.
 
-    HDF5 opens such a file only for SWMR reading, where damage means waiting.
+    HDF5 opens such a file only for SWMR reading, where damage means waiting. The true end moves while a writer appends.
     """
 
     def __init__(self, descriptor: int, head: bytes) -> None:
-        closed = head[:11] + bytes([head[11] & ~5]) + head[12:44]  # 1: open to be written, 4: by SWMR
+        flags, end = bytes([head[11] & ~5]), ENDLESS.to_bytes(8, "little")  # 1: open to be written, 4: by SWMR
+        closed = head[:11] + flags + head[12:28] + end + head[36:44]
         self._head, self._descriptor, self._at = closed + struct.pack("<I", checksum(closed)), descriptor, 0
 
     def readable(self) -> bool:
@@ -88,11 +91,13 @@ class _AsClosed(io.RawIOBase):
 
     def seek(self, offset: int, whence: int = io.SEEK_SET) -> int:
         start = {io.SEEK_SET: 0, io.SEEK_CUR: self._at}.get(whence)
-        self._at = offset + (os.fstat(self._descriptor).st_size if start is None else start)
+        self._at = offset + (ENDLESS if start is None else start)
         return self._at
 
     def readinto(self, buffer: Any) -> int:
         count = os.preadv(self._descriptor, [buffer], self._at)
+        if count < len(buffer):
+            raise OSError(f"(truncated: it ends before byte {self._at + len(buffer)})")
         if self._at < HEAD:
             own = self._head[self._at :][:count]
             buffer[: len(own)] = own

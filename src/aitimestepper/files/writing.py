@@ -73,7 +73,8 @@ def _in_words(path: Path) -> Iterator[None]:
 
 def refuse_irregular(path: Path) -> None:
     """Raise a `UserError` if something is at `path` that is neither a file nor a link, such as a device or a folder."""
-    _mode_of(path)
+    with _in_words(path):
+        _mode_of(path)
 
 
 def _mode_of(path: Path) -> int | None:

@@ -6,6 +6,7 @@ import dataclasses
 import functools
 import hashlib
 import json
+import math
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -19,7 +20,8 @@ from ..config import Config
 from ..errors import CheckpointError, ConfigError, UserError, nearest_name_hint
 from ..features import Scales, feature_count
 from ..fields import field_from
-from ..files import pack_arrays, unpack_arrays, write_atomically
+from ..files import pack_arrays, shown, unpack_arrays, write_atomically
+from ..integrators import INTEGRATORS
 
 FORMAT, VERSION = "aitimestepper model", 1
 NETWORK = "FullyConnectedNN"  # the only kind of network that the engine can evaluate
@@ -50,6 +52,7 @@ class Model:
             values.setflags(write=False)
         object.__setattr__(self, "weights", weights)
         _check_shapes(self)
+        _check_card(self)
         how = (self.config, self.scales, self.calibration, *filter(None, [self.symmetrization]))
         found = hashlib.sha256(repr(how).encode())
         for name, values in weights.items():
@@ -87,6 +90,10 @@ class Model:
         """Whether the tolerance is an input of the network, and its output is in units of the step of EnergyBudget at it."""
         return self.config.feature_type == "invariant"
 
+    def without_initial_conditions(self) -> Model:
+        """Return the same network without the bodies of its training, which no step depends on."""
+        return dataclasses.replace(self, initial_conditions=None)
+
     def hidden_layers(self) -> list[tuple[np.ndarray, np.ndarray]]:
         """Return (weight (out, in), bias (out,)) of each hidden layer, from the input on."""
         numbers = sorted(int(m[1]) for name in self.weights if (m := re.fullmatch(r"hidden\.(\d+)\.weight", name)))
@@ -119,8 +126,31 @@ def _check_shapes(model: Model) -> None:
         raise CheckpointError("some weights of the network are not finite numbers; it cannot choose a step.")
 
 
+def _check_card(model: Model) -> None:
+    """Raise an error for scales or a card with numbers that no training writes; simulations take them as they are."""
+    scales = [] if model.scales is None else dataclasses.astuple(model.scales)
+    positive = [*scales, *(number for pair in model.calibration for number in pair)]
+    positive += [x - 1.0 for x in model.symmetrization or ()] + [float(tol) for tol in model.card.get("learned") or ()]
+    if not all(isinstance(x, (int, float)) and 0 < x < math.inf for x in positive if x != math.inf):
+        raise CheckpointError("some scales, tolerances or factors of the network are not positive numbers")
+    if model.integrator.partition(":")[0] not in INTEGRATORS:
+        raise CheckpointError(f"the network is for integrator = {model.integrator[:60]}, which is none")
+
+
 def save_model(path: str | Path, model: Model) -> Path:
     """Write a model to a .npz file, whole or not at all."""
+    header, arrays = to_plain(model)
+    write_atomically(Path(path), pack_arrays(header, arrays))
+    return Path(path)
+
+
+def load_model(path: str | Path) -> Model:
+    """Read a model. Any other file raises a `CheckpointError` of one sentence, and none can run code."""
+    return from_plain(*unpack_arrays(Path(path), "model"), shown(path))
+
+
+def to_plain(model: Model) -> tuple[dict[str, Any], dict[str, np.ndarray]]:
+    """Return a model as values for JSON and arrays."""
     header: dict[str, Any] = {
         "format": FORMAT,
         "version": VERSION,
@@ -133,16 +163,14 @@ def save_model(path: str | Path, model: Model) -> Path:
     if model.initial_conditions is not None:
         header["G"] = model.initial_conditions.G
         arrays |= {f"initial/{name}": values for name, values in model.initial_conditions.arrays().items()}
-    write_atomically(Path(path), pack_arrays(header, arrays))
-    return Path(path)
+    return header, arrays
 
 
-def load_model(path: str | Path) -> Model:
-    """Read a model. Any other file raises a `CheckpointError` of one sentence, and none can run code."""
-    header, arrays = unpack_arrays(Path(path), "model")
+def from_plain(header: dict[str, Any], arrays: Mapping[str, np.ndarray], where: str) -> Model:
+    """Return the model that `to_plain` described, or raise a `CheckpointError` that says what is wrong in the file `where`."""
     if header.get("format") != FORMAT or header.get("version") != VERSION:
-        found = f"{header.get('format')} {header.get('version')}"
-        raise CheckpointError(f"{path} holds {found}, this program reads {FORMAT} {VERSION}.")
+        found = f"{header.get('format')} {header.get('version')}"[:60]
+        raise CheckpointError(f"{where} holds {found}, this program reads {FORMAT} {VERSION}.")
     try:
         config, scales = Config.from_dict(header["config"]), header["scales"]
         parts: dict[str, dict[str, Any]] = {"weights": {}, "initial": {}}
@@ -151,9 +179,9 @@ def load_model(path: str | Path) -> Model:
             parts[group][rest] = values
         initial = Bodies(**parts["initial"], G=header["G"], external_field=field_from(config)) if parts["initial"] else None
         return Model(config, parts["weights"], None if scales is None else Scales(**scales), header["card"], initial)
-    except (KeyError, TypeError, AttributeError, ValueError) as error:
+    except (LookupError, TypeError, AttributeError, ValueError, OverflowError, MemoryError) as error:
         reason = str(error) if isinstance(error, UserError) else f"{type(error).__name__}: {error}"
-        raise CheckpointError(f"{path} is damaged or from another version ({reason.rstrip('.')}).") from None
+        raise CheckpointError(f"{where} is damaged or from another version ({reason.rstrip('.')[:200]}).") from None
 
 
 def model_name(epoch: int) -> str:

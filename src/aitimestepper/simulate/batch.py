@@ -15,7 +15,7 @@ from ..bodies import Bodies
 from ..criteria.base import Criterion
 from .callbacks import OwnFunctions
 from .continuation import Continuation
-from .first_state import first_state
+from .first_state import first_state, row_capacity, row_width
 from .kernels import layout as at
 from .kernels import plan as kernel
 from .program import Program
@@ -23,7 +23,6 @@ from .progress import Sink, Status, Watch
 from .threads import chosen_threads, interrupts, numba_lock, workers
 
 TURN = 0.1  # seconds of one call of the kernels, after which Ctrl-C, the progress bar and the output are handled
-ROW_MEMORY = 2**22  # bytes of output held in memory
 
 
 class Output(NamedTuple):
@@ -47,7 +46,7 @@ class Batch:
     guard: float
     threads: int
     own: OwnFunctions = field(default_factory=OwnFunctions)
-    criterion: Criterion | None = None  # None: it is known as a program only
+    criterion: Criterion | None = None  # as it is bound; None: nothing follows this run
 
     @classmethod
     def begin(
@@ -72,13 +71,12 @@ class Batch:
         state = first_state(start, program) if before is None else _later_state(before, start, program, own)
         steps = state["count"][:, at.STEPS]
         system[:, at.T_END], system[:, at.STEP_LIMIT] = t_end, step_limit + steps
-        width = kernel.ROW_BODIES + 6 * N
-        capacity = 1 if output is None else max(4, min(1024, ROW_MEMORY // (8 * B * width)))
+        capacity = 1 if output is None else row_capacity(B, N)
         if output is not None:
             system[:, at.OUTPUT_START] = output.start
             state["count"][:, at.ROWS] = steps // int(output.every) if output.by_steps else 0
         start = start if before is None else before.start
-        rows, cores = np.zeros((B, capacity, width)), chosen_threads(threads)
+        rows, cores = np.zeros((B, capacity, row_width(N))), chosen_threads(threads)
         return cls(program, start, system, state, rows, output, guard, cores, own, criterion)
 
     def run(self, sinks: list[Sink], watch: Watch | None = None, save: Callable[[], None] | None = None) -> None:

@@ -29,7 +29,7 @@ class Continuation:
     state: dict[str, np.ndarray]  # the arrays of `batch.first_state`; they are copied before they change
     words: dict[str, Any]  # criterion, integrator and tolerance, as files and results write them
     own: OwnFunctions
-    criterion: Criterion | None  # as it is bound; None after a run was resumed from a file
+    criterion: Criterion | None  # as it is bound
     guard: float  # largest relative energy error of a step, 0: none
 
     def __reduce__(self) -> Any:

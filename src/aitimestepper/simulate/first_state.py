@@ -5,10 +5,15 @@ from __future__ import annotations
 import numpy as np
 
 from ..bodies import Bodies
+from ..errors import SnapshotError
 from ..integrators import RADAU
 from .kernels import layout as at
 from .kernels import plan as kernel
 from .program import Program
+
+ROW_MEMORY = 2**22  # bytes of output held in memory
+MOST_STEPS = 2**52  # steps, forces and rows that floats can count
+RADAU_SIDE = 1  # `radau_layout.SIDE`, the one number of that memory that places depend on
 
 
 def first_state(start: Bodies, program: Program) -> dict[str, np.ndarray]:
@@ -26,6 +31,61 @@ def first_state(start: Bodies, program: Program) -> dict[str, np.ndarray]:
         "window": np.zeros((B, program.numbers["window"])),
         "radau": radau_memory(B, N) if program.numbers["method"] == RADAU else np.zeros((B, 1)),
     }
+
+
+def row_capacity(systems: int, bodies: int) -> int:
+    """Return the number of rows of output of every system that are held in memory."""
+    return max(4, min(1024, ROW_MEMORY // (8 * systems * row_width(bodies))))
+
+
+def row_width(bodies: int) -> int:
+    """Return the number of floats in a row of one system."""
+    return kernel.ROW_BODIES + 6 * bodies
+
+
+def restored_state(start: Bodies, program: Program, saved: dict[str, np.ndarray]) -> tuple[dict[str, np.ndarray], np.ndarray]:
+    """Return the state of a run and its rows in memory, from arrays in a file; a `SnapshotError` refuses those of no run.
+
+    Kernels check nothing: types, shapes, and every number that places depend on are checked here. Masses, softening and field
+    are those of the start.
+    """
+    state, (B, N) = first_state(start, program), start.present.shape
+    rows = np.zeros((B, row_capacity(B, N), row_width(N)))
+    wanted = {**state, "rows": rows}
+    for name in sorted({*wanted, *saved}):
+        if name not in wanted or name not in saved:
+            raise SnapshotError(f"its state has the arrays {', '.join(sorted(saved))}")
+        if saved[name].shape != wanted[name].shape or saved[name].dtype != wanted[name].dtype:
+            raise SnapshotError(f"{name} of its state has the type {saved[name].dtype} and the shape {saved[name].shape}")
+    _check_counts(saved["count"], start.body_count, rows.shape[1])
+    if program.numbers["method"] == RADAU and not np.isin(saved["radau"][:, RADAU_SIDE], (0.0, 1.0)).all():
+        raise SnapshotError("the memory of Gauss-Radau in its state is none")
+    constants = _constants(state["states"], start)
+    for name, values in wanted.items():
+        values[:] = saved[name]
+    for b, (head, masses, first) in enumerate(constants):
+        state["states"][b, : at.HEAD], state["states"][b, first : first + len(masses)] = head, masses
+    return state, rows
+
+
+def _constants(states: np.ndarray, start: Bodies) -> list[tuple[np.ndarray, np.ndarray, int]]:
+    """Return of each system the head, and masses with their place: what no step changes."""
+    found = []
+    for b, n in enumerate(start.body_count.tolist()):
+        first = at.HEAD + int(at.MASS) * n
+        found.append((states[b, : at.HEAD].copy(), states[b, first : first + 2 * n].copy(), first))
+    return found
+
+
+def _check_counts(count: np.ndarray, bodies: np.ndarray, capacity: int) -> None:
+    """Raise an error for counts (B, COUNTS) of no run: statuses, pairs and places, or numbers too large to count on from."""
+    highest = np.full(count.shape, MOST_STEPS)
+    highest[:, at.STATUS], highest[:, at.CURRENT], highest[:, at.PENDING] = at.STUCK, 1, capacity
+    for name in (at.CLOSEST_I, at.CLOSEST_J, at.PAIR_I, at.PAIR_J):
+        highest[:, name] = bodies - 1
+    begun = count[:, at.FORCES] > 0
+    if ((count < 0) | (count > highest)).any() or begun.any() != begun.all():
+        raise SnapshotError("the counts of its state are those of no run")
 
 
 def _pack(start: Bodies, program: Program) -> np.ndarray:

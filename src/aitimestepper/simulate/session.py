@@ -11,25 +11,17 @@ from typing import Any
 
 import numpy as np
 
-from .._version import __version__
 from ..bodies import Bodies
 from ..criteria.base import Criterion
-from ..criteria.own import OwnCriterion
-from ..criteria.wrappers import innermost
-from ..errors import ConfigError, SnapshotError
-from ..fields import field_named
+from ..errors import ConfigError
 from .advice import warn_of
-from .batch import Batch, Output
-from .callbacks import OwnFunctions
-from .first_state import first_state
+from .batch import Batch
 from .kernels import layout as at
-from .kernels.plan import OWN_CRITERION
 from .outcome import result_of, summary_so_far
-from .program import Program, field_numbers, field_text
 from .progress import Sink, Watch
+from .restart import batch_from, contents_of
 from .result import SimulationResult
 from .snapshots import SnapshotWriter, read_state
-from .threads import chosen_threads
 
 SAVE_EVERY = 2.0  # seconds between saved states, from which a killed run can be resumed
 
@@ -70,7 +62,7 @@ def resume(
     """
     began = clock.perf_counter()
     saved = read_state(path)
-    batch = _batch_from(saved, threads, criterion, external_field)
+    batch = batch_from(saved, threads, criterion, external_field)
     asked = saved.metadata["asked"]
     if t_end is not None:
         _extend(batch, t_end, asked)
@@ -110,102 +102,17 @@ def _run_into(
 
 def _new_file(batch: Batch, asked: dict[str, Any], path: Path, overwrite: bool) -> SnapshotWriter:
     """Create a file with everything that is needed to repeat the run, and to resume it."""
-    import datetime  # imported here: together they take half as long as this package
-    import importlib.metadata
-    import platform
-
-    output, start = batch.output, batch.start
-    assert output is not None
-    metadata = {
-        "program": "aitimestepper",
-        "version": __version__,
-        "created": datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
-        "versions": {
-            "python": platform.python_version(),
-            "numpy": np.__version__,
-            "numba": importlib.metadata.version("numba"),
-        },
-        **{k: asked[k] for k in ("criterion", "integrator", "tol", "t_end", "steps", "dt_min", "dt_max", "guard")},
-        "output_every": output.every,
-        "output_by_steps": output.by_steps,
-        "G": start.G,
-        "names": start.names,
-        "external_field": field_text(batch.program.arrays["field"], start.G),
-        "units": f"G = {start.G:g}; any units that it is right in",
-        "program_numbers": {**batch.program.numbers, "address": 0},
-        "guard_share": batch.guard,
-        "asked": asked,
-    }
-    arrays = {**batch.program.arrays, "system": batch.system, "output_start": output.start}
+    metadata, arrays = contents_of(batch, asked)
     state = {**batch.state, "rows": batch.rows}
     return SnapshotWriter.create(
         path,
         metadata=metadata,
-        initial=start.arrays(),
+        initial=batch.start.arrays(),
         arrays=arrays,
         state=state,
-        axes=start.position.shape[-1],
+        axes=batch.start.position.shape[-1],
         overwrite=overwrite,
     )
-
-
-def _batch_from(saved: Any, threads: int | None, criterion: Criterion | None, external_field: Any) -> Batch:
-    """Return the run in its newest complete state."""
-    try:
-        metadata, arrays = saved.metadata, dict(saved.constants)
-        system, output_start = arrays.pop("system"), arrays.pop("output_start")
-        G, names, numbers, own = float(metadata["G"]), metadata["names"], dict(metadata["program_numbers"]), OwnFunctions()
-        _check_own(numbers, arrays, criterion, external_field)
-        outer = field_named(metadata["external_field"], G) if external_field is None else external_field
-        start = Bodies(**saved.initial, G=G, names=names, external_field=outer)
-        _restore_own(start, numbers, arrays, own, criterion, external_field)
-        output = Output(metadata["output_every"], metadata["output_by_steps"], output_start)
-        program = Program(numbers, arrays)
-        state = first_state(start, program)
-        for name, expected in state.items():
-            if saved.state[name].shape != expected.shape:
-                raise ValueError("it was written by another version")
-            expected[:] = saved.state[name]
-        state["states"][:, at.FIELD_KIND : at.FIELD_KIND + 8] = arrays["field"]
-        rows, cores = saved.state["rows"].copy(), chosen_threads(threads)
-        return Batch(program, start, system.copy(), state, rows, output, metadata["guard_share"], cores, own)
-    except ConfigError:
-        raise
-    except (KeyError, ValueError, TypeError) as error:
-        raise SnapshotError(f"the file does not hold what is needed to resume ({error}); start the run anew.") from None
-
-
-def _check_own(
-    numbers: dict[str, Any], arrays: dict[str, np.ndarray], criterion: Criterion | None, external_field: Any
-) -> None:
-    """Raise an error if a user's function that the run had is missing, or if one is given that it did not have."""
-    for given, needed, word in (
-        (criterion, numbers["kind"] == OWN_CRITERION, "criterion"),
-        (external_field, arrays["field"][0] == at.OWN_FIELD, "external_field"),
-    ):
-        if needed and given is None:
-            raise ConfigError(f"the {word} of this run is a function of your own: give it again, as resume(path, {word}=...).")
-        if given is not None and not needed:
-            raise ConfigError(f"the {word} of this run is in the file: leave {word} out.")
-    if criterion is not None and not isinstance(innermost(criterion), OwnCriterion):
-        raise ConfigError(f"the criterion of this run is a function of your own, not {criterion}: give that one again.")
-
-
-def _restore_own(
-    start: Bodies,
-    numbers: dict[str, Any],
-    arrays: dict[str, np.ndarray],
-    own: OwnFunctions,
-    criterion: Criterion | None,
-    external_field: Any,
-) -> None:
-    """Put the addresses of users' functions, which no file can hold, into the program of a resumed run."""
-    if criterion is not None:
-        inner = innermost(criterion)
-        assert isinstance(inner, OwnCriterion)  # see `_check_own`
-        numbers["address"] = own.criterion(inner, start.position.shape[-1])
-    if external_field is not None:
-        arrays["field"] = field_numbers(start, own)
 
 
 def _extend(batch: Batch, t_end: float, asked: dict[str, Any]) -> None:

@@ -1,4 +1,4 @@
-"""HDF5 access to a snapshot file. It alone imports h5py in `simulate`, when it is first needed."""
+"""HDF5 access of the writer of a snapshot file. It imports h5py when it is first needed."""
 
 from __future__ import annotations
 
@@ -8,37 +8,45 @@ import io
 import os
 import re
 import time
+import zlib
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from ...errors import SnapshotError, UserError
-from ...files import unlock
+from ...errors import UserError
+from ...files import pack_arrays
+from ...files.hdf5 import stated_end
 from .records import FIELDS, chunk_shape, record_type, rows_per_chunk
-from .slots import Arrays, make_slots, to_json
+from .slots import Arrays, Layout, make_slots, to_json
 
-FORMAT, VERSION = "aitimestepper-snapshots", 2
+FORMAT, VERSION = "aitimestepper-snapshots", 3
 LIBVER = ("v110", "v110")  # HDF5 1.10 (2016) and later read it; "latest" would need a version as new as that of the writer
-TRIES, PAUSE = 25, 0.02  # attempts, seconds: a writer that opens or closes the file blocks it for milliseconds
+TRIES, PAUSE = 25, 0.02  # attempts, seconds: a reader or writer that opens or closes the file blocks it for milliseconds
 MARGIN = 1 << 20  # bytes for the index of the chunks, which takes 0.5 MB for a million of them
-SIGNATURE, WRITE_FLAG = b"\x89HDF\r\n\x1a\n", 1
 
 
 def file_image(metadata: dict[str, Any], initial: Arrays, constants: Arrays, state: Arrays, axes: int) -> bytes:
-    """Return the content of a file without rows, made in memory so that it can be written at once."""
+    """Return the content of a file without rows, made in memory so that it can be written at once.
+
+    All that stays as it is during the run is in `/run`, an archive with a checksum. `/initial` is a copy of the start in it,
+    for other programs.
+    """
     import h5py
 
     systems, bodies = initial["mass"].shape
     rows, record = rows_per_chunk(systems, bodies, axes), record_type(systems, bodies, axes)
+    archive = pack_arrays(
+        {"metadata": to_json(metadata), "state": Layout.of(state).plain()},
+        {f"{group}/{name}": x for group, part in (("initial", initial), ("constants", constants)) for name, x in part.items()},
+    )
     image = io.BytesIO()
     # pages of the size of the operating system's: a kill between two pages of a write to the index would leave it unreadable
     with h5py.File(image, "w", libver=LIBVER, fs_strategy="page", fs_page_size=4096) as f:
-        f.attrs.update({"format": FORMAT, "version": VERSION, "metadata": to_json(metadata)})
-        for group, arrays in (("initial", initial), ("constants", constants)):
-            f.create_group(group)
-            for name, values in arrays.items():
-                f[group][name] = values
+        f.attrs.update({"format": np.bytes_(FORMAT), "version": VERSION})
+        f["run"] = np.frombuffer(archive, np.uint8)
+        for name, values in initial.items():
+            f[f"initial/{name}"] = values
         for name in FIELDS:
             kind, shape = record[name].subdtype or (record[name], ())
             f.create_dataset(
@@ -50,24 +58,36 @@ def file_image(metadata: dict[str, Any], initial: Arrays, constants: Arrays, sta
                 shuffle=True,
                 compression="gzip",
                 compression_opts=1,
+                fletcher32=True,  # numbers that do not compress are stored as they are, without a checksum of gzip's
                 fillvalue=np.nan if kind.kind == "f" else -1,
             )
         f["tail"] = np.zeros(2 * rows, record)
+        f["known"] = known_to_be_written(0, 0)
         make_slots(f.create_group("state"), state, systems)
     content = image.getvalue()
-    return content.ljust(_end(content), b"\0")
+    return content.ljust(stated_end(content), b"\0")
 
 
-def _end(head: bytes) -> int:
-    """Return the length of the file that its first bytes state (superblock version 3)."""
-    return int.from_bytes(head[28:36], "little")
+def known_to_be_written(rows: int, sequence: int) -> np.ndarray:
+    """Return numbers of rows and of the newest state with a checksum, (3,): written after these, they show what is missing."""
+    return np.array([rows, sequence, zlib.crc32(f"{rows} {sequence}".encode())], "<i8")
 
 
-def open_to_append(path: Path) -> Any:
-    """Open the file in SWMR mode (single writer, multiple readers) from the first moment; h5py alone switches to it later."""
+def read_known(values: np.ndarray) -> tuple[int, int]:
+    """Return (rows, sequence) that `known_to_be_written` holds; zeros if it was not written completely."""
+    rows, sequence, _ = values.tolist()
+    return (rows, sequence) if np.array_equal(values, known_to_be_written(rows, sequence)) else (0, 0)
+
+
+def open_to_append(path: Path, locking: bool = True) -> Any:
+    """Open the file in SWMR mode (single writer, multiple readers) from the first moment; h5py alone switches to it later.
+
+    locking: whether HDF5 locks the file against programs that do not expect a writer.
+    """
     import h5py
 
     access = h5py.h5p.create(h5py.h5p.FILE_ACCESS)
+    access.set_file_locking(locking, True)
     access.set_libver_bounds(h5py.h5f.LIBVER_V110, h5py.h5f.LIBVER_V110)
     for attempt in range(TRIES):
         try:
@@ -108,54 +128,6 @@ def abandon(file: Any) -> None:
         with contextlib.suppress(OSError, RuntimeError):
             file.close()
             return
-
-
-def open_to_read(path: Path) -> tuple[Any, bool]:
-    """Return (file, whether it is being written or was never closed), or raise one sentence that says what is wrong with it."""
-    for attempt in range(TRIES):
-        try:
-            return _open_once(path)
-        except (FileNotFoundError, IsADirectoryError, PermissionError) as error:
-            raise SnapshotError(f"cannot read the simulation {path}: {error.strerror}.") from None
-        except (OSError, RuntimeError, KeyError) as error:
-            if attempt == TRIES - 1 or "truncated" in str(error):
-                raise SnapshotError(f"{path} is damaged, or was cut short while copying ({words(error)}).") from None
-            time.sleep(PAUSE)
-    raise AssertionError
-
-
-def _open_once(path: Path) -> tuple[Any, bool]:
-    import h5py
-
-    with open(path, "rb") as f:
-        head = f.read(48)
-        size = os.fstat(f.fileno()).st_size
-    if head[:8] != SIGNATURE:
-        raise SnapshotError(f"{path} does not hold a simulation: it is not an HDF5 file.")
-    unclosed = len(head) == 48 and head[8] >= 3 and bool(head[11] & WRITE_FLAG)
-    if unclosed and size < (end := _end(head)):
-        raise OSError(f"truncated: it ends after {size} of {end} bytes")  # HDF5 (2.0) would search for the rest forever
-    if not unclosed:  # only a plain open detects a missing end
-        with h5py.File(path, "r") as f:
-            _check_format(f, path)
-    file = h5py.File(path, "r", swmr=True)  # because a run may be resumed while its file is being read
-    unlock(file.id.get_vfd_handle())  # so that this reader does not block the writer
-    try:
-        _check_format(file, path)
-    except BaseException:
-        file.close()
-        raise
-    return file, unclosed
-
-
-def _check_format(file: Any, path: Path) -> None:
-    if file.attrs.get("format") != FORMAT:
-        raise SnapshotError(f"{path} is HDF5, but not a simulation of aitimestepper: it does not say {FORMAT!r}.")
-    if file.attrs.get("version") != VERSION:
-        raise SnapshotError(
-            f"{path} has format version {file.attrs.get('version')}, this program reads {VERSION}: "
-            "use the version that wrote it, or run anew."
-        )
 
 
 def words(error: Exception) -> str:

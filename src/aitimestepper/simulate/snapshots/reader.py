@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import contextlib
-import json
+import time
 import warnings
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -13,13 +13,14 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from ...bodies import Bodies
-from ...errors import SnapshotError, UserError
-from ...fields import ExternalField, field_named
-from .hdf5 import open_to_read, words
-from .records import Column, newest_rows
-from .slots import Arrays, Slot, arrays_in, newest_slot
-
-INITIAL = ("mass", "position", "velocity", "present", "time", "softening")  # arrays of `Bodies`
+from ...errors import CheckpointError, SnapshotError, UserError
+from ...fields import OWN, field_from_plain
+from ...files import is_being_written, shown
+from ...files.hdf5 import Opened
+from .contents import Contents, Run, contents_of, run_of
+from .hdf5 import PAUSE, TRIES, words
+from .records import Column
+from .slots import Arrays, Slot
 
 
 class Saved(NamedTuple):
@@ -36,35 +37,44 @@ class Saved(NamedTuple):
 class Snapshots:
     """A simulation on disk: S rows of B systems of N bodies in D axes, which may still be growing; see `refresh`.
 
-    `len(s)` is S; `s[i]` is row i as `Bodies`.
+    `len(s)` is S; `s[i]` is row i as `Bodies`. Nothing in the file is trusted: anything that no run can have written raises a
+    `SnapshotError`.
     """
 
     def __init__(self, path: str | Path) -> None:
         self.path = Path(path)
-        self._file: Any = None
+        self._opened: Opened | None = None
         self.refresh()
 
     def refresh(self) -> Snapshots:
-        """Read the file again, with the rows and the result that it has now."""
+        """Read the file again, with the rows and the result that it has now.
+
+        A file that is being written may have to be read again, which takes half a second at most.
+        """
         self.close()
-        self._file, self.unclosed = open_to_read(self.path)
-        self._known: dict[str, Any] = {}
-        try:
-            with self._reading():
-                self._newest_slot = newest_slot(
-                    self._file["state"]
-                )  # before the rows, so that all rows of this state are there
-                self._rows, self._newest = newest_rows(self._file["tail"][:])
-        except SnapshotError:
-            self.close()
-            raise
+        for attempt in range(TRIES):
+            try:
+                self._open()
+                return self
+            except (OSError, RuntimeError, LookupError, ValueError, TypeError, MemoryError) as error:
+                self.close()
+                if attempt == TRIES - 1 or not is_being_written(self.path):
+                    raise self._in_words(error) from None
+                time.sleep(PAUSE)
         return self
+
+    def _open(self) -> None:
+        self._known: dict[str, Any] = {}
+        self._opened = Opened(self.path, "simulation")
+        self.unclosed = self._opened.unclosed
+        self._run: Run = run_of(self._opened.file, self.path)
+        self._contents: Contents = contents_of(self._run, self.unclosed)
 
     def close(self) -> None:
         """Close the file."""
-        if self._file is not None:
-            self._file.close()
-            self._file = None
+        if self._opened is not None:
+            self._opened.close()
+            self._opened = None
 
     def __enter__(self) -> Snapshots:
         return self
@@ -73,7 +83,7 @@ class Snapshots:
         self.close()
 
     def __len__(self) -> int:
-        return self._rows
+        return self._contents.rows
 
     # ---- rows ---------------------------------------------------------------------------------------------------------
     @property
@@ -118,14 +128,14 @@ class Snapshots:
             with self._reading():
                 return np.asarray(self.dataset(name)[key])
 
-        return Column(stored, self._newest[name], self._rows)
+        return Column(stored, self._contents.newest[name], len(self))
 
     def dataset(self, name: str) -> Any:
         """Return the HDF5 dataset of a column, without the newest rows; it stays open, and so does its cache of chunks."""
-        return self._once(f"/{name}", lambda file: file[name])
+        return self._run.datasets[name]
 
     def _array(self, name: str) -> np.ndarray:
-        return np.asarray(self._once(name, lambda _: self.column(name)[:]))
+        return np.asarray(self._once(name, lambda: self.column(name)[:]))
 
     def __getitem__(self, i: int) -> Bodies:
         """Return all systems at row i; a system that had ended before is in the state of its last row."""
@@ -147,7 +157,7 @@ class Snapshots:
     @property
     def metadata(self) -> dict[str, Any]:
         """Settings of the run, versions and units."""
-        return self._once("metadata", lambda file: json.loads(file.attrs["metadata"]))
+        return self._run.metadata
 
     @property
     def initial(self) -> Bodies:
@@ -157,64 +167,83 @@ class Snapshots:
     @property
     def result(self) -> dict[str, Any]:
         """The outcome up to the newest saved state."""
+        if self._slot().sequence < self._contents.sequence:
+            raise SnapshotError(
+                f"{shown(self.path)}: its newest saved state is damaged; aitimestepper simulate --resume makes it again from "
+                "the one before."
+            )
         return self._slot().result
 
     @property
     def status(self) -> list[str]:
         """Status of each system, B words: `running` until it has ended."""
-        return self.result.get("status") or ["running"] * self.position.shape[1]
+        words = self.result.get("status") or ["running"] * self.position.shape[1]
+        return [str(word) for word in words]
 
     def saved(self) -> Saved:
         """Return the data to resume the run from the newest complete state."""
-        slot = self._slot()
-        with self._reading() as file:
-            initial, constants = arrays_in(file["initial"]), arrays_in(file["constants"])
-        return Saved(self.metadata, initial, constants, slot.state, slot.rows, slot.result)
+        slot, run = self._slot(), self._run
+        return Saved(run.metadata, run.initial, run.constants, slot.state, slot.rows, slot.result)
+
+    @property
+    def sequence(self) -> int:
+        """Number of the newest complete state."""
+        return self._slot().sequence
 
     # ---- inside -------------------------------------------------------------------------------------------------------
     def _slot(self) -> Slot:
-        if self._newest_slot is None:
+        if self._contents.slot is None:
             raise SnapshotError(
                 f"{self.path}: both saved states are damaged, so the run cannot be continued; its {len(self)} rows can be read."
             )
-        return self._newest_slot
+        return self._contents.slot
 
-    def _bodies(self, file: Any) -> Bodies:
-        """Return the bodies at the start of the run, from the arrays that the file has of them."""
-        arrays = {name: values for name, values in arrays_in(file["initial"]).items() if name in INITIAL}
-        metadata = self.metadata
-        G, names = float(metadata.get("G", 1.0)), metadata.get("names")
-        return Bodies(**arrays, G=G, names=names, external_field=_field(metadata, G))
+    def _bodies(self) -> Bodies:
+        """Return the bodies at the start of the run."""
+        metadata, field = self.metadata, self.metadata.get("field")
+        if field == OWN:
+            warnings.warn(
+                "the outer field of the run is a function of its user's own, which is not in the file: the bodies come without "
+                "it. Bodies.replace(external_field=...) gives it to them.",
+                UserWarning,
+                stacklevel=2,
+            )
+            field = None
+        try:
+            outer, G, names = field_from_plain(field), float(metadata.get("G", 1.0)), metadata.get("names")
+            return Bodies(**self._run.initial, G=G, names=names, external_field=outer)
+        except UserError as error:
+            raise SnapshotError(f"{shown(self.path)} is refused: {error}") from None
+        except (TypeError, ValueError, LookupError) as error:
+            raise self._in_words(error) from None
 
-    def _once(self, name: str, read: Callable[[Any], Any]) -> Any:
+    def _once(self, name: str, read: Callable[[], Any]) -> Any:
         """Return a value that is read only once until the next `refresh`."""
         if name not in self._known:
-            with self._reading() as file:
-                self._known[name] = read(file)
+            if self._opened is None:
+                raise ValueError(f"{self.path} was closed; use refresh() or open it again.")
+            self._known[name] = read()
         return self._known[name]
 
     @contextlib.contextmanager
-    def _reading(self) -> Iterator[Any]:
-        if self._file is None:
+    def _reading(self) -> Iterator[None]:
+        if self._opened is None:
             raise ValueError(f"{self.path} was closed; use refresh() or open it again.")
         try:
-            yield self._file
-        except (OSError, RuntimeError, KeyError, json.JSONDecodeError) as error:
-            raise SnapshotError(f"{self.path} is damaged, or was cut short while copying ({words(error)}).") from None
+            yield
+        except (OSError, RuntimeError, LookupError, MemoryError) as error:
+            raise self._in_words(error) from None
+
+    def _in_words(self, error: Exception) -> SnapshotError:
+        """Return an error of one sentence for what went wrong in reading."""
+        if isinstance(error, SnapshotError):
+            return error
+        if isinstance(error, CheckpointError):  # of the archive in it
+            return SnapshotError(str(error))
+        return SnapshotError(f"{shown(self.path)} is damaged, or was cut short while copying ({words(error)}).")
 
 
 def read_state(path: str | Path) -> Saved:
     """Return the newest complete state of a file, with all that is needed to resume the run."""
     with Snapshots(path) as snapshots:
         return snapshots.saved()
-
-
-def _field(metadata: dict[str, Any], G: float) -> ExternalField | None:
-    """Return the outer field, or None with a warning if the text in the metadata cannot describe it."""
-    text = metadata.get("external_field")
-    try:
-        return field_named(text, G)
-    except UserError:
-        words = f"the outer field of the run, {text}, cannot be made from its description: the bodies come without it."
-        warnings.warn(f"{words} Bodies.replace(external_field=...) gives it to them.", UserWarning, stacklevel=2)
-        return None

@@ -1,16 +1,78 @@
-"""The two slots of a snapshot file with the data to resume a run, written alternately so that one is always complete."""
+"""The two slots of a snapshot file with the data to resume a run, written alternately so that one is always complete.
+
+A slot is `state`, a stamp of three integers (number of the state, rows before it, checksum) and the bytes of all arrays, and
+`result`, JSON. Names, types and shapes of the arrays are stored once for both, with the constants of the run.
+"""
 
 from __future__ import annotations
 
 import json
+import math
 import time
 import zlib
+from collections.abc import Mapping
 from typing import Any, NamedTuple
 
 import numpy as np
 
+from ...errors import SnapshotError
+from ...files import parse_json
+from ...files.hdf5 import all_stored
+
 Arrays = dict[str, np.ndarray]
 TRIES, PAUSE = 10, 0.01  # attempts, seconds: a slot that is being written is complete soon
+STAMP = 24  # bytes of the stamp
+KINDS = ("<f8", "<i8")  # types of arrays in a state
+
+
+class Layout(NamedTuple):
+    """Names, types and shapes of the arrays of a state, in the order in which their bytes are stored."""
+
+    entries: tuple[tuple[str, np.dtype[Any], tuple[int, ...]], ...]
+
+    @classmethod
+    def of(cls, state: Mapping[str, np.ndarray]) -> Layout:
+        """Return the layout of a state of numbers."""
+        for name, x in state.items():
+            if np.asarray(x).dtype.str not in KINDS:
+                raise TypeError(f"a state holds floats and integers, not {name} of type {np.asarray(x).dtype}.")
+        return cls(tuple((name, np.asarray(x).dtype, np.shape(x)) for name, x in sorted(state.items())))
+
+    @classmethod
+    def from_plain(cls, plain: Any) -> Layout:
+        """Return the layout that plain values describe, or raise an error; its size is checked against that of the file."""
+        entries = []
+        for name, kind, shape in plain:
+            if kind not in KINDS or not all(isinstance(n, int) and n >= 0 for n in shape):
+                raise SnapshotError(f"a state holds no {name} of type {kind} and shape {shape}")
+            entries.append((str(name), np.dtype(kind), tuple(shape)))
+        return cls(tuple(entries))
+
+    def plain(self) -> list[Any]:
+        """Return the layout as lists for JSON."""
+        return [[name, kind.str, list(shape)] for name, kind, shape in self.entries]
+
+    @property
+    def size(self) -> int:
+        """Number of bytes of a stamp and all arrays."""
+        return STAMP + sum(kind.itemsize * math.prod(shape) for _, kind, shape in self.entries)
+
+    def pack(self, state: Mapping[str, np.ndarray]) -> bytes:
+        """Return the bytes of all arrays; a state of another layout is an error."""
+        mine, given = ({name: rest for name, *rest in layout.entries} for layout in (self, Layout.of(state)))
+        for name in sorted({*mine, *given}):
+            if mine.get(name) != given.get(name):
+                raise ValueError(f"the state has another {name!r} than the file was created with.")
+        return b"".join(np.ascontiguousarray(state[name]).tobytes() for name, _, _ in self.entries)
+
+    def unpack(self, content: np.ndarray) -> Arrays:
+        """Return the arrays in the bytes of a slot."""
+        found, at = {}, STAMP
+        for name, kind, shape in self.entries:
+            end = at + kind.itemsize * math.prod(shape)
+            found[name] = content[at:end].view(kind).reshape(shape)
+            at = end
+        return found
 
 
 class Slot(NamedTuple):
@@ -24,64 +86,64 @@ class Slot(NamedTuple):
 
 def make_slots(group: Any, state: Arrays, systems: int) -> None:
     """Create both slots at their full size, since a file in SWMR mode takes no new datasets, and a full disk no longer ones."""
+    layout = Layout.of(state)
     for number in ("0", "1"):
         slot = group.create_group(number)
-        _ = slot.create_group("arrays")
-        for name, values in state.items():
-            slot["arrays"][name] = values
+        slot.create_dataset("state", data=np.full(layout.size, 255, np.uint8))
         capacity = 4096 + 1024 * systems
         slot.create_dataset("result", data=np.zeros(capacity, np.uint8), maxshape=(None,), chunks=(capacity,))
-        slot["stamp"] = np.full(3, -1)
-    write_slot(group, Slot(0, 0, state, {}))
+    write_slot(group, layout, Slot(0, 0, state, {}))
 
 
-def write_slot(group: Any, new: Slot) -> None:
+def write_slot(group: Any, layout: Layout, new: Slot) -> None:
     """Write a state to the older slot. The order of writes does not matter: until all are done, its checksum is wrong."""
-    slot = group[str(new.sequence % 2)]
-    stored = arrays_in(slot["arrays"])
-    for name in sorted({*stored, *new.state}):
-        if name not in stored or name not in new.state or stored[name].shape != np.shape(new.state[name]):
-            raise ValueError(f"the state has another {name!r} than the file was created with.")
-        slot["arrays"][name][...] = new.state[name]
-    text = to_json(new.result).encode()
+    slot, content, text = group[str(new.sequence % 2)], layout.pack(new.state), to_json(new.result).encode()
     if len(text) > len(slot["result"]):
         slot["result"].resize(2 * len(text), axis=0)
     slot["result"][:] = np.frombuffer(text.ljust(len(slot["result"])), np.uint8)
-    slot["stamp"][:] = new.sequence, new.rows, _seal(new.sequence, new.rows, arrays_in(slot["arrays"]), text)
+    stamp = np.array([new.sequence, new.rows, _seal(new.sequence, new.rows, content, text)], "<i8")
+    slot["state"][:] = np.frombuffer(stamp.tobytes() + content, np.uint8)
 
 
-def newest_slot(group: Any) -> Slot | None:
+def newest_slot(datasets: Mapping[str, Any], layout: Layout, tries: int = TRIES) -> Slot | None:
     """Return the newest complete state, or None if both slots are damaged."""
-    for _ in range(TRIES):
-        whole = [slot for number in ("0", "1") if (slot := _read_slot(group, number)) is not None]
+    for attempt in range(tries):
+        whole = [slot for number in ("0", "1") if (slot := _read_slot(datasets, number, layout)) is not None]
         if whole:
             return max(whole, key=lambda slot: slot.sequence)
-        time.sleep(PAUSE)
+        if attempt < tries - 1:
+            time.sleep(PAUSE)
     return None
 
 
-def _read_slot(group: Any, number: str) -> Slot | None:
+def _read_slot(datasets: Mapping[str, Any], number: str, layout: Layout) -> Slot | None:
     try:
-        slot = group[number]
-        sequence, rows, seal = slot["stamp"][:].tolist()
-        state, text = arrays_in(slot["arrays"]), slot["result"][:].tobytes().rstrip()
-        whole = seal == _seal(sequence, rows, state, text)
-        return Slot(sequence, rows, state, json.loads(text)) if whole else None
+        content = array_of(datasets, f"state/{number}/state", np.dtype(np.uint8), (layout.size,))
+        text = array_of(datasets, f"state/{number}/result", np.dtype(np.uint8)).tobytes().rstrip()
+        sequence, rows, seal = content[:STAMP].view("<i8").tolist()
+        if seal != _seal(sequence, rows, content[STAMP:].tobytes(), text) or sequence < 0 or rows < 0:
+            return None
+        result = parse_json(text)
+        return Slot(sequence, rows, layout.unpack(content), result) if isinstance(result, dict) else None
     except (OSError, RuntimeError, KeyError, ValueError):
         return None
 
 
-def _seal(sequence: int, rows: int, state: Arrays, text: bytes) -> int:
+def _seal(sequence: int, rows: int, content: bytes, text: bytes) -> int:
     """Return the CRC-32 over everything in a slot."""
-    seal = zlib.crc32(f"{sequence} {rows} ".encode() + text)
-    for name in sorted(state):
-        seal = zlib.crc32(state[name].tobytes(), zlib.crc32(name.encode(), seal))
-    return seal
+    return zlib.crc32(content, zlib.crc32(f"{sequence} {rows} ".encode() + text))
 
 
-def arrays_in(group: Any) -> Arrays:
-    """Return all datasets of a group as arrays."""
-    return {name: dataset[...] for name, dataset in group.items()}
+def array_of(datasets: Mapping[str, Any], name: str, kind: np.dtype[Any], shape: tuple[int, ...] | None = None) -> np.ndarray:
+    """Return a dataset as an array, or raise an error if it is missing or has another type or shape; None: any one axis."""
+    if name not in datasets:
+        raise SnapshotError(f"there is no {name} in it")
+    dataset = datasets[name]
+    if dataset.dtype != kind or (len(dataset.shape) != 1 if shape is None else dataset.shape != shape):
+        raise SnapshotError(f"{name} has the type {dataset.dtype} and the shape {dataset.shape}")
+    if dataset.chunks is not None and not all_stored(dataset, len(dataset)):
+        raise SnapshotError(f"{name} states more numbers than it holds")
+    return np.asarray(dataset[...])
 
 
 def to_json(content: dict[str, Any]) -> str:

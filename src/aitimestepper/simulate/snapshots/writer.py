@@ -8,32 +8,49 @@ import os
 from collections.abc import Iterator
 from pathlib import Path
 from types import TracebackType
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
 from ...errors import UserError
-from ...files import WriterLock, write_atomically
-from .hdf5 import abandon, file_image, open_to_append, reserve, words
-from .reader import Saved, Snapshots, read_state
-from .records import FIELDS, newest_rows, seals
-from .slots import Arrays, Slot, newest_slot, write_slot
+from ...files import WriterLock, refuse_irregular, replacement, write_atomically
+from .hdf5 import abandon, file_image, known_to_be_written, open_to_append, reserve, words
+from .reader import Saved, Snapshots
+from .records import FIELDS, seals
+from .slots import Arrays, Layout, Slot, write_slot
+
+
+class Start(NamedTuple):
+    """Where a writer begins: in a file without rows, or after those of an earlier one."""
+
+    layout: Layout  # of the states
+    rows: int = 0
+    stored: int = 0  # rows in the columns
+    sequence: int = 0  # number of the newest state
+    saved_rows: int = 0  # rows before that state
 
 
 class SnapshotWriter:
     """Writer of the file of one run, made by `create` or `reopen`. After a failed write, every call raises that error again."""
 
-    def __init__(self, path: Path, lock: WriterLock | None = None) -> None:
+    def __init__(self, path: Path, start: Start, lock: WriterLock | None = None) -> None:
         self.path, self._lock, self._failure = path, lock, ""
-        self._file = open_to_append(path)
+        self._file = open_to_append(path, locking=lock is not None)
         self._columns = {name: self._file[name] for name in FIELDS}
         self._tail_on_disk, self._tail = self._file["tail"], self._file["tail"][:]
         self._chunk = len(self._tail) // 2
-        self._stored = min(len(column) for column in self._columns.values())
-        self.rows, _ = newest_rows(self._tail)
-        saved = newest_slot(self._file["state"])
-        assert saved is not None  # because the file was just made, or just read
-        self._sequence, self._saved_rows = saved.sequence, saved.rows
+        self._layout, self.rows, self._stored, self._sequence, self._saved_rows = start
+        self._restore_tail()
+
+    def _restore_tail(self) -> None:
+        """Take the newest rows from their columns, so that damage to the copy in `tail` is not passed on."""
+        first = max(self.rows - 1, 0) // self._chunk * self._chunk
+        if first < self._stored == self.rows:
+            part = self._tail[first % len(self._tail) :][: self.rows - first]
+            part["row"] = np.arange(first, self.rows)
+            for name, column in self._columns.items():
+                part[name] = column[first:]
+            part["seal"] = seals(part)
 
     @classmethod
     def create(
@@ -54,15 +71,16 @@ class SnapshotWriter:
         later have the same names and shapes.
         """
         path = Path(path)
-        if not path.parent.is_dir():
+        if not os.path.isdir(path.parent):
             raise UserError(f"cannot write {path}: there is no folder {path.parent}; make it first.")
-        if path.exists() and not overwrite:
+        refuse_irregular(path)
+        if os.path.lexists(path) and not overwrite:
             raise UserError(f"{path} exists; pass overwrite=True (--overwrite on the command line) or another name.")
         image = file_image(metadata, initial, arrays, state, axes)
         lock = WriterLock(path)
         try:
             write_atomically(path, image)
-            return cls(path, lock)
+            return cls(path, Start(Layout.of(state)), lock)
         except BaseException:
             lock.release()
             raise
@@ -75,18 +93,19 @@ class SnapshotWriter:
         rewritten beside itself, which takes the same space again.
         """
         path = Path(os.path.realpath(path))  # otherwise a link would be replaced, and the file that it points to left as it was
-        with Snapshots(path):  # raises an error for other files, before a lock file is made beside them
-            pass
-        lock = WriterLock(path)
-        try:
-            saved = read_state(path)
-            with Snapshots(path) as old:
+        with Snapshots(path) as old:  # raises an error for other files, before a lock file is made beside them
+            lock = WriterLock(path)
+            try:
+                saved = old.refresh().saved()
                 if metadata is not None or old.unclosed or len(old) != saved.rows:
                     _write_anew(path, saved if metadata is None else saved._replace(metadata=metadata), old)
-            return cls(path, lock)
-        except BaseException:
-            lock.release()
-            raise
+                    old.refresh()
+                start = _start_of(old)
+                old.close()  # HDF5 does not open a file twice in one process
+                return cls(path, start, lock)
+            except BaseException:
+                lock.release()
+                raise
 
     def append(self, rows: Arrays) -> None:
         """Append S rows: time, dt, energy, energy_error, steps (S, B), position, velocity (S, B, N, D).
@@ -109,13 +128,20 @@ class SnapshotWriter:
                 self.rows += len(part)
                 done += len(part)
             self._file.flush()
+            self._write_known()
+
+    def _write_known(self) -> None:
+        """Write how many rows and states there are, after they are on disk: where fewer are found, the file was damaged."""
+        self._file["known"][:] = known_to_be_written(self.rows, self._sequence)
+        self._file.flush()
 
     def save_state(self, state: Arrays, result: dict[str, Any]) -> None:
         """Save the state after the rows so far, from which the run can be resumed. `result`: the outcome so far."""
         with self._writing():
-            write_slot(self._file["state"], Slot(self._sequence + 1, self.rows, state, result))
+            write_slot(self._file["state"], self._layout, Slot(self._sequence + 1, self.rows, state, result))
             self._file.flush()
             self._sequence, self._saved_rows = self._sequence + 1, self.rows
+            self._write_known()
 
     def copy_rows(self, old: Snapshots, rows: int) -> None:
         """Copy the first `rows` rows of another file into this empty one; whole chunks are copied compressed."""
@@ -186,21 +212,21 @@ class SnapshotWriter:
             self._lock.release()
 
 
+def _start_of(old: Snapshots) -> Start:
+    """Return where to go on in a file that was closed, with no rows after its newest state."""
+    saved, layout = old.saved(), Layout.of(old.saved().state)
+    return Start(layout, saved.rows, len(old), old.sequence, saved.rows)
+
+
 def _write_anew(path: Path, saved: Saved, old: Snapshots) -> None:
     """Rewrite a file with only the rows up to its saved state, closed properly; it replaces the old one when it is complete."""
-    partial = path.with_name(f"{path.name}.{os.getpid()}.partial")
     axes = saved.initial["position"].shape[-1]
     try:
-        write_atomically(partial, file_image(saved.metadata, saved.initial, saved.constants, saved.state, axes))
-        with SnapshotWriter(partial) as new:
-            new.copy_rows(old, saved.rows)
-            new.save_state(saved.state, saved.result)
-        with open(partial, "rb") as f:
-            os.fsync(f.fileno())  # before the old file is replaced
-        os.replace(partial, path)
+        with replacement(path) as partial:
+            partial.write_bytes(file_image(saved.metadata, saved.initial, saved.constants, saved.state, axes))
+            with SnapshotWriter(partial, Start(Layout.of(saved.state))) as new:
+                new.copy_rows(old, saved.rows)
+                new.save_state(saved.state, saved.result)
     except (OSError, UserError) as error:
         reason = str(error).partition(";")[0]
         raise UserError(f"cannot go on with {path}, which must be written anew first: {reason}; it is untouched.") from None
-    finally:
-        with contextlib.suppress(OSError):
-            partial.unlink()

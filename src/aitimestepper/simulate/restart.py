@@ -1,0 +1,173 @@
+"""What a file holds of a run, and the run that is made again from it: values that are checked as if a user had given them."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import numpy as np
+
+from .._version import __version__
+from ..bodies import Bodies
+from ..criteria.base import Criterion, positive_numbers
+from ..criteria.learned import LearnedStep
+from ..criteria.own import OwnCriterion
+from ..criteria.stored import criterion_from_plain, criterion_to_plain
+from ..criteria.wrappers import innermost
+from ..errors import ConfigError, SnapshotError, UserError
+from ..fields import OWN, field_from_plain, field_to_plain
+from ..integrators import integrator_named
+from ..models import from_plain, to_plain
+from .batch import Batch, Output
+from .callbacks import OwnFunctions
+from .first_state import MOST_STEPS, restored_state
+from .kernels import layout as at
+from .outcome import WORDS
+from .program import field_text, program_of
+from .result import MAX_STEPS, OK
+from .snapshots import Saved
+from .threads import chosen_threads
+
+Arrays = dict[str, np.ndarray]
+ASKED = ("tol", "t_end", "steps", "max_steps", "guard", "dt_min", "dt_max", "error_before", "status_at_limit")
+
+
+def contents_of(batch: Batch, asked: dict[str, Any]) -> tuple[dict[str, Any], Arrays]:
+    """Return metadata and constant arrays with everything that is needed to repeat a run, and to resume it."""
+    output, start, criterion = batch.output, batch.start, batch.criterion
+    assert output is not None
+    assert criterion is not None
+    inner, header = innermost(criterion), None
+    weights: Arrays = {}
+    if isinstance(inner, LearnedStep):
+        header, weights = to_plain(inner.bound_model.without_initial_conditions())
+    metadata = {
+        **_about_the_program(),
+        **{k: asked[k] for k in ("criterion", "integrator", "tol", "t_end", "steps", "dt_min", "dt_max", "guard")},
+        "output_every": output.every,
+        "output_by_steps": output.by_steps,
+        "G": start.G,
+        "names": start.names,
+        "external_field": field_text(batch.program.arrays["field"], start.G),
+        "field": field_to_plain(start.external_field),
+        "units": f"G = {start.G:g}; any units that it is right in",
+        "chosen_by": criterion_to_plain(criterion),
+        "network": header,
+        "guard_share": batch.guard,
+        "asked": asked,
+    }
+    return metadata, {"system": batch.system, "output_start": output.start, **weights}
+
+
+def _about_the_program() -> dict[str, Any]:
+    import datetime  # imported here: together they take half as long as this package
+    import importlib.metadata
+    import platform
+
+    return {
+        "program": "aitimestepper",
+        "version": __version__,
+        "created": datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
+        "versions": {
+            "python": platform.python_version(),
+            "numpy": np.__version__,
+            "numba": importlib.metadata.version("numba"),
+        },
+    }
+
+
+def batch_from(saved: Saved, threads: int | None, criterion: Criterion | None, external_field: Any) -> Batch:
+    """Return the run in its newest complete state; its functions of a user's own are given again."""
+    metadata, constants = saved.metadata, dict(saved.constants)
+    try:
+        system, first = constants.pop("system"), constants.pop("output_start")
+        model = None if metadata["network"] is None else from_plain(metadata["network"], constants, "its network")
+        chosen = criterion_from_plain(metadata["chosen_by"], model, _function(metadata["chosen_by"], criterion))
+        own, outer = OwnFunctions(), _field(metadata["field"], external_field)
+        start = Bodies(**saved.initial, G=metadata["G"], names=metadata["names"], external_field=outer)
+        program = program_of(chosen, integrator_named(metadata["integrator"]), start, own)
+        state, rows = restored_state(start, program, saved.state)
+        _check_asked(metadata["asked"], len(start))
+        _check_times(start, system, state["real"])
+        output = _output(metadata, first, system, len(start))
+        guard = float(metadata["guard_share"])
+        if not 0.0 <= guard < math.inf:
+            raise SnapshotError(f"its guard_share = {guard} is none")
+    except _GiveAgain as error:
+        raise ConfigError(str(error)) from None
+    except UserError as error:
+        raise SnapshotError(f"the file does not hold what is needed to resume: {str(error).rstrip('.')}.") from None
+    except (LookupError, ValueError, TypeError, AttributeError, OverflowError) as error:
+        words = f"{type(error).__name__}: {error}"[:200]
+        raise SnapshotError(f"the file does not hold what is needed to resume ({words}); start the run anew.") from None
+    return Batch(program, start, system.copy(), state, rows, output, guard, chosen_threads(threads), own, chosen)
+
+
+class _GiveAgain(Exception):
+    """What the user must or must not give to resume."""
+
+
+def _function(chosen_by: Any, given: Criterion | None) -> Any:
+    """Return the function of the user's own that chooses the steps, from the criterion given again; None if there is none."""
+    while "criterion" in chosen_by:
+        chosen_by = chosen_by["criterion"]
+    needed = chosen_by["kind"] == OwnCriterion.__name__
+    if needed and given is None:
+        raise _GiveAgain("the criterion of this run is a function of your own: give it again, as resume(path, criterion=...).")
+    if given is not None and not needed:
+        raise _GiveAgain("the criterion of this run is in the file: leave criterion out.")
+    inner = None if given is None else innermost(given)
+    if inner is not None and not isinstance(inner, OwnCriterion):
+        raise _GiveAgain(f"the criterion of this run is a function of your own, not {given}: give that one again.")
+    return None if inner is None else inner.function
+
+
+def _field(plain: Any, given: Any) -> Any:
+    """Return the outer field of the run: that in the file, or the user's own given again."""
+    if plain == OWN and given is None:
+        raise _GiveAgain(
+            "the external_field of this run is a function of your own: give it again, as resume(path, external_field=...)."
+        )
+    if plain != OWN and given is not None:
+        raise _GiveAgain("the external_field of this run is in the file: leave external_field out.")
+    return field_from_plain(plain) if given is None else given
+
+
+def _check_asked(asked: Any, systems: int) -> None:
+    """Raise an error unless the words about the run are those of `simulate`; results repeat them."""
+    if not isinstance(asked, dict) or not {*WORDS, *ASKED} <= set(asked):
+        raise SnapshotError("it does not say what was asked for")
+    for name in ("criterion", "integrator"):
+        if not isinstance(asked[name], str):
+            raise SnapshotError(f"its {name} = {asked[name]!r} is no text")
+    for name, length in (("run_tolerance", systems), ("covers", 2), ("error_before", systems)):
+        values = asked[name]
+        if values is not None and (not isinstance(values, list) or np.shape(np.array(values, dtype=np.float64)) != (length,)):
+            raise SnapshotError(f"its {name} = {values!r} are not {length} numbers")
+    if asked["run_tolerance"] is not None:
+        positive_numbers(asked["run_tolerance"], "its tolerance")
+    if asked["status_at_limit"] not in (OK, MAX_STEPS):
+        raise SnapshotError(f"its status_at_limit = {asked['status_at_limit']!r} is none")
+
+
+def _check_times(start: Bodies, system: np.ndarray, real: np.ndarray) -> None:
+    """Raise an error for times and numbers of steps at which a run never ends."""
+    if system.shape != (len(start), at.SYSTEMS) or system.dtype != np.float64:
+        raise SnapshotError(f"its systems have the type {system.dtype} and the shape {system.shape}")
+    end, limit, now = system[:, at.T_END], system[:, at.STEP_LIMIT], real[:, at.TIME]
+    if not ((now >= start.time) & (now <= end)).all() or not ((limit >= 0) & (limit < MOST_STEPS)).all():
+        raise SnapshotError("its times or numbers of steps are those of no run")
+
+
+def _output(metadata: dict[str, Any], first: np.ndarray, system: np.ndarray, systems: int) -> Output:
+    """Return when rows of output are due."""
+    every, by_steps = float(metadata["output_every"]), metadata["output_by_steps"]
+    if first.shape != (systems,) or first.dtype != np.float64 or not np.isfinite(first).all() or not isinstance(by_steps, bool):
+        raise SnapshotError("the times of its output are those of no run")
+    span = float(np.where(np.isfinite(system[:, at.T_END]), system[:, at.T_END] - first, 0.0).max())
+    if not (0.0 < every < math.inf and (by_steps or span / every < MOST_ROWS)):
+        raise SnapshotError(f"its output_every = {every} is none")
+    return Output(every, by_steps, first)
+
+
+MOST_ROWS = 1e9  # of a run
