@@ -13,7 +13,7 @@ from typing import Any, ClassVar, NamedTuple
 import numpy as np
 
 from .constants import ENERGY_FLOOR
-from .errors import InitialConditionError
+from .errors import InitialConditionError, shown
 from .sums import PairBlock, dot, pair_blocks, tree_sum
 from .validation import (
     TINY,
@@ -152,7 +152,12 @@ class Bodies:
 
     def select(self, index: Any) -> Bodies:
         """Return the systems that `index` (whole numbers or a boolean mask over the systems) names."""
-        rows = np.atleast_1d(np.arange(len(self))[plain(index)])
+        try:
+            rows = np.atleast_1d(np.arange(len(self))[plain(index)])
+        except (IndexError, TypeError):
+            raise InitialConditionError(
+                f"select({shown(index)}): give whole numbers below {len(self)}, or one true or false for each system."
+            ) from None
         return self._with(**{name: values[rows] for name, values in self.arrays().items()})
 
     @classmethod
@@ -223,8 +228,10 @@ class Bodies:
     def orbit(self, i: int, j: int) -> Orbit:
         """Return the osculating orbit of bodies i and j about each other, without all others and without softening."""
         N = self.mass.shape[1]
-        if i == j or not (0 <= i < N and 0 <= j < N):
-            raise InitialConditionError(f"orbit of bodies {i} and {j}: give two different numbers from 0 to {N - 1}.")
+        if not all(isinstance(k, (int, np.integer)) and 0 <= k < N for k in (i, j)) or i == j:
+            raise InitialConditionError(
+                f"orbit of bodies {shown(i)} and {shown(j)}: give two different numbers from 0 to {N - 1}."
+            )
         x, v = self.position[:, j] - self.position[:, i], self.velocity[:, j] - self.velocity[:, i]
         gm = self.G * (self.mass[:, i] + self.mass[:, j])
         r, v2 = np.sqrt(dot(x, x)), dot(v, v)

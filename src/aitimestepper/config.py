@@ -14,7 +14,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from .errors import ConfigError, nearest_name_hint
+from .errors import ConfigError, nearest_name_hint, shown
+from .files import read_bytes
 
 FEATURE_TYPES = ("basic", "rich", "delta_mag", "invariant")
 ACTIVATIONS = ("tanh", "relu", "gelu", "silu", "elu", "sigmoid")
@@ -25,6 +26,8 @@ SYMMETRIZERS = ("explicit", "huayno", "hmm")
 
 def _setting(default: Any, help: str, **limits: Any) -> Any:
     """Return a dataclass field; `limits` may hold `above`, `least`, `below`, `most`, `choices`, and a `pattern` beside those.
+
+    `one_name`: the text is the name of a folder inside another one.
 
     `by_judge`: defaults for the judges `step` and `run`, which take the place of None. `judge`: the only one that reads it.
     """
@@ -92,7 +95,7 @@ class Config:
     # initial conditions
     ic: str = _setting("kepler:e=0.5", "initial conditions by name or file, such as kepler:e=0.9,q=0.1 (see --list-ic)")
     ic_family: tuple[str, ...] | None = _setting(None, "families to sample problems from instead of ic, such as kepler triple my.py (see docs/bench.md; none: ic, or with judge run all families of the package)")
-    num_orbits: int = _setting(None, "number of systems in the batch, sampled from the family that --ic names; with ic_family, of each family, and for judge run new ones in every epoch", least=1, by_judge=(1, 10))
+    num_orbits: int = _setting(None, "number of systems in the batch, sampled from the family that --ic names; with ic_family, of each family, and for judge run new ones in every epoch", least=1, most=1_000_000, by_judge=(1, 10))
     e_min: float = _setting(0.0, "two-body batches: smallest eccentricity", least=0, below=1, judge="step")
     e_max: float = _setting(0.9, "two-body batches: largest eccentricity", least=0, below=1, judge="step")
     q_min: float = _setting(1.0, "two-body batches: smallest mass ratio (log-uniform)", above=0, judge="step")
@@ -101,7 +104,7 @@ class Config:
     dtype: str = _setting("float64", "precision of the training; a simulation always computes in float64", choices=("float64", "float32"))
     device: str = _setting("auto", "where the training runs: cpu, cuda, cuda:1, ...; auto: a GPU if there is one")
     seed: int | None = _setting(None, "seed of everything that is random; none: a new one each time", least=0)
-    save_name: str | None = _setting(None, "name of the run, whose outputs go to OUT_DIR/NAME (none: a time stamp)")
+    save_name: str | None = _setting(None, "name of the run, whose outputs go to OUT_DIR/NAME (none: a time stamp)", one_name=True)
     out_dir: str = _setting("runs", "folder that holds the runs")
     wandb: bool = _setting(False, "also log to Weights & Biases (needs the extra wandb; WANDB_MODE=offline needs no network)")
     threads: int | None = _setting(None, "largest number of threads of simulations, also of those in a training (none: all cores); it changes no bit of the result", least=1)
@@ -169,9 +172,11 @@ class Config:
     def from_dict(cls, values: Mapping[str, Any]) -> Config:
         """Return the settings of a mapping; an unknown key is an error that names the nearest known one."""
         known = field_types()
+        if not isinstance(values, Mapping):
+            raise ConfigError(f"settings must be a mapping of names to values, not {type(values).__name__} {shown(values)}.")
         for key in values:
             if key not in known:
-                raise ConfigError(f"unknown setting {key!r}: {nearest_name_hint(key, known)}")
+                raise ConfigError(f"unknown setting {shown(key)}: {nearest_name_hint(str(key), known)}")
         return cls(**values)
 
     def to_dict(self) -> dict[str, Any]:
@@ -206,29 +211,30 @@ def coerced(name: str, value: Any) -> Any:
         if value is None:
             return None
         kind = next(k for k in typing.get_args(kind) if k is not types.NoneType)
-    if kind is float and isinstance(value, int) and not isinstance(value, bool):
-        return float(value)
     if typing.get_origin(kind) is tuple:
         inner = typing.get_args(kind)[0]
         if not isinstance(value, (list, tuple)) or not value:
-            raise ConfigError(f"{name} = {value!r} must be {_LISTS[inner]}.")
-        return tuple(_item(name, value, x, inner) for x in value)
-    if not isinstance(value, kind) or (kind is int and isinstance(value, bool)):
-        expected = {int: "a whole number", float: "a number", bool: "true or false", str: "text"}[kind]
-        raise ConfigError(f"{name} = {value!r} must be {expected}.")
-    return value
+            raise ConfigError(f"{name} = {shown(value)} must be {_LISTS[inner]}.")
+        return tuple(_one(x, inner, f"{name} = {shown(value)} must be {_LISTS[inner]}") for x in value)
+    return _one(value, kind, f"{name} = {shown(value)} must be {_KINDS[kind]}")
 
 
 _LISTS = {int: "one or more whole numbers, such as [64, 64]", float: "one or more numbers", str: "one or more names"}
 
 
-def _item(name: str, whole: Any, value: Any, kind: type) -> Any:
-    """Return one item of a list as its type."""
-    if kind is float and isinstance(value, int) and not isinstance(value, bool):
-        return float(value)
-    if not isinstance(value, kind) or isinstance(value, bool):
-        raise ConfigError(f"{name} = {whole!r} must be {_LISTS[kind]}.")
-    return value
+_KINDS = {int: "a whole number", float: "a number", bool: "true or false", str: "text"}
+LARGEST_INTEGER = 2**63 - 1  # files, arrays and random streams hold no larger ones
+
+
+def _one(value: Any, kind: type, expected: str) -> Any:
+    """Return one value as its type, or raise a `ConfigError` that begins with `expected`."""
+    if isinstance(value, bool) != (kind is bool) or not isinstance(value, (int, float) if kind is float else kind):
+        raise ConfigError(f"{expected}.")
+    if isinstance(value, int) and abs(value) > LARGEST_INTEGER:
+        raise ConfigError(f"{expected} below 2^63.")
+    if isinstance(value, str) and not (value and value.isprintable()):
+        raise ConfigError(f"{expected}, not empty and of printable characters.")
+    return kind(value)
 
 
 def _check_range(name: str, value: Any, limits: Mapping[str, Any]) -> None:
@@ -236,9 +242,14 @@ def _check_range(name: str, value: Any, limits: Mapping[str, Any]) -> None:
         return
     if isinstance(value, float) and not math.isfinite(value):
         raise ConfigError(f"{name} = {value} must be a finite number.")
+    if limits.get("one_name") and not _is_one_name(value):
+        raise ConfigError(
+            f"{name} = {shown(value)} must be the name of one folder inside out_dir: at most {LONGEST_NAME} bytes, no / or \\, "
+            "not . or .. ."
+        )
     choices = limits.get("choices")
     if choices and value not in choices and not re.fullmatch(limits.get("pattern", r"(?!)"), value):
-        raise ConfigError(f"{name} = {value!r} must be one of {', '.join(choices)}: {nearest_name_hint(str(value), choices)}")
+        raise ConfigError(f"{name} = {shown(value)} must be one of {', '.join(choices)}: {nearest_name_hint(str(value), choices)}")
     bounds = []
     ok = True
     for word, sign, test in (
@@ -254,20 +265,29 @@ def _check_range(name: str, value: Any, limits: Mapping[str, Any]) -> None:
         raise ConfigError(f"{name} = {value} must be {' and '.join(bounds)}.")
 
 
+LONGEST_NAME = 200  # bytes; file systems allow 255, and what is written beside needs some
+
+
+def _is_one_name(text: str) -> bool:
+    """Return whether `text` names something inside a folder, whatever the system: it can lead to no other folder."""
+    windows_drive = re.match(r"[A-Za-z]:", text)
+    return text.strip(" .") != "" and not re.search(r"[/\\]", text) and not windows_drive and len(text.encode()) <= LONGEST_NAME
+
+
 def load_toml(path: str | Path, command: str) -> dict[str, Any]:
     """Return the settings for `command` (train or simulate) in a TOML file: its table overrides the shared ones at the top."""
+    raw = read_bytes(Path(path), "configuration", ConfigError)
     try:
-        with open(path, "rb") as f:
-            content = tomllib.load(f)
-    except OSError as error:
-        raise ConfigError(f"cannot read the configuration {path}: {error.strerror}.") from None
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-        raise ConfigError(f"{path} is not valid TOML: {error}.") from None
+        content = tomllib.loads(raw.decode())
+    except RecursionError:
+        raise ConfigError(f"{path} is not valid TOML: its values are nested too deeply.") from None
+    except ValueError as error:  # no TOML, no UTF-8, or a number of more than 4300 digits
+        raise ConfigError(f"{path} is not valid TOML: {str(error).partition(';')[0]}.") from None
     tables = {name: content.pop(name, {}) for name in ("train", "simulate")}
     values = dict(content)
     for name, table in tables.items():
         if not isinstance(table, dict):
-            raise ConfigError(f"{path}: {name} = {table!r} must be a table: write [{name}] above its settings.")
+            raise ConfigError(f"{path}: {name} = {shown(table)} must be a table: write [{name}] above its settings.")
         Config.from_dict({**content, **table})  # the table of the other command is checked too
         if command == name:
             values.update(table)

@@ -7,6 +7,8 @@ import importlib
 from collections.abc import Iterable
 from typing import Any
 
+LONGEST = 60  # characters of a value that messages show
+
 
 class UserError(ValueError):
     """Base of all errors that the command line reports in one line, with exit code 2."""
@@ -62,8 +64,17 @@ def require(module: str, extra: str, what: str) -> Any:
         raise missing_extra(module.partition(".")[0], extra, what) from None
 
 
+def shown(value: Any) -> str:
+    """Return a value as messages show it: text in quotes, on one line, and long values cut short."""
+    try:
+        text = repr(value) if isinstance(value, str) else " ".join(str(value).split())
+    except ValueError:  # Python prints no integer of more than 4300 digits
+        return "a number of thousands of digits"
+    return text if len(text) <= LONGEST else f"{text[: LONGEST - 3]}..."
+
+
 def nearest_name_hint(name: str, known: Iterable[str]) -> str:
     """Return `did you mean 'x'?` for the closest known name, else the list of known names."""
     known = sorted(known)
-    close = difflib.get_close_matches(name, known, n=1, cutoff=0.5)
+    close = difflib.get_close_matches(name[:LONGEST], known, n=1, cutoff=0.5)
     return f"did you mean {close[0]!r}?" if close else f"known: {', '.join(known)}."

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
-from .errors import ConfigError, nearest_name_hint
+from .errors import ConfigError, nearest_name_hint, shown
 
 COMPOSITION, HERMITE, LOGH, RADAU = range(4)  # kinds of integrators, as the kernels switch on them
 
@@ -90,6 +90,8 @@ INTEGRATORS = (*COMPOSITIONS, *_OTHERS)
 
 def integrator_named(text: str) -> Integrator:
     """Return the integrator of that name; `hermite4:n=3` evaluates and corrects three times a step."""
+    if not isinstance(text, str):
+        raise ConfigError(f"integrator = {shown(text)} must be text, such as 'leapfrog'.")
     name, _, rest = text.partition(":")
     if name in COMPOSITIONS and not rest:
         method = COMPOSITIONS[name]
@@ -98,10 +100,10 @@ def integrator_named(text: str) -> Integrator:
         return _OTHERS[name]
     if name == "hermite4":
         n = rest.removeprefix("n=")
-        if not (n.isascii() and n.isdigit()) or not 1 <= int(n) <= 20:
-            raise ConfigError(f"integrator = {text!r}: write hermite4:n=3, n from 1 to 20 corrections.")
+        if not (n.isascii() and n.isdigit()) or len(n) > 2 or not 1 <= int(n) <= 20:
+            raise ConfigError(f"integrator = {shown(text)}: write hermite4:n=3, n from 1 to 20 corrections.")
         return _OTHERS[name]._replace(forces_per_step=int(n))
-    raise ConfigError(f"integrator = {text!r}: {nearest_name_hint(name, (*INTEGRATORS, 'auto'))}")
+    raise ConfigError(f"integrator = {shown(text)}: {nearest_name_hint(name, (*INTEGRATORS, 'auto'))}")
 
 
 def like_composition(name: str) -> str:

@@ -6,12 +6,12 @@ import dataclasses
 from pathlib import Path
 from typing import NamedTuple
 
-from .criteria.base import Criterion, Numbers, each, positive_numbers, shown
+from .criteria.base import Criterion, Numbers, each, positive_numbers
 from .criteria.catalogue import CRITERIA, criterion_named
 from .criteria.classical import PRS23, RADAU_EPSILON, ConstantByTrial, EnergyBudget, radau_eta
 from .criteria.learned import DEFAULT, LearnedStep, covered, covers, nearest_covered, refuse_uncovered
 from .criteria.wrappers import TIME_SYMMETRIC, Symmetrized, Wrapper, innermost
-from .errors import CheckpointError, ConfigError, nearest_name_hint
+from .errors import CheckpointError, ConfigError, nearest_name_hint, shown
 from .integrators import Integrator, integrator_named, like_composition
 from .models import find_model, shipped
 

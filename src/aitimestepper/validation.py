@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from .errors import InitialConditionError
+from .errors import InitialConditionError, shown
 from .sums import dot
 
 TINY = float(np.finfo(np.float64).tiny)  # the smallest normal number, 2.2e-308
@@ -24,7 +24,7 @@ def as_array(name: str, value: Any, dtype: type = np.float64) -> np.ndarray:
     """Return `value` as a new array, or raise an error that says what it is instead."""
     try:
         return np.array(plain(value), dtype=dtype, order="C")
-    except (TypeError, ValueError, RuntimeError):
+    except (TypeError, ValueError, RuntimeError, OverflowError):
         raise InitialConditionError(
             f"{name} must be numbers in a regular array, got {type(value).__name__} {str(value)[:60]}."
         ) from None
@@ -68,8 +68,9 @@ def checked_names(names: Sequence[str] | None, bodies: int) -> tuple[str, ...] |
     """Return `names` as a tuple, or raise an error unless they are one string for each body."""
     if names is None:
         return None
-    if isinstance(names, str) or len(names) != bodies or not all(isinstance(name, str) for name in names):
-        raise InitialConditionError(f"names = {names!r} must be {bodies} strings, one for each body.")
+    sequence = isinstance(names, (Sequence, np.ndarray)) and not isinstance(names, str)
+    if not sequence or len(names) != bodies or not all(isinstance(name, str) for name in names):
+        raise InitialConditionError(f"names = {shown(names)} must be {bodies} strings, one for each body.")
     return tuple(map(str, names))
 
 
@@ -77,10 +78,10 @@ def as_constant(G: Any) -> float:
     """Return G as a number, or raise an error unless it is positive and finite."""
     try:
         value = float(plain(G))
-    except (TypeError, ValueError):
+    except (TypeError, ValueError, OverflowError, RuntimeError):
         value = math.nan
     if not 0 < value < math.inf:
-        raise InitialConditionError(f"G = {G} must be a positive number.")
+        raise InitialConditionError(f"G = {shown(G)} must be a positive number.")
     return value
 
 

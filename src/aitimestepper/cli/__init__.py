@@ -24,7 +24,10 @@ LISTING = "listing"  # what --list-ic and --list-criteria of any command run
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Run a command and return the exit code; a user's mistake is one sentence on stderr and code 2, never a traceback."""
+    """Run a command and return the exit code; a user's mistake is one sentence on stderr and code 2, never a traceback.
+
+    So are files that the system refuses, and memory that it has not: what was saved before is whole.
+    """
     from .arguments import parse
 
     warnings.showwarning = _print_warning
@@ -33,16 +36,30 @@ def main(argv: Sequence[str] | None = None) -> int:
         module = importlib.import_module(f".{LISTING if request.listing else COMMANDS[request.command]}", __package__)
         return int(module.run(request))
     except UserError as error:
-        print(f"aitimestepper: error: {error}", file=sys.stderr)
-        return EXIT_USAGE
+        return _refused(str(error))
+    except MemoryError:
+        return _refused("the memory does not suffice; ask for fewer bodies, systems or samples, or for a smaller network.")
     except KeyboardInterrupt:
         print("\naitimestepper: interrupted; what was saved before is whole.", file=sys.stderr)
         return EXIT_INTERRUPTED
     except BrokenPipeError:
         sys.stderr.close()  # the reader of the output has ended, so nobody would read an error either
         return EXIT_FAILED
+    except OSError as error:
+        file = "" if error.filename is None else f"{error.filename}: "
+        return _refused(f"{file}{error.strerror or error}; check the name, the permissions and the free space.")
+
+
+def _refused(sentence: str) -> int:
+    print(f"aitimestepper: error: {_on_one_line(sentence)}", file=sys.stderr)
+    return EXIT_USAGE
 
 
 def _print_warning(message: Warning | str, category: type[Warning], *_: object, **__: object) -> None:
     if issubclass(category, UserWarning):
-        print(f"aitimestepper: warning: {message}", file=sys.stderr)
+        print(f"aitimestepper: warning: {_on_one_line(str(message))}", file=sys.stderr)
+
+
+def _on_one_line(text: str) -> str:
+    """Return the text with escapes for line breaks and all else that a terminal does not print: it may hold names of files."""
+    return "".join(c if c.isprintable() else repr(c)[1:-1] for c in text)

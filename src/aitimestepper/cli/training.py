@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import dataclasses
+import hashlib
+import os
 import secrets
+import shlex
 import sys
 import time
 import warnings
@@ -13,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 from ..config import INTEGRATORS, Config
 from ..criteria.learned import DEFAULT
 from ..errors import CheckpointError, ConfigError, UserError, require
-from ..files import write_atomically
+from ..files import read_bytes, write_atomically
 from ..initial.families import STANDARD
 from ..initial.problems import make_problem
 from ..models import Model, find_model, load_model, shipped
@@ -77,21 +80,27 @@ def train_run(request: Request) -> tuple[Path, Config, dict[str, Any]]:
         check_settings(config)
     adapter = ModelAdapter(config)
     particle = _initial_conditions(config, adapter, checkpoint)
+    inputs = {} if checkpoint is not None else _digests(config)
     # the weights of a run that is resumed are in its checkpoint
     start = None if config.start is None or checkpoint is not None else start_model(config)
     model = _network(config, adapter, start).to(adapter.device)
     optimizer = torch.optim.AdamW(model.parameters(), lr=config.lr, weight_decay=config.weight_decay)
     if checkpoint is None:
         _prepare(folder, request.overwrite)
-    write_atomically(folder / "config.toml", to_toml(config.to_dict()).encode())
+    write_atomically(folder / "config.toml", _settings_text(config).encode())
     recorder = Recorders(*_recorders(config, 1 if checkpoint is None else checkpoint.epoch + 1, request))
     wandb_run = begin_wandb(config, str(config.save_name), folder) if config.wandb else None
     about: dict[str, Any] = {"save_dir": folder, "recorder": recorder, "resume": checkpoint, "wandb_run": wandb_run}
     if checkpoint is None:
         # what is known of the training beforehand: the command, and the card of the model that it begins with
         about["card"] = {"command": request.text, **({} if start is None else {"start": dict(start.card)})}
+        about["card"] |= {"inputs": inputs} if inputs else {}
     try:
         done = run_two_phase_training(model, particle, optimizer, config, adapter, **about)
+    except torch.cuda.OutOfMemoryError:
+        raise UserError(
+            f"the memory of device = {config.device} does not suffice: ask for fewer systems or samples, or a smaller network."
+        ) from None
     except KeyboardInterrupt:
         if any(folder.glob("model_epoch_*.pt")):
             print(f"\ncontinue with: aitimestepper train --resume {folder}", file=sys.stderr)
@@ -117,6 +126,45 @@ def start_model(config: Config) -> Model:
     """Return the model to begin with."""
     name = str(config.start)
     return shipped(config.integrator) if name == DEFAULT else load_model(find_model(name, config.out_dir))
+
+
+def _digests(config: Config) -> dict[str, str]:
+    """Return the SHA-256 of every file that a training begins with besides its settings, by the setting and the path."""
+    paths = [] if config.start in (None, DEFAULT) else [("start", str(find_model(str(config.start), config.out_dir)))]
+    if config.ic_family is None:
+        name, _, rest = config.ic.partition(":")
+        paths += [("ic", rest.removeprefix("path="))] if name == "file" else []
+    else:
+        files = dict.fromkeys(name.partition(":")[0] for name in config.ic_family)
+        paths += [("ic_family", file) for file in files if file.endswith(".py")]
+    return {f"{setting} = {path}": _digest(path, setting) for setting, path in paths}
+
+
+def _digest(path: str, setting: str) -> str:
+    return hashlib.sha256(read_bytes(Path(path), f"file of {setting}")).hexdigest()
+
+
+def _refuse_other_inputs(checkpoint: Checkpoint, folder: Path) -> None:
+    """Raise an error if a file that the run began with has changed, or if one that it still reads is gone.
+
+    The network of `start` and the bodies of `ic` are in the checkpoint, the problems of `ic_family` are sampled from the file.
+    """
+    for name, digest in dict(checkpoint.card.get("inputs", {})).items():
+        setting, _, path = name.partition(" = ")
+        gone = not os.path.exists(path)
+        if gone and setting != "ic_family":
+            continue
+        if gone or _digest(path, setting) != digest:
+            settings = shlex.quote(str(folder / "config.toml"))
+            raise ConfigError(
+                f"{name}: this file {'is gone' if gone else 'has changed'} since the run began, so that the run cannot be "
+                f"continued: put it back, or start anew: aitimestepper train --config {settings} --overwrite"
+            )
+
+
+def _settings_text(config: Config) -> str:
+    """Return all settings of a training as TOML with which it can be started anew: of `ic` and `ic_family` the one in use."""
+    return to_toml({name: value for name, value in config.to_dict().items() if name != "ic" or config.ic_family is None})
 
 
 def _initial_conditions(config: Config, adapter: ModelAdapter, checkpoint: Checkpoint | None) -> ParticleTorch:
@@ -183,6 +231,7 @@ def _resumed(request: Request) -> tuple[Config, Checkpoint, Path]:
         raise CheckpointError(
             f"{path} has {checkpoint.epoch} epochs already, epochs = {config.epochs} asks for fewer; ask for more."
         )
+    _refuse_other_inputs(checkpoint, path.parent)
     return config, checkpoint, path.parent
 
 

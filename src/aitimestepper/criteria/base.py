@@ -8,7 +8,7 @@ from typing import Any, ClassVar, NamedTuple
 
 import numpy as np
 
-from ..errors import ConfigError
+from ..errors import ConfigError, shown
 
 Numbers = float | tuple[float, ...]  # one for all systems, or one for each
 
@@ -17,7 +17,7 @@ def positive_numbers(value: Any, what: str) -> Numbers:
     """Return `value`, a number or an array of one number a system, as a float or a tuple; all must be positive and finite."""
     try:
         array = np.asarray(math.nan if isinstance(value, bool) else value, dtype=np.float64)
-    except (TypeError, ValueError, RuntimeError):
+    except (TypeError, ValueError, RuntimeError, OverflowError):
         array = np.array(math.nan)
     if array.ndim > 1 or not array.size or isinstance(value, str) or not (np.isfinite(array).all() and (array > 0).all()):
         raise ConfigError(f"{what} = {shown(value)} must be a positive number.")
@@ -27,11 +27,6 @@ def positive_numbers(value: Any, what: str) -> Numbers:
 def each(numbers: Numbers) -> tuple[float, ...]:
     """Return one number, or one for each system, as a tuple."""
     return numbers if isinstance(numbers, tuple) else (numbers,)
-
-
-def shown(value: Any) -> str:
-    """Return a value as a message shows it: text in quotes, long arrays cut short."""
-    return (repr(value) if isinstance(value, str) else str(value))[:60]
 
 
 class Symmetrization(NamedTuple):

@@ -8,12 +8,11 @@ minimum of them.
 
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass
 from typing import ClassVar
 
 from ..constants import BUDGET_CONSTANTS
-from ..errors import ConfigError, nearest_name_hint
+from ..errors import ConfigError, nearest_name_hint, shown
 from ..integrators import COMPOSITIONS, like_composition
 from .base import Criterion, Numbers, positive_numbers
 
@@ -174,11 +173,14 @@ class EnergyBudget(Criterion):
     def __post_init__(self) -> None:
         if self.tol is not None:
             object.__setattr__(self, "tol", positive_numbers(self.tol, "energybudget: tol"))
-        if self.integrator is not None and self.integrator not in COMPOSITIONS:
-            hint = nearest_name_hint(self.integrator, COMPOSITIONS)
-            raise ConfigError(f"energybudget: integrator = {self.integrator!r}: {hint}")
-        if self.c is not None and not (math.isfinite(self.c) and self.c > 0):
-            raise ConfigError(f"energybudget: c = {self.c} must be a positive number.")
+        if self.integrator is not None and self.integrator not in tuple(COMPOSITIONS):
+            hint = nearest_name_hint(str(self.integrator), COMPOSITIONS)
+            raise ConfigError(f"energybudget: integrator = {shown(self.integrator)}: {hint}")
+        if self.c is not None:
+            c = positive_numbers(self.c, "energybudget: c")
+            if isinstance(c, tuple):
+                raise ConfigError(f"energybudget: c = {shown(c)} must be one number for all systems.")
+            object.__setattr__(self, "c", c)
 
     @property
     def order(self) -> int:

@@ -10,7 +10,7 @@ from typing import Any, ClassVar
 
 import numpy as np
 
-from ..errors import ConfigError
+from ..errors import ConfigError, shown
 from ..integrators import COMPOSITIONS
 from ..models import Model, find_model, load_model, shipped
 from .base import Criterion, Numbers, Symmetrization, each, positive_numbers
@@ -40,6 +40,10 @@ class LearnedStep(Criterion):
     symmetrized: bool = True
 
     def __post_init__(self) -> None:
+        if self.model is not None and not isinstance(self.model, Model):
+            raise ConfigError(
+                f"LearnedStep needs a Model, not {type(self.model).__name__} {shown(self.model)}: take LearnedStep.load."
+            )
         if self.tol is not None:
             object.__setattr__(self, "tol", positive_numbers(self.tol, "tol"))
 

@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import math
+import sys
 from dataclasses import dataclass
 from typing import ClassVar
 
 import numpy as np
 
-from ..errors import ConfigError
+from ..errors import ConfigError, shown
 from .base import Criterion, Numbers, Symmetrization
+
+MOST_ITERATIONS = 100  # the fixed-point iteration gains a digit in three; more than 100 cannot change the step
 
 
 @dataclass(frozen=True)
@@ -17,6 +20,13 @@ class Wrapper(Criterion):
     """A criterion around another one, `criterion`."""
 
     criterion: Criterion
+
+    def __post_init__(self) -> None:
+        if not isinstance(self.criterion, Criterion):
+            raise ConfigError(
+                f"{type(self).__name__} needs a criterion such as FreeFall(eta=0.02) to wrap, not "
+                f"{type(self.criterion).__name__} {shown(self.criterion)}."
+            )
 
     @property
     def exponent(self) -> float:
@@ -64,6 +74,13 @@ def innermost(criterion: Criterion) -> Criterion:
     return criterion
 
 
+def _is_number(value: object) -> bool:
+    """Return whether `value` is a number that a float can hold."""
+    if isinstance(value, (bool, np.complexfloating)) or not isinstance(value, (int, float, np.number)):
+        return False
+    return not isinstance(value, int) or abs(value) <= sys.float_info.max
+
+
 def _refuse_velocity_odd(wrapper: str, criterion: Criterion) -> None:
     """Raise an error unless the step is even in the velocities: only such a step can be made time-symmetric."""
     if not criterion.velocity_even:
@@ -82,11 +99,11 @@ class Limited(Wrapper):
     dt_max: float | None = None
 
     def __post_init__(self) -> None:
-        low, high = self.dt_min or 0.0, math.inf if self.dt_max is None else self.dt_max
-        numbers = all(isinstance(x, (int, float, np.number)) and not isinstance(x, bool) for x in (low, high))
-        if not numbers or not 0 <= low <= high or high == 0:
+        super().__post_init__()
+        low, high = 0.0 if self.dt_min is None else self.dt_min, math.inf if self.dt_max is None else self.dt_max
+        if not (_is_number(low) and _is_number(high)) or not 0 <= low <= high or high == 0:
             raise ConfigError(
-                f"Limited: dt_min = {self.dt_min!r} and dt_max = {self.dt_max!r} must be numbers, "
+                f"Limited: dt_min = {shown(self.dt_min)} and dt_max = {shown(self.dt_max)} must be numbers, "
                 "0 <= dt_min <= dt_max, dt_max > 0."
             )
         object.__setattr__(self, "dt_min", float(low))
@@ -123,11 +140,12 @@ class Symmetrized(Wrapper):
     smoothness: float | None = None
 
     def __post_init__(self) -> None:
+        super().__post_init__()
         _refuse_velocity_odd("Symmetrized", self.criterion)
         for name, default in self.criterion.symmetrization._asdict().items():
             value = default if getattr(self, name) is None else getattr(self, name)
-            if not value > 1:
-                raise ConfigError(f"Symmetrized: {name} = {value} must be above 1.")
+            if not (_is_number(value) and value > 1):
+                raise ConfigError(f"Symmetrized: {name} = {shown(value)} must be above 1.")
             object.__setattr__(self, name, float(value))
 
     @property
@@ -145,6 +163,7 @@ class _LookAhead(Wrapper):
     """
 
     def __post_init__(self) -> None:
+        super().__post_init__()
         wrapped, kind = self.criterion, type(self).__name__
         if isinstance(wrapped, Wrapper):
             raise ConfigError(
@@ -183,8 +202,12 @@ class HutMakinoMcMillan(_LookAhead):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        if not isinstance(self.iterations, int) or self.iterations < 1:
-            raise ConfigError(f"HutMakinoMcMillan: iterations = {self.iterations} must be a whole number >= 1.")
+        count = isinstance(self.iterations, (int, np.integer)) and not isinstance(self.iterations, bool)
+        if not (count and 1 <= self.iterations <= MOST_ITERATIONS):
+            raise ConfigError(
+                f"HutMakinoMcMillan: iterations = {shown(self.iterations)} must be a whole number from 1 to {MOST_ITERATIONS}."
+            )
+        object.__setattr__(self, "iterations", int(self.iterations))
 
     @property
     def trial_steps(self) -> int:

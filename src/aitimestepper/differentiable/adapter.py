@@ -13,7 +13,7 @@ from torch import Tensor, nn
 from ..config import Config
 from ..constants import BUDGET_CONSTANTS, MAX_CHANGE, MIN_DT, UNLIMITED
 from ..criteria.base import Numbers
-from ..errors import ConfigError
+from ..errors import ConfigError, shown
 from ..features import Scales, feature_count, slot_table
 from ..integrators import COMPOSITIONS
 from ..models import Model
@@ -23,6 +23,8 @@ from .history import HistoryBuffer
 from .network import FullyConnectedNN
 from .particle import ParticleTorch
 from .timescales import PairSums, budget_time, moving_pairs, pair_sums, smooth_minimum_time
+
+DEVICES = ("cpu", "cuda", "mps")
 
 
 class Observation(NamedTuple):
@@ -79,8 +81,8 @@ class ModelAdapter:
         calibration: Sequence[tuple[float, float]] = (),
     ) -> None:
         self.config = config
-        self.device = torch.device(device) if device is not None else resolve_device(config.device)
         self.dtype = dtype if dtype is not None else torch_dtype(config.dtype)
+        self.device = resolve_device(config.device if device is None else device, self.dtype)
         self.scales, self.calibration = scales, calibration
         self.tol: Numbers | Tensor = config.energy_threshold
         self.generator = torch.Generator()
@@ -241,16 +243,21 @@ class ModelAdapter:
             return self.predict(model, self.observe(particle, history_buffer)).dt
 
 
-def resolve_device(name: str) -> torch.device:
-    """Return the device of that name; `auto` is a GPU if there is one."""
+def resolve_device(name: str | torch.device, dtype: torch.dtype = torch.float32) -> torch.device:
+    """Return the device of that name, on which numbers of `dtype` can be computed; `auto` is a GPU if there is one."""
     if name == "auto":
         return torch.device("cuda" if torch.cuda.is_available() else "cpu")
     try:
         device = torch.device(name)
-        torch.empty(1, device=device)
-    except (RuntimeError, AssertionError) as error:
-        reason = str(error).splitlines()[0]
-        raise ConfigError(f"device = {name!r} cannot be used here ({reason}); use cpu or auto.") from None
+        if device.type not in DEVICES:
+            raise ConfigError(f"device = {shown(name)} must be one of {', '.join(DEVICES)}, cuda:1, ... or auto.")
+        torch.ones(1, device=device, dtype=dtype).sum().item()
+    except ConfigError:
+        raise
+    # torch has as many kinds of errors as reasons: unknown names, drivers, missing devices, types that a device has not
+    except (RuntimeError, AssertionError, TypeError, ValueError, NotImplementedError, ImportError) as error:
+        reason = (str(error).splitlines() or [type(error).__name__])[0][:200].rstrip(".")
+        raise ConfigError(f"device = {shown(name)} cannot be used here ({reason}); use cpu or auto.") from None
     return device
 
 

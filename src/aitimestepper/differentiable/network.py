@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import itertools
 import math
+import os
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -12,7 +14,7 @@ from torch import Tensor, nn
 from ..bodies import Bodies
 from ..config import Config
 from ..constants import KNEE, LARGEST, LOG_GAIN, LOG_RANGE
-from ..errors import CheckpointError, ConfigError, nearest_name_hint
+from ..errors import CheckpointError, ConfigError, nearest_name_hint, shown
 from ..features import ERROR_FRACTION, Scales, feature_count
 from ..models import Model
 
@@ -24,6 +26,7 @@ _ACTIVATIONS: dict[str, type[nn.Module]] = {
     "elu": nn.ELU,
     "sigmoid": nn.Sigmoid,
 }
+BYTES_PER_WEIGHT = 32  # the weight, its gradient and the two moments of AdamW
 INITIAL_LOG10_ERROR = -6.0
 INITIAL_LOG_DT = math.log(1e-2)  # an untrained network starts near a hundredth of the time unit
 
@@ -146,6 +149,7 @@ def _linear(inputs: int, outputs: int, generator: torch.Generator, dtype: torch.
 # ---- from settings and files, and back --------------------------------------------------------------------------------------
 def build_network(config: Config) -> FullyConnectedNN:
     """Return the untrained network that `config` describes."""
+    _refuse_beyond_memory(config)
     network = FullyConnectedNN(
         feature_count(config.feature_type, config.history_len),
         layers=config.layers,
@@ -166,6 +170,28 @@ def build_network(config: Config) -> FullyConnectedNN:
         nn.init.zeros_(network.log_dt.weight)
         nn.init.zeros_(network.log_error.weight)
     return network
+
+
+def _refuse_beyond_memory(config: Config) -> None:
+    """Raise an error for a network that cannot be trained in the memory of this machine, which says how much it takes."""
+    inputs = feature_count(config.feature_type, config.history_len)
+    widths = [inputs + 2 * config.fourier_features, *config.layers, 2]
+    numbers = inputs * config.fourier_features + sum(a * b + b for a, b in itertools.pairwise(widths))
+    needed = BYTES_PER_WEIGHT * numbers
+    if needed > memory_size():
+        raise ConfigError(
+            f"a network of {inputs} inputs with fourier_features = {config.fourier_features} and layers = "
+            f"{shown(list(config.layers))} takes {needed / 1e9:,.0f} GB in a training, this machine has "
+            f"{memory_size() / 1e9:,.0f} GB: ask for narrower layers, fewer Fourier features or a shorter history."
+        )
+
+
+def memory_size() -> float:
+    """Return the bytes of memory that this machine has; infinity where the system does not say."""
+    try:
+        return float(os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES"))
+    except (AttributeError, ValueError, OSError):
+        return math.inf
 
 
 def network_from(model: Model) -> FullyConnectedNN:

@@ -6,9 +6,7 @@ text. From the command line, a simulation without an end time lasts ten periods 
 
 from __future__ import annotations
 
-import io
 import math
-import zipfile
 from collections.abc import Callable
 from pathlib import Path
 from typing import NamedTuple
@@ -17,7 +15,9 @@ import numpy as np
 
 from ..bodies import Bodies
 from ..errors import InitialConditionError
+from ..files import parse_array, read_bytes, read_text, shown
 
+MOST_BODIES = 200_000  # of a sampled system: the energies of so many take minutes, and so does every step
 ALL_PAIRS = 2048  # bodies up to which energies are summed over all pairs at once; larger systems go block by block
 
 
@@ -50,9 +50,17 @@ def two_body(
     e: float, q: float, a: float, anomaly: float, G: float, dim: int, rotation: np.ndarray | None = None
 ) -> InitialConditions:
     """Return two bodies of total mass 1 and mass ratio q, with their centre of mass at rest, at an eccentric anomaly."""
-    for name, value, ok in (("e", e, 0 <= e < 1), ("q", q, q > 0), ("a", a, a > 0), ("dim", dim, dim in (2, 3))):
+    for name, value, ok in (
+        ("e", e, 0 <= e < 1),
+        ("q", q, q > 0),
+        ("a", a, a > 0),
+        ("dim", dim, dim in (2, 3)),
+        ("G", G, G > 0),
+    ):
         if not (ok and math.isfinite(value)):
-            raise InitialConditionError(f"kepler: {name} = {value} is out of range (0 <= e < 1, q > 0, a > 0, dim 2 or 3).")
+            raise InitialConditionError(
+                f"kepler: {name} = {value} is out of range (0 <= e < 1, q > 0, a > 0, dim 2 or 3, G > 0)."
+            )
     x, v = ellipse(e, a, anomaly, G)
     if rotation is not None:
         x, v = rotation @ x, rotation @ v
@@ -156,8 +164,7 @@ def solar() -> InitialConditions:
 
 def plummer(n: int = 32, seed: int = 0) -> InitialConditions:
     """A Plummer sphere of n equal masses, scaled to M = 1, E = -1/4, virial equilibrium."""
-    if n < 2:
-        raise InitialConditionError(f"plummer: n = {n} must be at least 2.")
+    _check_sampled("plummer", n, seed)
     return plummer_sphere(np.random.default_rng(seed), n)
 
 
@@ -175,8 +182,9 @@ def plummer_sphere(rng: np.random.Generator, n: int, dim: int = 3) -> InitialCon
 
 def random(n: int = 3, dim: int = 3, seed: int = 0) -> InitialConditions:
     """N bodies: masses 10^U(-0.5, 0.5), normal positions and velocities, virial ratio U(0.2, 0.5)."""
-    if n < 2 or dim not in (2, 3):
-        raise InitialConditionError(f"random: n = {n} must be at least 2 and dim = {dim} 2 or 3.")
+    _check_sampled("random", n, seed)
+    if dim not in (2, 3):
+        raise InitialConditionError(f"random: dim = {dim} must be 2 or 3.")
     return random_bodies(np.random.default_rng(seed), n, dim)
 
 
@@ -191,7 +199,7 @@ def random_bodies(rng: np.random.Generator, n: int, dim: int) -> InitialConditio
 
 def agekyan(x: float = 0.2, y: float = 0.5) -> InitialConditions:
     """Agekyan-Anosova region: equal masses at rest at (-1/2, 0), (1/2, 0) and (x, y), x, y >= 0, (x + 1/2)^2 + y^2 <= 1."""
-    if not (x >= 0 and y > 0 and (x + 0.5) ** 2 + y**2 <= 1):
+    if not (0 <= x <= 1 and 0 < y <= 1 and (x + 0.5) ** 2 + y**2 <= 1):
         raise InitialConditionError(f"agekyan: x = {x}, y = {y} must satisfy x >= 0, y > 0 and (x + 1/2)^2 + y^2 <= 1.")
     mass = np.ones(3)
     position, velocity = _recentred(mass, np.array([[-0.5, 0.0], [0.5, 0.0], [x, y]]), np.zeros((3, 2)))
@@ -203,15 +211,15 @@ def file(path: str) -> InitialConditions:
     rows = _read_rows(Path(path))
     if rows.ndim != 2 or rows.shape[1] not in (5, 7):
         raise InitialConditionError(
-            f"{path}: found shape {rows.shape}; every row must be mass, position, velocity: 5 numbers in 2D, 7 in 3D."
+            f"{shown(path)}: found shape {rows.shape}; every row must be mass, position, velocity: 5 numbers in 2D, 7 in 3D."
         )
     if not np.isfinite(rows).all():
         row, column = np.argwhere(~np.isfinite(rows))[0]
         raise InitialConditionError(
-            f"{path}: row {row + 1}, column {column + 1} is {rows[row, column]}; all numbers must be finite."
+            f"{shown(path)}: row {row + 1}, column {column + 1} is {rows[row, column]}; all numbers must be finite."
         )
     if len(rows) < 2:
-        raise InitialConditionError(f"{path}: found {len(rows)} body; gravity needs at least 2 rows.")
+        raise InitialConditionError(f"{shown(path)}: found {len(rows)} body; gravity needs at least 2 rows.")
     dim = (rows.shape[1] - 1) // 2
     mass, position, velocity = rows[:, 0], rows[:, 1 : 1 + dim], rows[:, 1 + dim :]
     return InitialConditions(mass, position, velocity, G=None)
@@ -229,6 +237,18 @@ MAKERS: dict[str, Callable[..., InitialConditions]] = {
     "agekyan": agekyan,
     "file": file,
 }
+
+
+def _check_sampled(name: str, n: int, seed: int) -> None:
+    """Raise an error for a number of bodies or a seed that cannot be sampled with."""
+    if n < 2:
+        raise InitialConditionError(f"{name}: n = {n} must be at least 2.")
+    if n > MOST_BODIES:
+        raise InitialConditionError(
+            f"{name}: n = {n} must be at most {MOST_BODIES}: a step takes all pairs of bodies, {0.5 * n * n:.0e} of them here."
+        )
+    if seed < 0:
+        raise InitialConditionError(f"{name}: seed = {seed} must be 0 or more.")
 
 
 def _lifted(x: np.ndarray, dim: int) -> np.ndarray:
@@ -256,27 +276,31 @@ def _plummer_speeds(rng: np.random.Generator, n: int) -> np.ndarray:
 
 def _read_rows(path: Path) -> np.ndarray:
     """Return the numbers of a .npy or text file, or raise an error that says what is wrong with it."""
-    try:
-        if path.suffix == ".npy":
-            content = np.load(io.BytesIO(path.read_bytes()), allow_pickle=False)
-            if not isinstance(content, np.ndarray):
-                content.close()
-                raise TypeError("it is an archive of several arrays, save one with numpy.save")
-            if np.iscomplexobj(content):
-                raise TypeError("its numbers are complex")
-            return content.astype(np.float64)
-        lines = [line.partition("#")[0].replace(",", " ").split() for line in path.read_text().splitlines()]
-    except OSError as error:
-        raise InitialConditionError(f"cannot read the initial conditions {path}: {error.strerror}.") from None
-    except (ValueError, EOFError, TypeError, zipfile.BadZipFile) as error:
-        raise InitialConditionError(f"{path} is not an array of numbers: {str(error).splitlines()[0]}") from None
-    rows = [line for line in lines if line]
+    if path.suffix == ".npy":
+        return _array_in(read_bytes(path, "initial conditions", InitialConditionError), path)
+    text = read_text(path, "initial conditions", InitialConditionError)
+    rows = [words for line in text.splitlines() if (words := line.partition("#")[0].replace(",", " ").split())]
     if not rows:
-        raise InitialConditionError(f"{path} is empty; write one row per body: mass, position, velocity.")
+        raise InitialConditionError(f"{shown(path)} is empty; write one row per body: mass, position, velocity.")
     widths = {len(row) for row in rows}
     if len(widths) > 1:
-        raise InitialConditionError(f"{path}: rows have {sorted(widths)} numbers; all must have 5 (2D) or 7 (3D).")
+        found = ", ".join(map(str, sorted(widths)[:5]))
+        raise InitialConditionError(f"{shown(path)}: rows have [{found}] numbers; all must have 5 (2D) or 7 (3D).")
     try:
         return np.array(rows, dtype=np.float64)
     except ValueError as error:
-        raise InitialConditionError(f"{path}: {error}; all entries must be numbers.") from None
+        raise InitialConditionError(f"{shown(path)}: {str(error)[:100]}; all entries must be numbers.") from None
+
+
+def _array_in(content: bytes, path: Path) -> np.ndarray:
+    """Return the numbers in the content of a .npy file."""
+    try:
+        if content.startswith(b"PK"):
+            raise TypeError("it is an archive of several arrays, save one with numpy.save")
+        values = parse_array(content)
+        if np.iscomplexobj(values):
+            raise TypeError("its numbers are complex")
+        return values.astype(np.float64)
+    except Exception as error:  # whatever NumPy's parser raises about a file that is not trusted
+        reason = str(error).partition("\n")[0][:100]
+        raise InitialConditionError(f"{shown(path)} is not an array of numbers: {reason}") from None

@@ -13,7 +13,7 @@ from ..bodies import Bodies, free_fall_time
 from ..config import Config
 from ..errors import ConfigError, InitialConditionError
 from ..fields import field_from
-from ..specs import build
+from ..specs import build, computed, converted
 from ..sums import squared_differences, tree_sum
 from .named import MAKERS, InitialConditions, eccentric_anomaly, two_body
 from .suites import Case, families_named, make_suite
@@ -136,8 +136,8 @@ def _system(config: Config, number: int) -> InitialConditions:
 def _seed_in(given: str, config: Config) -> int:
     """Return the seed that the arguments of `ic` name, else that of the settings."""
     for item in given.split(","):
-        if item.startswith("seed=") and item[5:].isdigit():
-            return int(item[5:])
+        if item.startswith("seed="):
+            return int(converted(item[5:], int, f"{config.ic}: seed", InitialConditionError))
     return config.seed or 0
 
 
@@ -164,4 +164,5 @@ def _sampled_orbit(config: Config, number: int, family: _Family) -> InitialCondi
     q = math.exp(rng.uniform(math.log(config.q_min), math.log(config.q_max)))
     mean_anomaly = rng.uniform(0, 2 * math.pi)
     rotation = np.linalg.qr(rng.normal(size=(3, 3)))[0] if family.dim == 3 else None
-    return two_body(e, q, family.a, eccentric_anomaly(mean_anomaly, e), config.G, family.dim, rotation)
+    place = family.a, eccentric_anomaly(mean_anomaly, e), config.G, family.dim, rotation
+    return computed(config.ic, InitialConditionError, lambda: two_body(e, q, *place))

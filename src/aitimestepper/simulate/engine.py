@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import sys
 import time as clock
 from collections.abc import Sequence
 from pathlib import Path
@@ -10,11 +11,11 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from ..bodies import Bodies, as_bodies
-from ..criteria.base import Criterion
+from ..bodies import Bodies, as_bodies, free_fall_time
+from ..criteria.base import Criterion, positive_numbers
 from ..criteria.classical import ConstantByTrial
 from ..criteria.wrappers import Limited
-from ..errors import ConfigError
+from ..errors import ConfigError, shown
 from ..policy import DEFAULT_TOL, Choice, choose, coverage, goes_to_rounding
 from .advice import warn_of
 from .batch import Batch, Output
@@ -29,6 +30,8 @@ from .session import run_batch
 DEFAULT_MAX_STEPS = 10_000_000
 GUARD_SHARE = 0.1  # fraction of the tolerance by which a guarded step may change the energy
 DEFAULT_ROWS = 1000
+MOST_ROWS = 1e9  # of one system's output: 100 GB and more
+LARGEST_INTEGER = 2**63 - 1
 
 
 def simulate(
@@ -85,8 +88,9 @@ def simulate(
     start = as_bodies(given, G=G, softening=softening, external_field=external_field)
     end, limit = end_times(start, t_end, steps), step_limit(steps, max_steps)
     rows = _output(start, end, limit, output_every, output_steps) if output is not None or sinks else None
+    _refuse_no_functions(progress, sinks)
     if isinstance(tol, bool) or (tol is not None and np.ndim(tol)):
-        raise ConfigError(f"tol = {tol!r} must be one number; criteria take one a system, as in EnergyBudget(tol=[...]).")
+        raise ConfigError(f"tol = {shown(tol)} must be one number; criteria take one a system, as in EnergyBudget(tol=[...]).")
     steering = _steering(start, end, limit, criterion, tol, integrator, guard, dt_min, dt_max)
     batch = Batch.begin(
         start,
@@ -118,13 +122,21 @@ def simulate(
     return result
 
 
+def _refuse_no_functions(progress: object, sinks: object) -> None:
+    """Raise an error before the run for what could not be called during it."""
+    if not isinstance(progress, bool) and not callable(progress):
+        raise ConfigError(f"progress = {shown(progress)} must be True, False or a function that takes the Status.")
+    if not isinstance(sinks, (tuple, list)) or not all(map(callable, sinks)):
+        raise ConfigError(f"sinks = {shown(sinks)} must be a tuple of functions.")
+
+
 class Steering(NamedTuple):
     """What chooses and takes the steps of a run."""
 
     program: Program
     own: OwnFunctions
     words: dict[str, Any]  # criterion, integrator and tolerance, as files and results write them
-    criterion: Criterion | None  # as it is bound; None: only the program is known
+    criterion: Criterion | None  # as it is bound
 
 
 def _steering(
@@ -143,8 +155,6 @@ def _steering(
     if before is not None and criterion is None and (tol is None or guard):
         if integrator == "auto" and dt_min is None and dt_max is None:
             return Steering(before.program, before.own, before.words, before.criterion)
-        if before.criterion is None:
-            raise ConfigError("the run was resumed from a file, which does not hold its criterion as a value: give criterion.")
         criterion, tol = before.criterion, None
         integrator = before.words["integrator"] if integrator == "auto" else integrator
     choice = _choice(criterion, tol, integrator, start, end, limit, guard)
@@ -220,8 +230,9 @@ def step_limit(steps: int | None, max_steps: int | None) -> int:
 
 def _refuse_no_count(**given: Any) -> None:
     for word, value in given.items():
-        if value is not None and (isinstance(value, bool) or not isinstance(value, (int, np.integer)) or value < 1):
-            raise ConfigError(f"{word} = {value!r} must be a whole number, 1 or more.")
+        whole = isinstance(value, (int, np.integer)) and not isinstance(value, bool)
+        if value is not None and not (whole and 1 <= value <= LARGEST_INTEGER):
+            raise ConfigError(f"{word} = {shown(value)} must be a whole number, 1 or more and below 2^63.")
 
 
 def _output(start: Bodies, t_end: np.ndarray, limit: int, every: float | None, steps: int | None) -> Output:
@@ -232,9 +243,11 @@ def _output(start: Bodies, t_end: np.ndarray, limit: int, every: float | None, s
         raise ConfigError(f"output_steps = {steps} and output_every = {every}: give only one of them.")
     if steps is not None:
         return Output(float(steps), True, begin)
-    if every is not None and (isinstance(every, str) or not (math.isfinite(every) and every > 0)):
-        raise ConfigError(f"output_every = {every!r} must be a positive time.")
+    if every is not None and isinstance(positive_numbers(every, "output_every"), tuple):
+        raise ConfigError(f"output_every = {shown(every)} must be one time for all systems.")
     longest = float((t_end - start.time).max())
+    if every is not None:
+        _refuse_countless_rows(float(every), start, longest)
     if every is None and math.isinf(longest):
         return Output(float(max(1, limit // DEFAULT_ROWS)), True, begin)
     apart = longest / DEFAULT_ROWS if every is None else float(every)
@@ -244,6 +257,17 @@ def _output(start: Bodies, t_end: np.ndarray, limit: int, every: float | None, s
     if every is not None:  # the next row would always be due at the same time
         raise ConfigError(f"output_every = {every} is below the round-off of the times of the run: give a longer one.")
     return Output(1.0, True, begin)
+
+
+def _refuse_countless_rows(every: float, start: Bodies, longest: float) -> None:
+    """Raise an error for more rows than anybody could store; of a run by steps, of unknown length, in a free-fall time."""
+    span, words = (longest, "of the run") if math.isfinite(longest) else (float(free_fall_time(start).max()), "of free fall")
+    rows = span / every if every > span / sys.float_info.max else math.inf
+    if rows > MOST_ROWS:
+        raise ConfigError(
+            f"output_every = {every:g} would be {rows:.0e} rows in the time {span:g} {words}, more than {MOST_ROWS:.0e}: "
+            f"ask for {span / MOST_ROWS:.0e} or longer, {span / DEFAULT_ROWS:.0e} are a thousand rows."
+        )
 
 
 def end_times(start: Bodies, t_end: Any, steps: int | None) -> np.ndarray:
@@ -256,7 +280,7 @@ def end_times(start: Bodies, t_end: Any, steps: int | None) -> np.ndarray:
             raise TypeError
         end = end.astype(np.float64)
     except (TypeError, ValueError, RuntimeError):
-        raise ConfigError(f"t_end = {t_end!r} must be a number, or one for each system.") from None
+        raise ConfigError(f"t_end = {shown(t_end)} must be a number, or one for each system.") from None
     if end.ndim > 1 or end.size not in (1, len(start)):
         raise ConfigError(f"t_end has shape {end.shape}; give one time, or one for each of the {len(start)} systems.")
     begin = start.time if end.ndim else start.time.min()  # one time for all: systems that are at it already stay there
