@@ -33,7 +33,7 @@ HOMES = {
     "torch": ("differentiable/", "training/"),
     "numba": ("simulate/kernels/",),
     "llvmlite": ("simulate/kernels/",),
-    "h5py": ("simulate/snapshots/hdf5.py", "initial/suite_file.py"),
+    "h5py": ("files/hdf5.py", "simulate/snapshots/hdf5.py", "initial/suite_file.py"),
     "rich": ("cli/", "simulate/bar.py"),
     "rebound": ("bench/peers.py",),
     "heyoka": ("bench/peers.py",),

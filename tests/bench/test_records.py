@@ -97,19 +97,20 @@ def test_numbers_are_rounded_to_four_digits_and_infinity_has_no_number():
 def test_a_study_that_was_stopped_goes_on(tmp_path):
     path, settings = tmp_path / "s.json", {"a": 1}
 
-    def begun(settings, fresh=False):
+    def begun(settings, fresh=False, **parts):
         part = Partial(path, settings, fresh)
+        for name, record in parts.items():
+            part.add(name, [record])
         part.stop()
         return part
 
-    part = begun(settings)
-    part.add("one", [measured(1)])
+    part = begun(settings, one=measured(1))
     with open(part.path, "a") as f:
         f.write('{"part": "two", "records": [{"stu')  # killed while writing
     again = begun(settings)
     assert list(again.done) == ["one"]
     assert again.done["one"][0].forces_each == measured(1).forces_each
-    again.add("two", [measured(2)])
+    begun(settings, two=measured(2))
     assert list(begun(settings).done) == ["one", "two"]
     with pytest.raises(UserError, match=r"holds 2 parts of a study with other settings .*; give --fresh to drop them"):
         begun({"a": 2})

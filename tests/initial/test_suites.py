@@ -1,7 +1,6 @@
 """Suites: one batch for problems in any units, files, families of one's own, known answers."""
 
-from __future__ import annotations
-
+import io
 from dataclasses import replace
 
 import h5py
@@ -10,6 +9,8 @@ import pytest
 
 from aitimestepper.bodies import Bodies
 from aitimestepper.errors import ConfigError, InitialConditionError, SnapshotError
+from aitimestepper.files import seal
+from aitimestepper.files.archives import SEAL
 from aitimestepper.initial.suite_file import load_suite, save_suite
 from aitimestepper.initial.suites import (
     REFERENCES,
@@ -116,7 +117,7 @@ def test_rows_of_a_suite_are_a_batch_padded_to_its_largest():
 
 
 def test_what_is_no_suite_is_said_in_a_sentence(tmp_path):
-    with pytest.raises(SnapshotError, match="there is no suite"):
+    with pytest.raises(SnapshotError, match=r"cannot read the suite .*nothing\.h5: No such file"):
         load_suite(tmp_path / "nothing.h5")
     (tmp_path / "text.h5").write_text("hello")
     with pytest.raises(SnapshotError, match="does not hold a suite"):
@@ -147,10 +148,16 @@ def test_what_is_no_suite_is_said_in_a_sentence(tmp_path):
     ],
 )
 def test_damaged_suites_are_a_sentence(tmp_path, name, values, message):
+    """Also those whose checksum was made anew."""
     path = save_suite(make_suite(("kepler",), "test", 1, 2), tmp_path / "s.h5")
-    with h5py.File(path, "a") as f:
+    image = io.BytesIO(path.read_bytes()[:-SEAL])
+    with h5py.File(image, "a") as f:
         del f[name]
         f[name] = values
+    path.write_bytes(image.getvalue())
+    with pytest.raises(SnapshotError, match=r"s\.h5 does not hold a suite: it is damaged, or was changed by another program"):
+        load_suite(path)
+    path.write_bytes(seal(image.getvalue()))
     with pytest.raises((SnapshotError, InitialConditionError), match=message):
         load_suite(path)
 

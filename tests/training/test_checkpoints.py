@@ -25,9 +25,10 @@ from aitimestepper import (
 )
 from aitimestepper.differentiable.network import build_network, model_from
 from aitimestepper.errors import CheckpointError, UserError
+from aitimestepper.files import seal
 from aitimestepper.initial.problems import make_problem
 from aitimestepper.models import find_model, load_model
-from aitimestepper.training.checkpoints import export_model, find_checkpoint
+from aitimestepper.training.checkpoints import export_model, find_checkpoint, save_plain
 
 
 def train(folder: Path, **settings) -> tuple:
@@ -168,8 +169,11 @@ def test_a_pickle_pretending_to_be_a_checkpoint_runs_nothing(tmp_path):
     bare, archived, target = tmp_path / "bare.pt", tmp_path / "archived.pt", tmp_path / "pwned"
     bare.write_bytes(pickle.dumps({"format": "aitimestepper checkpoint", "x": _Bomb(target)}))
     torch.save({"format": "aitimestepper checkpoint", "x": _Bomb(target)}, archived)
-    for path in (bare, archived):
-        with pytest.raises(CheckpointError):
+    sealed = tmp_path / "sealed.pt"
+    sealed.write_bytes(seal(archived.read_bytes()))
+    refused = {bare: "is not a checkpoint", archived: "its contents do not fit", sealed: "nothing in it was run"}
+    for path, words in refused.items():
+        with pytest.raises(CheckpointError, match=words):
             load_checkpoint(path)
     assert not target.exists()
     pickle.loads(bare.read_bytes())  # the bomb is real: whoever unpickles it runs it
@@ -184,18 +188,18 @@ def test_truncated_foreign_and_missing_files(tmp_path):
         path.write_bytes(whole[:cut])
         with pytest.raises(CheckpointError, match=r"x\.pt"):
             load_checkpoint(path)
-    torch.save({"weights": torch.zeros(3)}, path)
+    save_plain(path, {"weights": torch.zeros(3)})
     with pytest.raises(CheckpointError, match=r"was not written by aitimestepper"):
         load_checkpoint(path)
     content = torch.load(io.BytesIO(whole), weights_only=True)
-    for version in (2, 99):
-        torch.save({**content, "version": version}, path)
-        with pytest.raises(CheckpointError, match=rf"version {version}, this program reads 3: train anew"):
+    for version in (3, 99):
+        save_plain(path, {**content, "version": version})
+        with pytest.raises(CheckpointError, match=rf"version {version}, this program reads 4: train anew"):
             load_checkpoint(path)
-    torch.save({k: v for k, v in content.items() if k != "config"}, path)
+    save_plain(path, {k: v for k, v in content.items() if k != "config"})
     with pytest.raises(CheckpointError, match=r"damaged"):
         load_checkpoint(path)
-    torch.save({**content, "config": {**content["config"], "lr": "quick"}}, path)
+    save_plain(path, {**content, "config": {**content["config"], "lr": "quick"}})
     with pytest.raises(CheckpointError, match=r"damaged.*lr = 'quick'"):
         load_checkpoint(path)
     with pytest.raises(CheckpointError, match=r"cannot read"):

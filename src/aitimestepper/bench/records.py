@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import datetime
 import gzip
@@ -10,6 +11,8 @@ import json
 import math
 import os
 import platform
+import typing
+import zlib
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -20,7 +23,17 @@ import numpy as np
 from .._version import __version__
 from ..errors import UserError
 from ..evaluation.statistics import share_error
-from ..files import WriterLock, write_atomically
+from ..files import (
+    LinesFile,
+    WriterLock,
+    conforms,
+    make_folder,
+    parse_json,
+    read_bytes,
+    read_json_lines,
+    shown,
+    write_atomically,
+)
 
 SCHEMA, VERSION = "aitimestepper-bench", 1
 PACKAGES = ("numpy", "numba", "torch", "rebound", "heyoka")  # recorded where they are installed
@@ -107,28 +120,48 @@ class Results:
     def load(cls, path: str | Path) -> Results:
         """Read a file, or raise an error of one sentence that says what it is instead."""
         try:
-            content = json.loads(read_text(path))
-        except (OSError, EOFError) as error:
-            raise UserError(f"cannot read {path}: {getattr(error, 'strerror', None) or error}.") from None
-        except (json.JSONDecodeError, UnicodeDecodeError) as error:
-            raise UserError(f"{path} is not JSON ({error}).") from None
+            content = parse_json(text_of(path))
+        except UnicodeDecodeError as error:
+            raise UserError(f"{shown(path)} is not JSON ({error}).") from None
+        except ValueError as error:
+            if isinstance(error, UserError):
+                raise
+            raise UserError(f"{shown(path)} is not JSON ({error}).") from None
         if not isinstance(content, dict) or content.get("schema") != SCHEMA:
             raise UserError(f"{path} is JSON, but not a result of `aitimestepper bench`: it does not say {SCHEMA!r}.")
         if content.get("version") != VERSION:
             raise UserError(f"{path} has version {content.get('version')}, this program reads {VERSION}; measure anew.")
-        known = {f.name for f in dataclasses.fields(Record)}
         try:
-            records = [Record(**{k: v for k, v in row.items() if k in known}) for row in content["records"]]
+            records = [record_from(row) for row in content["records"]]
             rest = {f.name: content[f.name] for f in dataclasses.fields(cls) if f.name != "records"}
-            return cls(records=records, **rest)
-        except (KeyError, TypeError, AttributeError) as error:
-            raise UserError(f"{path} is damaged: {error}.") from None
+        except (LookupError, TypeError, AttributeError) as error:
+            raise UserError(f"{shown(path)} is damaged: {error}.") from None
+        kinds = typing.get_type_hints(cls)
+        for name, value in rest.items():
+            if not conforms(value, kinds[name]):
+                raise UserError(f"{shown(path)} is damaged: {name} is {str(value)[:60]}.")
+        return cls(records=records, **rest)
 
 
-def read_text(path: str | Path) -> str:
+KINDS = typing.get_type_hints(Record)
+
+
+def record_from(row: dict[str, Any]) -> Record:
+    """Return the record that a row of JSON describes, without unknown names, or raise a TypeError that says why not."""
+    given = {name: value for name, value in row.items() if name in KINDS}
+    for name, value in given.items():
+        if not conforms(value, KINDS[name]):
+            raise TypeError(f"{name} of a record is {str(value)[:60]}")
+    return Record(**given)
+
+
+def text_of(path: str | Path) -> str:
     """Return the JSON text in a file, decompressed if its name ends in .gz."""
-    content = Path(path).read_bytes()
-    return (gzip.decompress(content) if _is_compressed(path) else content).decode()
+    content = read_bytes(Path(path), "results")
+    try:
+        return (gzip.decompress(content) if _is_compressed(path) else content).decode()
+    except (OSError, EOFError, zlib.error, MemoryError) as error:
+        raise UserError(f"cannot read {shown(path)}: {error}.") from None
 
 
 def _is_compressed(path: str | Path) -> bool:
@@ -180,45 +213,37 @@ class Partial:
     def __init__(self, path: Path, settings: dict[str, Any], fresh: bool = False) -> None:
         self.path = path.with_name(path.name + ".partial")
         self.done: dict[str, list[Record]] = {}
-        self.path.parent.mkdir(parents=True, exist_ok=True)
+        make_folder(self.path.parent)
         self._lock = WriterLock(self.path)
         try:
-            self._begin(json.dumps({**settings, "versions": versions()}, sort_keys=True), fresh)
+            self._file = self._begun(parse_json(json.dumps({**settings, "versions": versions()})), fresh)
         except BaseException:
             self._lock.release()
             raise
 
-    def _begin(self, head: str, fresh: bool) -> None:
-        lines = [] if fresh else self._lines()
-        whole = [head]
-        if len(lines) > 1 and lines[0] != head:
+    def _begun(self, head: dict[str, Any], fresh: bool) -> LinesFile:
+        rows = [] if fresh or not os.path.lexists(self.path) else read_json_lines(self.path, "parts of a study")
+        if len(rows) > 1 and rows[0] != head:
             raise UserError(
-                f"{self.path} holds {len(lines) - 1} parts of a study with other settings or versions that was stopped; "
+                f"{self.path} holds {len(rows) - 1} parts of a study with other settings or versions that was stopped; "
                 "give --fresh to drop them, or another --out."
             )
-        for line in lines[1:]:
-            try:
-                row = json.loads(line)
-                self.done[row["part"]] = [Record(**r) for r in row["records"]]
-            except (json.JSONDecodeError, KeyError, TypeError):
-                continue  # the last line of a run that was killed while writing it
-            whole.append(line)
-        write_atomically(self.path, "".join(f"{line}\n" for line in whole).encode())
+        for row in rows[1:]:
+            with contextlib.suppress(LookupError, TypeError, AttributeError):  # no part: it is measured again
+                self.done[str(row["part"])] = [record_from(r) for r in row["records"]]
+        return LinesFile(self.path, [head, *(self._row(part) for part in self.done)])
 
-    def _lines(self) -> list[str]:
-        try:
-            return self.path.read_text().splitlines()
-        except OSError:
-            return []
+    def _row(self, part: str) -> dict[str, Any]:
+        return {"part": part, "records": [plain(record) for record in self.done[part]]}
 
     def add(self, part: str, records: Iterable[Record]) -> None:
         """Store the records of a finished part."""
         self.done[part] = list(records)
-        with open(self.path, "a") as f:
-            f.write(json.dumps({"part": part, "records": [plain(r) for r in self.done[part]]}) + "\n")
+        self._file.append(self._row(part))
 
     def stop(self) -> None:
         """Release the file, so that others can continue the study."""
+        self._file.close()
         self._lock.release()
 
     def close(self) -> None:

@@ -18,7 +18,7 @@ from ..bench.cost import CAREFUL, QUICK, Charges
 from ..bench.curves import CurvesPlan, work_precision_curves
 from ..bench.longrun import LongrunPlan, long_runs
 from ..bench.peers import available_peers
-from ..bench.records import Partial, Record, Results, read_text
+from ..bench.records import Partial, Record, Results, text_of
 from ..bench.rl import RlPlan, reinforcement_set
 from ..bench.steps import StepsPlan, step_quality
 from ..errors import UserError
@@ -104,7 +104,7 @@ def _study(
     results.save(path)
     partial.close()
     if options.json:
-        print(read_text(path))
+        print(text_of(path))
         return 0
     show(results, console())
     print(f"written: {path}")

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-import json
 import math
 import re
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
+from ..errors import CheckpointError, UserError
 from ..features import feature_count
+from ..files import read_json_lines, shown
 from ..models import NETWORK, Model, load_model
 
 METRICS = ("part1/acceptance_rate", "part1/mean_dt", "part1/mean_energy_error", "part2/final_pass_rate")
@@ -19,8 +20,16 @@ MEASURED = ("compliance", "worst_compliance", "forces")  # by the validation of 
 
 
 def describe_model(path: Path) -> dict[str, Any]:
-    """Return the contents of a model as plain values."""
-    model = load_model(path)
+    """Return the contents of a model as plain values; its card is refused unless it is one that a training writes."""
+    try:
+        return _described(load_model(path), path)
+    except (TypeError, LookupError, AttributeError, ValueError) as error:
+        if isinstance(error, UserError):
+            raise
+        raise CheckpointError(f"{shown(path)} is refused: its card is none ({type(error).__name__}: {error}).") from None
+
+
+def _described(model: Model, path: Path) -> dict[str, Any]:
     config = model.config
     inputs = feature_count(config.feature_type, config.history_len)
     numbers = sum(values.size for values in model.weights.values())
@@ -70,9 +79,9 @@ def last_epoch(path: Path) -> dict[str, Any]:
     """Return the metrics of the epoch after which a model was saved, from metrics.jsonl beside it; {} if there are none."""
     name = re.fullmatch(r"model_epoch_(\d+)", path.stem)
     try:
-        records = [json.loads(line) for line in (path.parent / "metrics.jsonl").read_text().splitlines()]
-        return next((r for r in records if name and r["epoch"] == int(name[1])), {})
-    except (OSError, ValueError, KeyError, TypeError):  # there are none, or a line was cut short
+        records = read_json_lines(path.parent / "metrics.jsonl", "metrics")
+        return next((r for r in records if name and r.get("epoch") == int(name[1])), {})
+    except UserError:  # there are none
         return {}
 
 

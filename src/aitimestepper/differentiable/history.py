@@ -143,7 +143,11 @@ class HistoryBuffer:
         """Restore the result of `state_dict`, with G and the external field of `like`."""
         self.reset()
         if state:
-            self.slots, self.valid, self.pushes = state["slots"], state["valid"], state["pushes"]
+            empty = HistoryBuffer(self.history_len, self.feature_type)._window(like)
+            found = (state["slots"], state["valid"], state["pushes"])
+            if any(x.shape != y.shape or x.dtype != y.dtype for x, y in zip(found, empty, strict=True)):
+                raise ConfigError(f"the history has slots of shape {tuple(found[0].shape)}, not {tuple(empty[0].shape)}.")
+            self.slots, self.valid, self.pushes = (x.to(like.position.device) for x in found)
             self.last = ParticleTorch.from_tensors(
                 **state["last"],
                 G=like.G,

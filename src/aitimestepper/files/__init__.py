@@ -12,14 +12,16 @@ from .archives import seal as seal
 from .archives import unpack_arrays as unpack_arrays
 from .locks import WriterLock as WriterLock
 from .locks import is_being_written as is_being_written
-from .reading import json_lines as json_lines
+from .reading import conforms as conforms
 from .reading import open_regular as open_regular
 from .reading import parse_json as parse_json
 from .reading import read_bytes as read_bytes
+from .reading import read_json_lines as read_json_lines
 from .reading import read_text as read_text
 from .reading import reason as reason
 from .reading import shown as shown
 from .writing import LinesFile as LinesFile
+from .writing import make_folder as make_folder
 from .writing import refuse_irregular as refuse_irregular
 from .writing import replacement as replacement
 from .writing import write_atomically as write_atomically

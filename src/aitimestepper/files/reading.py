@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import stat
+import types
+import typing
 from pathlib import Path
 from typing import Any, BinaryIO
 
@@ -54,18 +57,31 @@ def parse_json(text: str | bytes) -> Any:
         raise ValueError("its lists are nested too deeply") from None
 
 
-def json_lines(text: str) -> list[dict[str, Any]]:
-    """Return the records in a text of one JSON object a line, up to the first line that is none, as a kill leaves one."""
-    records: list[dict[str, Any]] = []
-    for line in text.splitlines():
-        try:
+def read_json_lines(path: Path, what: str, error: type[UserError] = UserError) -> list[dict[str, Any]]:
+    """Return the records of a file with one JSON object a line, without lines that are none: a kill cuts the last one short."""
+    records = []
+    for line in read_bytes(path, what, error).decode(errors="replace").splitlines():
+        with contextlib.suppress(ValueError):
             record = parse_json(line)
-        except ValueError:
-            break
-        if not isinstance(record, dict):
-            break
-        records.append(record)
+            if isinstance(record, dict):
+                records.append(record)
     return records
+
+
+def conforms(value: Any, kind: Any) -> bool:
+    """Return whether a value from JSON is of a type such as `dict[str, float | None]`; integers are floats, too."""
+    parts, origin = typing.get_args(kind), typing.get_origin(kind)
+    if kind is Any:
+        return True
+    if isinstance(kind, types.UnionType):
+        return any(conforms(value, part) for part in parts)
+    if origin is list:
+        return isinstance(value, list) and all(conforms(x, parts[0]) for x in value)
+    if origin is dict:
+        return isinstance(value, dict) and all(conforms(k, parts[0]) and conforms(x, parts[1]) for k, x in value.items())
+    if isinstance(value, bool):
+        return kind is bool
+    return isinstance(value, (int, float) if kind is float else kind)
 
 
 def reason(cause: BaseException) -> str:

@@ -13,7 +13,7 @@ import os
 import re
 import secrets
 import stat
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -71,6 +71,14 @@ def _in_words(path: Path) -> Iterator[None]:
         raise UserError(f"cannot write {shown(path)}: {error}.") from None
 
 
+def make_folder(path: Path) -> None:
+    """Make a folder and those above it, unless they are there."""
+    try:
+        path.mkdir(parents=True, exist_ok=True)
+    except (OSError, ValueError) as error:
+        raise UserError(f"cannot make the folder {shown(path)}: {reason(error)}.") from None
+
+
 def refuse_irregular(path: Path) -> None:
     """Raise a `UserError` if something is at `path` that is neither a file nor a link, such as a device or a folder."""
     with _in_words(path):
@@ -119,15 +127,16 @@ def _remove_leftovers(path: Path) -> None:
 class LinesFile:
     """A text file of one JSON record a line, to which records are appended; each is on disk when `append` returns."""
 
-    def __init__(self, path: Path, earlier: str = "") -> None:
-        """Write the file anew with the lines `earlier`, and keep it open."""
+    def __init__(self, path: Path, earlier: Iterable[Mapping[str, Any]] = ()) -> None:
+        """Write the file anew with the records `earlier`, and keep it open."""
         self.path = path
-        write_atomically(path, earlier.encode())
-        self._descriptor = os.open(path, os.O_WRONLY | os.O_APPEND | getattr(os, "O_NOFOLLOW", 0))
+        write_atomically(path, b"".join(map(_line, earlier)))
+        with _in_words(path):
+            self._descriptor = os.open(path, os.O_WRONLY | os.O_APPEND | getattr(os, "O_NOFOLLOW", 0))
 
     def append(self, record: Mapping[str, Any]) -> None:
         """Append a record; if that fails, the file is as it was before."""
-        line, size = json.dumps(dict(record)).encode() + b"\n", os.fstat(self._descriptor).st_size
+        line, size = _line(record), os.fstat(self._descriptor).st_size
         try:
             written = os.write(self._descriptor, line)
             if written < len(line):  # the disk filled up on the way; the next write says so
@@ -143,3 +152,7 @@ class LinesFile:
             descriptor, self._descriptor = self._descriptor, -1
             with contextlib.suppress(OSError):
                 os.close(descriptor)
+
+
+def _line(record: Mapping[str, Any]) -> bytes:
+    return json.dumps(dict(record)).encode() + b"\n"

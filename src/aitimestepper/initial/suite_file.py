@@ -6,16 +6,22 @@ import io
 import json
 import math
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
-from ..errors import SnapshotError
-from ..files import write_atomically
+from ..errors import InitialConditionError, SnapshotError, UserError
+from ..files import is_sealed, parse_json, read_bytes, seal, shown, write_atomically
+from ..files.archives import MARK, SEAL
+from ..files.hdf5 import all_stored, datasets_in
 from .named import InitialConditions
 from .suites import Case, Known, Suite, checked
 
-FORMAT, VERSION = "aitimestepper-suite", 1
+FORMAT, VERSION = "aitimestepper-suite", 2
 NAMES = ("mass", "position", "velocity", "t_end", "bodies", "G", "softening", "period", "name", "family", "known")
+TEXTS = ("name", "family", "known")
+ATTRIBUTES = ("format", "version", "name", "split", "seeds")
+DAMAGED = "it is damaged, or was changed by another program: its contents do not fit the checksum at its end"
 
 
 def save_suite(suite: Suite, path: str | Path) -> Path:
@@ -31,7 +37,7 @@ def save_suite(suite: Suite, path: str | Path) -> Path:
         mass[i, :n], position[i, :n], velocity[i, :n] = case.initial.mass, case.initial.position, case.initial.velocity
     words = h5py.string_dtype()
     image = io.BytesIO()
-    with h5py.File(image, "w") as f:
+    with h5py.File(image, "w", libver=("v110", "v110")) as f:
         f.attrs.update({"format": FORMAT, "version": VERSION, "name": suite.name, "split": suite.split or ""})
         f.attrs["seeds"] = json.dumps(suite.seeds)
         f.attrs["units"] = "of each problem's own, in which its G is right"
@@ -44,38 +50,64 @@ def save_suite(suite: Suite, path: str | Path) -> Path:
         f.create_dataset("name", data=[case.name for case in suite.cases], dtype=words)
         f.create_dataset("family", data=[case.family for case in suite.cases], dtype=words)
         f.create_dataset("known", data=[_known_text(case) for case in suite.cases], dtype=words)
-    write_atomically(Path(path), image.getvalue())
+    write_atomically(Path(path), seal(image.getvalue()))
     return Path(path)
 
 
 def load_suite(path: str | Path) -> Suite:
-    """Return the suite in a file; a file made by other programs needs only mass, position, velocity and t_end."""
+    """Return the suite in a file; a file made by other programs needs only mass, position, velocity and t_end.
+
+    A file of this program has a seal, so that damage to it shows; from other programs, data in other files are refused.
+    """
     import h5py
 
+    path = Path(path)
+    raw = read_bytes(path, "suite", SnapshotError)
+    whole = is_sealed(raw)
     try:
-        with h5py.File(path, "r") as f:
-            attrs = dict(f.attrs)
-            arrays = {name: f[name][()] for name in NAMES if name in f}
-    except FileNotFoundError:
-        raise SnapshotError(f"there is no suite {path}.") from None
-    except (OSError, TypeError) as error:
-        raise SnapshotError(f"{path} does not hold a suite: {error}.") from None
+        if MARK in raw[-SEAL:] and not whole:
+            raise SnapshotError(DAMAGED)
+        with h5py.File(io.BytesIO(raw), "r") as f:
+            attrs = {name: f.attrs[name] for name in ATTRIBUTES if name in f.attrs}
+            if "format" in attrs and not whole:
+                raise SnapshotError(DAMAGED)
+            datasets = datasets_in(f, path)
+            arrays = {name: _values(datasets[name], name) for name in NAMES if name in datasets}
+        return _suite(arrays, attrs, path.stem)
+    except InitialConditionError:
+        raise
+    except UserError as error:
+        raise error if str(path) in str(error) else SnapshotError(f"{shown(path)} does not hold a suite: {error}.") from None
+    except Exception as error:  # whatever HDF5 raises for a file that is damaged or none
+        reason = str(error).partition("\n")[0]
+        raise SnapshotError(f"{shown(path)} does not hold a suite: {type(error).__name__}: {reason}.") from None
+
+
+def _values(dataset: Any, name: str) -> np.ndarray:
+    """Return a data set of numbers, or of text under one of the names for it."""
+    if dataset.chunks is not None and not all_stored(dataset, len(dataset)):
+        raise SnapshotError(f"{name} states more numbers than it holds")
+    if (dataset.dtype.kind in "SO") != (name in TEXTS) or dataset.dtype.kind not in "biufSO":
+        raise SnapshotError(f"{name} has the type {dataset.dtype}")
+    return np.asarray(dataset[()])
+
+
+def _suite(arrays: dict[str, np.ndarray], attrs: dict[str, Any], stem: str) -> Suite:
+    """Return the suite that arrays and attributes describe; `stem` is its name if they have none."""
     missing = [name for name in ("mass", "position", "velocity", "t_end") if name not in arrays]
     if missing:
-        raise SnapshotError(f"{path} does not hold a suite: it has no {', '.join(missing)}.")
+        raise SnapshotError(f"it has no {', '.join(missing)}")
     if attrs.get("format", FORMAT) != FORMAT or attrs.get("version", VERSION) != VERSION:
         found = f"{attrs.get('format', FORMAT)} {attrs.get('version', VERSION)}"
-        raise SnapshotError(f"{path} is of the format {found}, this program reads {FORMAT} {VERSION}.")
-    stem, shape = Path(path).stem, arrays["mass"].shape
+        raise SnapshotError(f"it is of the format {found}, this program reads {FORMAT} {VERSION}")
+    shape = arrays["mass"].shape
     short = [name for name in NAMES if name in arrays and np.shape(arrays[name])[:1] != shape[:1]]
-    if len(shape) != 2 or not shape[0] or arrays["position"].ndim != 3 or short:
+    flat = all(x.ndim == 1 for name, x in arrays.items() if name not in ("mass", "position", "velocity"))
+    if len(shape) != 2 or not shape[0] or arrays["position"].ndim != 3 or short or not flat:
         shapes = ", ".join(f"{name} {np.shape(values)}" for name, values in arrays.items())
-        raise SnapshotError(f"{path} does not hold a suite: the shapes {shapes} are not (P, N), (P, N, axes) and (P,).")
-    try:
-        cases = tuple(checked(_case(arrays, i, stem)) for i in range(shape[0]))
-        seeds = {k: (int(v[0]), int(v[1])) for k, v in json.loads(attrs.get("seeds", "{}")).items()}
-    except (KeyError, TypeError, IndexError, json.JSONDecodeError) as error:
-        raise SnapshotError(f"{path} does not hold a suite: {type(error).__name__}: {error}.") from None
+        raise SnapshotError(f"the shapes {shapes} are not (P, N), (P, N, axes) and (P,)")
+    cases = tuple(checked(_case(arrays, i, stem)) for i in range(shape[0]))
+    seeds = {str(k): (int(v[0]), int(v[1])) for k, v in parse_json(attrs.get("seeds", "{}")).items()}
     return Suite(str(attrs.get("name", stem)), cases, str(attrs.get("split", "")) or None, seeds)
 
 
@@ -89,11 +121,15 @@ def _case(arrays: dict[str, np.ndarray], i: int, stem: str) -> Case:
     def number(name: str, default: float) -> float:
         return float(arrays[name][i]) if name in arrays else default
 
-    n = int(number("bodies", arrays["mass"].shape[1]))
+    n, most = int(number("bodies", arrays["mass"].shape[1])), arrays["mass"].shape[1]
+    if not 2 <= n <= most:
+        raise SnapshotError(f"problem {i} has {n} bodies of {most}")
     period = number("period", math.nan)
     mass, position, velocity = (np.asarray(arrays[k][i][:n], dtype=float) for k in ("mass", "position", "velocity"))
     initial = InitialConditions(mass, position, velocity, None if math.isnan(period) else period, number("G", 1.0))
-    known = tuple(Known(k["quantity"], k["time"], np.array(k["values"])) for k in json.loads(text("known", "[]")))
+    known = tuple(
+        Known(str(k["quantity"]), float(k["time"]), np.array(k["values"], dtype=float)) for k in parse_json(text("known", "[]"))
+    )
     name, family = text("name", f"{stem}-{i}"), text("family", stem)
     return Case(name, family, initial, number("t_end", 0.0), number("softening", 0.0), known)
 

@@ -11,7 +11,7 @@ import numpy as np
 
 from ..errors import UserError
 from ..evaluation.runs import SOUND
-from ..files import write_atomically
+from ..files import make_folder, write_atomically
 from .style import ACCENT, DPI, FLOOR, INK, MUTED, clean_axes, log_axis, log_range, new_figure, plain, png_bytes
 
 if TYPE_CHECKING:
@@ -113,7 +113,7 @@ def draw_curves(records: Sequence[Measured], problems: Sequence[str], folder: Pa
     lines = {name: found[name] for name in dict.fromkeys([*problems, *found]) if name in found}
     if not lines:
         raise UserError("the records hold no curve to draw: they are not of `bench curves`, or no run reached its end.")
-    folder.mkdir(parents=True, exist_ok=True)
+    make_folder(folder)
     pictures = {f"curves-{name}": problem_figure(name, own) for name, own in lines.items()}
     pictures["curves-best"] = summary_figure(lines)
     return [path for name, figure in pictures.items() for path in _written(figure, folder / name)]

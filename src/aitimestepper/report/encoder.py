@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import os
 import subprocess
 import tempfile
 from collections.abc import Callable, Iterator
@@ -11,6 +10,7 @@ from pathlib import Path
 from typing import IO, Any
 
 from ..errors import UserError, missing_extra
+from ..files import replacement
 
 
 def ffmpeg_program() -> str:
@@ -32,34 +32,25 @@ def encoding(path: Path, width: int, height: int, fps: int) -> Iterator[Callable
     program = ffmpeg_program()
     if width % 2 or height % 2:
         raise ValueError(f"a movie of {width} x {height} pixels: both must be even.")
-    partial = path.with_name(f"{path.name}.{os.getpid()}.partial")
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        with tempfile.TemporaryFile() as complaints:
-            command = _command(program, partial, width, height, fps)
-            process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.DEVNULL, stderr=complaints)
-            stdin = process.stdin
-            assert stdin is not None
-            try:
-                yield stdin.write
+    with replacement(path) as partial, tempfile.TemporaryFile() as complaints:
+        command = _command(program, partial, width, height, fps)
+        process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.DEVNULL, stderr=complaints)
+        stdin = process.stdin
+        assert stdin is not None
+        try:
+            yield stdin.write
+            stdin.close()
+        except BrokenPipeError:
+            pass  # ffmpeg ended before it read everything; its exit status and last line give the reason
+        except BaseException:
+            process.kill()
+            raise
+        finally:
+            with contextlib.suppress(BrokenPipeError):
                 stdin.close()
-            except BrokenPipeError:
-                pass  # ffmpeg ended before it read everything; its exit status and last line give the reason
-            except BaseException:
-                process.kill()
-                raise
-            finally:
-                with contextlib.suppress(BrokenPipeError):
-                    stdin.close()
-                process.wait()
-            if process.returncode != 0:
-                raise UserError(_failure(path, complaints))
-        os.replace(partial, path)
-    except OSError as error:
-        raise UserError(f"cannot write {path}: {error.strerror or error}; what was there before is untouched.") from None
-    finally:
-        with contextlib.suppress(OSError):  # it may not exist, or not even its folder: that error is raised already
-            partial.unlink()
+            process.wait()
+        if process.returncode != 0:
+            raise UserError(_failure(path, complaints))
 
 
 def _command(program: str, out: Path, width: int, height: int, fps: int) -> list[str]:

@@ -81,8 +81,8 @@ def training_figure(records: Sequence[Mapping[str, Any]], threshold: float | Non
 
 
 def _column(records: Sequence[Mapping[str, Any]], name: str) -> np.ndarray:
-    """Return one metric over all records; nan where it is missing."""
-    return np.array([np.nan if r.get(name) is None else float(r[name]) for r in records])
+    """Return one metric over all records; nan where it is missing, or no number."""
+    return np.array([float(r[name]) if isinstance(r.get(name), (int, float)) else np.nan for r in records])
 
 
 def _draw_metric(ax: Any, epochs: np.ndarray, values: np.ndarray, label: str, colour: str) -> np.ndarray:

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import dataclasses
 import io
-import pickle
+import os
 import warnings
 import zipfile
 from dataclasses import dataclass, field
@@ -21,13 +21,31 @@ from ..config import Config
 from ..differentiable.history import HistoryBuffer
 from ..differentiable.network import FullyConnectedNN, build_network, model_from
 from ..differentiable.particle import ParticleTorch
-from ..errors import CheckpointError, UserError
+from ..errors import CheckpointError
 from ..features import Scales
 from ..fields import ExternalField, field_from
-from ..files import write_atomically
+from ..files import is_sealed, read_bytes, seal, shown, write_atomically
 from ..models import NETWORK, Model, newest_in_run, save_model
 
-FORMAT, VERSION = "aitimestepper checkpoint", 3
+FORMAT, VERSION = "aitimestepper checkpoint", 4
+# entries of a checkpoint and their types
+ENTRIES: dict[str, tuple[type, ...]] = {
+    "config": (dict,),
+    "network": (str,),
+    "model_state": (dict,),
+    "optimizer_state": (dict,),
+    "epoch": (int,),
+    "metrics": (dict,),
+    "scales": (dict, type(None)),
+    "initial_conditions": (dict, type(None)),
+    "current_state": (dict, type(None)),
+    "history": (dict,),
+    "random_state": (Tensor, type(None)),
+    "totals": (dict,),
+    "judge_state": (dict,),
+    "card": (dict,),
+}
+DEEPEST = 20  # values inside values
 
 
 @dataclass(frozen=True)
@@ -145,10 +163,10 @@ def export_model(path: str | Path) -> Path:
 
 
 def save_plain(path: str | Path, content: dict[str, Any]) -> Path:
-    """Write tensors and plain builtins to a file, whole or not at all, and return its path."""
+    """Write tensors and plain builtins to a file with a seal, whole or not at all, and return its path."""
     buffer = io.BytesIO()
     torch.save(content, buffer)
-    write_atomically(Path(path), buffer.getvalue())
+    write_atomically(Path(path), seal(buffer.getvalue()))
     return Path(path)
 
 
@@ -175,8 +193,9 @@ def load_checkpoint(path: str | Path) -> Checkpoint:
             judge_state=content["judge_state"],
             card=content["card"],
         )
-    except (KeyError, TypeError, AttributeError, UserError) as error:
-        raise CheckpointError(f"{path} is damaged or from another version ({type(error).__name__}: {error}).") from None
+    except (LookupError, TypeError, ValueError, AttributeError, RuntimeError, MemoryError) as error:
+        words = " ".join(f"{type(error).__name__}: {error}".split()).rstrip(".")[:200]
+        raise CheckpointError(f"{shown(path)} is damaged or from another version ({words}).") from None
 
 
 def load_config_from_checkpoint(path: str | Path) -> Config:
@@ -190,6 +209,19 @@ def load_model_state(model: nn.Module, path: str | Path) -> nn.Module:
     return model
 
 
+def restore_optimizer(optimizer: torch.optim.Optimizer, state: dict[str, Any]) -> None:
+    """Put the state of a checkpoint into an optimizer, or raise ValueError if it is that of another network or optimizer."""
+    usual = [{name: type(x) for name, x in group.items() if name != "params"} for group in optimizer.param_groups]
+    optimizer.load_state_dict(state)
+    for kinds, group in zip(usual, optimizer.param_groups, strict=True):
+        if {name: type(x) for name, x in group.items() if name != "params"} != kinds:
+            raise ValueError("the settings of its optimizer are those of another one")
+        for parameter in group["params"]:
+            for name, x in optimizer.state.get(parameter, {}).items():
+                if not isinstance(x, Tensor) or x.shape not in (parameter.shape, ()):
+                    raise ValueError(f"{name} of its optimizer does not fit the network")
+
+
 def checkpoint_name(epoch: int) -> str:
     """Return the file name of the checkpoint after `epoch` epochs."""
     return f"model_epoch_{epoch:04d}.pt"
@@ -198,36 +230,56 @@ def checkpoint_name(epoch: int) -> str:
 def find_checkpoint(path_or_run: str | Path, out_dir: str | Path = "runs") -> Path:
     """Return the checkpoint file of that path, or the newest one in a run folder or in the run of that name in `out_dir`."""
     path = Path(path_or_run)
-    if path.is_file():
+    if os.path.isfile(path):
         return path
     return newest_in_run(path, out_dir, "checkpoint", ".pt")
 
 
 def _read(path: Path) -> dict[str, Any]:
-    try:
-        raw = path.read_bytes()
-    except OSError as error:
-        raise CheckpointError(f"cannot read the checkpoint {path}: {error.strerror}.") from None
+    raw = read_bytes(path, "checkpoint", CheckpointError)
     if not zipfile.is_zipfile(io.BytesIO(raw)):
         raise CheckpointError(
-            f"{path} is not a checkpoint, or was cut short while copying ({len(raw)} bytes, no archive inside)."
+            f"{shown(path)} is not a checkpoint, or was cut short while copying ({len(raw)} bytes, no archive inside)."
+        )
+    if not is_sealed(raw):
+        raise CheckpointError(
+            f"{shown(path)} is damaged, or was not written by this version of aitimestepper: its contents do not fit the "
+            "checksum at its end; get it again."
         )
     try:
         content = torch.load(io.BytesIO(raw), map_location="cpu", weights_only=True)
-    except pickle.UnpicklingError:
+    except Exception:  # whatever the parser raises; pickled objects are among it
         raise CheckpointError(
-            f"{path} holds objects that are not plain data; it was refused, and nothing in it was run."
+            f"{shown(path)} holds objects that are not plain data; it was refused, and nothing in it was run."
         ) from None
-    except (RuntimeError, EOFError, ValueError, KeyError, AttributeError, IndexError, zipfile.BadZipFile) as error:
-        raise CheckpointError(f"{path} cannot be read as a checkpoint: {str(error).splitlines()[0]}") from None
     if not isinstance(content, dict) or content.get("format") != FORMAT:
-        raise CheckpointError(f"{path} was not written by aitimestepper: it does not say {FORMAT!r}.")
+        raise CheckpointError(f"{shown(path)} was not written by aitimestepper: it does not say {FORMAT!r}.")
     if content.get("version") != VERSION:
         raise CheckpointError(
-            f"{path} has format version {content.get('version')}, this program reads {VERSION}: train anew, or use the release "
-            "that wrote it."
+            f"{shown(path)} has format version {str(content.get('version'))[:20]}, this program reads {VERSION}: train anew, "
+            "or use the release that wrote it."
         )
+    _check_entries(content, path)
     return content
+
+
+def _check_entries(content: dict[str, Any], path: Path) -> None:
+    """Raise an error unless all entries are there, in their types, with as many numbers stored as they state."""
+    for name, kinds in ENTRIES.items():
+        if name not in content or not isinstance(content[name], kinds) or isinstance(content[name], bool):
+            raise CheckpointError(f"{shown(path)} is damaged: its {name} is {type(content.get(name)).__name__}.")
+        if not _is_whole(content[name]):
+            raise CheckpointError(f"{shown(path)} is damaged: its {name} states more numbers than are stored.")
+    if content["epoch"] < 0 or not all(isinstance(x, Tensor) for x in content["model_state"].values()):
+        raise CheckpointError(f"{shown(path)} is damaged: its epoch or its weights are none.")
+
+
+def _is_whole(x: Any, depth: int = 0) -> bool:
+    """Return whether all tensors in a nested value are dense and stored in full: a view can state any size."""
+    if isinstance(x, Tensor):
+        return x.layout == torch.strided and x.numel() * x.element_size() <= x.untyped_storage().nbytes()
+    parts = x.values() if isinstance(x, dict) else x if isinstance(x, (list, tuple)) else ()
+    return depth < DEEPEST and all(_is_whole(part, depth + 1) for part in parts)
 
 
 def _fit(model: nn.Module, state: dict[str, Tensor], where: str) -> None:

@@ -20,7 +20,7 @@ from ..differentiable.history import HistoryBuffer
 from ..differentiable.particle import ParticleTorch
 from ..errors import CheckpointError, ConfigError
 from ..integrators import COMPOSITIONS
-from .checkpoints import Checkpoint, checkpoint_name, save_checkpoint
+from .checkpoints import Checkpoint, checkpoint_name, restore_optimizer, save_checkpoint
 from .judges import Judge, judge_for
 from .metrics import JsonlRecorder, Recorder, Recorders, WandbRecorder, epoch_record
 
@@ -206,18 +206,28 @@ class _Run:
             raise CheckpointError(
                 "this checkpoint holds no training state to continue from; start a new run from its weights instead."
             )
-        self.model.load_state_dict(checkpoint.model_state)
-        self.optimizer.load_state_dict(checkpoint.optimizer_state)
-        self.adapter.scales = checkpoint.scales
-        self.adapter.generator.set_state(checkpoint.random_state)
-        if self.history is not None:
-            self.history.load_state_dict(checkpoint.history, self.particle)
-        self.current = checkpoint.current_state.to(self.particle.position.device)
-        self.epoch = checkpoint.epoch
-        self.time_before, self.converged = checkpoint.totals["time"], checkpoint.totals["converged"]
-        self.card |= checkpoint.card  # the command is that of the beginning
+        try:
+            self._restore_state(checkpoint, checkpoint.current_state, checkpoint.random_state)
+        except (LookupError, TypeError, ValueError, RuntimeError, AttributeError) as error:
+            words = " ".join(str(error).split())[:200]
+            raise CheckpointError(f"the training state of the checkpoint does not fit its settings: {words}") from None
         if checkpoint.epoch < self.config.epochs or FINISHED not in checkpoint.card:
             self.judge.restore(checkpoint.judge_state, checkpoint.epoch, recorders.progress)
+
+    def _restore_state(self, checkpoint: Checkpoint, current: ParticleTorch, random_state: torch.Tensor) -> None:
+        """Restore everything but the state of the judge, or raise an error of any kind for values that do not fit."""
+        self.model.load_state_dict(checkpoint.model_state)
+        restore_optimizer(self.optimizer, checkpoint.optimizer_state)
+        self.adapter.scales = checkpoint.scales
+        self.adapter.generator.set_state(random_state)
+        if self.history is not None:
+            self.history.load_state_dict(checkpoint.history, self.particle)
+        if current.position.shape != self.particle.position.shape:
+            raise ValueError(f"its state has the shape {tuple(current.position.shape)}")
+        self.current = current.to(self.particle.position.device)
+        self.epoch = checkpoint.epoch
+        self.time_before, self.converged = float(checkpoint.totals["time"]), float(checkpoint.totals["converged"])
+        self.card |= checkpoint.card  # the command is that of the beginning
 
     def summary(self, metrics_before: dict[str, Any]) -> dict[str, Any]:
         """Return the result of `run_two_phase_training`; `metrics_before` are its final metrics if no epoch was trained."""

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-import json
+import math
+import os
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 from ..config import Config
 from ..errors import UserError
-from ..files import write_atomically
+from ..files import LinesFile, make_folder, read_json_lines
 
 
 class Recorder:
@@ -26,35 +27,26 @@ class Recorder:
 
 
 class JsonlRecorder(Recorder):
-    """One line of JSON per epoch, flushed as it is written; on resume, records after the checkpoint are dropped first."""
+    """One line of JSON per epoch, on disk when it is written; on resume, records after the checkpoint are dropped first."""
 
     def __init__(self, path: Path, epochs_done: int = 0) -> None:
-        self.path = path
-        earlier = []
-        if epochs_done and path.exists():
-            earlier = [line for line in path.read_text().splitlines() if _epoch_of(line) <= epochs_done]
-        write_atomically(path, "".join(line + "\n" for line in earlier).encode())
-        self._file = open(path, "a")  # noqa: SIM115  stays open for the whole training, closed by close()
+        earlier = read_json_lines(path, "metrics") if epochs_done and os.path.lexists(path) else []
+        kept = [record for record in earlier if _epoch_of(record) <= epochs_done]
+        self._file = LinesFile(path, kept)
 
     def record(self, metrics: Mapping[str, Any]) -> None:
         """Append a line."""
-        try:
-            self._file.write(json.dumps(dict(metrics)) + "\n")
-            self._file.flush()
-        except OSError as error:
-            raise UserError(f"cannot write {self.path}: {error.strerror}; earlier records are still there.") from None
+        self._file.append(metrics)
 
     def close(self) -> None:
         """Close the file."""
         self._file.close()
 
 
-def _epoch_of(line: str) -> float:
-    """Return the epoch of a record; infinite for a line that a crash cut short."""
-    try:
-        return float(json.loads(line)["epoch"])
-    except (ValueError, KeyError, TypeError):
-        return float("inf")
+def _epoch_of(record: Mapping[str, Any]) -> float:
+    """Return the epoch of a record; infinite for one that no training wrote."""
+    epoch = record.get("epoch")
+    return epoch if isinstance(epoch, (int, float)) and not math.isnan(epoch) else math.inf
 
 
 class WandbRecorder(Recorder):
@@ -76,7 +68,7 @@ def begin_wandb(config: Config, name: str, folder: Path) -> Any:
         raise UserError(
             "wandb = true needs the extra: pip install 'aitimestepper[wandb]'; metrics go to JSONL without it."
         ) from None
-    folder.mkdir(parents=True, exist_ok=True)
+    make_folder(folder)
     about: dict[str, Any] = {"project": "aitimestepper", "name": name, "dir": str(folder), "config": config.as_wandb_dict()}
     try:
         return wandb.init(**about, settings=wandb.Settings(silent=True))

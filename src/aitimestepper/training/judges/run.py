@@ -19,7 +19,7 @@ from ...config import Config
 from ...differentiable.adapter import ModelAdapter
 from ...differentiable.network import FullyConnectedNN
 from ...differentiable.particle import ParticleTorch
-from ...errors import ConfigError, UserError
+from ...errors import CheckpointError, ConfigError, UserError
 from ...evaluation.evaluation_set import LONG, EvaluationSet, evaluate
 from ...evaluation.runs import Systems
 from ...initial.families import STANDARD
@@ -205,8 +205,15 @@ class RunJudge:
 
     def restore(self, state: dict[str, Any], epochs: int, watch: Watch) -> None:
         """Continue after `epochs` epochs; their reference runs are made again, to the same bits."""
-        self._iterations, self.best = state["iterations"], state["best"]
-        self.network.load_state_dict(state["network"])
+        try:
+            self._iterations, self.best = int(state["iterations"]), dict(state["best"])
+            if self.best:
+                self.best["value"] = float(self.best["value"])
+                self.network.load_state_dict(self.best["network"])
+            self.network.load_state_dict(state["network"])
+        except (LookupError, TypeError, ValueError, RuntimeError, AttributeError) as error:
+            words = " ".join(str(error).split())[:200]
+            raise CheckpointError(f"the training state of the checkpoint does not fit its settings: {words}") from None
         for epoch in range(1, epochs + 1):
             self._measure(epoch, watch)
 
