@@ -6,7 +6,6 @@
 
 from .archives import is_sealed as is_sealed
 from .archives import pack_arrays as pack_arrays
-from .archives import parse_archive as parse_archive
 from .archives import parse_array as parse_array
 from .archives import seal as seal
 from .archives import unpack_arrays as unpack_arrays

@@ -34,11 +34,7 @@ def unpack_arrays(path: Path, what: str) -> tuple[dict[str, Any], dict[str, np.n
 
     Loading runs no code, since pickled objects are refused. A damaged file fails the test of its checksum.
     """
-    return parse_archive(read_bytes(path, what, CheckpointError), path, what)
-
-
-def parse_archive(raw: bytes, path: Path, what: str) -> tuple[dict[str, Any], dict[str, np.ndarray]]:
-    """Return header and arrays as `unpack_arrays` does, of the bytes that were read from `path`."""
+    raw = read_bytes(path, what, CheckpointError)
     try:
         arrays = _members(raw)
         sealed = parse_json(arrays.pop("header").tobytes())
@@ -70,9 +66,12 @@ def _members(raw: bytes) -> dict[str, np.ndarray]:
 def parse_array(content: bytes) -> np.ndarray:
     """Return the array in the content of a .npy file of numbers, or raise an error; it has no more numbers than the content."""
     stream = io.BytesIO(content)
-    version = np.lib.format.read_magic(stream)
-    read = np.lib.format.read_array_header_1_0 if version == (1, 0) else np.lib.format.read_array_header_2_0
-    shape, fortran_order, dtype = read(stream)
+    try:
+        version = np.lib.format.read_magic(stream)
+        read = np.lib.format.read_array_header_1_0 if version == (1, 0) else np.lib.format.read_array_header_2_0
+        shape, fortran_order, dtype = read(stream)
+    except Exception:  # whatever the parser of Python raises
+        raise ValueError("its header is not that of an array") from None
     count = math.prod(shape)
     if dtype.hasobject or dtype.kind not in "biufc":
         raise TypeError(f"it holds {dtype} instead of numbers")

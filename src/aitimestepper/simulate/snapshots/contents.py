@@ -8,9 +8,9 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from ...errors import SnapshotError
-from ...files import parse_archive, parse_json, shown
+from ...files import shown
 from ...files.hdf5 import all_stored, datasets_in
-from .hdf5 import FORMAT, VERSION, read_known
+from .hdf5 import FORMAT, VERSION, read_known, unpack_run
 from .records import FIELDS, chunk_shape, newest_rows, record_type, rows_per_chunk
 from .slots import Arrays, Layout, Slot, array_of, newest_slot
 
@@ -43,9 +43,7 @@ def run_of(file: Any, path: Path) -> Run:
     _check_format(file, path)
     datasets = datasets_in(file, path)
     try:
-        archive = array_of(datasets, "run", np.dtype(np.uint8)).tobytes()
-        header, arrays = parse_archive(archive, path, "simulation")
-        metadata, layout = parse_json(header["metadata"]), Layout.from_plain(header["state"])
+        metadata, arrays, layout = unpack_run(array_of(datasets, "run", np.dtype(np.uint8)))
         parts: dict[str, Arrays] = {"initial": {}, "constants": {}}
         for name, values in arrays.items():
             group, _, rest = name.partition("/")
@@ -54,8 +52,6 @@ def run_of(file: Any, path: Path) -> Run:
         _check_columns(datasets, systems, bodies, axes)
     except SnapshotError as error:
         raise SnapshotError(f"{shown(path)} is refused: {error}.") from None
-    if not isinstance(metadata, dict):
-        raise SnapshotError(f"{shown(path)} is refused: its metadata are no table.")
     return Run(metadata, parts["initial"], parts["constants"], layout, datasets, path)
 
 

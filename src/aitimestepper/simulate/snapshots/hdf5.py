@@ -14,8 +14,9 @@ from typing import Any
 
 import numpy as np
 
-from ...errors import UserError
-from ...files import pack_arrays
+from ...errors import SnapshotError, UserError
+from ...files import is_sealed, parse_json, seal
+from ...files.archives import SEAL
 from ...files.hdf5 import stated_end
 from .records import FIELDS, chunk_shape, record_type, rows_per_chunk
 from .slots import Arrays, Layout, make_slots, to_json
@@ -29,22 +30,18 @@ MARGIN = 1 << 20  # bytes for the index of the chunks, which takes 0.5 MB for a 
 def file_image(metadata: dict[str, Any], initial: Arrays, constants: Arrays, state: Arrays, axes: int) -> bytes:
     """Return the content of a file without rows, made in memory so that it can be written at once.
 
-    All that stays as it is during the run is in `/run`, an archive with a checksum. `/initial` is a copy of the start in it,
-    for other programs.
+    All that stays as it is during the run is in `/run`, which has a seal. `/initial` is a copy of the start in it, for other
+    programs.
     """
     import h5py
 
     systems, bodies = initial["mass"].shape
     rows, record = rows_per_chunk(systems, bodies, axes), record_type(systems, bodies, axes)
-    archive = pack_arrays(
-        {"metadata": to_json(metadata), "state": Layout.of(state).plain()},
-        {f"{group}/{name}": x for group, part in (("initial", initial), ("constants", constants)) for name, x in part.items()},
-    )
     image = io.BytesIO()
     # pages of the size of the operating system's: a kill between two pages of a write to the index would leave it unreadable
     with h5py.File(image, "w", libver=LIBVER, fs_strategy="page", fs_page_size=4096) as f:
         f.attrs.update({"format": np.bytes_(FORMAT), "version": VERSION})
-        f["run"] = np.frombuffer(archive, np.uint8)
+        f["run"] = np.frombuffer(pack_run(metadata, initial, constants, Layout.of(state)), np.uint8)
         for name, values in initial.items():
             f[f"initial/{name}"] = values
         for name in FIELDS:
@@ -66,6 +63,29 @@ def file_image(metadata: dict[str, Any], initial: Arrays, constants: Arrays, sta
         make_slots(f.create_group("state"), state, systems)
     content = image.getvalue()
     return content.ljust(stated_end(content), b"\0")
+
+
+def pack_run(metadata: dict[str, Any], initial: Arrays, constants: Arrays, states: Layout) -> bytes:
+    """Return what stays as it is during a run as bytes: the length of a JSON text, this text, arrays, and a seal."""
+    arrays = {
+        f"{group}/{name}": x for group, part in (("initial", initial), ("constants", constants)) for name, x in part.items()
+    }
+    layout = Layout.of(arrays)
+    text = to_json({"metadata": metadata, "arrays": layout.plain(), "state": states.plain()}).encode()
+    return seal(len(text).to_bytes(8, "little") + text + layout.pack(arrays))
+
+
+def unpack_run(content: np.ndarray) -> tuple[dict[str, Any], Arrays, Layout]:
+    """Return metadata, arrays and the layout of states of `pack_run`, or raise an error."""
+    raw = content.tobytes()
+    if not is_sealed(raw):
+        raise SnapshotError("what stays as it is during a run does not fit its checksum")
+    start = 8 + int.from_bytes(raw[:8], "little")
+    header = parse_json(raw[8:start])
+    layout, metadata = Layout.from_plain(header["arrays"]), header["metadata"]
+    if layout.size != len(raw) - SEAL - start or not isinstance(metadata, dict):
+        raise SnapshotError("its arrays do not have the sizes that it states")
+    return metadata, layout.unpack(content[start:]), Layout.from_plain(header["state"])
 
 
 def known_to_be_written(rows: int, sequence: int) -> np.ndarray:

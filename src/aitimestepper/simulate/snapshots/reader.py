@@ -13,7 +13,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from ...bodies import Bodies
-from ...errors import CheckpointError, SnapshotError, UserError
+from ...errors import SnapshotError, UserError
 from ...fields import OWN, field_from_plain
 from ...files import is_being_written, shown
 from ...files.hdf5 import Opened
@@ -238,8 +238,6 @@ class Snapshots:
         """Return an error of one sentence for what went wrong in reading."""
         if isinstance(error, SnapshotError):
             return error
-        if isinstance(error, CheckpointError):  # of the archive in it
-            return SnapshotError(str(error))
         return SnapshotError(f"{shown(self.path)} is damaged, or was cut short while copying ({words(error)}).")
 
 

@@ -50,13 +50,13 @@ def newest_rows(tail: np.ndarray) -> tuple[int, np.ndarray]:
     The records of a chunk count up to the first that is incomplete, or left from an older chunk.
     """
     half = len(tail) // 2
-    found = 0, tail[:0]
-    for records in (tail[:half], tail[half:]):
-        whole = (records["seal"] == seals(records)) & (records["row"] == records["row"][0] + np.arange(half))
-        count = half if whole.all() else int(whole.argmin())
-        if count and (end := int(records["row"][0]) + count) > found[0]:
-            found = end, records[:count]
-    return found
+    for records in sorted((tail[:half], tail[half:]), key=lambda part: int(part["row"][0]), reverse=True):
+        first = int(records["row"][0])
+        whole = (records["seal"] == seals(records)) & (records["row"] == first + np.arange(half))
+        if whole[0]:
+            count = half if whole.all() else int(whole.argmin())
+            return first + count, records[:count]
+    return 0, tail[:0]
 
 
 class Column:

@@ -22,29 +22,29 @@ from ...files.hdf5 import all_stored
 Arrays = dict[str, np.ndarray]
 TRIES, PAUSE = 10, 0.01  # attempts, seconds: a slot that is being written is complete soon
 STAMP = 24  # bytes of the stamp
-KINDS = ("<f8", "<i8")  # types of arrays in a state
+KINDS = ("<f8", "<i8", "|b1")  # types of arrays
 
 
 class Layout(NamedTuple):
-    """Names, types and shapes of the arrays of a state, in the order in which their bytes are stored."""
+    """Names, types and shapes of arrays, in the order in which their bytes are stored."""
 
     entries: tuple[tuple[str, np.dtype[Any], tuple[int, ...]], ...]
 
     @classmethod
     def of(cls, state: Mapping[str, np.ndarray]) -> Layout:
-        """Return the layout of a state of numbers."""
+        """Return the layout of arrays of numbers."""
         for name, x in state.items():
             if np.asarray(x).dtype.str not in KINDS:
-                raise TypeError(f"a state holds floats and integers, not {name} of type {np.asarray(x).dtype}.")
+                raise TypeError(f"a run holds floats and integers, not {name} of type {np.asarray(x).dtype}.")
         return cls(tuple((name, np.asarray(x).dtype, np.shape(x)) for name, x in sorted(state.items())))
 
     @classmethod
     def from_plain(cls, plain: Any) -> Layout:
-        """Return the layout that plain values describe, or raise an error; its size is checked against that of the file."""
+        """Return the layout that plain values describe, or raise an error; its size is checked where bytes are read."""
         entries = []
         for name, kind, shape in plain:
             if kind not in KINDS or not all(isinstance(n, int) and n >= 0 for n in shape):
-                raise SnapshotError(f"a state holds no {name} of type {kind} and shape {shape}")
+                raise SnapshotError(f"no run holds {str(name)[:60]} of type {str(kind)[:20]} and shape {str(shape)[:60]}")
             entries.append((str(name), np.dtype(kind), tuple(shape)))
         return cls(tuple(entries))
 
@@ -54,8 +54,8 @@ class Layout(NamedTuple):
 
     @property
     def size(self) -> int:
-        """Number of bytes of a stamp and all arrays."""
-        return STAMP + sum(kind.itemsize * math.prod(shape) for _, kind, shape in self.entries)
+        """Number of bytes of all arrays."""
+        return sum(kind.itemsize * math.prod(shape) for _, kind, shape in self.entries)
 
     def pack(self, state: Mapping[str, np.ndarray]) -> bytes:
         """Return the bytes of all arrays; a state of another layout is an error."""
@@ -66,11 +66,12 @@ class Layout(NamedTuple):
         return b"".join(np.ascontiguousarray(state[name]).tobytes() for name, _, _ in self.entries)
 
     def unpack(self, content: np.ndarray) -> Arrays:
-        """Return the arrays in the bytes of a slot."""
-        found, at = {}, STAMP
+        """Return the arrays in `size` bytes."""
+        found, at = {}, 0
         for name, kind, shape in self.entries:
             end = at + kind.itemsize * math.prod(shape)
-            found[name] = content[at:end].view(kind).reshape(shape)
+            part = content[at:end]
+            found[name] = (part != 0 if kind == bool else part.view(kind)).reshape(shape)  # a byte of 2 would count as two
             at = end
         return found
 
@@ -89,7 +90,7 @@ def make_slots(group: Any, state: Arrays, systems: int) -> None:
     layout = Layout.of(state)
     for number in ("0", "1"):
         slot = group.create_group(number)
-        slot.create_dataset("state", data=np.full(layout.size, 255, np.uint8))
+        slot.create_dataset("state", data=np.full(STAMP + layout.size, 255, np.uint8))
         capacity = 4096 + 1024 * systems
         slot.create_dataset("result", data=np.zeros(capacity, np.uint8), maxshape=(None,), chunks=(capacity,))
     write_slot(group, layout, Slot(0, 0, state, {}))
@@ -118,13 +119,13 @@ def newest_slot(datasets: Mapping[str, Any], layout: Layout, tries: int = TRIES)
 
 def _read_slot(datasets: Mapping[str, Any], number: str, layout: Layout) -> Slot | None:
     try:
-        content = array_of(datasets, f"state/{number}/state", np.dtype(np.uint8), (layout.size,))
+        content = array_of(datasets, f"state/{number}/state", np.dtype(np.uint8), (STAMP + layout.size,))
         text = array_of(datasets, f"state/{number}/result", np.dtype(np.uint8)).tobytes().rstrip()
         sequence, rows, seal = content[:STAMP].view("<i8").tolist()
         if seal != _seal(sequence, rows, content[STAMP:].tobytes(), text) or sequence < 0 or rows < 0:
             return None
         result = parse_json(text)
-        return Slot(sequence, rows, layout.unpack(content), result) if isinstance(result, dict) else None
+        return Slot(sequence, rows, layout.unpack(content[STAMP:]), result) if isinstance(result, dict) else None
     except (OSError, RuntimeError, KeyError, ValueError):
         return None
 
