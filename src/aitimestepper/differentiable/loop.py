@@ -26,6 +26,7 @@ from ..policy import choose
 from ..simulate.advice import warn_of
 from ..simulate.engine import end_times, step_limit
 from ..simulate.result import MAX_STEPS, NON_FINITE, OK, STUCK, SimulationResult, momentum_errors
+from ..simulate.units import refuse_extreme_units
 from ..validation import plain
 from .conserved import energy_scale, field_work
 from .criteria import module_for
@@ -71,7 +72,9 @@ def simulate(
     else:
         bodies = as_bodies(particle, external_field=external_field)
         start = ParticleTorch.from_bodies(bodies)
+    refuse_extreme_units(bodies)
     plan, limit = _plan(criterion, tol, integrator, dt_min, dt_max), step_limit(steps, max_steps)
+    refuse_extreme_units(bodies, plan.criterion, plan.integrator)
     end = torch.from_numpy(end_times(bodies, plain(t_end), steps)).to(start.time)
     run = _Run(start, plan.module.to(start.position.device), plan.integrator, end, observer)
     run.advance(limit, OK if limit == steps else MAX_STEPS)
@@ -88,6 +91,7 @@ class _Plan(NamedTuple):
     integrator: str
     tol: Numbers | None
     text: str  # the criterion as it is written
+    criterion: Criterion | None  # None: it is a module
 
 
 def _plan(
@@ -105,11 +109,11 @@ def _plan(
         if criterion.made_for not in (None, name):
             raise ConfigError(f"the step module is made for integrator = {criterion.made_for}, not for {name}: leave it out.")
         module = LimitedModule(criterion, dt_min, dt_max) if limited else criterion
-        return _Plan(module, _composition(name), criterion.tolerance, type(criterion).__name__)
+        return _Plan(module, _composition(name), criterion.tolerance, type(criterion).__name__, None)
     chosen = choose(criterion, tol, integrator)
     value = Limited(chosen.criterion, dt_min, dt_max) if limited else chosen.criterion
     name = _composition(str(chosen.integrator))
-    return _Plan(module_for(value, name), name, chosen.tol, str(value))
+    return _Plan(module_for(value, name), name, chosen.tol, str(value), value)
 
 
 def _composition(name: str) -> str:

@@ -26,6 +26,7 @@ from .program import Program, program_of
 from .progress import Sink, Watch
 from .result import MAX_STEPS, OK, SimulationResult
 from .session import run_batch
+from .units import refuse_extreme_units
 
 DEFAULT_MAX_STEPS = 10_000_000
 GUARD_SHARE = 0.1  # fraction of the tolerance by which a guarded step may change the energy
@@ -86,12 +87,16 @@ def simulate(
     began = clock.perf_counter()
     given = particle.final if isinstance(particle, SimulationResult) else particle
     start = as_bodies(given, G=G, softening=softening, external_field=external_field)
+    if start.run is None:
+        refuse_extreme_units(start)
     end, limit = end_times(start, t_end, steps), step_limit(steps, max_steps)
     rows = _output(start, end, limit, output_every, output_steps) if output is not None or sinks else None
     _refuse_no_functions(progress, sinks)
     if isinstance(tol, bool) or (tol is not None and np.ndim(tol)):
         raise ConfigError(f"tol = {shown(tol)} must be one number; criteria take one a system, as in EnergyBudget(tol=[...]).")
     steering = _steering(start, end, limit, criterion, tol, integrator, guard, dt_min, dt_max)
+    if start.run is None:
+        refuse_extreme_units(start, steering.criterion, steering.words["integrator"])
     batch = Batch.begin(
         start,
         steering.program,
@@ -243,20 +248,26 @@ def _output(start: Bodies, t_end: np.ndarray, limit: int, every: float | None, s
         raise ConfigError(f"output_steps = {steps} and output_every = {every}: give only one of them.")
     if steps is not None:
         return Output(float(steps), True, begin)
-    if every is not None and isinstance(positive_numbers(every, "output_every"), tuple):
-        raise ConfigError(f"output_every = {shown(every)} must be one time for all systems.")
+    if every is not None and not _is_positive_time(every):
+        raise ConfigError(f"output_every = {shown(every)} must be a positive time.")
     longest = float((t_end - start.time).max())
-    if every is not None:
-        _refuse_countless_rows(float(every), start, longest)
     if every is None and math.isinf(longest):
         return Output(float(max(1, limit // DEFAULT_ROWS)), True, begin)
     apart = longest / DEFAULT_ROWS if every is None else float(every)
     latest = np.maximum(np.abs(begin), np.where(np.isfinite(t_end), np.abs(t_end), 0.0))
     if (latest + apart > latest).all():
+        _refuse_countless_rows(apart, start, longest)
         return Output(apart, False, begin)
     if every is not None:  # the next row would always be due at the same time
         raise ConfigError(f"output_every = {every} is below the round-off of the times of the run: give a longer one.")
     return Output(1.0, True, begin)
+
+
+def _is_positive_time(value: object) -> bool:
+    try:
+        return not isinstance(positive_numbers(value, ""), tuple)
+    except ConfigError:
+        return False
 
 
 def _refuse_countless_rows(every: float, start: Bodies, longest: float) -> None:
