@@ -50,6 +50,7 @@ class Opened:
                     raise OSError(f"(truncated: it ends after {size} of {end} bytes)")
                 self.file = h5py.File(_AsClosed(self._raw.fileno(), head), "r")
             else:
+                self._raw.close()
                 self.file = h5py.File(path, "r")
                 unlock(self.file.id.get_vfd_handle())  # so that this reader is not in the way of a writer
         except BaseException:
@@ -62,6 +63,11 @@ class Opened:
             if self.file is not None:
                 self.file.close()
         self._raw.close()
+
+    def __del__(self) -> None:
+        """Close a file that nobody closed."""
+        if "file" in self.__dict__:
+            self.close()
 
 
 def stated_end(head: bytes) -> int:

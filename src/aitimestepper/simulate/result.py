@@ -176,4 +176,5 @@ def _scaled(a: np.ndarray, b: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Return both arrays (B, N, D), divided by the largest absolute component of each system in either."""
     largest = np.maximum(np.abs(a).max((1, 2)), np.abs(b).max((1, 2)))
     unit = np.where(largest > 0, largest, 1.0)[:, None, None]
-    return a / unit, b / unit
+    with np.errstate(invalid="ignore"):  # infinite ones of a run that broke off
+        return a / unit, b / unit
