@@ -7,7 +7,10 @@ which runs.
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
+
+from .errors import ConfigError
 
 Dimension = tuple[int, int, int]
 Table = tuple[tuple[str, Dimension], ...]
@@ -73,6 +76,11 @@ class Scales:
     A0: float = 1.0
     T0: float = 1.0
     M0: float = 1.0
+
+    def __post_init__(self) -> None:
+        for name, value in vars(self).items():
+            if not (isinstance(value, (int, float)) and 0 < value < math.inf):
+                raise ConfigError(f"scales: {name} = {str(value)[:60]} must be a positive number.")
 
     def of(self, table: Table) -> tuple[float, ...]:
         """Return the scale of every feature of `table`."""

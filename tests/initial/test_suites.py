@@ -210,3 +210,29 @@ def test_reference_problems_have_names():
         reference_case("burau")
     for name in ("plummer64", "plummer256", "solar", "kozai", "agekyan"):
         assert reference_case(name).size >= 3
+
+
+def test_every_flipped_bit_of_a_suite_shows(tmp_path):
+    path = save_suite(make_suite(("kepler",), "test", 2, 2), tmp_path / "s.h5")
+    whole = path.read_bytes()
+    for bit in np.random.default_rng(0).choice(8 * len(whole), 500, replace=False):
+        damaged = bytearray(whole)
+        damaged[bit // 8] ^= 1 << bit % 8
+        path.write_bytes(damaged)
+        with pytest.raises(SnapshotError, match=r"s\.h5 does not hold a suite"):
+            load_suite(path)
+
+
+def test_a_suite_from_elsewhere_has_its_data_in_the_file(tmp_path):
+    """HDF5 would read any file that is named in it."""
+    path, other = tmp_path / "s.h5", tmp_path / "secret"
+    other.write_bytes(bytes(1000))
+    for how in ("external", "link", "soft"):
+        with h5py.File(path, "w") as f:
+            f["mass"], f["position"], f["t_end"] = np.full((1, 2), 0.5), np.array([[[0.0, 0], [1, 0]]]), np.ones(1)
+            if how == "external":
+                f.create_dataset("velocity", (1, 2, 2), "f8", external=[(str(other), 0, 32)])
+            else:
+                f["velocity"] = h5py.ExternalLink(str(other), "/x") if how == "link" else h5py.SoftLink("/position")
+        with pytest.raises(SnapshotError, match=r"s\.h5 is refused: velocity is (stored in another file|a link)"):
+            load_suite(path)

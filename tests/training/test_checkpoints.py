@@ -1,3 +1,4 @@
+import dataclasses
 import io
 import os
 import pickle
@@ -244,3 +245,68 @@ def test_killed_while_writing_leaves_the_old_checkpoint_whole(tmp_path):
     assert subprocess.run([sys.executable, "-c", code, str(path)], check=False).returncode == 9
     assert path.read_bytes() == before
     assert load_checkpoint(path).epoch == 2
+
+
+# ---- damaged and crafted ---------------------------------------------------------------------------------------------
+def test_every_flipped_bit_of_a_checkpoint_shows(tmp_path):
+    """Weights have no checksum that torch would look at: 1020 of 1600 flips gave others without a word."""
+    train(tmp_path, layers=(4,))
+    whole, path = find_checkpoint(tmp_path).read_bytes(), tmp_path / "x.pt"
+    for bit in np.random.default_rng(0).choice(8 * len(whole), 500, replace=False):
+        damaged = bytearray(whole)
+        damaged[bit // 8] ^= 1 << bit % 8
+        path.write_bytes(damaged)
+        with pytest.raises(CheckpointError, match=r"x\.pt (is damaged|is not a checkpoint)"):
+            load_checkpoint(path)
+
+
+def resumed(path: Path) -> dict:
+    """One more epoch from a checkpoint."""
+    checkpoint = load_checkpoint(path)
+    config = dataclasses.replace(checkpoint.config, epochs=checkpoint.epoch + 1)
+    adapter, model = ModelAdapter(config), build_network(config)
+    optimizer = torch.optim.AdamW(model.parameters(), lr=config.lr)
+    return run_two_phase_training(model, checkpoint.initial_conditions, optimizer, config, adapter, resume=checkpoint)
+
+
+CRAFTED = {
+    "no epoch": {"epoch": None},
+    "an epoch before the first": {"epoch": -1},
+    "a true epoch": {"epoch": True},
+    "no optimizer": {"optimizer_state": {}},
+    "an optimizer without groups": {"optimizer_state": {"state": {}, "param_groups": []}},
+    "no random state": {"random_state": torch.zeros(3)},
+    "a short random state": {"random_state": torch.zeros(3, dtype=torch.uint8)},
+    "no history": {"history": {"slots": torch.zeros(1)}},
+    "history of other shapes": {
+        "history": {"slots": torch.zeros(2, 1, 10), "valid": torch.zeros(2, 1), "pushes": torch.zeros(2), "last": {}}
+    },
+    "totals of words": {"totals": {"time": "long", "converged": 1.0}},
+    "no totals": {"totals": {}},
+    "a state of one body": {"current_state": {"mass": torch.ones(1, 1), "position": torch.ones(1, 1, 2)}},
+    "weights of words": {"model_state": {"hidden.0.weight": "heavy"}},
+    "no weights": {"model_state": {}},
+    "more numbers than are stored": {"initial_conditions": {"mass": torch.ones(1).expand(10**12)}},
+    "nested a hundred times": {"card": None},
+    "scales of words": {"scales": {"L0": "long"}},
+    "unknown scales": {"scales": {"X0": 1.0}},
+    "a network of ones own": {"network": 3},
+}
+
+
+@pytest.mark.parametrize("name", CRAFTED)
+def test_checkpoints_that_no_training_writes_are_a_sentence(tmp_path, name):
+    """Their checksums fit."""
+    train(tmp_path, feature_type="delta_mag", history_len=1, steps_per_epoch=3)
+    content = dict(torch.load(find_checkpoint(tmp_path), weights_only=True))
+    change = dict(CRAFTED[name])
+    if change.get("card", 0) is None:
+        deep: list = []
+        for _ in range(100):
+            deep = [deep]
+        change["card"] = {"x": deep}
+    path = save_plain(tmp_path / "x.pt", {**content, **change})
+    with pytest.raises(CheckpointError) as error:
+        resumed(path)
+    assert str(error.value).isprintable()
+    assert resumed(save_plain(path, content))["epochs_completed"] == 3

@@ -127,12 +127,11 @@ def _check_shapes(model: Model) -> None:
 
 
 def _check_card(model: Model) -> None:
-    """Raise an error for scales or a card with numbers that no training writes; simulations take them as they are."""
-    scales = [] if model.scales is None else dataclasses.astuple(model.scales)
-    positive = [*scales, *(number for pair in model.calibration for number in pair)]
+    """Raise an error for a card with numbers that no training writes; simulations take them as they are."""
+    positive = [number for pair in model.calibration for number in pair]
     positive += [x - 1.0 for x in model.symmetrization or ()] + [float(tol) for tol in model.card.get("learned") or ()]
     if not all(isinstance(x, (int, float)) and 0 < x < math.inf for x in positive if x != math.inf):
-        raise CheckpointError("some scales, tolerances or factors of the network are not positive numbers")
+        raise CheckpointError("some tolerances or factors of the network are not positive numbers")
     if model.integrator.partition(":")[0] not in INTEGRATORS:
         raise CheckpointError(f"the network is for integrator = {model.integrator[:60]}, which is none")
 

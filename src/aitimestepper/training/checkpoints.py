@@ -9,7 +9,6 @@ import dataclasses
 import io
 import os
 import warnings
-import zipfile
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -237,11 +236,9 @@ def find_checkpoint(path_or_run: str | Path, out_dir: str | Path = "runs") -> Pa
 
 def _read(path: Path) -> dict[str, Any]:
     raw = read_bytes(path, "checkpoint", CheckpointError)
-    if not zipfile.is_zipfile(io.BytesIO(raw)):
-        raise CheckpointError(
-            f"{shown(path)} is not a checkpoint, or was cut short while copying ({len(raw)} bytes, no archive inside)."
-        )
     if not is_sealed(raw):
+        if raw[:2] != b"PK":
+            raise CheckpointError(f"{shown(path)} is not a checkpoint: it is no archive, as torch writes them.")
         raise CheckpointError(
             f"{shown(path)} is damaged, or was not written by this version of aitimestepper: its contents do not fit the "
             "checksum at its end; get it again."
