@@ -14,6 +14,7 @@ from ..criteria.learned import DEFAULT, LearnedStep, unsymmetrized
 from ..criteria.wrappers import Huayno, HutMakinoMcMillan, Symmetrized
 from ..errors import CheckpointError, ConfigError
 from ..fields import field_named
+from ..files import refuse_irregular
 from ..initial.problems import Problem, family_ends, make_problem, period_of, shortest_period
 from ..models import Model, find_model, load_model
 from ..policy import choose
@@ -188,3 +189,4 @@ def check_movie_path(path: Path) -> None:
         raise ConfigError(f"movie = {path} must end in .mp4.")
     if not path.resolve().parent.is_dir():
         raise ConfigError(f"movie = {path}: there is no folder {path.parent}; make it first.")
+    refuse_irregular(path)
