@@ -1,5 +1,6 @@
 import dataclasses
 import io
+import json
 import os
 import pickle
 import resource
@@ -231,6 +232,27 @@ def test_a_full_disk_leaves_the_old_checkpoint_whole(tmp_path):
         resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
     assert path.read_bytes() == before
     assert not list(tmp_path.glob("*.partial"))
+
+
+def test_a_disk_that_fills_up_with_metrics_leaves_the_newest_checkpoint(tmp_path):
+    train(tmp_path)
+    before = find_checkpoint(tmp_path).read_bytes()
+    checkpoint = load_checkpoint(find_checkpoint(tmp_path))
+    config = dataclasses.replace(checkpoint.config, epochs=60, checkpoint_interval=50)
+    adapter, model = ModelAdapter(config), build_network(config)
+    optimizer = torch.optim.AdamW(model.parameters(), lr=config.lr)
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (4000, hard))
+    given = {"save_dir": tmp_path, "resume": checkpoint}
+    try:
+        with pytest.raises(UserError, match=r"cannot write .*metrics\.jsonl: File too large; earlier records are still there"):
+            run_two_phase_training(model, checkpoint.initial_conditions, optimizer, config, adapter, **given)
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+    records = [json.loads(line) for line in (tmp_path / "metrics.jsonl").read_text().splitlines()]
+    assert [record["epoch"] for record in records] == list(range(1, len(records) + 1))
+    assert find_checkpoint(tmp_path).read_bytes() == before
+    assert resumed(find_checkpoint(tmp_path))["epochs_completed"] == 3
 
 
 def test_killed_while_writing_leaves_the_old_checkpoint_whole(tmp_path):

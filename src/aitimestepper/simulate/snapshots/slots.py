@@ -71,7 +71,7 @@ class Layout(NamedTuple):
         for name, kind, shape in self.entries:
             end = at + kind.itemsize * math.prod(shape)
             part = content[at:end]
-            found[name] = (part != 0 if kind == bool else part.view(kind)).reshape(shape)  # a byte of 2 would count as two
+            found[name] = (part != 0 if kind.kind == "b" else part.view(kind)).reshape(shape)  # a byte of 2 would count as two
             at = end
         return found
 
