@@ -6,7 +6,7 @@ STAMP := $(VENV)/.installed
 RUNTIME := build/runtime
 EXTRAS := dev,train,report,wandb,bench
 
-.PHONY: help venv wheel run test test-runtime lint format bench bench-imports bench-training bench-engine diagnostics clean
+.PHONY: help venv wheel run test test-runtime lint format bench bench-imports bench-training bench-engine diagnostics faults clean
 .DEFAULT_GOAL := help
 
 help:  ## what can be made
@@ -76,6 +76,9 @@ diagnostics: venv  ## time symmetry, retrain and tolerance studies (twenty minut
 	$(BIN)/python diagnostics/retrain_iterations.py
 	$(BIN)/python diagnostics/retrain_iterations.py --spoil 8
 	$(BIN)/python diagnostics/energy_budget_constant.py
+
+faults: venv  ## damaged and hostile files of every kind, 100,000 cases (an hour)
+	$(BIN)/python diagnostics/faults/damage.py
 
 clean:  ## remove what was made, except runs/
 	rm -rf $(VENV) build dist .pytest_cache .mypy_cache .ruff_cache
