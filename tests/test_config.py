@@ -55,12 +55,50 @@ def test_fixed_defaults():
         ("layers", [], "layers = \\[\\] must be one or more whole numbers"),
         ("layers", [64, 0], "layers = 0 must be >= 1"),
         ("E_lower", 1e-3, "E_lower = 0.001 must be below E_upper = 0.0001"),
+        ("lr", 10**400, "lr = 1000.* must be a number below 2\\^63"),
+        pytest.param("lr", 10**5000, "lr = a number of thousands of digits must be a number below 2", id="digits"),
+        ("seed", 2**63, "seed = 9223372036854775808 must be a whole number below 2"),
+        ("layers", [64, 2**63], "layers = .* must be one or more whole numbers, such as .* below 2"),
+        ("layers", [64] * 1000, None),
+        ("layers", ["64"] * 1000, r"layers = .{57}\.\.\. must be one or more whole numbers"),
+        ("tolerances", [math.nan], "tolerances = nan must be a finite number"),
+        ("judge", ["step"], "judge = .* must be text"),
+        ("ic", "", "ic = '' must be text, not empty and of printable characters"),
+        ("model", "a\0b", r"model = 'a\\x00b' must be text, not empty and of printable characters"),
+        ("output", "a\nb", "output = .* of printable characters"),
+        ("ic_family", ["kepler", ""], "ic_family = .* must be one or more names, not empty and of printable characters"),
+        ("out_dir", "\udc80", "out_dir = .* of printable characters"),
+        ("num_orbits", 10**9, "num_orbits = 1000000000 must be >= 1 and <= 1000000"),
     ],
 )
 def test_a_value_out_of_range_names_field_value_and_range(name, value, words):
     """CONF-01 ... CONF-03."""
+    if words is None:
+        Config.from_dict({name: value})
+        return
     with pytest.raises(ConfigError, match=words):
         Config.from_dict({name: value})
+
+
+@pytest.mark.parametrize("name", ["a", "run 1", "é☃", "...a", ".hidden", "x" * 200, "run-20260101-000000"])
+def test_the_name_of_a_run_is_one_folder(name):
+    assert Config(save_name=name).save_name == name
+
+
+@pytest.mark.parametrize(
+    "name", ["../../x", "/tmp/x", "a/b", "a\\b", ".", "..", "...", " ", "C:", "C:x", "x" * 201, "☃" * 70, "a/"]
+)
+def test_no_name_of_a_run_leads_to_another_folder(name):
+    with pytest.raises(ConfigError, match=r"save_name = .* must be the name of one folder inside out_dir"):
+        Config(save_name=name)
+
+
+@pytest.mark.parametrize("values", [None, 3, "lr", [1]])
+def test_settings_are_a_mapping(values):
+    with pytest.raises(ConfigError, match="settings must be a mapping of names to values"):
+        Config.from_dict(values)
+    with pytest.raises(ConfigError, match="unknown setting 3: known"):
+        Config.from_dict({3: 4})
 
 
 def test_an_unknown_key_names_the_nearest():
@@ -101,6 +139,10 @@ def test_toml_shared_then_the_table_of_the_command(tmp_path):
         ("lrr = 1", "unknown setting 'lrr': did you mean 'lr'"),
         ("[simulate]\nepocs = 1", "unknown setting 'epocs'"),
         ("[trian]\nlr = 1", "unknown setting 'trian'"),
+        ("lr = " + "[" * 5000, "not valid TOML"),
+        ("lr = " + "{a=" * 5000, "not valid TOML: its values are nested too deeply"),
+        ("epochs = " + "9" * 5000, "not valid TOML: Exceeds the limit"),
+        ('save_name = "../x"', "save_name = '../x' must be the name of one folder"),
         ("train = 3", r"train = 3 must be a table: write \[train\]"),
     ],
 )

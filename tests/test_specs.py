@@ -109,3 +109,39 @@ def test_a_missing_extra_is_a_users_error_and_an_import_error():
     assert require("math", "none", "nothing") is math
     with pytest.raises(MissingExtraError, match=r"^a movie needs no_such_package: pip install 'aitimestepper\[report\]'\.$"):
         require("no_such_package.part", "report", "a movie")
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        ("rule:eta=nan", "rule:eta=nan: eta = 'nan' must be a finite number"),
+        ("rule:eta=1e400", "eta = '1e400' must be a finite number"),
+        ("rule:n=9223372036854775808", "n = '9223372036854775808' must be a whole number below 2"),
+        ("rule:n=" + "9" * 5000, r"n = '9{56}\.\.\. must be a whole number"),
+        (3.0, "rule = 3.0 must be text, such as 'rule'"),
+        (None, "rule = None must be text"),
+        ("x" * 300, r"unknown rule 'x{56}\.\.\.: known"),
+    ],
+)
+def test_numbers_are_finite_and_text_is_text(text, words):
+    with pytest.raises(ConfigError, match=words):
+        made(text)
+
+
+@pytest.mark.parametrize(
+    "make", [lambda x: 1 / x**3, lambda x: math.sqrt(-x), lambda x: math.exp(1 / x), lambda x: int(x / x**2)]
+)
+def test_what_a_maker_cannot_compute_names_the_text(make):
+    def maker(x: float) -> float:
+        return make(x)
+
+    with pytest.raises(ConfigError, match=r"small:x=1e-200 cannot be computed with these numbers .*choose units"):
+        build("small:x=1e-200", {"small": maker}, "thing", ConfigError)
+
+
+def test_an_error_of_the_program_itself_is_not_hidden():
+    def broken(x: float = 1.0) -> float:
+        return x + None  # type: ignore[operator]
+
+    with pytest.raises(TypeError):
+        build("broken", {"broken": broken}, "thing", ConfigError)

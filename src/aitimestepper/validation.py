@@ -113,7 +113,9 @@ def refuse_impossible(
     massless = ~(mass > 0).any(1)
     if massless.any():
         raise InitialConditionError(f"system {massless.argmax()} has no mass at all; at least one body needs some.")
-    pair = coincident(position, present & (softening * softening < TINY)[:, None])
+    with np.errstate(over="ignore"):
+        without_softening = softening * softening < TINY
+    pair = coincident(position, present & without_softening[:, None])
     if pair is not None:
         raise InitialConditionError(
             f"body {pair[1]} of system {pair[0]} is at the same place as another, at softening 0; move it, or give a softening."

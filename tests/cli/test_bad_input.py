@@ -83,6 +83,46 @@ ARGUMENTS = [
     ("simulate --criterion freefall --tol 1e-8 --t-end 1", "freefall has no calibrated tolerance"),
     ("simulate --symmetrized --tol 1e-9 --t-end 1", "Gauss-Radau with its own rule, which is not made time-symmetric"),
     ("trian", "unknown command 'trian': did you mean 'train'"),
+    ("simulate --ic plummer:seed=-1", "plummer: seed = -1 must be 0 or more"),
+    ("simulate --ic plummer:n=1000000000", "plummer: n = 1000000000 must be at most 200000: a step takes all pairs"),
+    ("simulate --ic random:n=1000000000", "random: n = 1000000000 must be at most 200000"),
+    (
+        "simulate --ic plummer:seed=12345678901234567890123",
+        "seed = '12345678901234567890123' must be a whole number below 2^63",
+    ),
+    ("simulate --seed 12345678901234567890123", "seed = 12345678901234567890123 must be a whole number below 2^63"),
+    ("simulate --num-orbits 3 --ic plummer:n=4,seed=abc", "seed = 'abc' must be a whole number"),
+    ("simulate --num-orbits 10000000", "num_orbits = 10000000 must be >= 1 and <= 1000000"),
+    ("simulate --ic kepler:G=0", "G = 0.0 is out of range"),
+    ("simulate --ic kepler:a=1e200", "kepler:a=1e200 cannot be computed with these numbers"),
+    ("simulate --ic kepler:a=1e-200 --num-orbits 3", "kepler:a=1e-200 cannot be computed with these numbers"),
+    ("simulate --ic triple:a2=1e200", "triple:a2=1e200 cannot be computed with these numbers"),
+    ("simulate --ic agekyan:x=1e200", "agekyan: x = 1e+200"),
+    ("simulate --ic kepler:e=nan", "e = 'nan' must be a finite number"),
+    ("simulate --criterion freefall:eta=1e400", "eta = '1e400' must be a finite number"),
+    ("simulate --external-field tidal:M=inf,R0=2", "M = 'inf' must be a finite number"),
+    ("simulate --softening 1e300", "choose units of mass, length and time"),
+    ("simulate --G 1e-300", "choose units of mass, length and time"),
+    ("simulate --output o.h5 --steps 3 --output-every 1e-300", "would be 2e+300 rows in the time"),
+    ("simulate --output o.h5 --t-end 1 --output-every 1e-12", "would be 1e+12 rows in the time 1 of the run, more than 1e+09"),
+    (f"simulate --ic {'x' * 300}", "unknown initial conditions 'xxx"),
+    (f"simulate --model {'x' * 300}", "xxx"),
+    (f"simulate --output {'x' * 300} --steps 3", "File name too long"),
+    (f"simulate --config {'x' * 300}", "File name too long"),
+    ("simulate --criterion a\nb", "criterion = 'a\\nb' must be text, not empty and of printable characters"),
+    ("simulate --config .", "cannot read the configuration .: Is a directory"),
+    ("train --device meta", "device = 'meta' must be one of cpu, cuda, mps, cuda:1, ... or auto"),
+    ("train --device hpu", "device = 'hpu' must be one of cpu"),
+    ("train --layers 1000000 1000000", "layers = [1000000, 1000000] takes 32,000 GB in a training, this machine has"),
+    ("train --feature-type basic --history-len 1000000000", "takes 22,528 GB in a training"),
+    ("train --fourier-features 10000000000", "fourier_features = 10000000000 and layers"),
+    ("train --save-name ../../x", "save_name = '../../x' must be the name of one folder inside out_dir"),
+    ("train --save-name /tmp/x", "save_name = '/tmp/x' must be the name of one folder"),
+    ("train --save-name ..", "save_name = '..' must be the name of one folder"),
+    ("train --save-name=", "save_name = '' must be text, not empty"),
+    (f"train --save-name {'x' * 300}", "at most 200 bytes"),
+    ("tune --start " + "x" * 300, "xxx"),
+    ("tune --ic-family " + "x" * 300 + ".py", "there is no file xxx"),
     ("", "required"),
 ]
 
@@ -114,8 +154,8 @@ def needing_torch(case: tuple[str, str]) -> object:
 
 @pytest.mark.parametrize(("arguments", "words"), [needing_torch(case) for case in ARGUMENTS])
 def test_arguments(command, tmp_path, arguments, words):
-    expect_complaint(command(*arguments.split()), words)
-    assert not (tmp_path / "runs").exists()  # and no empty run was left behind
+    expect_complaint(command(*arguments.split(" ") if arguments else ()), words)
+    assert not list(tmp_path.iterdir())  # and no empty run, nor a file, was left behind
 
 
 def test_coincident_bodies_are_fine_with_softening(command, tmp_path):
@@ -141,6 +181,60 @@ def test_a_pickled_checkpoint_is_not_run(command, tmp_path, torch):
     (tmp_path / "bomb.pt").write_bytes(pickle.dumps({"format": Bomb()}))
     expect_complaint(command("train", "--resume", "bomb.pt"), "bomb.pt is not a checkpoint")
     assert not (tmp_path / "pwned").exists()
+
+
+PIPES = [
+    ("simulate --config pipe", "cannot read the configuration pipe: it is no regular file, but a pipe or a device"),
+    ("simulate --ic file:pipe", "cannot read the initial conditions pipe: it is no regular file"),
+    ("simulate --ic file:pipe.npy", "cannot read the initial conditions pipe.npy: it is no regular file"),
+    ("simulate --ic-family pipe.py", "pipe.py: it is no regular file"),
+    ("simulate --ic file:/dev/zero", "cannot read the initial conditions /dev/zero: it is no regular file"),
+    ("bench steps --criteria pipe.py:Mine", "pipe.py: it is no regular file"),
+]
+
+
+@pytest.mark.parametrize(("arguments", "words"), PIPES)
+def test_pipes_and_devices_do_not_block(command, tmp_path, arguments, words):
+    for name in ("pipe", "pipe.npy", "pipe.py"):
+        os.mkfifo(tmp_path / name)
+    expect_complaint(command(*arguments.split()), words)
+
+
+BOMBS = {
+    "so many numbers": "{'descr': '<f8', 'fortran_order': False, 'shape': (100000000000, 7), }",
+    "so many letters": "{'descr': '<U1000000000', 'fortran_order': False, 'shape': (2, 7), }",
+    "a negative shape": "{'descr': '<f8', 'fortran_order': False, 'shape': (-2, -7), }",
+    "an open bracket": "{'descr': '<f8', 'fortran_order': False, 'shape': (2, 7",
+    "deep brackets": "(" * 5000,
+    "no header": "",
+    "a type of its own": "{'descr': [('a', '<f8')], 'fortran_order': False, 'shape': (2, 7), }",
+    "an object": "{'descr': '|O', 'fortran_order': False, 'shape': (2, 7), }",
+    "spaces": "{'descr': '<f8', 'fortran_order': False, 'shape': (2, 7), }" + 10_000_000 * " ",
+}
+
+
+@pytest.mark.parametrize("name", BOMBS)
+def test_false_headers_of_arrays_are_refused_without_the_memory(command, tmp_path, name):
+    header = BOMBS[name].encode() + b"\n"
+    (tmp_path / "bomb.npy").write_bytes(b"\x93NUMPY\x02\x00" + len(header).to_bytes(4, "little") + header + bytes(112))
+    expect_complaint(command("simulate", "--ic", "file:bomb.npy", "--t-end", "1"), "bomb.npy is not an array of numbers")
+
+
+def test_names_of_files_cannot_break_the_line(command, tmp_path):
+    (tmp_path / "a\nb.txt").write_text("words")
+    expect_complaint(command("simulate", "--resume", "a\nb.txt"), "a\\nb.txt")
+
+
+@pytest.mark.parametrize("where", ["simulate --out-dir file/x --model here", "simulate --output file/x.h5 --steps 3"])
+def test_a_file_where_a_folder_should_be(command, tmp_path, where):
+    (tmp_path / "file").write_text("")
+    expect_complaint(command(*where.split()), "file")
+    assert (tmp_path / "file").read_text() == ""
+
+
+def test_a_family_that_ends_the_program_is_a_mistake(command, tmp_path):
+    (tmp_path / "family.py").write_text("raise SystemExit(3)\n")
+    expect_complaint(command("simulate", "--ic-family", "family.py"), "family.py cannot be run: SystemExit: 3")
 
 
 def test_bad_toml(command, tmp_path):

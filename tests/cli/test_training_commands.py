@@ -1,8 +1,10 @@
 """The commands that train, in processes of their own, and simulations with what they trained."""
 
 import json
+import os
 
 import numpy as np
+import pytest
 
 from aitimestepper import (
     Config,
@@ -186,6 +188,7 @@ def test_wandb_for_real_in_its_offline_mode(command, tmp_path):
 # ---- one training, two judges ---------------------------------------------------------------------------------------------
 FAMILY = """
 import numpy as np
+import pytest
 from aitimestepper import Bodies
 
 def pairs(rng, dim):
@@ -286,3 +289,44 @@ def test_what_went_wrong_is_said_once_on_the_command_line(command, trained):
     assert done.stderr.count("aitimestepper: warning:") == 1
     assert "so that its result means little" in done.stderr
     assert json.loads(done.stdout)["steps_outside_training"] is None
+
+
+INPUTS = {
+    "start": (["tune", "--ic-family", "kepler", "--start", "first.npz"], "first.npz"),
+    "ic": (["train", "--ic", "file:bodies.txt"], "bodies.txt"),
+    "ic_family": (["tune", "--ic-family", "my.py", "kepler"], "my.py"),
+}
+
+
+@pytest.mark.parametrize("name", INPUTS)
+def test_a_run_whose_inputs_have_changed_is_not_continued(command, tmp_path, name):
+    """It is refused by the name of what changed, and continued once that is back; the command given starts it anew."""
+    (tmp_path / "my.py").write_text(FAMILY)
+    (tmp_path / "bodies.txt").write_text("1 0 0 0 0.5\n1 1 0 0 -0.5\n")
+    if name == "start":
+        ok(command("tune", *SMALL_RUN[2:], "--ic-family", "kepler", "--save-name", "first"))
+        newest = max((tmp_path / "runs" / "first").glob("*.npz"))
+        newest.rename(tmp_path / "first.npz")
+    flags, file = INPUTS[name]
+    small = SMALL_RUN[2:] if flags[0] == "tune" else ["--epochs", "2", "--replay-steps", "5", "--quiet"]
+    ok(command(flags[0], *small, *flags[1:], "--save-name", "run"))
+    run, path = tmp_path / "runs" / "run", tmp_path / file
+    before, content = {p.name: p.read_bytes() for p in run.iterdir()}, path.read_bytes()
+    path.write_bytes(content + b"\n")
+    refused = command("train", "--resume", "run", "--epochs", "3")
+    assert refused.returncode == 2, refused.stderr
+    anew = f"train --config {os.path.join('runs', 'run', 'config.toml')} --overwrite"
+    assert f"{name} = {file}: this file has changed since the run began" in refused.stderr
+    assert refused.stderr.endswith(f"start anew: aitimestepper {anew}\n")
+    assert {p.name: p.read_bytes() for p in run.iterdir()} == before
+    path.unlink()
+    gone = command("train", "--resume", "run", "--epochs", "3")
+    if name == "ic_family":  # it is read again; the network of start and the bodies of ic are in the checkpoint
+        assert (gone.returncode, f"{name} = {file}: this file is gone since the run began" in gone.stderr) == (2, True)
+        path.write_bytes(content)
+        ok(command("train", "--resume", "run", "--epochs", "3"))
+    else:
+        assert gone.returncode == 0, gone.stderr
+    path.write_bytes(content)
+    ok(command(*anew.split()))
+    assert [json.loads(line)["epoch"] for line in (run / "metrics.jsonl").read_text().splitlines()] == [1, 2, 3]
