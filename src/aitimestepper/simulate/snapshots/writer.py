@@ -16,7 +16,7 @@ from ...errors import UserError
 from ...files import WriterLock, refuse_irregular, replacement, write_atomically
 from .hdf5 import abandon, file_image, known_to_be_written, open_to_append, reserve, words
 from .reader import Saved, Snapshots
-from .records import FIELDS, seals
+from .records import FIELDS, rows_per_chunk, seals
 from .slots import Arrays, Layout, Slot, write_slot
 
 
@@ -24,10 +24,10 @@ class Start(NamedTuple):
     """Where a writer begins: in a file without rows, or after those of an earlier one."""
 
     layout: Layout  # of the states
-    rows: int = 0
-    stored: int = 0  # rows in the columns
+    rows: int = 0  # all of them in the columns
     sequence: int = 0  # number of the newest state
     saved_rows: int = 0  # rows before that state
+    newest: Arrays | None = None  # the newest rows, at least those of the newest chunk
 
 
 class SnapshotWriter:
@@ -39,17 +39,14 @@ class SnapshotWriter:
         self._columns = {name: self._file[name] for name in FIELDS}
         self._tail_on_disk, self._tail = self._file["tail"], self._file["tail"][:]
         self._chunk = len(self._tail) // 2
-        self._layout, self.rows, self._stored, self._sequence, self._saved_rows = start
-        self._restore_tail()
-
-    def _restore_tail(self) -> None:
-        """Take the newest rows from their columns, so that damage to the copy in `tail` is not passed on."""
-        first = max(self.rows - 1, 0) // self._chunk * self._chunk
-        if first < self._stored == self.rows:
+        self._layout, self.rows, self._sequence, self._saved_rows = start[:4]
+        self._stored = start.rows
+        if start.newest:  # read from the columns where `tail` was damaged
+            first = max(self.rows - 1, 0) // self._chunk * self._chunk
             part = self._tail[first % len(self._tail) :][: self.rows - first]
             part["row"] = np.arange(first, self.rows)
-            for name, column in self._columns.items():
-                part[name] = column[first:]
+            for name, values in start.newest.items():
+                part[name] = values[-len(part) :]
             part["seal"] = seals(part)
 
     @classmethod
@@ -214,8 +211,10 @@ class SnapshotWriter:
 
 def _start_of(old: Snapshots) -> Start:
     """Return where to go on in a file that was closed, with no rows after its newest state."""
-    saved, layout = old.saved(), Layout.of(old.saved().state)
-    return Start(layout, saved.rows, len(old), old.sequence, saved.rows)
+    saved = old.saved()
+    chunk = rows_per_chunk(*old.position.shape[1:])
+    newest = {name: old.column(name)[-chunk:] for name in FIELDS} if len(old) else None
+    return Start(Layout.of(saved.state), len(old), old.sequence, saved.rows, newest)
 
 
 def _write_anew(path: Path, saved: Saved, old: Snapshots) -> None:
