@@ -111,6 +111,8 @@ ARGUMENTS = [
     (f"simulate --config {'x' * 300}", "File name too long"),
     ("simulate --criterion a\nb", "criterion = 'a\\nb' must be text, not empty and of printable characters"),
     ("simulate --config .", "cannot read the configuration .: Is a directory"),
+    ("train --G 1e-300", "choose units of mass, length and time"),
+    ("train --ic kepler:a=1e60", "system 0 has a size of 1e60, a time of free fall of 1e90"),
     ("train --device meta", "device = 'meta' must be one of cpu, cuda, mps, cuda:1, ... or auto"),
     ("train --device hpu", "device = 'hpu' must be one of cpu"),
     ("train --layers 1000000 1000000", "layers = [1000000, 1000000] takes 32,000 GB in a training, this machine has"),

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import importlib.util
-import json
+import os
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -18,6 +18,7 @@ from ..criteria.learned import LearnedStep
 from ..criteria.wrappers import Symmetrized
 from ..errors import CheckpointError
 from ..evaluation.asked import Answer, answers_of_network, answers_of_package, answers_of_rule, calibrated_rules
+from ..files import read_json_lines
 from ..initial.families import STANDARD
 from ..initial.named import InitialConditions
 from ..initial.suites import Case, families_named
@@ -134,7 +135,7 @@ def _earlier_records(model: Model, out_dir: str) -> list[dict[str, Any]]:
 
 def _training_records(path: Path) -> list[dict[str, Any]]:
     """Return the metrics of every epoch; none where a model lies without them."""
-    return [json.loads(line) for line in path.read_text().splitlines()] if path.is_file() else []
+    return read_json_lines(path, "metrics") if os.path.isfile(path) else []
 
 
 def _learned_curves(bodies: Bodies, t_end: float, step: LearnedStep) -> list[Curve]:

@@ -14,13 +14,14 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ..config import INTEGRATORS, Config
-from ..criteria.learned import DEFAULT
+from ..criteria.learned import DEFAULT, LearnedStep
 from ..errors import CheckpointError, ConfigError, UserError, require
 from ..files import read_bytes, write_atomically
 from ..initial.families import STANDARD
 from ..initial.problems import make_problem
 from ..models import Model, find_model, load_model, shipped
 from ..policy import cheapest_composition
+from ..simulate.units import refuse_extreme_units
 from .arguments import Request, run_folder, to_toml
 from .terminal import print_json
 
@@ -173,7 +174,9 @@ def _initial_conditions(config: Config, adapter: ModelAdapter, checkpoint: Check
 
     if checkpoint is not None and checkpoint.initial_conditions is not None:
         return checkpoint.initial_conditions.to(adapter.device)
-    return ParticleTorch.from_bodies(make_problem(config).bodies, adapter.dtype, adapter.device)
+    bodies = make_problem(config).bodies
+    refuse_extreme_units(bodies, LearnedStep())  # before a folder is made
+    return ParticleTorch.from_bodies(bodies, adapter.dtype, adapter.device)
 
 
 def _recorders(config: Config, first: int, request: Request) -> list[Recorder]:

@@ -15,11 +15,13 @@ import torch
 from torch import nn
 
 from ..config import Config
+from ..criteria.learned import LearnedStep
 from ..differentiable.adapter import ModelAdapter
 from ..differentiable.history import HistoryBuffer
 from ..differentiable.particle import ParticleTorch
 from ..errors import CheckpointError, ConfigError
 from ..integrators import COMPOSITIONS
+from ..simulate.units import refuse_extreme_units
 from .checkpoints import Checkpoint, checkpoint_name, restore_optimizer, save_checkpoint
 from .judges import Judge, judge_for
 from .metrics import JsonlRecorder, Recorder, Recorders, WandbRecorder, epoch_record
@@ -101,6 +103,7 @@ def run_two_phase_training(
             f"integrator = {config.integrator}: a network learns through a symmetric composition ({', '.join(COMPOSITIONS)}); "
             "others are for simulations."
         )
+    refuse_extreme_units(particle.to_bodies(), LearnedStep())
     if checkpoint_interval is not None:
         config = dataclasses.replace(config, checkpoint_interval=checkpoint_interval)
     history = history_buffer if history_buffer is not None else adapter.history_buffer
