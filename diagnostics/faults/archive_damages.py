@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import math
 import warnings
 import zipfile
 from pathlib import Path
@@ -34,7 +35,7 @@ def other_array(values: np.ndarray, rng: np.random.Generator) -> tuple[np.ndarra
             made = np.zeros(values.shape, kind) if kind in NO_NUMBERS else values.astype(kind)
         return made, f"is of the type {kind}, not {values.dtype}"
     made, number = values.copy(), VALUES[rng.integers(len(VALUES))]
-    if not made.size:
+    if not made.size or made.dtype.kind not in "fiub":
         return made, "stays as it is"
     at: Any = ... if rng.random() < 0.3 else np.unravel_index(rng.integers(made.size), made.shape)
     with np.errstate(all="ignore"):
@@ -144,7 +145,7 @@ def other_tensor(old: Any, rng: np.random.Generator) -> Any:
         lambda: old.to(torch.complex128),
         lambda: old.to(torch.bfloat16),
         lambda: torch.zeros(1, dtype=old.dtype).expand(2**40),
-        lambda: torch.zeros(1, dtype=old.dtype).expand(*old.shape),
+        lambda: torch.zeros(1, dtype=old.dtype).expand(old.shape or (1,)),
         lambda: torch.sparse_coo_tensor(torch.zeros((1, 1), dtype=torch.long), torch.ones(1), (2**40,)),
         lambda: old.to("meta"),
         lambda: torch.nn.Parameter(old.to(torch.float64)),
@@ -181,8 +182,8 @@ def _other_number(old: Any, rng: np.random.Generator) -> Any:
 
     if not isinstance(old, torch.Tensor) or not old.numel():
         return other_entry(old, rng)
-    made = old.clone().reshape(-1)
-    made[rng.integers(made.numel())] = float(np.nan_to_num(VALUES[rng.integers(len(VALUES))])) if rng.random() < 0.5 else 0.0
+    made, number = old.clone().reshape(-1), (0.0, 1.0, -1.0, 100.0, 1e9, 1e30, -1e30, math.nan, math.inf)[rng.integers(9)]
+    made[rng.integers(made.numel())] = number if made.is_floating_point() else int(np.nan_to_num(min(abs(number), 100.0)))
     return made.reshape(old.shape)
 
 

@@ -53,7 +53,7 @@ def _shape(file: Any, name: str, rng: np.random.Generator) -> str:
     flat = values.reshape(-1)
     ways = [flat, values[None], values[..., None], flat[:0], flat[:1], flat.sum() if values.dtype.kind == "f" else flat[:1]]
     ways += [values[:-1], values[1:], np.concatenate([values, values[-1:]]), np.swapaxes(values, 0, -1)] if values.ndim else []
-    ways += [np.zeros((0, 3), values.dtype), np.zeros((4096, *values.shape[1:]), values.dtype)]
+    ways += [np.zeros((0, 3), values.dtype), np.resize(values, (4096, *values.shape[1:]))]
     made = ways[rng.integers(len(ways))]
     _put(file, name, made)
     return f"{name} has the shape {made.shape}, not {values.shape}"
@@ -204,7 +204,8 @@ def _attribute(file: Any, name: str, rng: np.random.Generator) -> str:
     key = names[rng.integers(len(names))]
     text, way = file.attrs[key], rng.integers(4)
     if isinstance(text, str) and text[:1] in "{[" and way:
-        file.attrs[key], words = _other_json(text, rng)
+        text, words = _other_json(text, rng)
+        file.attrs[key] = text.replace("\x00", " ")
         return f"attribute {key}: {words}"
     if way == 0 and rng.random() < 0.5:
         del file.attrs[key]
@@ -216,11 +217,14 @@ def _attribute(file: Any, name: str, rng: np.random.Generator) -> str:
 
 def _words(file: Any, name: str, rng: np.random.Generator) -> str:
     """Change an entry of the JSON that a dataset holds."""
-    dataset = next(file[n] for n in sorted(datasets(file), key=lambda _: rng.random()) if _holds_json(file[n]))
+    found = [file[n] for n in datasets(file) if _holds_json(file[n])]
+    if not found:
+        return "there is no JSON"
+    dataset = found[rng.integers(len(found))]
     if dataset.dtype.kind == "O":
         at = int(rng.integers(len(dataset)))
         text, words = _other_json(dataset[at].decode(), rng)
-        dataset[at] = text
+        dataset[at] = text.replace("\x00", " ")
         return f"{dataset.name}[{at}]: {words}"
     text, words = _other_json(dataset[...].tobytes().decode().strip(" \0") or "{}", rng)
     content = text.encode(errors="replace")
