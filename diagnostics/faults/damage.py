@@ -98,13 +98,18 @@ def _cause(outcome: Outcome) -> str:
     return f"{words} [{re.sub(r':[0-9]+|, line [0-9]+', '', outcome.where)}]"
 
 
-def in_foreground(case: Case, subjects: list[Subject], seed: int) -> None:
+def in_foreground(case: Case, subjects: list[Subject], seed: int, keep: bool) -> None:
     """Run one case in this process, and print what was done and what every reader answers."""
     folder = scratch()
-    good: Good = prepare(next(s for s in subjects if s.name == case.subject), folder / "good", parts_of)
-    (folder / "case").mkdir()
-    run_case(case, aloud(good), seed, folder / "case", lambda answer: print(json.dumps(answer), flush=True))
-    print(f"the damaged file: {folder / 'case' / good.path.name}; the good one: {good.path}")
+    try:
+        good: Good = prepare(next(s for s in subjects if s.name == case.subject), folder / "good", parts_of)
+        (folder / "case").mkdir()
+        run_case(case, aloud(good), seed, folder / "case", lambda answer: print(json.dumps(answer), flush=True))
+        if keep:
+            print(f"the damaged file: {folder / 'case' / good.path.name}; the good one: {good.path}")
+    finally:
+        if not keep:
+            shutil.rmtree(folder, ignore_errors=True)
 
 
 def with_progress(found: Iterator[Outcome], count: int, quiet: bool) -> list[Outcome]:
@@ -148,6 +153,7 @@ def main() -> int:
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--subject", nargs="+", metavar="NAME", help="only files whose names begin so")
     parser.add_argument("--only", metavar="NAME:NUMBER", help="one case, in this process")
+    parser.add_argument("--keep", action="store_true", help="with --only: leave its files where they are, and say where")
     parser.add_argument("--workers", type=int, default=2)
     parser.add_argument("--list-bad", type=int, default=20, metavar="N", help="faults to show one by one")
     parser.add_argument("--json", type=Path, help="write counts and faults to this file")
@@ -156,7 +162,7 @@ def main() -> int:
     given = parser.parse_args()
     if given.only:
         name, _, number = given.only.rpartition(":")
-        in_foreground(Case(name, int(number)), all_subjects([name]), given.seed)
+        in_foreground(Case(name, int(number)), all_subjects([name]), given.seed, given.keep)
         return 0
     subjects = all_subjects(given.subject)
     cases = list(cases_of(subjects, given.cases))

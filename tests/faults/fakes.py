@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import signal
 import sys
 from collections.abc import Callable
@@ -98,6 +99,7 @@ def main() -> None:
         good = {name: prepare(subject, folder / str(k), parts_of)}
         limits = Limits(seconds=0.5, memory=MEMORY, file=FILE)
         found[name] = [outcome._asdict() for outcome in outcomes([Case(name, n) for n in range(3)], good, 0, 2, limits)]
+    shutil.rmtree(folder)
     print(json.dumps(found))
 
 
