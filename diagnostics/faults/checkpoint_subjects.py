@@ -16,8 +16,10 @@ from damages import BYTES, FLIPS, SEALED_BYTES
 from file_subjects import _model_contents
 
 DAMAGES = (FLIPS, BYTES, SEALED_BYTES, OF_ARCHIVES, OF_CHECKPOINTS, OF_CHECKPOINTS)
+# without a limit on retrains a training from a state that no step passes goes on for ever, as it must
 SETTINGS = (
-    "--ic kepler:e=0.3 --epochs 2 --steps-per-epoch 3 --replay-steps 3 --replay-min-steps 1 --layers 4 --seed 1 --device cpu"
+    "--ic kepler:e=0.3 --epochs 2 --steps-per-epoch 3 --replay-steps 3 --replay-min-steps 1 --max-retrain-steps 100 --layers 4 "
+    "--seed 1 --device cpu"
 )
 WITH_HISTORY = "--feature-type delta_mag --history-len 1 --external-field tidal:M=3,R0=9 --normalize"
 ON_RUNS = (
