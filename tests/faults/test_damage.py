@@ -11,10 +11,10 @@ import fakes
 import pytest
 
 CAMPAIGN = Path(__file__).parents[2] / "diagnostics/faults/damage.py"
-RUNS = {"snapshots": 250}
-OTHERS = {"model": 150, "suite": 80, "results": 80, "unfinished": 20, "initial": 60, "settings": 40, "metrics": 50}
+RUNS = {"snapshots": 220}
+OTHERS = {"model": 100, "suite": 80, "results": 80, "unfinished": 20, "initial": 60, "settings": 40, "metrics": 50}
 CASES = {**RUNS, **OTHERS}
-OF_CHECKPOINTS = 200
+OF_CHECKPOINTS = 150
 
 
 def run(subject: str, cases: int, folder: Path, *more: str) -> dict:
