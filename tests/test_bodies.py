@@ -375,3 +375,27 @@ def test_distances_whose_squares_vanish_are_none(x, too_close):
             Bodies(1.0, x, np.zeros((4, 2)))
         return
     assert np.isfinite(Bodies(1.0, x, np.zeros((4, 2))).total_energy()).all()
+
+
+def test_what_no_float_holds_is_refused_in_a_sentence():
+    b = three()
+    for make in (
+        lambda: b.replace(mass=10**400),
+        lambda: b.replace(G=10**400),
+        lambda: as_bodies(b, softening=10**400),
+        lambda: b.replace(names=3),
+        lambda: b.orbit(0, "1"),
+        lambda: b.orbit(0, 1.0),
+        lambda: b.select("x"),
+        lambda: b.select([7]),
+        lambda: PointMassTidalField(10**400, R0=2.0),
+        lambda: PointMassTidalField(1.0, R0=10**400),
+        lambda: PointMassTidalField(1.0, R0=2.0, G=1j),
+    ):
+        with pytest.raises(InitialConditionError):
+            make()
+
+
+def test_a_softening_may_be_a_tensor(torch):
+    assert as_bodies(three(), softening=torch.tensor([0.25])).softening.tolist() == [0.25]
+    assert as_bodies(three(), G=torch.tensor(3.0)).G == 3.0

@@ -251,7 +251,7 @@ def as_bodies(thing: Any, *, G: float | None = None, softening: Any = None, exte
     given = {"G": G, "softening": softening, "external_field": external_field}
     changes = {name: value for name, value in given.items() if value is not None}
     if isinstance(thing, Bodies):
-        changes = {name: value for name, value in changes.items() if not np.all(value == getattr(thing, name))}
+        changes = {name: value for name, value in changes.items() if not _same(value, getattr(thing, name))}
         return thing.replace(**changes) if changes else thing
     try:
         arrays = thing.mass, thing.position, thing.velocity
@@ -262,6 +262,14 @@ def as_bodies(thing: Any, *, G: float | None = None, softening: Any = None, exte
     own = {name: getattr(thing, name, None) for name in ("time", "softening", "G", "names", "external_field")}
     own["present"] = getattr(thing, "present", getattr(thing, "mask", None))
     return Bodies(*arrays, **{name: value for name, value in (own | changes).items() if value is not None})
+
+
+def _same(value: Any, has: Any) -> bool:
+    """Return whether a field that has the value `has` is not changed by `value`, which may be a torch tensor."""
+    try:
+        return bool(np.all(plain(value) == has))
+    except OverflowError:  # an integer that no float holds
+        return False
 
 
 def free_fall_time(bodies: Bodies) -> np.ndarray:

@@ -16,8 +16,9 @@ from typing import Any, Protocol, runtime_checkable
 import numpy as np
 
 from .config import Config
-from .errors import InitialConditionError, UserError
+from .errors import InitialConditionError, UserError, shown
 from .specs import build
+from .validation import as_constant
 
 
 @runtime_checkable
@@ -70,9 +71,12 @@ class PointMassTidalField:
             raise InitialConditionError(
                 "PointMassTidalField needs exactly one of R0 (a fixed place) and R_of_t (a moving one)."
             )
-        if not (math.isfinite(M) and M > 0):
-            raise InitialConditionError(f"PointMassTidalField: M = {M} must be a positive number.")
-        values = {"M": float(M), "R0": None if R0 is None else _fixed_place(R0), "R_of_t": R_of_t, "G": float(G)}
+        values = {
+            "M": as_constant(M, "PointMassTidalField: M"),
+            "R0": None if R0 is None else _fixed_place(R0),
+            "R_of_t": R_of_t,
+            "G": as_constant(G, "PointMassTidalField: G"),
+        }
         for name, value in values.items():
             object.__setattr__(self, name, value)
 
@@ -249,10 +253,10 @@ def is_known(field: Any) -> bool:
 def _fixed_place(R0: Any) -> tuple[float, ...]:
     try:
         place = tuple(np.asarray(R0, dtype=np.float64).ravel().tolist())
-    except (TypeError, ValueError):
+    except (TypeError, ValueError, OverflowError, RuntimeError):
         place = ()
     if not (all(map(math.isfinite, place)) and any(place)):
-        raise InitialConditionError(f"PointMassTidalField: R0 = {R0} must be a finite place away from the origin.")
+        raise InitialConditionError(f"PointMassTidalField: R0 = {shown(R0)} must be a finite place away from the origin.")
     return place
 
 

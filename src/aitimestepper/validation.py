@@ -74,14 +74,14 @@ def checked_names(names: Sequence[str] | None, bodies: int) -> tuple[str, ...] |
     return tuple(map(str, names))
 
 
-def as_constant(G: Any) -> float:
-    """Return G as a number, or raise an error unless it is positive and finite."""
+def as_constant(G: Any, name: str = "G") -> float:
+    """Return G, or another constant of that name, as a number, or raise an error unless it is positive and finite."""
     try:
         value = float(plain(G))
     except (TypeError, ValueError, OverflowError, RuntimeError):
         value = math.nan
     if not 0 < value < math.inf:
-        raise InitialConditionError(f"G = {shown(G)} must be a positive number.")
+        raise InitialConditionError(f"{name} = {shown(G)} must be a positive number.")
     return value
 
 

@@ -57,6 +57,7 @@ ARGUMENTS = [
     ("train --epochz 3", "unknown flag --epochz: did you mean '--epochs'"),
     ("train --t-end 3", "--t-end is a setting of simulate, report and both, not of train"),
     ("train --feature-type basik", "did you mean 'basic'"),
+    ("train --resume=", "--resume = '' names no run"),
     ("train --resume nothing", "there is no checkpoint or run nothing"),
     ("train --config none.toml", "cannot read the configuration none.toml"),
     ("train --ic kepler:e=0.3 --num-orbits 4", "give --e-min and --e-max"),
@@ -248,7 +249,7 @@ def test_bad_toml(command, tmp_path):
 
 def test_truncated_and_foreign_checkpoints_and_models(command, trained, tmp_path):
     for kind, flags, words in (
-        ("pt", ("train", "--resume"), "cut.pt is not a checkpoint, or was cut short"),
+        ("pt", ("train", "--resume"), "cut.pt is damaged, or was not written by this version of aitimestepper"),
         ("npz", ("simulate", "--model"), "cut.npz is not a model of aitimestepper, or is damaged"),
     ):
         whole = (trained / f"model_epoch_0003.{kind}").read_bytes()

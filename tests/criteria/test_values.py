@@ -132,6 +132,7 @@ def test_numbers_that_cannot_be_are_refused_in_a_sentence(kind, wrong):
         (lambda: Symmetrized(FreeFall(), smoothness="2"), "smoothness = '2' must be above 1"),
         (lambda: HutMakinoMcMillan(FreeFall(), 2**63), "iterations = 9223372036854775808 must be a whole number from 1 to 100"),
         (lambda: HutMakinoMcMillan(FreeFall(), True), "iterations = True must be a whole number"),
+        (lambda: LearnedStep(symmetrized=None), "symmetrized = None must be True or False"),
         (lambda: LearnedStep([1]), r"LearnedStep needs a Model, not list \[1\]: take LearnedStep.load"),
         (lambda: OwnCriterion(3.0), "neither a function nor a numba cfunc"),
         (lambda: Symmetrized(OwnCriterion(rule, even=False)), "even in the velocities"),

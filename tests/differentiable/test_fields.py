@@ -163,7 +163,7 @@ def test_follows_the_protocol():
         ({"M": math.nan, "R0": 2.0}, "M = nan must be a positive"),
         ({"M": 1.0, "R0": [0.0, 0.0]}, r"R0 = \[0.0, 0.0\] must be a finite place away"),
         ({"M": 1.0, "R0": [1.0, math.inf]}, r"R0 = \[1.0, inf\] must be a finite place"),
-        ({"M": 1.0, "R0": "far"}, r"R0 = far must be a finite place"),
+        ({"M": 1.0, "R0": "far"}, r"R0 = 'far' must be a finite place"),
     ],
 )
 def test_field_refuses_what_is_no_place_and_no_mass(arguments, message):

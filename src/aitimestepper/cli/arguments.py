@@ -80,6 +80,8 @@ def parse(argv: Sequence[str]) -> Request:
     if command == "report":
         values["model"] = values.pop("run")
     special = {k: values.pop(k) for k in ("resume", "overwrite", "json", "quiet", "listing", "file") if k in values}
+    if special.get("resume") == "":
+        raise ConfigError("--resume = '' names no run: give its folder, its name, or a file.")
     train, simulate = ({**(load_toml(config_file, c) if config_file else {}), **values} for c in ("train", "simulate"))
     if command == "both" and "ic_family" in train and "ic" in simulate:  # those of the training, that of the simulation
         train.pop("ic", None)

@@ -74,7 +74,7 @@ def train_run(request: Request) -> tuple[Path, Config, dict[str, Any]]:
     from ..training.judges.run import check_settings
     from ..training.metrics import Recorders, begin_wandb
 
-    config, checkpoint, folder = _resumed(request) if request.resume else _new(request)
+    config, checkpoint, folder = _resumed(request) if request.resume is not None else _new(request)
     if max(config.layers) <= SMALL_NETWORK:
         torch.set_num_threads(1)
     if config.judge == "run":

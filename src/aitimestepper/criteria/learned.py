@@ -44,6 +44,8 @@ class LearnedStep(Criterion):
             raise ConfigError(
                 f"LearnedStep needs a Model, not {type(self.model).__name__} {shown(self.model)}: take LearnedStep.load."
             )
+        if not isinstance(self.symmetrized, bool):
+            raise ConfigError(f"symmetrized = {shown(self.symmetrized)} must be True or False.")
         if self.tol is not None:
             object.__setattr__(self, "tol", positive_numbers(self.tol, "tol"))
 
