@@ -13,6 +13,10 @@ LONGEST = 60  # characters of a value that messages show
 class UserError(ValueError):
     """Base of all errors that the command line reports in one line, with exit code 2."""
 
+    def __str__(self) -> str:
+        """Return the sentence on one line; what came from a file may hold anything."""
+        return "".join(c if c.isprintable() else repr(c)[1:-1] for c in super().__str__())
+
 
 class ConfigError(UserError):
     """A setting is unknown or out of range."""

@@ -40,6 +40,7 @@ def write(path, result, metadata=METADATA, rows=7, systems=2):
     """A simulation of three bodies; the writer still has it open."""
     shape = (systems, 3, 2)
     initial = {"mass": np.ones(shape[:2]), "position": np.ones(shape), "velocity": np.ones(shape)}
+    initial |= {"present": np.ones(shape[:2], bool), "time": np.zeros(systems), "softening": np.zeros(systems)}
     writer = SnapshotWriter.create(path, metadata=metadata, initial=initial, arrays={}, state={}, axes=2)
     scalars = {name: np.full((rows, systems), 0.5) for name in ("dt", "energy", "energy_error")}
     time = np.linspace(0, 60, rows)[:, None] * np.ones(systems)

@@ -161,7 +161,7 @@ def with_state(path: Path, change) -> None:
     with h5py.File(path, "a", libver=("v110", "v110")) as f:
         layout = unpack_run(f["run"][...])[2]
         names = [f"state/{k}/{name}" for k in (0, 1) for name in ("state", "result")]
-        slot = newest_slot({name: f[name] for name in names}, layout)
+        slot, _ = newest_slot({name: f[name] for name in names}, layout)
         state = {name: values.copy() for name, values in slot.state.items()}
         change(state)
         write_slot(f["state"], layout, Slot(slot.sequence + 2, slot.rows, state, slot.result))

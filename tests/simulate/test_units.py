@@ -77,9 +77,7 @@ def test_a_run_is_the_same_in_all_units_or_refused(criterion, integrator, units)
 
 
 def test_energies_that_vanish_are_refused_with_what_they_are():
-    with pytest.raises(
-        InitialConditionError, match=r"system 1 has a size of 1e1, .* 1e81 and an energy of 1e-320 in"
-    ):
+    with pytest.raises(InitialConditionError, match=r"system 1 has a size of 1e1, .* 1e81 and an energy of 1e-320 in"):
         simulate(Bodies.stack([scaled(0, 0, 0), scaled(0, 0, 0).replace(mass=scaled(0, 0, 0).mass * 1e-160)]), steps=1)
 
 

@@ -29,9 +29,9 @@ from ..files import (
     conforms,
     make_folder,
     parse_json,
+    path_shown,
     read_bytes,
     read_json_lines,
-    shown,
     write_atomically,
 )
 
@@ -122,11 +122,11 @@ class Results:
         try:
             content = parse_json(text_of(path))
         except UnicodeDecodeError as error:
-            raise UserError(f"{shown(path)} is not JSON ({error}).") from None
+            raise UserError(f"{path_shown(path)} is not JSON ({error}).") from None
         except ValueError as error:
             if isinstance(error, UserError):
                 raise
-            raise UserError(f"{shown(path)} is not JSON ({error}).") from None
+            raise UserError(f"{path_shown(path)} is not JSON ({error}).") from None
         if not isinstance(content, dict) or content.get("schema") != SCHEMA:
             raise UserError(f"{path} is JSON, but not a result of `aitimestepper bench`: it does not say {SCHEMA!r}.")
         if content.get("version") != VERSION:
@@ -135,11 +135,11 @@ class Results:
             records = [record_from(row) for row in content["records"]]
             rest = {f.name: content[f.name] for f in dataclasses.fields(cls) if f.name != "records"}
         except (LookupError, TypeError, AttributeError) as error:
-            raise UserError(f"{shown(path)} is damaged: {error}.") from None
+            raise UserError(f"{path_shown(path)} is damaged: {error}.") from None
         kinds = typing.get_type_hints(cls)
         for name, value in rest.items():
             if not conforms(value, kinds[name]):
-                raise UserError(f"{shown(path)} is damaged: {name} is {str(value)[:60]}.")
+                raise UserError(f"{path_shown(path)} is damaged: {name} is {str(value)[:60]}.")
         return cls(records=records, **rest)
 
 
@@ -152,7 +152,12 @@ def record_from(row: dict[str, Any]) -> Record:
     for name, value in given.items():
         if not conforms(value, KINDS[name]):
             raise TypeError(f"{name} of a record is {str(value)[:60]}")
-    return Record(**given)
+    record = Record(**given)
+    lists = [x for x in (record.errors, record.forces_each) if x is not None]
+    intervals = [x for x in (record.compliance_interval, record.forces_interval) if x is not None]
+    if any(len(x) != record.n for x in lists) or any(len(x) != 2 for x in intervals):
+        raise TypeError(f"lists of a record have other lengths than its {record.n} problems")
+    return record
 
 
 def text_of(path: str | Path) -> str:
@@ -161,7 +166,7 @@ def text_of(path: str | Path) -> str:
     try:
         return (gzip.decompress(content) if _is_compressed(path) else content).decode()
     except (OSError, EOFError, zlib.error, MemoryError) as error:
-        raise UserError(f"cannot read {shown(path)}: {error}.") from None
+        raise UserError(f"cannot read {path_shown(path)}: {error}.") from None
 
 
 def _is_compressed(path: str | Path) -> bool:

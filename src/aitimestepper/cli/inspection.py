@@ -11,8 +11,8 @@ from typing import Any
 import numpy as np
 from rich.text import Text
 
-from ..errors import UserError
-from ..files import is_being_written
+from ..errors import SnapshotError, UserError, shown
+from ..files import conforms, is_being_written
 from ..models import find_model
 from ..simulate.snapshots import Snapshots
 from .arguments import Request
@@ -20,6 +20,15 @@ from .model_inspection import calibration_lines, describe_model, training_words
 from .terminal import console, print_json
 
 UNFINISHED = ("running", "interrupted")
+# types of an outcome, a value for each system, and of a setting
+RESULT: dict[str, Any] = {
+    "status": list[str],
+    "steps": list[int],
+    "force_evaluations": list[int],
+    "max_energy_error": list[float | None],
+    "final_energy_error": list[float | None],
+}
+SETTING = bool | float | str | list[float] | None
 WHOLE = ("simulation", "model", "next")  # lines that are not wrapped, so that a path or a command can be copied
 # settings of a run, and their names in the table
 SETTINGS = {
@@ -70,6 +79,7 @@ def inspect_file(path: Path) -> dict[str, Any]:
 def _simulation(path: Path) -> dict[str, Any]:
     with Snapshots(path) as s:
         metadata, result, time = s.metadata, s.result, s.time
+        _check(path, result, metadata, s.position.shape[1])
         finite = time[np.isfinite(time)]
         systems, bodies, axes = s.position.shape[1:]
         content = {
@@ -88,6 +98,18 @@ def _simulation(path: Path) -> dict[str, Any]:
     if content["progress"] == "unfinished":
         content["next"] = f"aitimestepper simulate --resume {path}"
     return content
+
+
+def _check(path: Path, result: dict[str, Any], metadata: dict[str, Any], systems: int) -> None:
+    """Raise an error for an outcome or settings of other types than those of a run."""
+    for name, kind in RESULT.items():
+        value = result.get(name, [])
+        if not conforms(value, kind) or len(value) not in (0, systems):
+            raise SnapshotError(f"{path} is refused: its {name.replace('_', ' ')} = {shown(value)} are none.")
+    for name in ("versions", *SETTINGS):
+        value = metadata.get(name)
+        if not conforms(value, dict[str, str] | None if name == "versions" else SETTING):
+            raise SnapshotError(f"{path} is refused: {name} = {shown(value)} is no setting of a run.")
 
 
 def _progress(path: Path, status: list[str]) -> str:

@@ -8,14 +8,16 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
-from ..errors import CheckpointError, UserError
+from ..errors import CheckpointError, UserError, shown
 from ..features import feature_count
-from ..files import read_json_lines, shown
+from ..files import conforms, path_shown, read_json_lines
 from ..models import NETWORK, Model, load_model
 
 METRICS = ("part1/acceptance_rate", "part1/mean_dt", "part1/mean_energy_error", "part2/final_pass_rate")
 UNKNOWN = "problems that its card does not name"
 WITHIN = "within it: share of the validation problems that stay within the tolerance"
+# entries of a card, which may be missing
+CARD: dict[str, Any] = {"families": list[str], "problems": int, "seed": int, "hours": float}
 MEASURED = ("compliance", "worst_compliance", "forces")  # by the validation of a training on runs, at each tolerance
 
 
@@ -26,7 +28,7 @@ def describe_model(path: Path) -> dict[str, Any]:
     except (TypeError, LookupError, AttributeError, ValueError) as error:
         if isinstance(error, UserError):
             raise
-        raise CheckpointError(f"{shown(path)} is refused: its card is none ({type(error).__name__}: {error}).") from None
+        raise CheckpointError(f"{path_shown(path)} is refused: its card is none ({type(error).__name__}: {error}).") from None
 
 
 def _described(model: Model, path: Path) -> dict[str, Any]:
@@ -56,6 +58,9 @@ def _training_on_runs(model: Model) -> dict[str, Any]:
     """Return problems, effort and calibration from the card of a model that was trained on runs."""
     card = model.card
     plan = {**card, **card.get("plan", {})}  # cards with and without a plan of their own
+    for name, kind in CARD.items():
+        if not conforms(plan.get(name), kind | None):
+            raise TypeError(f"its {name} is {shown(plan[name])}")
     content: dict[str, Any] = {"trained_on": ", ".join(plan.get("families") or ()) or UNKNOWN}
     content |= {name: plan[name] for name in ("problems", "seed", "hours") if plan.get(name) is not None}
     if not model.calibration:
@@ -68,6 +73,8 @@ def _calibration(model: Model, validation: Iterable[Mapping[str, Any]]) -> list[
     """Return a row for each tolerance, from loose to tight: what is asked for instead, and how that did in validation."""
     measured = list(validation)
     rows = []
+    if not all(conforms(score.get(name), float | None) for score in measured for name in ("tol", *MEASURED)):
+        raise TypeError("its validation holds no numbers")
     for tol, factor in sorted(model.calibration, reverse=True):
         found = next((score for score in measured if math.isclose(score.get("tol", math.nan), tol)), {})
         scores = {name: found[name] for name in MEASURED if found.get(name) is not None}

@@ -14,11 +14,11 @@ from .locks import is_being_written as is_being_written
 from .reading import conforms as conforms
 from .reading import open_regular as open_regular
 from .reading import parse_json as parse_json
+from .reading import path_shown as path_shown
 from .reading import read_bytes as read_bytes
 from .reading import read_json_lines as read_json_lines
 from .reading import read_text as read_text
 from .reading import reason as reason
-from .reading import shown as shown
 from .writing import LinesFile as LinesFile
 from .writing import make_folder as make_folder
 from .writing import refuse_irregular as refuse_irregular

@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 
 from ..errors import CheckpointError
-from .reading import parse_json, read_bytes, shown
+from .reading import parse_json, path_shown, read_bytes
 
 MARK = b"\naitimestepper-sha256:"
 SEAL = len(MARK) + 64  # bytes at the end of a sealed file: the mark and a SHA-256 checksum of all bytes before it, in hex
@@ -43,11 +43,11 @@ def unpack_arrays(path: Path, what: str) -> tuple[dict[str, Any], dict[str, np.n
         whole = isinstance(header, dict) and seal == _digest(text, arrays)
     except Exception:  # whatever a parser raises; the reasons of NumPy, for text, advise to load the file unsafely
         raise CheckpointError(
-            f"{shown(path)} is not a {what} of aitimestepper, or is damaged; give a .npz file that a training wrote."
+            f"{path_shown(path)} is not a {what} of aitimestepper, or is damaged; give a .npz file that a training wrote."
         ) from None
     if not whole:
         raise CheckpointError(
-            f"{shown(path)} is damaged: its contents do not fit the checksum they were written with; get it again."
+            f"{path_shown(path)} is damaged: its contents do not fit the checksum they were written with; get it again."
         )
     return header, arrays
 

@@ -13,6 +13,7 @@ import io
 import math
 import os
 import struct
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -20,7 +21,7 @@ import numpy as np
 
 from ..errors import SnapshotError
 from .locks import unlock
-from .reading import open_regular, shown
+from .reading import open_regular, path_shown
 
 SIGNATURE, WRITE_FLAG = b"\x89HDF\r\n\x1a\n", 1
 HEAD = 48  # bytes of the superblock, version 3: byte 11 holds the flags, bytes 28-35 the end of the file, 44-47 the checksum
@@ -40,7 +41,7 @@ class Opened:
         try:
             head = self._raw.read(HEAD)
             if head[:8] != SIGNATURE:
-                raise SnapshotError(f"{shown(path)} does not hold a {what}: it is not an HDF5 file.")
+                raise SnapshotError(f"{path_shown(path)} does not hold a {what}: it is not an HDF5 file.")
             self.unclosed = len(head) == HEAD and head[8] >= 3 and bool(head[11] & WRITE_FLAG)
             if self.unclosed:
                 size = os.fstat(self._raw.fileno()).st_size
@@ -143,7 +144,7 @@ def datasets_in(file: Any, path: Path) -> dict[str, Any]:
     try:
         _collect(file, "", found, [0])
     except _RefusedError as why:
-        raise SnapshotError(f"{shown(path)} is refused: {why}.") from None
+        raise SnapshotError(f"{path_shown(path)} is refused: {why}.") from None
     return found
 
 
@@ -190,6 +191,27 @@ def _refuse_stored_elsewhere(dataset: Any, where: str) -> None:
             raise _RefusedError(f"{where} has larger chunks than a file of this program")
     elif math.prod(dataset.shape) * size > dataset.get_storage_size():
         raise _RefusedError(f"{where} states more numbers than it holds")
+
+
+def attributes_of(file: Any, names: Sequence[str]) -> dict[str, str | int]:
+    """Return those of the attributes that are there as text of fixed length, or as an integer.
+
+    Others are left out: text of any length lies where HDF5 has no checksum, and looks for it without end in a damaged file.
+    """
+    import h5py
+
+    found: dict[str, str | int] = {}
+    for name in names:
+        if not h5py.h5a.exists(file.id, name.encode()):
+            continue
+        kind = h5py.h5a.open(file.id, name.encode()).get_type()
+        if isinstance(kind, h5py.h5t.TypeIntegerID) or (isinstance(kind, h5py.h5t.TypeStringID) and not kind.is_variable_str()):
+            value = file.attrs[name]
+            if isinstance(value, (bytes, str)):
+                found[name] = value.decode(errors="replace") if isinstance(value, bytes) else value
+            elif np.ndim(value) == 0 and not isinstance(value, h5py.Empty):
+                found[name] = int(value)
+    return found
 
 
 def all_stored(dataset: Any, rows: int) -> bool:

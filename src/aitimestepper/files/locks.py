@@ -8,7 +8,7 @@ import stat
 from pathlib import Path
 
 from ..errors import UserError
-from .reading import reason, shown
+from .reading import path_shown, reason
 
 NO_LINK = getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_NONBLOCK", 0)
 
@@ -25,10 +25,12 @@ class WriterLock:
         try:
             self._descriptor = self._locked()
         except BlockingIOError:
-            raise UserError(f"{shown(path)} is being written already; wait until that ends, or choose another name.") from None
+            raise UserError(
+                f"{path_shown(path)} is being written already; wait until that ends, or choose another name."
+            ) from None
         except (OSError, ValueError) as error:
-            words = f"{reason(error)} ({shown(self._path)})"
-            raise UserError(f"cannot write {shown(path)}: {words}.") from None
+            words = f"{reason(error)} ({path_shown(self._path)})"
+            raise UserError(f"cannot write {path_shown(path)}: {words}.") from None
 
     def _locked(self) -> int:
         while True:

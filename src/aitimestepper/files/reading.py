@@ -23,13 +23,13 @@ def open_regular(path: Path, what: str, error: type[UserError] = UserError) -> B
         # without O_NONBLOCK, opening a pipe would wait for its other end
         descriptor = os.open(path, os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0))
     except (OSError, ValueError) as cause:
-        raise error(f"cannot read the {what} {shown(path)}: {reason(cause)}.") from None
+        raise error(f"cannot read the {what} {path_shown(path)}: {reason(cause)}.") from None
     mode = os.fstat(descriptor).st_mode
     if stat.S_ISREG(mode):
         return os.fdopen(descriptor, "rb")
     os.close(descriptor)
     kind = "Is a directory" if stat.S_ISDIR(mode) else "it is no regular file, but a pipe or a device"
-    raise error(f"cannot read the {what} {shown(path)}: {kind}.")
+    raise error(f"cannot read the {what} {path_shown(path)}: {kind}.")
 
 
 def read_bytes(path: Path, what: str, error: type[UserError] = UserError) -> bytes:
@@ -38,7 +38,7 @@ def read_bytes(path: Path, what: str, error: type[UserError] = UserError) -> byt
         try:
             return f.read()
         except (OSError, MemoryError) as cause:
-            raise error(f"cannot read the {what} {shown(path)}: {reason(cause)}.") from None
+            raise error(f"cannot read the {what} {path_shown(path)}: {reason(cause)}.") from None
 
 
 def read_text(path: Path, what: str, error: type[UserError] = UserError) -> str:
@@ -46,7 +46,7 @@ def read_text(path: Path, what: str, error: type[UserError] = UserError) -> str:
     try:
         return read_bytes(path, what, error).decode()
     except UnicodeDecodeError as cause:
-        raise error(f"{shown(path)} is no text: {cause}.") from None
+        raise error(f"{path_shown(path)} is no text: {cause}.") from None
 
 
 def parse_json(text: str | bytes) -> Any:
@@ -81,6 +81,8 @@ def conforms(value: Any, kind: Any) -> bool:
         return isinstance(value, dict) and all(conforms(k, parts[0]) and conforms(x, parts[1]) for k, x in value.items())
     if isinstance(value, bool):
         return kind is bool
+    if isinstance(value, int) and not -(2**63) <= value < 2**63:
+        return False  # no array holds it
     return isinstance(value, (int, float) if kind is float else kind)
 
 
@@ -93,7 +95,7 @@ def reason(cause: BaseException) -> str:
     return str(cause).partition("\n")[0]  # such as a NUL in the name
 
 
-def shown(path: Path | str) -> str:
+def path_shown(path: Path | str) -> str:
     """Return a path as messages show it: on one line, and cut short."""
     text = str(path)
     text = text if text.isprintable() else repr(text)

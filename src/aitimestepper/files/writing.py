@@ -19,7 +19,7 @@ from typing import Any
 
 from ..errors import UserError
 from .locks import lock
-from .reading import reason, shown
+from .reading import path_shown, reason
 
 UNTOUCHED = "what was there before is untouched"
 
@@ -64,11 +64,11 @@ def _in_words(path: Path) -> Iterator[None]:
     except UserError:
         raise
     except (OSError, MemoryError) as error:
-        raise UserError(f"cannot write {shown(path)}: {reason(error)}; {UNTOUCHED}.") from None
+        raise UserError(f"cannot write {path_shown(path)}: {reason(error)}; {UNTOUCHED}.") from None
     except ValueError as error:
         if "null" not in str(error):
             raise
-        raise UserError(f"cannot write {shown(path)}: {error}.") from None
+        raise UserError(f"cannot write {path_shown(path)}: {error}.") from None
 
 
 def make_folder(path: Path) -> None:
@@ -76,7 +76,7 @@ def make_folder(path: Path) -> None:
     try:
         path.mkdir(parents=True, exist_ok=True)
     except (OSError, ValueError) as error:
-        raise UserError(f"cannot make the folder {shown(path)}: {reason(error)}.") from None
+        raise UserError(f"cannot make the folder {path_shown(path)}: {reason(error)}.") from None
 
 
 def refuse_irregular(path: Path) -> None:
@@ -96,7 +96,7 @@ def _mode_of(path: Path) -> int | None:
     if stat.S_ISLNK(found):
         return None
     kind = "a folder" if stat.S_ISDIR(found) else "a device, a pipe or a socket"
-    raise UserError(f"cannot write {shown(path)}: it is {kind}, and only files are replaced; choose another name.")
+    raise UserError(f"cannot write {path_shown(path)}: it is {kind}, and only files are replaced; choose another name.")
 
 
 def _created_beside(path: Path) -> tuple[Path, int]:
@@ -144,7 +144,9 @@ class LinesFile:
         except OSError as error:
             with contextlib.suppress(OSError):
                 os.ftruncate(self._descriptor, size)
-            raise UserError(f"cannot write {shown(self.path)}: {reason(error)}; earlier records are still there.") from None
+            raise UserError(
+                f"cannot write {path_shown(self.path)}: {reason(error)}; earlier records are still there."
+            ) from None
 
     def close(self) -> None:
         """Close the file."""

@@ -15,7 +15,7 @@ import numpy as np
 
 from ..bodies import Bodies
 from ..errors import InitialConditionError
-from ..files import parse_array, read_bytes, read_text, shown
+from ..files import parse_array, path_shown, read_bytes, read_text
 
 MOST_BODIES = 200_000  # of a sampled system: the energies of so many take minutes, and so does every step
 ALL_PAIRS = 2048  # bodies up to which energies are summed over all pairs at once; larger systems go block by block
@@ -211,15 +211,16 @@ def file(path: str) -> InitialConditions:
     rows = _read_rows(Path(path))
     if rows.ndim != 2 or rows.shape[1] not in (5, 7):
         raise InitialConditionError(
-            f"{shown(path)}: found shape {rows.shape}; every row must be mass, position, velocity: 5 numbers in 2D, 7 in 3D."
+            f"{path_shown(path)}: found shape {rows.shape}; every row must be mass, position, velocity: 5 numbers in 2D, 7 "
+            "in 3D."
         )
     if not np.isfinite(rows).all():
         row, column = np.argwhere(~np.isfinite(rows))[0]
         raise InitialConditionError(
-            f"{shown(path)}: row {row + 1}, column {column + 1} is {rows[row, column]}; all numbers must be finite."
+            f"{path_shown(path)}: row {row + 1}, column {column + 1} is {rows[row, column]}; all numbers must be finite."
         )
     if len(rows) < 2:
-        raise InitialConditionError(f"{shown(path)}: found {len(rows)} body; gravity needs at least 2 rows.")
+        raise InitialConditionError(f"{path_shown(path)}: found {len(rows)} body; gravity needs at least 2 rows.")
     dim = (rows.shape[1] - 1) // 2
     mass, position, velocity = rows[:, 0], rows[:, 1 : 1 + dim], rows[:, 1 + dim :]
     return InitialConditions(mass, position, velocity, G=None)
@@ -281,15 +282,15 @@ def _read_rows(path: Path) -> np.ndarray:
     text = read_text(path, "initial conditions", InitialConditionError)
     rows = [words for line in text.splitlines() if (words := line.partition("#")[0].replace(",", " ").split())]
     if not rows:
-        raise InitialConditionError(f"{shown(path)} is empty; write one row per body: mass, position, velocity.")
+        raise InitialConditionError(f"{path_shown(path)} is empty; write one row per body: mass, position, velocity.")
     widths = {len(row) for row in rows}
     if len(widths) > 1:
         found = ", ".join(map(str, sorted(widths)[:5]))
-        raise InitialConditionError(f"{shown(path)}: rows have [{found}] numbers; all must have 5 (2D) or 7 (3D).")
+        raise InitialConditionError(f"{path_shown(path)}: rows have [{found}] numbers; all must have 5 (2D) or 7 (3D).")
     try:
         return np.array(rows, dtype=np.float64)
     except ValueError as error:
-        raise InitialConditionError(f"{shown(path)}: {str(error)[:100]}; all entries must be numbers.") from None
+        raise InitialConditionError(f"{path_shown(path)}: {str(error)[:100]}; all entries must be numbers.") from None
 
 
 def _array_in(content: bytes, path: Path) -> np.ndarray:
@@ -303,4 +304,4 @@ def _array_in(content: bytes, path: Path) -> np.ndarray:
         return values.astype(np.float64)
     except Exception as error:  # whatever NumPy's parser raises about a file that is not trusted
         reason = str(error).partition("\n")[0][:100]
-        raise InitialConditionError(f"{shown(path)} is not an array of numbers: {reason}") from None
+        raise InitialConditionError(f"{path_shown(path)} is not an array of numbers: {reason}") from None

@@ -11,9 +11,9 @@ from typing import Any
 import numpy as np
 
 from ..errors import InitialConditionError, SnapshotError, UserError
-from ..files import is_sealed, parse_json, read_bytes, seal, shown, write_atomically
+from ..files import is_sealed, parse_json, path_shown, read_bytes, seal, write_atomically
 from ..files.archives import MARK, SEAL
-from ..files.hdf5 import all_stored, datasets_in
+from ..files.hdf5 import all_stored, attributes_of, datasets_in
 from .named import InitialConditions
 from .suites import Case, Known, Suite, checked
 
@@ -35,21 +35,20 @@ def save_suite(suite: Suite, path: str | Path) -> Path:
     for i, case in enumerate(suite.cases):
         n = case.size
         mass[i, :n], position[i, :n], velocity[i, :n] = case.initial.mass, case.initial.position, case.initial.velocity
-    words = h5py.string_dtype()
     image = io.BytesIO()
     with h5py.File(image, "w", libver=("v110", "v110")) as f:
-        f.attrs.update({"format": FORMAT, "version": VERSION, "name": suite.name, "split": suite.split or ""})
-        f.attrs["seeds"] = json.dumps(suite.seeds)
-        f.attrs["units"] = "of each problem's own, in which its G is right"
+        about = {"format": FORMAT, "name": suite.name, "split": suite.split or "-", "seeds": json.dumps(suite.seeds)}
+        about["units"] = "of each problem's own, in which its G is right"
+        f.attrs.update({name: np.bytes_(text.encode()) for name, text in about.items()} | {"version": VERSION})
         f["mass"], f["position"], f["velocity"] = mass, position, velocity
         f["bodies"] = np.array([case.size for case in suite.cases])
         f["t_end"] = np.array([case.t_end for case in suite.cases])
         f["G"] = np.array([case.initial.G or 1.0 for case in suite.cases])
         f["period"] = np.array([math.nan if c.initial.period is None else c.initial.period for c in suite.cases])
         f["softening"] = np.array([case.softening for case in suite.cases])
-        f.create_dataset("name", data=[case.name for case in suite.cases], dtype=words)
-        f.create_dataset("family", data=[case.family for case in suite.cases], dtype=words)
-        f.create_dataset("known", data=[_known_text(case) for case in suite.cases], dtype=words)
+        f["name"] = np.array([case.name.encode() for case in suite.cases])
+        f["family"] = np.array([case.family.encode() for case in suite.cases])
+        f["known"] = np.array([_known_text(case).encode() for case in suite.cases])
     write_atomically(Path(path), seal(image.getvalue()))
     return Path(path)
 
@@ -57,6 +56,7 @@ def save_suite(suite: Suite, path: str | Path) -> Path:
 def load_suite(path: str | Path) -> Suite:
     """Return the suite in a file; a file made by other programs needs only mass, position, velocity and t_end.
 
+    Text counts where it is of fixed length; see `attributes_of`.
     A file of this program has a seal, so that damage to it shows; from other programs, data in other files are refused.
     """
     import h5py
@@ -68,26 +68,29 @@ def load_suite(path: str | Path) -> Suite:
         if MARK in raw[-SEAL:] and not whole:
             raise SnapshotError(DAMAGED)
         with h5py.File(io.BytesIO(raw), "r") as f:
-            attrs = {name: f.attrs[name] for name in ATTRIBUTES if name in f.attrs}
+            attrs = attributes_of(f, ATTRIBUTES)
             if "format" in attrs and not whole:
                 raise SnapshotError(DAMAGED)
             datasets = datasets_in(f, path)
-            arrays = {name: _values(datasets[name], name) for name in NAMES if name in datasets}
+            given = [name for name in NAMES if name in datasets and datasets[name].dtype.kind != "O"]
+            arrays = {name: _values(datasets[name], name) for name in given}
         return _suite(arrays, attrs, path.stem)
     except InitialConditionError:
         raise
     except UserError as error:
-        raise error if str(path) in str(error) else SnapshotError(f"{shown(path)} does not hold a suite: {error}.") from None
+        raise (
+            error if str(path) in str(error) else SnapshotError(f"{path_shown(path)} does not hold a suite: {error}.")
+        ) from None
     except Exception as error:  # whatever HDF5 raises for a file that is damaged or none
         reason = str(error).partition("\n")[0]
-        raise SnapshotError(f"{shown(path)} does not hold a suite: {type(error).__name__}: {reason}.") from None
+        raise SnapshotError(f"{path_shown(path)} does not hold a suite: {type(error).__name__}: {reason}.") from None
 
 
 def _values(dataset: Any, name: str) -> np.ndarray:
-    """Return a data set of numbers, or of text under one of the names for it."""
+    """Return a data set of numbers, or of text of fixed length under one of the names for it."""
     if dataset.chunks is not None and not all_stored(dataset, len(dataset)):
         raise SnapshotError(f"{name} states more numbers than it holds")
-    if (dataset.dtype.kind in "SO") != (name in TEXTS) or dataset.dtype.kind not in "biufSO":
+    if (dataset.dtype.kind == "S") != (name in TEXTS) or dataset.dtype.kind not in "biufS":
         raise SnapshotError(f"{name} has the type {dataset.dtype}")
     return np.asarray(dataset[()])
 
@@ -107,8 +110,9 @@ def _suite(arrays: dict[str, np.ndarray], attrs: dict[str, Any], stem: str) -> S
         shapes = ", ".join(f"{name} {np.shape(values)}" for name, values in arrays.items())
         raise SnapshotError(f"the shapes {shapes} are not (P, N), (P, N, axes) and (P,)")
     cases = tuple(checked(_case(arrays, i, stem)) for i in range(shape[0]))
-    seeds = {str(k): (int(v[0]), int(v[1])) for k, v in parse_json(attrs.get("seeds", "{}")).items()}
-    return Suite(str(attrs.get("name", stem)), cases, str(attrs.get("split", "")) or None, seeds)
+    seeds = {str(k): (int(v[0]), int(v[1])) for k, v in parse_json(str(attrs.get("seeds", "{}"))).items()}
+    split = str(attrs.get("split", "-"))
+    return Suite(str(attrs.get("name", stem)), cases, None if split == "-" else split, seeds)
 
 
 def _case(arrays: dict[str, np.ndarray], i: int, stem: str) -> Case:

@@ -20,7 +20,7 @@ from ..config import Config
 from ..errors import CheckpointError, ConfigError, UserError, nearest_name_hint
 from ..features import Scales, feature_count
 from ..fields import field_from
-from ..files import pack_arrays, shown, unpack_arrays, write_atomically
+from ..files import pack_arrays, path_shown, unpack_arrays, write_atomically
 from ..integrators import INTEGRATORS
 
 FORMAT, VERSION = "aitimestepper model", 1
@@ -145,7 +145,7 @@ def save_model(path: str | Path, model: Model) -> Path:
 
 def load_model(path: str | Path) -> Model:
     """Read a model. Any other file raises a `CheckpointError` of one sentence, and none can run code."""
-    return from_plain(*unpack_arrays(Path(path), "model"), shown(path))
+    return from_plain(*unpack_arrays(Path(path), "model"), path_shown(path))
 
 
 def to_plain(model: Model) -> tuple[dict[str, Any], dict[str, np.ndarray]]:

@@ -89,7 +89,7 @@ def batch_from(saved: Saved, threads: int | None, criterion: Criterion | None, e
         state, rows = restored_state(start, program, saved.state)
         _check_asked(metadata["asked"], len(start))
         _check_times(start, system, state["real"])
-        output = _output(metadata, first, system, len(start))
+        output = _output(metadata, first, system, state)
         guard = float(metadata["guard_share"])
         if not 0.0 <= guard < math.inf:
             raise SnapshotError(f"its guard_share = {guard} is none")
@@ -159,14 +159,19 @@ def _check_times(start: Bodies, system: np.ndarray, real: np.ndarray) -> None:
         raise SnapshotError("its times or numbers of steps are those of no run")
 
 
-def _output(metadata: dict[str, Any], first: np.ndarray, system: np.ndarray, systems: int) -> Output:
-    """Return when rows of output are due."""
+def _output(metadata: dict[str, Any], first: np.ndarray, system: np.ndarray, state: Arrays) -> Output:
+    """Return when rows of output are due; the next one is at the last step or later, for the kernel writes all that are."""
+    systems = len(system)
     every, by_steps = float(metadata["output_every"]), metadata["output_by_steps"]
     if first.shape != (systems,) or first.dtype != np.float64 or not np.isfinite(first).all() or not isinstance(by_steps, bool):
         raise SnapshotError("the times of its output are those of no run")
     span = float(np.where(np.isfinite(system[:, at.T_END]), system[:, at.T_END] - first, 0.0).max())
     if not (0.0 < every < math.inf and (by_steps or span / every < MOST_ROWS)):
         raise SnapshotError(f"its output_every = {every} is none")
+    rows, steps, before = state["count"][:, at.ROWS], state["count"][:, at.STEPS], state["real"][:, at.TIME_BEFORE]
+    late = steps - rows * every > every if by_steps else first + (rows + 1.001) * every < before
+    if late.any():
+        raise SnapshotError("more rows of its output are due than one step can leave")
     return Output(every, by_steps, first)
 
 

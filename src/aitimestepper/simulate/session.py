@@ -13,7 +13,7 @@ import numpy as np
 
 from ..bodies import Bodies
 from ..criteria.base import Criterion
-from ..errors import ConfigError
+from ..errors import ConfigError, SnapshotError
 from .advice import warn_of
 from .batch import Batch
 from .kernels import layout as at
@@ -65,6 +65,8 @@ def resume(
     batch = batch_from(saved, threads, criterion, external_field)
     asked = saved.metadata["asked"]
     if t_end is not None:
+        if not saved.newest:  # the last step before an end is shorter, and the one before it is not the same with a later end
+            raise SnapshotError(f"{path}: its newest saved state is damaged; resume without a later end makes it again.")
         _extend(batch, t_end, asked)
     with contextlib.ExitStack() as stack:
         watch = stack.enter_context(_watching(progress))

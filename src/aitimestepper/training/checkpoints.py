@@ -23,7 +23,7 @@ from ..differentiable.particle import ParticleTorch
 from ..errors import CheckpointError
 from ..features import Scales
 from ..fields import ExternalField, field_from
-from ..files import is_sealed, read_bytes, seal, shown, write_atomically
+from ..files import is_sealed, path_shown, read_bytes, seal, write_atomically
 from ..models import NETWORK, Model, newest_in_run, save_model
 
 FORMAT, VERSION = "aitimestepper checkpoint", 4
@@ -194,7 +194,7 @@ def load_checkpoint(path: str | Path) -> Checkpoint:
         )
     except (LookupError, TypeError, ValueError, AttributeError, RuntimeError, MemoryError) as error:
         words = " ".join(f"{type(error).__name__}: {error}".split()).rstrip(".")[:200]
-        raise CheckpointError(f"{shown(path)} is damaged or from another version ({words}).") from None
+        raise CheckpointError(f"{path_shown(path)} is damaged or from another version ({words}).") from None
 
 
 def load_config_from_checkpoint(path: str | Path) -> Config:
@@ -216,8 +216,11 @@ def restore_optimizer(optimizer: torch.optim.Optimizer, state: dict[str, Any]) -
         if {name: type(x) for name, x in group.items() if name != "params"} != kinds:
             raise ValueError("the settings of its optimizer are those of another one")
         for parameter in group["params"]:
-            for name, x in optimizer.state.get(parameter, {}).items():
-                if not isinstance(x, Tensor) or x.shape not in (parameter.shape, ()):
+            found = optimizer.state.get(parameter, {})
+            if found and isinstance(optimizer, torch.optim.AdamW) and set(found) != {"step", "exp_avg", "exp_avg_sq"}:
+                raise ValueError(f"its optimizer holds {', '.join(map(str, found))} of a weight")
+            for name, x in found.items():
+                if not isinstance(x, Tensor) or x.shape != (() if name == "step" else parameter.shape):
                     raise ValueError(f"{name} of its optimizer does not fit the network")
 
 
@@ -238,23 +241,23 @@ def _read(path: Path) -> dict[str, Any]:
     raw = read_bytes(path, "checkpoint", CheckpointError)
     if not is_sealed(raw):
         if raw[:2] != b"PK":
-            raise CheckpointError(f"{shown(path)} is not a checkpoint: it is no archive, as torch writes them.")
+            raise CheckpointError(f"{path_shown(path)} is not a checkpoint: it is no archive, as torch writes them.")
         raise CheckpointError(
-            f"{shown(path)} is damaged, or was not written by this version of aitimestepper: its contents do not fit the "
+            f"{path_shown(path)} is damaged, or was not written by this version of aitimestepper: its contents do not fit the "
             "checksum at its end; get it again."
         )
     try:
         content = torch.load(io.BytesIO(raw), map_location="cpu", weights_only=True)
     except Exception:  # whatever the parser raises; pickled objects are among it
         raise CheckpointError(
-            f"{shown(path)} holds objects that are not plain data; it was refused, and nothing in it was run."
+            f"{path_shown(path)} holds objects that are not plain data; it was refused, and nothing in it was run."
         ) from None
     if not isinstance(content, dict) or content.get("format") != FORMAT:
-        raise CheckpointError(f"{shown(path)} was not written by aitimestepper: it does not say {FORMAT!r}.")
+        raise CheckpointError(f"{path_shown(path)} was not written by aitimestepper: it does not say {FORMAT!r}.")
     if content.get("version") != VERSION:
         raise CheckpointError(
-            f"{shown(path)} has format version {str(content.get('version'))[:20]}, this program reads {VERSION}: train anew, "
-            "or use the release that wrote it."
+            f"{path_shown(path)} has format version {str(content.get('version'))[:20]}, this program reads {VERSION}: train "
+            "anew, or use the release that wrote it."
         )
     _check_entries(content, path)
     return content
@@ -264,11 +267,11 @@ def _check_entries(content: dict[str, Any], path: Path) -> None:
     """Raise an error unless all entries are there, in their types, with as many numbers stored as they state."""
     for name, kinds in ENTRIES.items():
         if name not in content or not isinstance(content[name], kinds) or isinstance(content[name], bool):
-            raise CheckpointError(f"{shown(path)} is damaged: its {name} is {type(content.get(name)).__name__}.")
+            raise CheckpointError(f"{path_shown(path)} is damaged: its {name} is {type(content.get(name)).__name__}.")
         if not _is_whole(content[name]):
-            raise CheckpointError(f"{shown(path)} is damaged: its {name} states more numbers than are stored.")
+            raise CheckpointError(f"{path_shown(path)} is damaged: its {name} states more numbers than are stored.")
     if content["epoch"] < 0 or not all(isinstance(x, Tensor) for x in content["model_state"].values()):
-        raise CheckpointError(f"{shown(path)} is damaged: its epoch or its weights are none.")
+        raise CheckpointError(f"{path_shown(path)} is damaged: its epoch or its weights are none.")
 
 
 def _is_whole(x: Any, depth: int = 0) -> bool:

@@ -8,11 +8,11 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from ...errors import SnapshotError
-from ...files import shown
-from ...files.hdf5 import all_stored, datasets_in
+from ...files import path_shown
+from ...files.hdf5 import all_stored, attributes_of, datasets_in
 from .hdf5 import FORMAT, VERSION, read_known, unpack_run
 from .records import FIELDS, chunk_shape, newest_rows, record_type, rows_per_chunk
-from .slots import Arrays, Layout, Slot, array_of, newest_slot
+from .slots import STAMP, Arrays, Layout, Slot, array_of, newest_slot, result_capacity
 
 # arrays of the start, by number of axes: systems, bodies, space
 INITIAL = {"mass": 2, "present": 2, "position": 3, "velocity": 3, "time": 1, "softening": 1}
@@ -36,6 +36,7 @@ class Contents(NamedTuple):
     newest: np.ndarray  # records of the newest rows; older ones are in the columns
     slot: Slot | None  # None: both are damaged
     sequence: int  # number of the newest state that was written completely, whether it can still be read or not
+    writable: bool  # whether both slots can be written again
 
 
 def run_of(file: Any, path: Path) -> Run:
@@ -49,18 +50,18 @@ def run_of(file: Any, path: Path) -> Run:
             group, _, rest = name.partition("/")
             parts[group][rest] = values
         systems, bodies, axes = _check_initial(parts["initial"])
-        _check_columns(datasets, systems, bodies, axes)
+        _check_datasets(datasets, systems, bodies, axes, layout)
     except SnapshotError as error:
-        raise SnapshotError(f"{shown(path)} is refused: {error}.") from None
+        raise SnapshotError(f"{path_shown(path)} is refused: {error}.") from None
     return Run(metadata, parts["initial"], parts["constants"], layout, datasets, path)
 
 
 def _check_format(file: Any, path: Path) -> None:
-    found, version = file.attrs.get("format"), file.attrs.get("version")
-    found = found.decode(errors="replace") if isinstance(found, bytes) else found
-    if not isinstance(found, str) or found != FORMAT:
+    about = attributes_of(file, ("format", "version"))
+    version = about.get("version")
+    if about.get("format") != FORMAT:
         raise SnapshotError(f"{path} is HDF5, but not a simulation of aitimestepper: it does not say {FORMAT!r}.")
-    if np.ndim(version) or version != VERSION:
+    if version != VERSION:
         raise SnapshotError(
             f"{path} has format version {version}, this program reads {VERSION}: use the version that wrote it, or run anew."
         )
@@ -80,8 +81,8 @@ def _check_initial(arrays: Arrays) -> tuple[int, int, int]:
     return systems, bodies, axes
 
 
-def _check_columns(datasets: dict[str, Any], systems: int, bodies: int, axes: int) -> None:
-    """Raise an error unless columns and newest rows have the types and shapes of a run of these systems."""
+def _check_datasets(datasets: dict[str, Any], systems: int, bodies: int, axes: int, layout: Layout) -> None:
+    """Raise an error unless columns, newest rows and states have the types and shapes of a run of these systems."""
     rows, record = rows_per_chunk(systems, bodies, axes), record_type(systems, bodies, axes)
     wanted: dict[str, tuple[Any, tuple[Any, ...], Any]] = {
         "tail": (record, (2 * rows,), None),
@@ -90,12 +91,15 @@ def _check_columns(datasets: dict[str, Any], systems: int, bodies: int, axes: in
     for name in FIELDS:
         kind, shape = record[name].subdtype or (record[name], ())
         wanted[name] = (kind, (None, *shape), chunk_shape(rows, shape))
+    for number in ("0", "1"):
+        wanted[f"state/{number}/state"] = (np.dtype(np.uint8), (STAMP + layout.size,), None)
+        wanted[f"state/{number}/result"] = (np.dtype(np.uint8), (None,), (result_capacity(systems),))
     for name, (kind, shape, chunks) in wanted.items():
         if name not in datasets:
             raise SnapshotError(f"there is no {name} in it")
         found = datasets[name]
         whole = found.shape if shape[0] is not None else (None, *found.shape[1:])
-        if found.dtype != kind or whole != shape or found.chunks != chunks:
+        if found.dtype != kind or whole != shape or found.chunks != chunks or found.maxshape != shape:
             raise SnapshotError(f"{name} has the type {found.dtype} and the shape {found.shape}")
 
 
@@ -107,7 +111,7 @@ def contents_of(run: Run, unclosed: bool) -> Contents:
     """
     datasets, path = run.datasets, run.path
     known, sequence = read_known(datasets["known"][...])
-    slot = newest_slot(datasets, run.layout)
+    slot, writable = newest_slot(datasets, run.layout)
     rows, newest = newest_rows(datasets["tail"][...])
     lengths = [len(datasets[name]) for name in FIELDS]
     if unclosed:
@@ -115,9 +119,9 @@ def contents_of(run: Run, unclosed: bool) -> Contents:
     else:
         newest = newest[: len(newest) if rows == lengths[0] else 0]  # otherwise they are damaged, and the columns are not
         rows = lengths[0]
-        first, wanted = rows, max(lengths)
+        first, wanted = rows, max(*lengths, known, 0 if slot is None else slot.rows)
     if rows < wanted or not all(all_stored(datasets[name], first) for name in FIELDS):
         raise SnapshotError(
-            f"{shown(path)} is damaged: {wanted} rows were written, and row {rows} is not what it was; get it again."
+            f"{path_shown(path)} is damaged: {wanted} rows were written, and row {rows} is not what it was; get it again."
         )
-    return Contents(rows, newest, slot, sequence)
+    return Contents(rows, newest, slot, sequence, writable)

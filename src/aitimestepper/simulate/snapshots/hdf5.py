@@ -19,7 +19,7 @@ from ...files import is_sealed, parse_json, seal
 from ...files.archives import SEAL
 from ...files.hdf5 import stated_end
 from .records import FIELDS, chunk_shape, record_type, rows_per_chunk
-from .slots import Arrays, Layout, make_slots, to_json
+from .slots import MOST, Arrays, Layout, make_slots, to_json
 
 FORMAT, VERSION = "aitimestepper-snapshots", 3
 LIBVER = ("v110", "v110")  # HDF5 1.10 (2016) and later read it; "latest" would need a version as new as that of the writer
@@ -96,7 +96,10 @@ def known_to_be_written(rows: int, sequence: int) -> np.ndarray:
 def read_known(values: np.ndarray) -> tuple[int, int]:
     """Return (rows, sequence) that `known_to_be_written` holds; zeros if it was not written completely."""
     rows, sequence, _ = values.tolist()
-    return (rows, sequence) if np.array_equal(values, known_to_be_written(rows, sequence)) else (0, 0)
+    whole = (
+        np.array_equal(values, known_to_be_written(rows, sequence)) and 0 <= min(rows, sequence) <= max(rows, sequence) < MOST
+    )
+    return (rows, sequence) if whole else (0, 0)
 
 
 def open_to_append(path: Path, locking: bool = True) -> Any:

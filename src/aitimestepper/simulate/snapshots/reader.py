@@ -15,7 +15,7 @@ import numpy as np
 from ...bodies import Bodies
 from ...errors import SnapshotError, UserError
 from ...fields import OWN, field_from_plain
-from ...files import is_being_written, shown
+from ...files import is_being_written, path_shown
 from ...files.hdf5 import Opened
 from .contents import Contents, Run, contents_of, run_of
 from .hdf5 import PAUSE, TRIES, words
@@ -32,6 +32,7 @@ class Saved(NamedTuple):
     state: Arrays
     rows: int  # number of rows before this state
     result: dict[str, Any]
+    newest: bool = True  # False: a newer state was written, and is damaged
 
 
 class Snapshots:
@@ -167,10 +168,10 @@ class Snapshots:
     @property
     def result(self) -> dict[str, Any]:
         """The outcome up to the newest saved state."""
-        if self._slot().sequence < self._contents.sequence:
+        if not self.saved().newest:
             raise SnapshotError(
-                f"{shown(self.path)}: its newest saved state is damaged; aitimestepper simulate --resume makes it again from "
-                "the one before."
+                f"{path_shown(self.path)}: its newest saved state is damaged; aitimestepper simulate --resume makes it again "
+                "from the one before."
             )
         return self._slot().result
 
@@ -183,7 +184,13 @@ class Snapshots:
     def saved(self) -> Saved:
         """Return the data to resume the run from the newest complete state."""
         slot, run = self._slot(), self._run
-        return Saved(run.metadata, run.initial, run.constants, slot.state, slot.rows, slot.result)
+        newest = slot.sequence >= self._contents.sequence
+        return Saved(run.metadata, run.initial, run.constants, slot.state, slot.rows, slot.result, newest)
+
+    @property
+    def can_grow(self) -> bool:
+        """Whether a writer can go on in the file as it is, and need not write it anew."""
+        return self._contents.writable and not self.unclosed and len(self) == self._slot().rows
 
     @property
     def sequence(self) -> int:
@@ -213,7 +220,7 @@ class Snapshots:
             outer, G, names = field_from_plain(field), float(metadata.get("G", 1.0)), metadata.get("names")
             return Bodies(**self._run.initial, G=G, names=names, external_field=outer)
         except UserError as error:
-            raise SnapshotError(f"{shown(self.path)} is refused: {error}") from None
+            raise SnapshotError(f"{path_shown(self.path)} is refused: {error}") from None
         except (TypeError, ValueError, LookupError) as error:
             raise self._in_words(error) from None
 
@@ -238,7 +245,7 @@ class Snapshots:
         """Return an error of one sentence for what went wrong in reading."""
         if isinstance(error, SnapshotError):
             return error
-        return SnapshotError(f"{shown(self.path)} is damaged, or was cut short while copying ({words(error)}).")
+        return SnapshotError(f"{path_shown(self.path)} is damaged, or was cut short while copying ({words(error)}).")
 
 
 def read_state(path: str | Path) -> Saved:

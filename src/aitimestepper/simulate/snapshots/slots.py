@@ -22,6 +22,7 @@ from ...files.hdf5 import all_stored
 Arrays = dict[str, np.ndarray]
 TRIES, PAUSE = 10, 0.01  # attempts, seconds: a slot that is being written is complete soon
 STAMP = 24  # bytes of the stamp
+MOST = 1 << 52  # states and rows
 KINDS = ("<f8", "<i8", "|b1")  # types of arrays
 
 
@@ -91,9 +92,14 @@ def make_slots(group: Any, state: Arrays, systems: int) -> None:
     for number in ("0", "1"):
         slot = group.create_group(number)
         slot.create_dataset("state", data=np.full(STAMP + layout.size, 255, np.uint8))
-        capacity = 4096 + 1024 * systems
+        capacity = result_capacity(systems)
         slot.create_dataset("result", data=np.zeros(capacity, np.uint8), maxshape=(None,), chunks=(capacity,))
     write_slot(group, layout, Slot(0, 0, state, {}))
+
+
+def result_capacity(systems: int) -> int:
+    """Return the number of bytes that are set aside for an outcome; longer ones find room, too."""
+    return 4096 + 1024 * systems
 
 
 def write_slot(group: Any, layout: Layout, new: Slot) -> None:
@@ -106,28 +112,37 @@ def write_slot(group: Any, layout: Layout, new: Slot) -> None:
     slot["state"][:] = np.frombuffer(stamp.tobytes() + content, np.uint8)
 
 
-def newest_slot(datasets: Mapping[str, Any], layout: Layout, tries: int = TRIES) -> Slot | None:
-    """Return the newest complete state, or None if both slots are damaged."""
+def newest_slot(datasets: Mapping[str, Any], layout: Layout, tries: int = TRIES) -> tuple[Slot | None, bool]:
+    """Return the newest complete state, None if both slots are damaged, and whether both can be written again.
+
+    A slot whose checksum is wrong can be; one that HDF5 cannot read cannot, and a writer would wait for it.
+    """
     for attempt in range(tries):
-        whole = [slot for number in ("0", "1") if (slot := _read_slot(datasets, number, layout)) is not None]
-        if whole:
-            return max(whole, key=lambda slot: slot.sequence)
-        if attempt < tries - 1:
-            time.sleep(PAUSE)
-    return None
+        found, readable = [], True
+        for number in ("0", "1"):
+            try:
+                found.append(_read_slot(datasets, number, layout))
+            except (OSError, RuntimeError):
+                readable = False
+        whole = [slot for slot in found if slot is not None]
+        if whole or attempt == tries - 1:
+            return max(whole, key=lambda slot: slot.sequence, default=None), readable
+        time.sleep(PAUSE)
+    return None, False
 
 
 def _read_slot(datasets: Mapping[str, Any], number: str, layout: Layout) -> Slot | None:
-    try:
-        content = array_of(datasets, f"state/{number}/state", np.dtype(np.uint8), (STAMP + layout.size,))
-        text = array_of(datasets, f"state/{number}/result", np.dtype(np.uint8)).tobytes().rstrip()
-        sequence, rows, seal = content[:STAMP].view("<i8").tolist()
-        if seal != _seal(sequence, rows, content[STAMP:].tobytes(), text) or sequence < 0 or rows < 0:
-            return None
-        result = parse_json(text)
-        return Slot(sequence, rows, layout.unpack(content[STAMP:]), result) if isinstance(result, dict) else None
-    except (OSError, RuntimeError, KeyError, ValueError):
+    """Return the state in a slot, or None if it is not complete."""
+    content = array_of(datasets, f"state/{number}/state", np.dtype(np.uint8), (STAMP + layout.size,))
+    text = array_of(datasets, f"state/{number}/result", np.dtype(np.uint8)).tobytes().rstrip()
+    sequence, rows, seal = content[:STAMP].view("<i8").tolist()
+    if seal != _seal(sequence, rows, content[STAMP:].tobytes(), text) or not (0 <= sequence < MOST and 0 <= rows < MOST):
         return None
+    try:
+        result = parse_json(text)
+    except ValueError:
+        return None
+    return Slot(sequence, rows, layout.unpack(content[STAMP:]), result) if isinstance(result, dict) else None
 
 
 def _seal(sequence: int, rows: int, content: bytes, text: bytes) -> int:

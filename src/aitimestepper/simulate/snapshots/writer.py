@@ -94,7 +94,7 @@ class SnapshotWriter:
             lock = WriterLock(path)
             try:
                 saved = old.refresh().saved()
-                if metadata is not None or old.unclosed or len(old) != saved.rows:
+                if metadata is not None or not old.can_grow:
                     _write_anew(path, saved if metadata is None else saved._replace(metadata=metadata), old)
                     old.refresh()
                 start = _start_of(old)
