@@ -22,6 +22,7 @@ from .program import Program
 from .progress import Sink, Status, Watch
 from .threads import chosen_threads, interrupts, numba_lock, workers
 
+MOST_ROWS = 1e9  # of one system's output: 100 GB and more
 TURN = 0.1  # seconds of one call of the kernels, after which Ctrl-C, the progress bar and the output are handled
 
 

@@ -18,7 +18,7 @@ from ..criteria.wrappers import Limited
 from ..errors import ConfigError, shown
 from ..policy import DEFAULT_TOL, Choice, choose, coverage, goes_to_rounding
 from .advice import warn_of
-from .batch import Batch, Output
+from .batch import MOST_ROWS, Batch, Output
 from .callbacks import OwnFunctions
 from .continuation import Continuation
 from .pilot import constant_step
@@ -31,7 +31,6 @@ from .units import refuse_extreme_units
 DEFAULT_MAX_STEPS = 10_000_000
 GUARD_SHARE = 0.1  # fraction of the tolerance by which a guarded step may change the energy
 DEFAULT_ROWS = 1000
-MOST_ROWS = 1e9  # of one system's output: 100 GB and more
 LARGEST_INTEGER = 2**63 - 1
 
 

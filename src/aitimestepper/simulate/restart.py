@@ -18,7 +18,7 @@ from ..errors import ConfigError, SnapshotError, UserError
 from ..fields import OWN, field_from_plain, field_to_plain
 from ..integrators import integrator_named
 from ..models import from_plain, to_plain
-from .batch import Batch, Output
+from .batch import MOST_ROWS, Batch, Output
 from .callbacks import OwnFunctions
 from .first_state import MOST_STEPS, restored_state
 from .kernels import layout as at
@@ -173,6 +173,3 @@ def _output(metadata: dict[str, Any], first: np.ndarray, system: np.ndarray, sta
     if late.any():
         raise SnapshotError("more rows of its output are due than one step can leave")
     return Output(every, by_steps, first)
-
-
-MOST_ROWS = 1e9  # of a run
