@@ -197,7 +197,7 @@ def test_anything_with_mass_position_velocity_will_do(two_body):
         assert (found.G, found.softening.tolist()) == (4.0, [0.5])
     assert not np.array_equal(simulate(own, **given).final.position, expected.position)
     for name, value in (("G", 0.0), ("G", "x"), ("softening", -1.0)):
-        with pytest.raises(InitialConditionError, match=f"{name} (=|is) {value}"):
+        with pytest.raises(InitialConditionError, match=f"{name} (=|is) '?{value}"):
             simulate(p, **{name: value}, **given)
     with pytest.raises(InitialConditionError, match="simulate needs mass, position and velocity arrays; dict lacks some"):
         simulate({"mass": 1}, steps=1)
