@@ -15,7 +15,7 @@ class UserError(ValueError):
 
     def __str__(self) -> str:
         """Return the sentence on one line; what came from a file may hold anything."""
-        return "".join(c if c.isprintable() else repr(c)[1:-1] for c in super().__str__())
+        return on_one_line(super().__str__())
 
 
 class ConfigError(UserError):
@@ -52,6 +52,11 @@ class SlowPythonWarning(UserWarning):
 
 class MissingExtraError(UserError, ImportError):
     """An optional part of the program needs a package that is not installed."""
+
+
+def on_one_line(text: str) -> str:
+    """Return the text with escapes for line breaks and all else that a terminal does not print."""
+    return "".join(c if c.isprintable() else repr(c)[1:-1] for c in text)
 
 
 def missing_extra(module: str, extra: str, what: str) -> MissingExtraError:

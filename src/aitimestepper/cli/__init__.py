@@ -7,7 +7,7 @@ import sys
 import warnings
 from collections.abc import Sequence
 
-from ..errors import UserError
+from ..errors import UserError, on_one_line
 
 EXIT_OK, EXIT_FAILED, EXIT_USAGE, EXIT_INTERRUPTED = 0, 1, 2, 130
 # command -> module of this package, whose `run(request)` returns the exit code; loaded by name, so that no command imports
@@ -51,15 +51,10 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def _refused(sentence: str) -> int:
-    print(f"aitimestepper: error: {_on_one_line(sentence)}", file=sys.stderr)
+    print(f"aitimestepper: error: {on_one_line(sentence)}", file=sys.stderr)
     return EXIT_USAGE
 
 
 def _print_warning(message: Warning | str, category: type[Warning], *_: object, **__: object) -> None:
     if issubclass(category, UserWarning):
-        print(f"aitimestepper: warning: {_on_one_line(str(message))}", file=sys.stderr)
-
-
-def _on_one_line(text: str) -> str:
-    """Return the text with escapes for line breaks and all else that a terminal does not print: it may hold names of files."""
-    return "".join(c if c.isprintable() else repr(c)[1:-1] for c in text)
+        print(f"aitimestepper: warning: {on_one_line(str(message))}", file=sys.stderr)
