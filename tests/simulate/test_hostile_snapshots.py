@@ -15,7 +15,7 @@ from aitimestepper.files.hdf5 import checksum
 from aitimestepper.initial.named import kepler
 from aitimestepper.simulate.kernels import layout as at
 from aitimestepper.simulate.snapshots.hdf5 import pack_run, unpack_run
-from aitimestepper.simulate.snapshots.slots import Slot, newest_slot, write_slot
+from aitimestepper.simulate.snapshots.slots import Slot, read_slots, write_slot
 
 PLANS = {
     "free fall": {"criterion": FreeFall(0.02)},
@@ -161,7 +161,7 @@ def with_state(path: Path, change) -> None:
     with h5py.File(path, "a", libver=("v110", "v110")) as f:
         layout = unpack_run(f["run"][...])[2]
         names = [f"state/{k}/{name}" for k in (0, 1) for name in ("state", "result")]
-        slot, _ = newest_slot({name: f[name] for name in names}, layout)
+        slot = read_slots({name: f[name] for name in names}, layout).newest
         state = {name: values.copy() for name, values in slot.state.items()}
         change(state)
         write_slot(f["state"], layout, Slot(slot.sequence + 2, slot.rows, state, slot.result))

@@ -12,7 +12,7 @@ from ...files import path_shown
 from ...files.hdf5 import all_stored, attributes_of, datasets_in
 from .hdf5 import FORMAT, VERSION, read_known, unpack_run
 from .records import FIELDS, chunk_shape, newest_rows, record_type, rows_per_chunk
-from .slots import STAMP, Arrays, Layout, Slot, array_of, newest_slot, result_capacity
+from .slots import STAMP, Arrays, Layout, Slot, array_of, read_slots, result_capacity
 
 # arrays of the start, by number of axes: systems, bodies, space
 INITIAL = {"mass": 2, "present": 2, "position": 3, "velocity": 3, "time": 1, "softening": 1}
@@ -35,7 +35,7 @@ class Contents(NamedTuple):
     rows: int
     newest: np.ndarray  # records of the newest rows; older ones are in the columns
     slot: Slot | None  # None: both are damaged
-    sequence: int  # number of the newest state that was written completely, whether it can still be read or not
+    is_newest: bool  # False: a newer state may have been written, and is damaged
     writable: bool  # whether both slots can be written again
 
 
@@ -110,18 +110,20 @@ def contents_of(run: Run, unclosed: bool) -> Contents:
     have been written is read first, so that rows and states which a writer adds meanwhile are never missing.
     """
     datasets, path = run.datasets, run.path
-    known, sequence = read_known(datasets["known"][...])
-    slot, writable = newest_slot(datasets, run.layout)
+    known = read_known(datasets["known"][...])
+    slots = read_slots(datasets, run.layout)
+    slot, certain = slots.newest, known is not None or slots.complete
+    counted, sequence = known or (0, 0)
     rows, newest = newest_rows(datasets["tail"][...])
     lengths = [len(datasets[name]) for name in FIELDS]
     if unclosed:
-        first, wanted = rows - len(newest), max(known, 0 if slot is None else slot.rows)
+        first, wanted = rows - len(newest), max(counted, 0 if slot is None else slot.rows)
     else:
         newest = newest[: len(newest) if rows == lengths[0] else 0]  # otherwise they are damaged, and the columns are not
         rows = lengths[0]
-        first, wanted = rows, max(*lengths, known, 0 if slot is None else slot.rows)
+        first, wanted = rows, max(*lengths, counted, 0 if slot is None else slot.rows)
     if rows < wanted or not all(all_stored(datasets[name], first) for name in FIELDS):
         raise SnapshotError(
             f"{path_shown(path)} is damaged: {wanted} rows were written, and row {rows} is not what it was; get it again."
         )
-    return Contents(rows, newest, slot, sequence, writable)
+    return Contents(rows, newest, slot, certain and (slot is None or slot.sequence >= sequence), slots.readable)

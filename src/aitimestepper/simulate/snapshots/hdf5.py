@@ -93,13 +93,13 @@ def known_to_be_written(rows: int, sequence: int) -> np.ndarray:
     return np.array([rows, sequence, zlib.crc32(f"{rows} {sequence}".encode())], "<i8")
 
 
-def read_known(values: np.ndarray) -> tuple[int, int]:
-    """Return (rows, sequence) that `known_to_be_written` holds; zeros if it was not written completely."""
+def read_known(values: np.ndarray) -> tuple[int, int] | None:
+    """Return (rows, sequence) that `known_to_be_written` holds; None if it was not written completely."""
     rows, sequence, _ = values.tolist()
     whole = (
         np.array_equal(values, known_to_be_written(rows, sequence)) and 0 <= min(rows, sequence) <= max(rows, sequence) < MOST
     )
-    return (rows, sequence) if whole else (0, 0)
+    return (rows, sequence) if whole else None
 
 
 def open_to_append(path: Path, locking: bool = True) -> Any:

@@ -184,8 +184,7 @@ class Snapshots:
     def saved(self) -> Saved:
         """Return the data to resume the run from the newest complete state."""
         slot, run = self._slot(), self._run
-        newest = slot.sequence >= self._contents.sequence
-        return Saved(run.metadata, run.initial, run.constants, slot.state, slot.rows, slot.result, newest)
+        return Saved(run.metadata, run.initial, run.constants, slot.state, slot.rows, slot.result, self._contents.is_newest)
 
     @property
     def can_grow(self) -> bool:

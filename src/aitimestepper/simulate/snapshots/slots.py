@@ -112,11 +112,16 @@ def write_slot(group: Any, layout: Layout, new: Slot) -> None:
     slot["state"][:] = np.frombuffer(stamp.tobytes() + content, np.uint8)
 
 
-def newest_slot(datasets: Mapping[str, Any], layout: Layout, tries: int = TRIES) -> tuple[Slot | None, bool]:
-    """Return the newest complete state, None if both slots are damaged, and whether both can be written again.
+class Slots(NamedTuple):
+    """What the two slots of a file hold."""
 
-    A slot whose checksum is wrong can be; one that HDF5 cannot read cannot, and a writer would wait for it.
-    """
+    newest: Slot | None  # the newest complete state; None: both are damaged
+    complete: bool  # whether both states are complete, so that there was no newer one
+    readable: bool  # whether HDF5 can read both; a writer would wait for one that it cannot
+
+
+def read_slots(datasets: Mapping[str, Any], layout: Layout, tries: int = TRIES) -> Slots:
+    """Read both slots, again where a writer has just changed them."""
     for attempt in range(tries):
         found, readable = [], True
         for number in ("0", "1"):
@@ -126,9 +131,9 @@ def newest_slot(datasets: Mapping[str, Any], layout: Layout, tries: int = TRIES)
                 readable = False
         whole = [slot for slot in found if slot is not None]
         if whole or attempt == tries - 1:
-            return max(whole, key=lambda slot: slot.sequence, default=None), readable
+            return Slots(max(whole, key=lambda slot: slot.sequence, default=None), len(whole) == 2, readable)
         time.sleep(PAUSE)
-    return None, False
+    return Slots(None, False, False)
 
 
 def _read_slot(datasets: Mapping[str, Any], number: str, layout: Layout) -> Slot | None:
