@@ -32,7 +32,7 @@ def other_array(values: np.ndarray, rng: np.random.Generator) -> tuple[np.ndarra
         kind = TYPES[rng.integers(len(TYPES))]
         with np.errstate(all="ignore"), warnings.catch_warnings():
             warnings.simplefilter("ignore")
-            made = np.zeros(values.shape, kind) if kind in NO_NUMBERS else values.astype(kind)
+            made = np.zeros(values.shape, kind) if kind in NO_NUMBERS or values.dtype.kind in "SUVM" else values.astype(kind)
         return made, f"is of the type {kind}, not {values.dtype}"
     made, number = values.copy(), VALUES[rng.integers(len(VALUES))]
     if not made.size or made.dtype.kind not in "fiub":

@@ -103,8 +103,8 @@ def _simulation(path: Path) -> dict[str, Any]:
 def _check(path: Path, result: dict[str, Any], metadata: dict[str, Any], systems: int) -> None:
     """Raise an error for an outcome or settings of other types than those of a run."""
     for name, kind in RESULT.items():
-        value = result.get(name, [])
-        if not conforms(value, kind) or len(value) not in (0, systems):
+        value = result.get(name)
+        if value is not None and not (conforms(value, kind) and len(value) == systems):
             raise SnapshotError(f"{path} is refused: its {name.replace('_', ' ')} = {shown(value)} are none.")
     for name in ("versions", *SETTINGS):
         value = metadata.get(name)

@@ -127,7 +127,11 @@ def _check_shapes(model: Model) -> None:
 
 
 def _check_card(model: Model) -> None:
-    """Raise an error for a card with numbers that no training writes; simulations take them as they are."""
+    """Raise an error for a card with values that no training writes; simulations take its numbers as they are."""
+    try:
+        json.dumps(dict(model.card), allow_nan=False)
+    except (TypeError, ValueError, RecursionError):
+        raise CheckpointError("the card of the network holds values that no file can hold") from None
     positive = [number for pair in model.calibration for number in pair]
     positive += [x - 1.0 for x in model.symmetrization or ()] + [float(tol) for tol in model.card.get("learned") or ()]
     if not all(isinstance(x, (int, float)) and 0 < x < math.inf for x in positive if x != math.inf):

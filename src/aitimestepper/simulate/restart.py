@@ -14,7 +14,7 @@ from ..criteria.learned import LearnedStep
 from ..criteria.own import OwnCriterion
 from ..criteria.stored import criterion_from_plain, criterion_to_plain
 from ..criteria.wrappers import innermost
-from ..errors import ConfigError, SnapshotError, UserError
+from ..errors import ConfigError, SnapshotError, UserError, shown
 from ..fields import OWN, field_from_plain, field_to_plain
 from ..integrators import integrator_named
 from ..models import from_plain, to_plain
@@ -139,15 +139,15 @@ def _check_asked(asked: Any, systems: int) -> None:
         raise SnapshotError("it does not say what was asked for")
     for name in ("criterion", "integrator"):
         if not isinstance(asked[name], str):
-            raise SnapshotError(f"its {name} = {asked[name]!r} is no text")
+            raise SnapshotError(f"its {name} = {shown(asked[name])} is no text")
     for name, length in (("run_tolerance", systems), ("covers", 2), ("error_before", systems)):
         values = asked[name]
         if values is not None and (not isinstance(values, list) or np.shape(np.array(values, dtype=np.float64)) != (length,)):
-            raise SnapshotError(f"its {name} = {values!r} are not {length} numbers")
+            raise SnapshotError(f"its {name} = {shown(values)} are not {length} numbers")
     if asked["run_tolerance"] is not None:
         positive_numbers(asked["run_tolerance"], "its tolerance")
     if asked["status_at_limit"] not in (OK, MAX_STEPS):
-        raise SnapshotError(f"its status_at_limit = {asked['status_at_limit']!r} is none")
+        raise SnapshotError(f"its status_at_limit = {shown(asked['status_at_limit'])} is none")
 
 
 def _check_times(start: Bodies, system: np.ndarray, real: np.ndarray) -> None:
