@@ -77,8 +77,9 @@ diagnostics: venv  ## time symmetry, retrain and tolerance studies (twenty minut
 	$(BIN)/python diagnostics/retrain_iterations.py --spoil 8
 	$(BIN)/python diagnostics/energy_budget_constant.py
 
-faults: venv  ## damaged and hostile files of every kind, 100,000 cases (an hour)
-	$(BIN)/python diagnostics/faults/damage.py
+faults: venv  ## damage files of every kind in 100,000 ways, and count what happens (half an hour; docs/files.md)
+	$(BIN)/python diagnostics/faults/damage.py --cases 85000 --subject snapshots model suite results unfinished initial settings metrics
+	$(BIN)/python diagnostics/faults/damage.py --cases 15000 --subject checkpoint
 
 clean:  ## remove what was made, except runs/
 	rm -rf $(VENV) build dist .pytest_cache .mypy_cache .ruff_cache
