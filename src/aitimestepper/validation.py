@@ -68,7 +68,7 @@ def checked_names(names: Sequence[str] | None, bodies: int) -> tuple[str, ...] |
     """Return `names` as a tuple, or raise an error unless they are one string for each body."""
     if names is None:
         return None
-    sequence = isinstance(names, (Sequence, np.ndarray)) and not isinstance(names, str)
+    sequence = (isinstance(names, Sequence) and not isinstance(names, str)) or np.ndim(names) == 1
     if not sequence or len(names) != bodies or not all(isinstance(name, str) for name in names):
         raise InitialConditionError(f"names = {shown(names)} must be {bodies} strings, one for each body.")
     return tuple(map(str, names))

@@ -29,8 +29,8 @@ class Power(NamedTuple):
     energy: int = 0
 
 
-# by every run: the squares of distances, their cubes in the forces, accelerations, squared rates
-OF_EVERY_RUN = (Power(2, 0), Power(-3, 0), Power(1, -2), Power(0, -2))
+# by every run: the squares of distances, their cubes in the forces, accelerations, squared rates, G times the mass
+OF_EVERY_RUN = (Power(2, 0), Power(-3, 0), Power(1, -2), Power(0, -2), Power(3, -2))
 # by the derivatives of accelerations, in the rules that compare squares of the third and the first
 _OF_DERIVATIVES = (Power(4, -16), Power(4, -12), Power(-3, -3))
 # rate^4 times the energy of a pair, whose factors the compiler multiplies in any order
@@ -55,28 +55,27 @@ def refuse_extreme_units(bodies: Bodies, criterion: Criterion | None = None, int
     Only what every run computes is looked at where they are not given. It takes O(N) operations, in logarithms.
     """
     with np.errstate(divide="ignore", invalid="ignore", over="ignore"):
-        length, time, energy, most = _magnitudes(bodies)
+        length, time, energy, smallest, largest = _magnitudes(bodies)
         rule = "" if criterion is None else innermost(criterion).name
         powers = [*OF_METHOD.get(integrator.partition(":")[0], ()), *OF_CRITERION.get(rule, ())]
-        known = np.where(np.isfinite(energy), energy, 0.0)  # bodies without mass about a single one have none
-        wrong = (most > MOST) | (known < ERROR_DIGITS - MOST)
+        wrong = (largest > MOST) | (smallest < ERROR_DIGITS - MOST)
         for limit, group in ((MOST, OF_EVERY_RUN), (MOST_OF_RULES, powers)):
             for power in group:
-                wrong |= ~(np.abs(power.length * length + power.time * time + power.energy * known) <= limit)
+                wrong |= ~(np.abs(power.length * length + power.time * time + power.energy * energy) <= limit)
     if wrong.any():
         i = int(wrong.argmax())
         raise InitialConditionError(
             f"system {i} has a size of 1e{length[i]:.0f}, a time of free fall of 1e{time[i]:.0f} and an energy of "
-            f"1e{known[i]:.0f} in its units, whose powers leave the range of double precision: choose units of mass, length "
+            f"1e{energy[i]:.0f} in its units, whose powers leave the range of double precision: choose units of mass, length "
             "and time in which they are nearer to 1."
         )
 
 
 def _magnitudes(bodies: Bodies) -> tuple[np.ndarray, ...]:
-    """Return decimal logarithms (B,) of length, time, smallest energy of the whole, and of the largest energy or speed squared.
+    """Return decimal logarithms (B,) of length, time and energy, and of the smallest and the largest of what makes energies.
 
     The length is the largest distance from the heaviest body on an axis, or the softening; the time is that of free fall; the
-    smaller energy is that of the two heaviest bodies.
+    energy is that of the two heaviest bodies, and counts as 1 where only one has a mass.
     """
     rows = np.arange(len(bodies))
     heaviest = bodies.mass.argmax(1)
@@ -84,6 +83,8 @@ def _magnitudes(bodies: Bodies) -> tuple[np.ndarray, ...]:
     length = np.log10(np.maximum(np.where(bodies.present, apart, 0.0).max(1), bodies.softening))
     speed = np.log10(np.abs(bodies.velocity).max((1, 2)))
     second, first = np.log10(np.partition(bodies.mass, -2, axis=1)[:, -2:].T)
-    gm = np.log10(bodies.G) + first
-    potential = gm + second - length
-    return length, 1.5 * length - 0.5 * gm, potential, np.maximum(np.maximum(potential, first + 2 * speed), 2 * speed)
+    G = np.log10(bodies.G)
+    energy = np.where(np.isfinite(second), G + first + second - length, 0.0)
+    smallest = np.where(np.isfinite(second), np.minimum(energy, G + second), 0.0)
+    largest = np.maximum(np.maximum(energy, first + 2 * speed), 2 * speed)
+    return length, 1.5 * length - 0.5 * (G + first), energy, smallest, largest
