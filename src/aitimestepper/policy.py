@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import os
 from pathlib import Path
 from typing import NamedTuple
 
@@ -149,7 +150,7 @@ def criterion_from(text: str) -> Criterion:
     try:
         return LearnedStep.load(find_model(text))
     except CheckpointError:
-        if Path(text).exists() or "/" in text:
+        if os.path.exists(text) or "/" in text:
             raise
         hint = nearest_name_hint(name, [*CRITERIA, DEFAULT])
         raise ConfigError(f"criterion {text!r} is no rule, and no model or run of that name is there: {hint}") from None

@@ -208,7 +208,7 @@ def test_foreign_files_are_one_sentence(command, tmp_path):
     for name, words in (
         ("notes.txt", "notes.txt is neither a simulation (.h5) nor a model (.npz) of aitimestepper"),
         ("empty.h5", "empty.h5 is neither"),
-        ("none.h5", "cannot read none.h5: No such file"),
+        ("none.h5", "cannot read the file none.h5: No such file"),
         ("folder", "folder holds no model"),
         ("nowhere", "there is no model or run nowhere"),
         ("other.h5", "other.h5 is HDF5, but not a simulation of aitimestepper"),

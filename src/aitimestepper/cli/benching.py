@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import functools
+import os
 import shlex
 import sys
 from collections.abc import Callable, Iterator, Sequence
@@ -88,7 +89,7 @@ def _study(
 ) -> int:
     """Measure with progress, save each part when it is finished, write the result, and show it."""
     path = Path(options.out or DEFAULT_OUT.format(options.study))
-    if path.exists() and not options.overwrite:
+    if os.path.lexists(path) and not options.overwrite:
         raise UserError(f"{path} exists; give --overwrite to replace it, or another --out.")
     partial = Partial(path, settings, options.fresh)
     try:
@@ -180,7 +181,7 @@ def suite(options: argparse.Namespace) -> int:
     if options.write is None:
         return _list_problems()
     path = Path(options.write)
-    if path.exists() and not options.overwrite:
+    if os.path.lexists(path) and not options.overwrite:
         raise UserError(f"{path} exists; give --overwrite to replace it.")
     families, own = families_named(options.families)
     made = make_suite(families, options.split, options.count, options.dim, own)

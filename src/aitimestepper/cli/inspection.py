@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import os
 from collections import Counter
 from pathlib import Path
 from textwrap import wrap
@@ -12,7 +13,7 @@ import numpy as np
 from rich.text import Text
 
 from ..errors import SnapshotError, UserError, shown
-from ..files import conforms, is_being_written
+from ..files import conforms, is_being_written, open_regular
 from ..models import find_model
 from ..simulate.snapshots import Snapshots
 from .arguments import Request
@@ -59,13 +60,10 @@ def run(request: Request) -> int:
 
 def inspect_file(path: Path) -> dict[str, Any]:
     """Return the contents of a file, a simulation or a model, as JSON values; for a run folder those of its newest model."""
-    if path.is_dir() or not (path.suffix or path.exists()):
+    if os.path.isdir(path) or not (path.suffix or os.path.exists(path)):
         path = find_model(path)
-    try:
-        with open(path, "rb") as f:
-            head = f.read(8)
-    except OSError as error:
-        raise UserError(f"cannot read {path}: {error.strerror}.") from None
+    with open_regular(path, "file") as f:
+        head = f.read(8)
     if head == b"\x89HDF\r\n\x1a\n":
         content = _simulation(path)
     elif head[:2] == b"PK":

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from pathlib import Path
 from typing import Any
@@ -40,7 +41,7 @@ def run(request: Request) -> int:
         config, result, _ = run_simulation(request.simulation, quiet, request.overwrite)
     except KeyboardInterrupt:
         output = request.simulation.get("output")
-        if output is not None and Path(output).exists():
+        if output is not None and os.path.exists(output):
             print(f"\ncontinue with: aitimestepper simulate --resume {output}", file=sys.stderr)
         raise
     return print_summary(result, config, as_json=request.json)

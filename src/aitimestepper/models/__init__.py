@@ -7,6 +7,7 @@ import functools
 import hashlib
 import json
 import math
+import os
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -20,11 +21,13 @@ from ..config import Config
 from ..errors import CheckpointError, ConfigError, UserError, nearest_name_hint
 from ..features import Scales, feature_count
 from ..fields import field_from
-from ..files import pack_arrays, path_shown, unpack_arrays, write_atomically
+from ..files import conforms, pack_arrays, path_shown, unpack_arrays, write_atomically
 from ..integrators import INTEGRATORS
 
 FORMAT, VERSION = "aitimestepper model", 1
 NETWORK = "FullyConnectedNN"  # the only kind of network that the engine can evaluate
+# entries of a card that simulations depend on
+CARD = {"calibration": list[list[float]], "symmetrization": list[float], "learned": list[float], "integrator": str}
 FOLDER = Path(__file__).parent
 # Hermite takes one force evaluation a step where the composition of its order takes five. Its network is asked for a tolerance
 # smaller by this factor, so that nine in ten runs are within the tolerance (tests/evaluation/test_shipped.py).
@@ -51,8 +54,8 @@ class Model:
         for values in weights.values():
             values.setflags(write=False)
         object.__setattr__(self, "weights", weights)
-        _check_shapes(self)
         _check_card(self)
+        _check_shapes(self)
         how = (self.config, self.scales, self.calibration, *filter(None, [self.symmetrization]))
         found = hashlib.sha256(repr(how).encode())
         for name, values in weights.items():
@@ -129,12 +132,16 @@ def _check_shapes(model: Model) -> None:
 def _check_card(model: Model) -> None:
     """Raise an error for a card with values that no training writes; simulations take its numbers as they are."""
     try:
-        json.dumps(dict(model.card), allow_nan=False)
+        card = json.loads(json.dumps(dict(model.card), allow_nan=False))
     except (TypeError, ValueError, RecursionError):
         raise CheckpointError("the card of the network holds values that no file can hold") from None
-    positive = [number for pair in model.calibration for number in pair]
-    positive += [x - 1.0 for x in model.symmetrization or ()] + [float(tol) for tol in model.card.get("learned") or ()]
-    if not all(isinstance(x, (int, float)) and 0 < x < math.inf for x in positive if x != math.inf):
+    for name, kind in CARD.items():
+        if not conforms(card.get(name), kind | None):
+            raise CheckpointError(f"the card of the network says {name} = {str(card[name])[:60]}")
+    positive = [number for pair in card.get("calibration") or () for number in pair]
+    positive += [x - 1.0 for x in card.get("symmetrization") or ()] + (card.get("learned") or [])
+    pairs = [*(card.get("calibration") or ()), *filter(None, [card.get("symmetrization")])]
+    if not all(0 < x < math.inf for x in positive) or any(len(pair) != 2 for pair in pairs):
         raise CheckpointError("some tolerances or factors of the network are not positive numbers")
     if model.integrator.partition(":")[0] not in INTEGRATORS:
         raise CheckpointError(f"the network is for integrator = {model.integrator[:60]}, which is none")
@@ -195,14 +202,14 @@ def model_name(epoch: int) -> str:
 def find_model(path_or_run: str | Path, out_dir: str | Path = "runs") -> Path:
     """Return the path of a model: the given .npz, the one beside a .pt, or the newest in a run folder or a run in `out_dir`."""
     path = Path(path_or_run)
-    if path.is_file() and path.suffix == ".pt":
-        if not path.with_suffix(".npz").is_file():
+    if os.path.isfile(path) and path.suffix == ".pt":
+        if not os.path.isfile(path.with_suffix(".npz")):
             raise CheckpointError(
                 f"there is no {path.with_suffix('.npz').name} beside {path}: a checkpoint (.pt) continues a training; with "
                 "the extra train, aitimestepper.training.checkpoints.export_model(path) writes the model that can be used."
             )
         return path.with_suffix(".npz")
-    if path.is_file():
+    if os.path.isfile(path):
         return path
     return newest_in_run(path, out_dir, "model", ".npz")
 
@@ -212,7 +219,7 @@ def newest_in_run(run: Path, out_dir: str | Path, what: str, suffix: str) -> Pat
 
     what: the word for such a file in the sentence that says that there is none.
     """
-    folders = [folder for folder in (run, Path(out_dir) / run) if folder.is_dir()]
+    folders = [folder for folder in (run, Path(out_dir) / run) if os.path.isdir(folder)]
     for folder in folders:
         found = [(int(m[1]), p) for p in folder.glob(f"*{suffix}") if (m := re.fullmatch(r"model_epoch_(\d+)", p.stem))]
         if found:
@@ -232,7 +239,7 @@ def shipped(integrator: str) -> Model:
     if integrator.partition(":")[0] == "hermite4":
         return _for_hermite(shipped("suzuki4"))
     path = FOLDER / f"{integrator}.npz"
-    if not path.is_file():
+    if not os.path.isfile(path):
         known = [*sorted(p.stem for p in FOLDER.glob("*.npz")), "hermite4"]
         raise ConfigError(f"no learned step is shipped for integrator = {integrator}: {nearest_name_hint(integrator, known)}")
     return load_model(path)

@@ -220,7 +220,8 @@ def restore_optimizer(optimizer: torch.optim.Optimizer, state: dict[str, Any]) -
             if found and isinstance(optimizer, torch.optim.AdamW) and set(found) != {"step", "exp_avg", "exp_avg_sq"}:
                 raise ValueError(f"its optimizer holds {', '.join(map(str, found))} of a weight")
             for name, x in found.items():
-                if not isinstance(x, Tensor) or x.shape != (() if name == "step" else parameter.shape):
+                shape = () if name == "step" else parameter.shape
+                if not isinstance(x, Tensor) or x.shape != shape or not x.dtype.is_floating_point:
                     raise ValueError(f"{name} of its optimizer does not fit the network")
 
 
