@@ -215,7 +215,8 @@ def coerced(name: str, value: Any) -> Any:
         inner = typing.get_args(kind)[0]
         if not isinstance(value, (list, tuple)) or not value:
             raise ConfigError(f"{name} = {shown(value)} must be {_LISTS[inner]}.")
-        return tuple(_one(x, inner, f"{name} = {shown(value)} must be {_LISTS[inner]}") for x in value)
+        expected = f"{name} = {shown(value)} must be {_LISTS[inner]}"
+        return tuple(_one(x, inner, expected) for x in value)
     return _one(value, kind, f"{name} = {shown(value)} must be {_KINDS[kind]}")
 
 

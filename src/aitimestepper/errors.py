@@ -8,6 +8,7 @@ from collections.abc import Iterable
 from typing import Any
 
 LONGEST = 60  # characters of a value that messages show
+LONGEST_SENTENCE = 900
 
 
 class UserError(ValueError):
@@ -15,7 +16,8 @@ class UserError(ValueError):
 
     def __str__(self) -> str:
         """Return the sentence on one line; what came from a file may hold anything."""
-        return on_one_line(super().__str__())
+        text = on_one_line(super().__str__())
+        return text if len(text) <= LONGEST_SENTENCE else f"{text[: LONGEST_SENTENCE - 100]} ... {text[-90:]}"
 
 
 class ConfigError(UserError):

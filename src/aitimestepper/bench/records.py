@@ -157,6 +157,9 @@ def record_from(row: dict[str, Any]) -> Record:
     intervals = [x for x in (record.compliance_interval, record.forces_interval) if x is not None]
     if any(len(x) != record.n for x in lists) or any(len(x) != 2 for x in intervals):
         raise TypeError(f"lists of a record have other lengths than its {record.n} problems")
+    forces = [record.forces, *(record.forces_interval or ()), *(record.forces_each or ())]
+    if not all(x is None or x >= 0 for x in forces) or 0 in (record.forces_interval or ()):
+        raise TypeError("its forces are no counts")
     return record
 
 

@@ -155,6 +155,8 @@ def _check_times(start: Bodies, system: np.ndarray, real: np.ndarray) -> None:
     if system.shape != (len(start), at.SYSTEMS) or system.dtype != np.float64:
         raise SnapshotError(f"its systems have the type {system.dtype} and the shape {system.shape}")
     end, limit, now = system[:, at.T_END], system[:, at.STEP_LIMIT], real[:, at.TIME]
+    if not np.isfinite(real[:, at.TIME_COMPENSATION]).all():
+        raise SnapshotError("its times are those of no run")
     if not ((now >= start.time) & (now <= end)).all() or not ((limit >= 0) & (limit < MOST_STEPS)).all():
         raise SnapshotError("its times or numbers of steps are those of no run")
 
@@ -163,7 +165,13 @@ def _output(metadata: dict[str, Any], first: np.ndarray, system: np.ndarray, sta
     """Return when rows of output are due; the next one is at the last step or later, for the kernel writes all that are."""
     systems = len(system)
     every, by_steps = float(metadata["output_every"]), metadata["output_by_steps"]
-    if first.shape != (systems,) or first.dtype != np.float64 or not np.isfinite(first).all() or not isinstance(by_steps, bool):
+    if (
+        not np.array_equal(first, system[:, at.OUTPUT_START])
+        or first.shape != (systems,)
+        or first.dtype != np.float64
+        or not np.isfinite(first).all()
+        or not isinstance(by_steps, bool)
+    ):
         raise SnapshotError("the times of its output are those of no run")
     span = float(np.where(np.isfinite(system[:, at.T_END]), system[:, at.T_END] - first, 0.0).max())
     if not (0.0 < every < math.inf and (by_steps or span / every < MOST_ROWS)):

@@ -13,9 +13,9 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from ...bodies import Bodies
-from ...errors import SnapshotError, UserError
+from ...errors import SnapshotError, UserError, shown
 from ...fields import OWN, field_from_plain
-from ...files import is_being_written, path_shown
+from ...files import conforms, is_being_written, path_shown
 from ...files.hdf5 import Opened
 from .contents import Contents, Run, contents_of, run_of
 from .hdf5 import PAUSE, TRIES, words
@@ -179,7 +179,9 @@ class Snapshots:
     def status(self) -> list[str]:
         """Status of each system, B words: `running` until it has ended."""
         words = self.result.get("status") or ["running"] * self.position.shape[1]
-        return [str(word) for word in words]
+        if not conforms(words, list[str]):
+            raise SnapshotError(f"{path_shown(self.path)} is refused: its status = {shown(words)} is none.")
+        return list(words)
 
     def saved(self) -> Saved:
         """Return the data to resume the run from the newest complete state."""
