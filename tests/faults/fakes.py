@@ -75,7 +75,6 @@ FAKES: dict[str, Callable[[Path], object]] = {
     "changed": lambda path: path.read_bytes(),
     "refused": refuse("the file is damaged; get it again."),
     "traceback: an exception": fail,
-    "traceback: too long": refuse("x" * 5000),
     "traceback: no words": refuse(""),
     "traceback: memory": lambda path: bytearray(4 * MEMORY),
     "traceback: disk": lambda path: path.with_name("more").write_bytes(bytes(2 * FILE)),
