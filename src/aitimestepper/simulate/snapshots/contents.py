@@ -121,12 +121,14 @@ def contents_of(run: Run, unclosed: bool) -> Contents:
     rows, newest = newest_rows(datasets["tail"][...])
     lengths = [len(datasets[name]) for name in FIELDS]
     if unclosed:
-        first, wanted = rows - len(newest), max(counted, 0 if slot is None else slot.rows)
+        wanted = max(counted, 0 if slot is None else slot.rows)
+        if not all(all_stored(datasets[name], rows - len(newest)) for name in FIELDS):  # a writer may be at work: read again
+            raise OSError("(rows are missing)")
     else:
         newest = newest[: len(newest) if rows == lengths[0] else 0]  # otherwise they are damaged, and the columns are not
         rows = lengths[0]
-        first, wanted = rows, max(*lengths, counted, 0 if slot is None else slot.rows)
-    if rows < wanted or not all(all_stored(datasets[name], first) for name in FIELDS):
+        wanted = max(*lengths, counted, 0 if slot is None else slot.rows)
+    if rows < wanted:
         raise SnapshotError(
             f"{path_shown(path)} is damaged: {wanted} rows were written, and row {rows} is not what it was; get it again."
         )

@@ -16,10 +16,10 @@ from ...bodies import Bodies
 from ...errors import SnapshotError, UserError, shown
 from ...fields import OWN, field_from_plain
 from ...files import conforms, is_being_written, path_shown
-from ...files.hdf5 import Opened
+from ...files.hdf5 import Opened, all_stored
 from .contents import Contents, Run, contents_of, run_of
 from .hdf5 import PAUSE, TRIES, words
-from .records import Column
+from .records import FIELDS, Column
 from .slots import Arrays, Slot
 
 
@@ -133,7 +133,20 @@ class Snapshots:
 
     def dataset(self, name: str) -> Any:
         """Return the HDF5 dataset of a column, without the newest rows; it stays open, and so does its cache of chunks."""
-        return self._run.datasets[name]
+        return self._once(f"/{name}", lambda: self._column_on_disk(name))
+
+    def look_at_columns(self) -> None:
+        """Raise a `SnapshotError` if the rows of some column are not all there."""
+        with self._reading():
+            for name in FIELDS:
+                self.dataset(name)
+
+    def _column_on_disk(self, name: str) -> Any:
+        """Return the dataset of a column after a look at its index, which takes as long as all else in opening the file."""
+        dataset = self._run.datasets[name]
+        if not all_stored(dataset, len(self) - len(self._contents.newest)):
+            raise SnapshotError(f"{path_shown(self.path)} is damaged: rows of {name} are missing; get it again.")
+        return dataset
 
     def _array(self, name: str) -> np.ndarray:
         return np.asarray(self._once(name, lambda: self.column(name)[:]))

@@ -212,6 +212,7 @@ class SnapshotWriter:
 def _start_of(old: Snapshots) -> Start:
     """Return where to go on in a file that was closed, with no rows after its newest state."""
     saved = old.saved()
+    old.look_at_columns()  # a writer would wait for an index that is damaged
     chunk = rows_per_chunk(*old.position.shape[1:])
     newest = {name: old.column(name)[-chunk:] for name in FIELDS} if len(old) else None
     return Start(Layout.of(saved.state), len(old), old.sequence, saved.rows, newest)
