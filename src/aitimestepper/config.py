@@ -16,6 +16,7 @@ from typing import Any
 
 from .errors import ConfigError, nearest_name_hint, shown
 from .files import read_bytes
+from .specs import LARGEST_INTEGER
 
 FEATURE_TYPES = ("basic", "rich", "delta_mag", "invariant")
 ACTIVATIONS = ("tanh", "relu", "gelu", "silu", "elu", "sigmoid")
@@ -224,7 +225,6 @@ _LISTS = {int: "one or more whole numbers, such as [64, 64]", float: "one or mor
 
 
 _KINDS = {int: "a whole number", float: "a number", bool: "true or false", str: "text"}
-LARGEST_INTEGER = 2**63 - 1  # files, arrays and random streams hold no larger ones
 
 
 def _one(value: Any, kind: type, expected: str) -> Any:

@@ -13,7 +13,7 @@ from typing import Any, TypeVar
 from .errors import UserError, nearest_name_hint, shown
 
 Made = TypeVar("Made")
-LARGEST_INTEGER = 2**63 - 1  # random streams and arrays take no larger ones
+LARGEST_INTEGER = 2**63 - 1  # files, arrays and random streams hold no larger ones
 
 
 def build(text: str, makers: Mapping[str, Callable[..., Any]], what: str, error: type[UserError], **extra: Any) -> Any:

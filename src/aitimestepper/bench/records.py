@@ -121,11 +121,9 @@ class Results:
         """Read a file, or raise an error of one sentence that says what it is instead."""
         try:
             content = parse_json(text_of(path))
-        except UnicodeDecodeError as error:
-            raise UserError(f"{path_shown(path)} is not JSON ({error}).") from None
+        except UserError:
+            raise
         except ValueError as error:
-            if isinstance(error, UserError):
-                raise
             raise UserError(f"{path_shown(path)} is not JSON ({error}).") from None
         if not isinstance(content, dict) or content.get("schema") != SCHEMA:
             raise UserError(f"{path} is JSON, but not a result of `aitimestepper bench`: it does not say {SCHEMA!r}.")

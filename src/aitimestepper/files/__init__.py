@@ -4,6 +4,7 @@
 `hdf5` for the contents of HDF5 files.
 """
 
+from .archives import grouped as grouped
 from .archives import is_sealed as is_sealed
 from .archives import pack_arrays as pack_arrays
 from .archives import parse_array as parse_array

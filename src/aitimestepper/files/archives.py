@@ -63,6 +63,15 @@ def _members(raw: bytes) -> dict[str, np.ndarray]:
     return arrays
 
 
+def grouped(arrays: Mapping[str, np.ndarray], *groups: str) -> dict[str, dict[str, np.ndarray]]:
+    """Return arrays with names such as `initial/mass` by group and name, or raise KeyError for one of another group."""
+    found: dict[str, dict[str, np.ndarray]] = {group: {} for group in groups}
+    for name, values in arrays.items():
+        group, _, rest = name.partition("/")
+        found[group][rest] = values
+    return found
+
+
 def parse_array(content: bytes) -> np.ndarray:
     """Return the array in the content of a .npy file of numbers, or raise an error; it has no more numbers than the content."""
     stream = io.BytesIO(content)

@@ -219,8 +219,3 @@ def all_stored(dataset: Any, rows: int) -> bool:
     chunks = dataset.chunks
     needed = -(-rows // chunks[0]) * math.prod(-(-n // c) for n, c in zip(dataset.shape[1:], chunks[1:], strict=True))
     return len(dataset) >= rows and bool(dataset.id.get_num_chunks() >= needed)
-
-
-def bytes_of(text: str) -> np.ndarray:
-    """Return a text as an array of bytes, as which files hold it: strings of HDF5 have no checksum."""
-    return np.frombuffer(text.encode(), np.uint8)

@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import Any
 
 from ..errors import UserError
-from .locks import lock
+from .locks import NO_LINK, lock
 from .reading import path_shown, reason
 
 UNTOUCHED = "what was there before is untouched"
@@ -103,7 +103,7 @@ def _created_beside(path: Path) -> tuple[Path, int]:
     """Create an empty file beside `path` under a name that nobody can foresee; return its path and a locked descriptor."""
     while True:
         partial = path.with_name(f".{path.name}.{secrets.token_hex(8)}.partial")
-        descriptor = os.open(partial, os.O_RDWR | os.O_CREAT | os.O_EXCL | getattr(os, "O_NOFOLLOW", 0), 0o666)
+        descriptor = os.open(partial, os.O_RDWR | os.O_CREAT | os.O_EXCL | NO_LINK, 0o666)
         with contextlib.suppress(BlockingIOError, FileNotFoundError):  # another writer took it for a leftover before the lock
             lock(descriptor, exclusive=True)
             if os.lstat(partial).st_ino == os.fstat(descriptor).st_ino:
@@ -116,7 +116,7 @@ def _remove_leftovers(path: Path) -> None:
     pattern = re.compile(rf"\.{re.escape(path.name)}\.[0-9a-f]{{16}}\.partial")
     for entry in [entry for entry in os.scandir(path.parent) if pattern.fullmatch(entry.name)]:
         with contextlib.suppress(OSError):
-            descriptor = os.open(entry.path, os.O_RDONLY | getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_NONBLOCK", 0))
+            descriptor = os.open(entry.path, os.O_RDONLY | NO_LINK)
             try:
                 lock(descriptor, exclusive=True)  # raises if it is being written
                 os.unlink(entry.path)
@@ -132,7 +132,7 @@ class LinesFile:
         self.path = path
         write_atomically(path, b"".join(map(_line, earlier)))
         with _in_words(path):
-            self._descriptor = os.open(path, os.O_WRONLY | os.O_APPEND | getattr(os, "O_NOFOLLOW", 0))
+            self._descriptor = os.open(path, os.O_WRONLY | os.O_APPEND | NO_LINK)
 
     def append(self, record: Mapping[str, Any]) -> None:
         """Append a record; if that fails, the file is as it was before."""

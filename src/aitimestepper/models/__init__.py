@@ -21,7 +21,7 @@ from ..config import Config
 from ..errors import CheckpointError, ConfigError, UserError, nearest_name_hint
 from ..features import Scales, feature_count
 from ..fields import field_from
-from ..files import conforms, pack_arrays, path_shown, unpack_arrays, write_atomically
+from ..files import conforms, grouped, pack_arrays, path_shown, unpack_arrays, write_atomically
 from ..integrators import INTEGRATORS
 
 FORMAT, VERSION = "aitimestepper model", 1
@@ -183,10 +183,7 @@ def from_plain(header: dict[str, Any], arrays: Mapping[str, np.ndarray], where: 
         raise CheckpointError(f"{where} holds {found}, this program reads {FORMAT} {VERSION}.")
     try:
         config, scales = Config.from_dict(header["config"]), header["scales"]
-        parts: dict[str, dict[str, Any]] = {"weights": {}, "initial": {}}
-        for name, values in arrays.items():
-            group, _, rest = name.partition("/")
-            parts[group][rest] = values
+        parts: dict[str, dict[str, Any]] = grouped(arrays, "weights", "initial")
         initial = Bodies(**parts["initial"], G=header["G"], external_field=field_from(config)) if parts["initial"] else None
         return Model(config, parts["weights"], None if scales is None else Scales(**scales), header["card"], initial)
     except (LookupError, TypeError, AttributeError, ValueError, OverflowError, MemoryError) as error:

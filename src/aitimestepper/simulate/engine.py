@@ -17,6 +17,7 @@ from ..criteria.classical import ConstantByTrial
 from ..criteria.wrappers import Limited
 from ..errors import ConfigError, shown
 from ..policy import DEFAULT_TOL, Choice, choose, coverage, goes_to_rounding
+from ..specs import LARGEST_INTEGER
 from .advice import warn_of
 from .batch import MOST_ROWS, Batch, Output
 from .callbacks import OwnFunctions
@@ -31,7 +32,6 @@ from .units import refuse_extreme_units
 DEFAULT_MAX_STEPS = 10_000_000
 GUARD_SHARE = 0.1  # fraction of the tolerance by which a guarded step may change the energy
 DEFAULT_ROWS = 1000
-LARGEST_INTEGER = 2**63 - 1
 
 
 def simulate(

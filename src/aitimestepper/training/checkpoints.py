@@ -208,6 +208,12 @@ def load_model_state(model: nn.Module, path: str | Path) -> nn.Module:
     return model
 
 
+def misfit(error: Exception) -> CheckpointError:
+    """Return the error for a training state that a checkpoint holds and its settings do not take."""
+    words = " ".join(str(error).split())[:200]
+    return CheckpointError(f"the training state of the checkpoint does not fit its settings: {words}")
+
+
 def restore_optimizer(optimizer: torch.optim.Optimizer, state: dict[str, Any]) -> None:
     """Put the state of a checkpoint into an optimizer, or raise ValueError if it is that of another network or optimizer."""
     usual = [{name: type(x) for name, x in group.items() if name != "params"} for group in optimizer.param_groups]

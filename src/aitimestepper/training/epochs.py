@@ -22,7 +22,7 @@ from ..differentiable.particle import ParticleTorch
 from ..errors import CheckpointError, ConfigError
 from ..integrators import COMPOSITIONS
 from ..simulate.units import refuse_extreme_units
-from .checkpoints import Checkpoint, checkpoint_name, restore_optimizer, save_checkpoint
+from .checkpoints import Checkpoint, checkpoint_name, misfit, restore_optimizer, save_checkpoint
 from .judges import Judge, judge_for
 from .metrics import JsonlRecorder, Recorder, Recorders, WandbRecorder, epoch_record
 
@@ -212,8 +212,7 @@ class _Run:
         try:
             self._restore_state(checkpoint, checkpoint.current_state, checkpoint.random_state)
         except (LookupError, TypeError, ValueError, RuntimeError, AttributeError) as error:
-            words = " ".join(str(error).split())[:200]
-            raise CheckpointError(f"the training state of the checkpoint does not fit its settings: {words}") from None
+            raise misfit(error) from None
         if checkpoint.epoch < self.config.epochs or FINISHED not in checkpoint.card:
             self.judge.restore(checkpoint.judge_state, checkpoint.epoch, recorders.progress)
 

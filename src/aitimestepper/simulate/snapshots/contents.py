@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from ...errors import SnapshotError
-from ...files import path_shown
+from ...files import grouped, path_shown
 from ...files.hdf5 import all_stored, attributes_of, datasets_in
 from .hdf5 import FORMAT, VERSION, read_known, unpack_run
 from .records import FIELDS, chunk_shape, newest_rows, record_type, rows_per_chunk
@@ -16,8 +16,6 @@ from .slots import STAMP, Arrays, Layout, Slot, array_of, read_slots, result_cap
 
 # arrays of the start, by number of axes: systems, bodies, space
 INITIAL = {"mass": 2, "present": 2, "position": 3, "velocity": 3, "time": 1, "softening": 1}
-
-
 OLDER = (1, 2)  # versions of the format
 
 
@@ -48,10 +46,7 @@ def run_of(file: Any, path: Path) -> Run:
     datasets = datasets_in(file, path)
     try:
         metadata, arrays, layout = unpack_run(array_of(datasets, "run", np.dtype(np.uint8)))
-        parts: dict[str, Arrays] = {"initial": {}, "constants": {}}
-        for name, values in arrays.items():
-            group, _, rest = name.partition("/")
-            parts[group][rest] = values
+        parts = grouped(arrays, "initial", "constants")
         systems, bodies, axes = _check_initial(parts["initial"])
         _check_datasets(datasets, systems, bodies, axes, layout)
     except SnapshotError as error:

@@ -19,13 +19,14 @@ from ...config import Config
 from ...differentiable.adapter import ModelAdapter
 from ...differentiable.network import FullyConnectedNN
 from ...differentiable.particle import ParticleTorch
-from ...errors import CheckpointError, ConfigError, UserError
+from ...errors import ConfigError, UserError
 from ...evaluation.evaluation_set import LONG, EvaluationSet, evaluate
 from ...evaluation.runs import Systems
 from ...initial.families import STANDARD
 from ...initial.suites import families_named, make_suite
 from ...integrators import COMPOSITIONS
 from ...simulate.threads import chosen_threads
+from ..checkpoints import misfit
 from ..collection import Collected
 from ..generalization import Generalized
 from . import Watch
@@ -212,8 +213,7 @@ class RunJudge:
                 self.network.load_state_dict(self.best["network"])
             self.network.load_state_dict(state["network"])
         except (LookupError, TypeError, ValueError, RuntimeError, AttributeError) as error:
-            words = " ".join(str(error).split())[:200]
-            raise CheckpointError(f"the training state of the checkpoint does not fit its settings: {words}") from None
+            raise misfit(error) from None
         for epoch in range(1, epochs + 1):
             self._measure(epoch, watch)
 
