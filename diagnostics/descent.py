@@ -16,7 +16,7 @@ from aitimestepper import Config, ModelAdapter
 from aitimestepper.differentiable.network import FullyConnectedNN, build_network
 from aitimestepper.evaluation.runs import Systems
 from aitimestepper.initial.suites import Suite
-from aitimestepper.integrators import COMPOSITIONS
+from aitimestepper.integrators import SPLITTINGS
 from aitimestepper.training.judges.ranges import input_ranges
 from aitimestepper.training.judges.reference import ReferenceTrajectories, join_references, measure_references
 from aitimestepper.training.judges.run import RunJudge, RunRecord
@@ -71,7 +71,7 @@ def trained(
     network = build_network(config)
     if start is not None:
         network.load_state_dict(start.state_dict())
-    lowest, highest = input_ranges(references, asked(config), COMPOSITIONS[config.integrator].order)
+    lowest, highest = input_ranges(references, asked(config), SPLITTINGS[config.integrator].order)
     hidden = list(without)
     lowest[hidden] = highest[hidden] = 0.5 * (lowest[hidden] + highest[hidden])
     network.limit_inputs(lowest, highest)

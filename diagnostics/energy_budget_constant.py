@@ -17,7 +17,7 @@ from aitimestepper import Bodies, Config, EnergyBudget, Symmetrized, simulate
 from aitimestepper.constants import BUDGET_CONSTANTS
 from aitimestepper.initial.named import InitialConditions, plummer, random, two_body
 from aitimestepper.initial.problems import as_problem
-from aitimestepper.integrators import COMPOSITIONS
+from aitimestepper.integrators import SPLITTINGS
 
 TOLERANCES = {2: (1e-2, 1e-3), 4: (1e-3, 1e-5), 6: (1e-4, 1e-6, 1e-8), 8: (1e-6, 1e-8, 1e-10)}
 
@@ -56,12 +56,12 @@ def main() -> None:
     """Print one row for each order, tolerance and constant."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--constants", type=float, nargs="*", help="constants to try (default: the one in use)")
-    parser.add_argument("--integrators", nargs="+", choices=COMPOSITIONS, default=list(COMPOSITIONS))
+    parser.add_argument("--integrators", nargs="+", choices=SPLITTINGS, default=list(SPLITTINGS))
     parser.add_argument("--seed", type=int, default=10_000)
     options = parser.parse_args()
     batch = unit_batch(options.seed)
     for name in options.integrators:
-        order = COMPOSITIONS[name].order
+        order = SPLITTINGS[name].order
         for tol in TOLERANCES[order]:
             for c in options.constants or [BUDGET_CONSTANTS[order]]:
                 print(report(batch, name, tol, c), flush=True)

@@ -28,7 +28,7 @@ from aitimestepper import ModelAdapter
 from aitimestepper.differentiable.network import FullyConnectedNN, build_network, network_from
 from aitimestepper.initial.families import STANDARD
 from aitimestepper.initial.suites import make_suite
-from aitimestepper.integrators import COMPOSITIONS
+from aitimestepper.integrators import SPLITTINGS
 from aitimestepper.models import shipped
 from aitimestepper.training.judges.networks import trained_parameters
 from aitimestepper.training.judges.objective import log_cost
@@ -57,7 +57,7 @@ class Problem(NamedTuple):
     @property
     def order(self) -> int:
         """Order of the integrator."""
-        return COMPOSITIONS[self.integrator].order
+        return SPLITTINGS[self.integrator].order
 
     def steps_of(self, network: FullyConnectedNN, adapter: ModelAdapter) -> tuple[Tensor, Tensor]:
         """Return ln of the steps that a network chooses (S,), and the error so far over the tolerance that it is shown (S,)."""

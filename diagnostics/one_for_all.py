@@ -21,7 +21,7 @@ from aitimestepper.differentiable.network import FullyConnectedNN, build_network
 from aitimestepper.evaluation.evaluation_set import LONG, EvaluationSet, evaluate
 from aitimestepper.initial.families import STANDARD
 from aitimestepper.initial.suites import make_suite
-from aitimestepper.integrators import COMPOSITIONS
+from aitimestepper.integrators import SPLITTINGS
 from aitimestepper.training.judges.networks import learned_step
 from aitimestepper.training.judges.objective import mean_log_cost, scores
 from aitimestepper.training.judges.ranges import input_ranges
@@ -47,7 +47,7 @@ def learned(references: dict[str, ReferenceTrajectories], units: int, iterations
     """Return a network of so many hidden units that learned from the references of all of these integrators."""
     configs = {name: settings(name, units) for name in references}
     network = build_network(next(iter(configs.values())))
-    ranges = [input_ranges(references[name], asked(c), COMPOSITIONS[name].order) for name, c in configs.items()]
+    ranges = [input_ranges(references[name], asked(c), SPLITTINGS[name].order) for name, c in configs.items()]
     lowest, highest = (torch.stack(ends) for ends in zip(*ranges, strict=True))
     network.limit_inputs(lowest.amin(0), highest.amax(0))
     descend([Descent(network, config, references[name]) for name, config in configs.items()], iterations)

@@ -23,7 +23,7 @@ from aitimestepper import LearnedStep, Symmetrized, simulate
 from aitimestepper.criteria.learned import SYMMETRIZATION
 from aitimestepper.initial.named import kepler
 from aitimestepper.initial.suites import Suite, make_suite
-from aitimestepper.integrators import COMPOSITIONS
+from aitimestepper.integrators import SPLITTINGS
 
 ASKED = {"leapfrog": 1e-2, "suzuki4": 1e-3, "kahan_li6": 1e-5, "kahan_li8": 1e-7}
 ECCENTRICITIES = (0.5, 0.9, 0.99)
@@ -40,7 +40,7 @@ def mean_log_forces(suite: Suite, integrator: str, tol: float, smoothness: float
     """Return the mean over problems of ln of the forces at which the error is the tolerance."""
     start, ends = suite.batch()
     done = simulate(start, t_end=ends, **settings(integrator, tol, smoothness))
-    excess = np.log(done.max_energy_error / tol) / COMPOSITIONS[integrator].order
+    excess = np.log(done.max_energy_error / tol) / SPLITTINGS[integrator].order
     return float((np.log(done.force_evaluations) + excess).mean())
 
 

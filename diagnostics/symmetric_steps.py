@@ -44,7 +44,7 @@ from aitimestepper import (
 from aitimestepper.bodies import as_bodies
 from aitimestepper.evaluation.matched import bisected
 from aitimestepper.initial.named import figure8, two_body
-from aitimestepper.integrators import COMPOSITIONS
+from aitimestepper.integrators import SPLITTINGS
 
 FORCES = 500  # an orbit
 PHASES = 8
@@ -205,7 +205,7 @@ def table_of_orders(orbits: int) -> list[Figure]:
     for method, known in THEIR_ORDERS.items():
         for forces, error in known.items():
             both = figures(problem, "FreeFall symmetrized", (error,), method, forces)
-            found.append(next(both)._replace(rule=f"order {COMPOSITIONS[method].order}, {forces} forces"))
+            found.append(next(both)._replace(rule=f"order {SPLITTINGS[method].order}, {forces} forces"))
     return found
 
 

@@ -19,9 +19,9 @@ from pages import print_or_write, table
 from aitimestepper.bench.records import Record, Results
 from aitimestepper.cli.bench_tables import worst_families
 from aitimestepper.evaluation.statistics import geometric_mean
-from aitimestepper.integrators import COMPOSITIONS
+from aitimestepper.integrators import SPLITTINGS
 from aitimestepper.models import shipped
-from aitimestepper.policy import RADAU_BELOW, cheapest_composition
+from aitimestepper.policy import RADAU_BELOW, cheapest_splitting
 
 HERE = Path(__file__).resolve().parent
 PAGE = HERE / "claims.md"
@@ -128,7 +128,7 @@ def ratios(spans: Sequence[Span], mode: str, count: str) -> str:
 
 def median_errors() -> list[str]:
     """Return the median error over the tolerance, for the integrator that `simulate` takes."""
-    spans = [(cheapest_composition(10.0**-k), k, k) for k in range(2, 10) if 10.0**-k > RADAU_BELOW]
+    spans = [(cheapest_splitting(10.0**-k), k, k) for k in range(2, 10) if 10.0**-k > RADAU_BELOW]
     found = [r for span in spans for r in asked(LEARNED, span, "learned")]
     medians = [r.error_quantiles["0.5"] / r.tolerance for r in found if r.tolerance]  # type: ignore[operator]
     what = f"the integrator that `simulate` chooses, 1e-{spans[0][1]} to 1e-{spans[-1][1]}"
@@ -201,7 +201,7 @@ def unseen() -> Iterator[str]:
         "Kinds of problems that the networks were not trained on: scattering, Burrau, Kozai, 64 and 256 bodies, outer Solar\n"
         "System. A case is one of these at one tolerance. Share of runs within the tolerance, mean over the cases:"
     )
-    by = {name: [r for r in rows if r["integrator"] == name] for name in COMPOSITIONS}
+    by = {name: [r for r in rows if r["integrator"] == name] for name in SPLITTINGS}
     for name, own in [("all integrators", rows), *((f"`{name}`", own) for name, own in by.items())]:
         share = float(np.mean([r["within_tolerance"] for r in own]))
         found.append([name, f"{share:.0%} ({len(own)} cases)".replace("%", " %"), "`python benchmarks/unseen.py`"])
@@ -224,7 +224,7 @@ def training_times() -> Iterator[str]:
         "Training of the networks of the package on one core, calibration included. An earlier version of this program made\n"
         "them; the cards say how, and the command prints them:"
     )
-    cards = {name: shipped(name).card for name in COMPOSITIONS}
+    cards = {name: shipped(name).card for name in SPLITTINGS}
     yield table(HEAD, [[f"`{name}`", f"{c['hours']:.2f} hours", "`python docs/model_cards.py`"] for name, c in cards.items()])
 
 

@@ -13,7 +13,7 @@ from typing import Any
 from pages import table
 
 from aitimestepper.files import write_atomically
-from aitimestepper.integrators import COMPOSITIONS
+from aitimestepper.integrators import SPLITTINGS
 from aitimestepper.models import FOLDER, Model, find_model, load_model, shipped
 
 HEAD = """# The learned steps of the package
@@ -79,7 +79,7 @@ def card(integrator: str, model: Model) -> str:
 def main() -> None:
     """Copy models, or write their cards."""
     if sys.argv[1:] == ["--write"]:
-        cards = [card(name, shipped(name)) for name in COMPOSITIONS]
+        cards = [card(name, shipped(name)) for name in SPLITTINGS]
         write_atomically(FOLDER / "README.md", "\n".join([HEAD, *cards]).encode())
         return
     for run in sys.argv[1:]:

@@ -7,8 +7,8 @@ import pytest
 from aitimestepper import Config
 from aitimestepper.config import INTEGRATORS, MORE_INTEGRATORS, field_sections, load_toml
 from aitimestepper.errors import ConfigError
-from aitimestepper.integrators import COMPOSITIONS
 from aitimestepper.integrators import INTEGRATORS as ALL_INTEGRATORS
+from aitimestepper.integrators import SPLITTINGS
 
 CONTRACT = {
     "epochs": 1000,
@@ -166,7 +166,7 @@ def test_other_integrators_are_one_sentence_that_lists_them(name):
 
 def test_the_names_of_integrators_are_those_that_exist():
     assert {*INTEGRATORS, *MORE_INTEGRATORS} == {*ALL_INTEGRATORS}
-    assert set(INTEGRATORS) == set(COMPOSITIONS)
+    assert set(INTEGRATORS) == set(SPLITTINGS)
 
 
 def test_two_ways_to_say_when_to_stop_or_how_to_step_are_refused():

@@ -8,35 +8,35 @@ import pytest
 
 from aitimestepper.config import INTEGRATORS as OFFERED
 from aitimestepper.errors import ConfigError
-from aitimestepper.integrators import COMPOSITIONS, INTEGRATORS, integrator_named, like_composition
+from aitimestepper.integrators import INTEGRATORS, SPLITTINGS, integrator_named, like_splitting
 
-ORDERS = {"leapfrog": 2, "suzuki4": 4, "kahan_li6": 6, "kahan_li8": 8}
-STAGES = {"leapfrog": 1, "suzuki4": 5, "kahan_li6": 9, "kahan_li8": 17}
+ORDERS = {"leapfrog": 2, "suzuki4": 4, "kahan_li6": 6, "kahan_li8": 8, "blanes_moan4": 4, "blanes_moan6": 6}
+STAGES = {"leapfrog": 1, "suzuki4": 5, "kahan_li6": 9, "kahan_li8": 17, "blanes_moan4": 6, "blanes_moan6": 11}
 
 
 def test_the_table_is_the_one_that_the_settings_offer():
-    assert tuple(COMPOSITIONS) == OFFERED
-    assert {name: c.order for name, c in COMPOSITIONS.items()} == ORDERS
-    assert {name: len(c.fractions) for name, c in COMPOSITIONS.items()} == STAGES
+    assert tuple(SPLITTINGS) == OFFERED
+    assert {name: s.order for name, s in SPLITTINGS.items()} == ORDERS
+    assert {name: s.stages for name, s in SPLITTINGS.items()} == STAGES
 
 
 @pytest.mark.parametrize("integrator", ORDERS)
-def test_fractions_are_a_palindrome_and_make_one_step(integrator):
-    fractions = COMPOSITIONS[integrator].fractions
-    assert fractions == fractions[::-1]
-    assert math.fsum(fractions) == pytest.approx(1, rel=0, abs=3e-16)
-    # without these sums the error term of order 2, then 4 and 6 of the sub-steps survives
-    for power in range(3, COMPOSITIONS[integrator].order, 2):
-        assert math.fsum(f**power for f in fractions) == pytest.approx(0, abs=1e-15)
+def test_kicks_and_drifts_are_palindromes_and_make_one_step(integrator):
+    method = SPLITTINGS[integrator]
+    assert len(method.kicks) == method.stages + 1
+    for fractions in (method.kicks, method.drifts):
+        assert fractions == fractions[::-1]
+        assert math.fsum(fractions) == pytest.approx(1, rel=0, abs=3e-16)
 
 
 @pytest.mark.parametrize("name", INTEGRATORS)
 def test_an_integrator_is_written_as_it_is_read(name):
     found = integrator_named(name)
     assert (found.name, str(found)) == (name, name)
-    assert found.fractions == (COMPOSITIONS[name].fractions if name in COMPOSITIONS else (1.0,))
+    drifts = SPLITTINGS[name].drifts if name in SPLITTINGS else ()
+    assert (len(found.kicks), found.drifts) == (len(drifts) + bool(drifts), drifts)
     assert found.allows_field == (name not in ("hermite4", "logh"))
-    if name in COMPOSITIONS:
+    if name in SPLITTINGS:
         assert (found.order, found.forces_per_step) == (ORDERS[name], STAGES[name])
 
 
@@ -56,6 +56,6 @@ def test_a_name_that_is_none_points_to_the_nearest(wrong, hint):
 
 
 def test_every_integrator_has_a_composition_of_its_order_or_the_simplest():
-    assert {name: like_composition(name) for name in COMPOSITIONS} == {name: name for name in COMPOSITIONS}
-    others = {name: like_composition(name) for name in ("hermite4", "hermite4:n=3", "logh", "radau15")}
+    assert {name: like_splitting(name) for name in SPLITTINGS} == {name: name for name in SPLITTINGS}
+    others = {name: like_splitting(name) for name in ("hermite4", "hermite4:n=3", "logh", "radau15")}
     assert others == {"hermite4": "suzuki4", "hermite4:n=3": "suzuki4", "logh": "leapfrog", "radau15": "leapfrog"}

@@ -23,7 +23,7 @@ from aitimestepper.criteria.classical import ConstantByTrial
 from aitimestepper.criteria.wrappers import innermost
 from aitimestepper.errors import CheckpointError, ConfigError
 from aitimestepper.models import save_model, shipped
-from aitimestepper.policy import DEFAULT_TOL, bind, cheapest_composition, choose
+from aitimestepper.policy import DEFAULT_TOL, bind, cheapest_splitting, choose
 
 
 @pytest.mark.parametrize(
@@ -35,7 +35,7 @@ def test_a_tolerance_picks_the_cheapest(tol, integrator):
     assert choice.integrator.name == integrator
     assert choice.tol == tol
     if integrator != "radau15":
-        assert cheapest_composition(tol) == integrator
+        assert cheapest_splitting(tol) == integrator
         assert choice.criterion == Symmetrized(LearnedStep(shipped(integrator), tol))
     assert choose("default", tol) == choice
 

@@ -1,8 +1,8 @@
-"""The integrators: tables of the symmetric compositions, and order and cost of the others.
+"""The integrators: tables of the splittings, and order and cost of the others.
 
-A composition is a palindrome of kick-drift-kick leapfrogs by fractions of dt. Every one is symplectic for a constant step and
-time-reversible. The last force of a sub-step is the first of the next one, so an s-stage method costs s force evaluations a
-step.
+A splitting advances velocities and positions in turn: kick, drift, kick, ..., drift, kick. Every one is symplectic for a constant
+step, and time-reversible, since its kicks and its drifts read the same backwards. The force of the last kick is that of the first
+kick of the next step, so a splitting with s drifts costs s force evaluations a step.
 """
 
 from __future__ import annotations
@@ -11,28 +11,54 @@ from typing import NamedTuple
 
 from .errors import ConfigError, nearest_name_hint, shown
 
-COMPOSITION, HERMITE, LOGH, RADAU = range(4)  # kinds of integrators, as the kernels switch on them
+SPLITTING, HERMITE, LOGH, RADAU = range(4)  # kinds of integrators, as the kernels switch on them
 
 
-class Composition(NamedTuple):
-    """A method of `order`: one leapfrog by each of `fractions` of dt; they are palindromic and sum to 1."""
+class Splitting(NamedTuple):
+    """A method of `order`: kicks and drifts in turn, as fractions of dt; each of them sums to 1."""
 
     order: int
-    fractions: tuple[float, ...]
+    kicks: tuple[float, ...]  # one more than drifts
+    drifts: tuple[float, ...]
     source: str
+
+    @property
+    def stages(self) -> int:
+        """The number of force evaluations a step."""
+        return len(self.drifts)
 
 
 def _palindrome(*half: float) -> tuple[float, ...]:
-    """Return the palindrome whose first half and middle are `half`."""
+    """Return the palindrome of an odd number of terms whose first half and middle are `half`."""
     return (*half, *reversed(half[:-1]))
+
+
+def _of_leapfrogs(order: int, fractions: tuple[float, ...], source: str) -> Splitting:
+    """Return the splitting that is one leapfrog by each of `fractions` of dt; kicks of neighbours merge."""
+    kicks = (f0 / 2 + f1 / 2 for f0, f1 in zip((0.0, *fractions), (*fractions, 0.0), strict=True))
+    return Splitting(order, tuple(kicks), fractions, source)
+
+
+def _nystroem(order: int, kicks: tuple[float, ...], drifts: tuple[float, ...], source: str) -> Splitting:
+    """Return the splitting whose first kicks and drifts are those given; what is left to 1 is in the middle."""
+    if len(kicks) > len(drifts):  # a kick in the middle
+        middle = 1.0 - 2.0 * sum(kicks)
+        return Splitting(order, _palindrome(*kicks, middle), _even(*drifts), source)
+    return Splitting(order, _even(*kicks), _palindrome(*drifts, 1.0 - 2.0 * sum(drifts)), source)
+
+
+def _even(*half: float) -> tuple[float, ...]:
+    """Return the palindrome of an even number of terms that sum to 1, whose first half but one are `half`."""
+    whole = (*half, 0.5 - sum(half))
+    return (*whole, *reversed(whole))
 
 
 _SUZUKI = 1.0 / (4.0 - 4.0 ** (1.0 / 3.0))
 
-COMPOSITIONS: dict[str, Composition] = {
-    "leapfrog": Composition(2, (1.0,), "Stoermer, Verlet"),
-    "suzuki4": Composition(4, _palindrome(_SUZUKI, _SUZUKI, 1.0 - 4.0 * _SUZUKI), "Suzuki 1990, 5 stages"),
-    "kahan_li6": Composition(
+SPLITTINGS: dict[str, Splitting] = {
+    "leapfrog": _of_leapfrogs(2, (1.0,), "Stoermer, Verlet"),
+    "suzuki4": _of_leapfrogs(4, _palindrome(_SUZUKI, _SUZUKI, 1.0 - 4.0 * _SUZUKI), "Suzuki 1990, 5 stages"),
+    "kahan_li6": _of_leapfrogs(
         6,
         _palindrome(
             0.39216144400731413928,
@@ -43,7 +69,7 @@ COMPOSITIONS: dict[str, Composition] = {
         ),
         "Kahan & Li 1997, 9 stages",
     ),
-    "kahan_li8": Composition(
+    "kahan_li8": _of_leapfrogs(
         8,
         _palindrome(
             0.13020248308889008088,
@@ -58,6 +84,18 @@ COMPOSITIONS: dict[str, Composition] = {
         ),
         "Kahan & Li 1997, 17 stages",
     ),
+    "blanes_moan4": _nystroem(
+        4,
+        (0.0829844064174052, 0.396309801498368, -0.0390563049223486),
+        (0.245298957184271, 0.604872665711080),
+        "Blanes & Moan 2002, SRKN 6b",
+    ),
+    "blanes_moan6": _nystroem(
+        6,
+        (0.0414649985182624, 0.198128671918067, -0.0400061921041533, 0.0752539843015807, -0.0115113874206879),
+        (0.123229775946271, 0.290553797799558, -0.127049212625417, -0.246331761062075, 0.357208872795928),
+        "Blanes & Moan 2002, SRKN 11b",
+    ),
 }
 
 
@@ -65,15 +103,20 @@ class Integrator(NamedTuple):
     """An integrator that a simulation can be run with; its text, as in `hermite4:n=3`, is how it is written."""
 
     name: str
-    kind: int  # COMPOSITION, HERMITE, LOGH (logarithmic Hamiltonian), RADAU (Gauss-Radau)
+    kind: int  # SPLITTING, HERMITE, LOGH (logarithmic Hamiltonian), RADAU (Gauss-Radau)
     order: int
     forces_per_step: int  # force evaluations; for radau15, where they vary between 7 and 15, a typical number
     allows_field: bool = True
 
     @property
-    def fractions(self) -> tuple[float, ...]:
-        """Sub-steps of a composition as fractions of dt; other integrators have one whole step."""
-        return COMPOSITIONS[self.name].fractions if self.kind == COMPOSITION else (1.0,)
+    def kicks(self) -> tuple[float, ...]:
+        """Kicks of a splitting as fractions of dt; none for other integrators."""
+        return SPLITTINGS[self.name].kicks if self.kind == SPLITTING else ()
+
+    @property
+    def drifts(self) -> tuple[float, ...]:
+        """Drifts of a splitting as fractions of dt; none for other integrators."""
+        return SPLITTINGS[self.name].drifts if self.kind == SPLITTING else ()
 
     def __str__(self) -> str:
         """Return the integrator as it is written."""
@@ -85,7 +128,7 @@ _OTHERS = {
     "logh": Integrator("logh", LOGH, 2, 1, allows_field=False),
     "radau15": Integrator("radau15", RADAU, 15, 11),
 }
-INTEGRATORS = (*COMPOSITIONS, *_OTHERS)
+INTEGRATORS = (*SPLITTINGS, *_OTHERS)
 
 
 def integrator_named(text: str) -> Integrator:
@@ -93,9 +136,9 @@ def integrator_named(text: str) -> Integrator:
     if not isinstance(text, str):
         raise ConfigError(f"integrator = {shown(text)} must be text, such as 'leapfrog'.")
     name, _, rest = text.partition(":")
-    if name in COMPOSITIONS and not rest:
-        method = COMPOSITIONS[name]
-        return Integrator(name, COMPOSITION, method.order, len(method.fractions))
+    if name in SPLITTINGS and not rest:
+        method = SPLITTINGS[name]
+        return Integrator(name, SPLITTING, method.order, method.stages)
     if name in _OTHERS and not rest:
         return _OTHERS[name]
     if name == "hermite4":
@@ -106,6 +149,6 @@ def integrator_named(text: str) -> Integrator:
     raise ConfigError(f"integrator = {shown(text)}: {nearest_name_hint(name, (*INTEGRATORS, 'auto'))}")
 
 
-def like_composition(name: str) -> str:
-    """Return the composition of the order that an integrator has, for criteria that need one."""
-    return name if name in COMPOSITIONS else {"hermite4": "suzuki4"}.get(name.partition(":")[0], "leapfrog")
+def like_splitting(name: str) -> str:
+    """Return the splitting of the order that an integrator has, for criteria that need one."""
+    return name if name in SPLITTINGS else {"hermite4": "suzuki4"}.get(name.partition(":")[0], "leapfrog")

@@ -13,7 +13,7 @@ from .criteria.classical import PRS23, RADAU_EPSILON, ConstantByTrial, EnergyBud
 from .criteria.learned import DEFAULT, LearnedStep, covered, covers, nearest_covered, refuse_uncovered
 from .criteria.wrappers import TIME_SYMMETRIC, Symmetrized, Wrapper, innermost
 from .errors import CheckpointError, ConfigError, nearest_name_hint, shown
-from .integrators import Integrator, integrator_named, like_composition
+from .integrators import Integrator, integrator_named, like_splitting
 from .models import find_model, shipped
 
 DEFAULT_TOL = 1e-6
@@ -136,7 +136,7 @@ def _default_integrator(criterion: Criterion) -> str:
     """
     inner = innermost(criterion)
     if isinstance(inner, LearnedStep) and inner.model is None:
-        return cheapest_composition(min(each(DEFAULT_TOL if inner.tol is None else inner.tol)))
+        return cheapest_splitting(min(each(DEFAULT_TOL if inner.tol is None else inner.tol)))
     return criterion.made_for or "leapfrog"
 
 
@@ -169,7 +169,7 @@ def bind(criterion: Criterion, integrator: str, symmetric: bool = False) -> Crit
         return Symmetrized(bound) if bound.symmetrized and bound.calibrated and not symmetric else bound
     if isinstance(criterion, EnergyBudget):
         tol = BUDGET_TOL if criterion.tol is None else criterion.tol
-        return dataclasses.replace(criterion, tol=tol, integrator=criterion.integrator or like_composition(integrator))
+        return dataclasses.replace(criterion, tol=tol, integrator=criterion.integrator or like_splitting(integrator))
     if isinstance(criterion, PRS23) and criterion.eta is None:
         return PRS23(radau_eta(RADAU_EPSILON) if integrator == "radau15" else PRS23_ETA)
     return criterion
@@ -184,7 +184,7 @@ def _bound_network(step: LearnedStep, integrator: str) -> LearnedStep:
     return dataclasses.replace(step, model=model, tol=tol)
 
 
-def cheapest_composition(tol: float) -> str:
+def cheapest_splitting(tol: float) -> str:
     """Return the composition whose learned step stays within `tol` with the fewest force evaluations."""
     return next((name for above, name in CHEAPEST if tol > above), CHEAPEST[-1][1])
 
@@ -199,14 +199,14 @@ def default_choice(tol: Numbers, integrator: str = "auto", symmetrized: bool = T
     tightest = min(each(tol))
     if integrator == "auto" and tightest < RADAU_BELOW:
         return _gauss_radau(tol, LOOSE_EPSILON if tightest >= LOOSE_EPSILON_MIN_TOL else RADAU_EPSILON)
-    method = integrator_named(cheapest_composition(tightest) if integrator == "auto" else integrator)
+    method = integrator_named(cheapest_splitting(tightest) if integrator == "auto" else integrator)
     if method.name == "radau15":
         return _gauss_radau(tol, RADAU_EPSILON)
     if method.name == "logh":  # its time transformation adapts the step by itself
         return Choice(ConstantByTrial(), method, tol)
     step: Criterion = LearnedStep(shipped(method.name), tol, symmetrized)
     if not all(covers(shipped(method.name), one) for one in each(tol)):
-        step = EnergyBudget(tol, like_composition(method.name))
+        step = EnergyBudget(tol, like_splitting(method.name))
         step = Symmetrized(step) if symmetrized else step
     return Choice(bind(step, method.name), method, tol)
 

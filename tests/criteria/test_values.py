@@ -29,7 +29,7 @@ from aitimestepper.criteria.base import Criterion
 from aitimestepper.criteria.catalogue import CRITERIA, criterion_named
 from aitimestepper.criteria.wrappers import innermost
 from aitimestepper.errors import ConfigError
-from aitimestepper.integrators import COMPOSITIONS
+from aitimestepper.integrators import SPLITTINGS
 from aitimestepper.models import shipped
 
 ALL = [Constant(0.1), FreeFall(), HutMakino(), Aarseth(), Tidal(), PRS23(), Boekholt(), LastTerm(), EnergyBudget()]
@@ -157,7 +157,7 @@ def test_a_criterion_made_of_a_model_brings_what_the_model_was_made_with():
 
 def test_dt_goes_with_a_power_of_the_parameter():
     assert (FreeFall().exponent, Tidal().exponent, Aarseth().exponent) == (1.0, 0.5, 0.5)
-    for name, method in COMPOSITIONS.items():
+    for name, method in SPLITTINGS.items():
         assert EnergyBudget(1e-4, name).exponent == 1 / method.order == LearnedStep.load("default", integrator=name).exponent
         assert Symmetrized(EnergyBudget(1e-4, name)).exponent == 1 / method.order
 

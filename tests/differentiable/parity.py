@@ -25,7 +25,7 @@ from aitimestepper.differentiable.features import measure_scales
 from aitimestepper.differentiable.network import FullyConnectedNN, build_network, model_from, network_from
 from aitimestepper.differentiable.particle import ParticleTorch
 from aitimestepper.fields import tidal
-from aitimestepper.integrators import COMPOSITIONS
+from aitimestepper.integrators import SPLITTINGS
 from aitimestepper.simulate.engine import simulate
 from aitimestepper.simulate.result import SimulationResult
 
@@ -38,7 +38,7 @@ CLASSICAL = {
     "tidal": lambda integrator: Tidal(1e-3),
     "aarseth": lambda integrator: Aarseth(0.003),
     "prs23": lambda integrator: PRS23(0.04),
-    "energybudget": lambda integrator: EnergyBudget(0.02 ** COMPOSITIONS[integrator].order),
+    "energybudget": lambda integrator: EnergyBudget(0.02 ** SPLITTINGS[integrator].order),
 }
 WRAPPERS = {
     "bare": lambda c, integrator, low, high: c,
@@ -51,7 +51,7 @@ WRAPPERS = {
     "hmm": lambda c, integrator, low, high: Limited(HutMakinoMcMillan(c, 1 if integrator == "kahan_li8" else 2), 0.5 * low),
 }
 RUNS = {
-    "integrator": tuple(COMPOSITIONS),
+    "integrator": tuple(SPLITTINGS),
     "axes": (2, 3),
     "G": (1.0, 2.5),
     "field": ("alone", "tide", "circling"),
@@ -80,7 +80,7 @@ def covering(seed: int, **factors: tuple) -> list[SimpleNamespace]:
 
 def cost_of(row: dict) -> float:
     """Return about what the run in torch costs; the power of a moving field is a derivative by autograd."""
-    stages = len(COMPOSITIONS[row["integrator"]].fractions)
+    stages = SPLITTINGS[row["integrator"]].stages
     return stages * (4 if row["field"] == "circling" else 1) * (3 if row.get("wrapper") == "hmm" else 1)
 
 

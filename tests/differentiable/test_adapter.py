@@ -23,7 +23,7 @@ from aitimestepper.differentiable.particle import ParticleTorch
 from aitimestepper.differentiable.timescales import moving_pairs, pair_sums, smooth_minimum_time
 from aitimestepper.errors import ConfigError
 from aitimestepper.features import ERROR_FRACTION, feature_count
-from aitimestepper.integrators import COMPOSITIONS
+from aitimestepper.integrators import SPLITTINGS
 from aitimestepper.models import shipped
 
 
@@ -90,7 +90,7 @@ def test_the_ceiling_binds_a_tolerance_too(two_body):
 
 
 # ---- invariant features -------------------------------------------------------------------------------------------------
-@pytest.mark.parametrize("integrator", COMPOSITIONS)
+@pytest.mark.parametrize("integrator", SPLITTINGS)
 @pytest.mark.parametrize("softening", [0.0, 0.2])
 def test_a_network_with_output_one_is_the_energy_budget(random_system, integrator, softening):
     """The motion of the system as a whole does not matter; the classical step is at most half a free-fall time.
@@ -147,7 +147,7 @@ def test_a_calibrated_network_is_asked_for_the_calibrated_tolerance(two_body):
     assert calibrated.tolerance == 1e-3
 
 
-@pytest.mark.parametrize("integrator", COMPOSITIONS)
+@pytest.mark.parametrize("integrator", SPLITTINGS)
 def test_the_calibration_is_the_same_in_both_forms(integrator):
     tols = np.geomspace(1e-1, 1e-10, 37)
     here = ModelAdapter.of_model(shipped(integrator)).calibrated_tolerance(torch.from_numpy(tols))
@@ -190,9 +190,9 @@ def test_inputs_outside_the_training_range_are_clipped_and_counted(two_body):
         assert module.report(memory)["steps_outside_training"].tolist() == [count]
 
 
-@pytest.mark.parametrize("integrator", COMPOSITIONS)
+@pytest.mark.parametrize("integrator", SPLITTINGS)
 def test_a_tolerance_is_an_input_of_the_network_and_counts_once(two_body, integrator):
-    p, order = two_body(e=0.5), COMPOSITIONS[integrator].order
+    p, order = two_body(e=0.5), SPLITTINGS[integrator].order
     adapter = ModelAdapter(Config(feature_type="invariant", dt_ceiling=1e8, integrator=integrator))
     tols = [torch.tensor([tol], dtype=torch.float64) for tol in (2e-4, 2e-8)]
     plain, finer = (adapter.observe(p, tol=tol) for tol in tols)

@@ -27,7 +27,7 @@ from aitimestepper.differentiable.gravity import forces, taylor_accelerations
 from aitimestepper.differentiable.loop import simulate
 from aitimestepper.differentiable.particle import ParticleTorch
 from aitimestepper.errors import ConfigError
-from aitimestepper.integrators import COMPOSITIONS
+from aitimestepper.integrators import SPLITTINGS
 
 # every criterion whose step follows the state; each with a number that is not its default
 ADAPTIVE = {
@@ -37,7 +37,7 @@ ADAPTIVE = {
     "tidal": Tidal(1e-3),
     "prs23": PRS23(0.03),
     "boekholt": Boekholt(0.03),
-    **{f"energybudget {name}": EnergyBudget(1e-5, integrator=name) for name in COMPOSITIONS},
+    **{f"energybudget {name}": EnergyBudget(1e-5, integrator=name) for name in SPLITTINGS},
 }
 EACH = pytest.mark.parametrize("name", ADAPTIVE)
 
@@ -65,7 +65,7 @@ def test_two_bodies_give_the_closed_forms(two_body, dim, e, q, anomaly):
         HutMakino(0.04): 0.04 * min(r / v, tau),
         Tidal(1e-3): math.sqrt(1e-3 * r**3 / (G * max(m1, m2))),
         Boekholt(0.03): 0.03 * Q**-0.25,
-        **{EnergyBudget(1e-5, name, c=0.44): 0.44 * (1e-5 / chi) ** (1 / c.order) * tau for name, c in COMPOSITIONS.items()},
+        **{EnergyBudget(1e-5, name, c=0.44): 0.44 * (1e-5 / chi) ** (1 / c.order) * tau for name, c in SPLITTINGS.items()},
         EnergyBudget(1e-3, c=0.2): 0.2 * math.sqrt(1e-3 / chi) * tau,
         EnergyBudget(1e4): 0.5 * tau,  # never above half a free-fall time
     }
@@ -314,7 +314,7 @@ def test_the_numbers_of_a_sweep_are_memory(random_system):
     assert module.choose(single, module.init(single))[0].dtype == torch.float32
 
 
-@pytest.mark.parametrize("integrator", COMPOSITIONS)
+@pytest.mark.parametrize("integrator", SPLITTINGS)
 @pytest.mark.parametrize("drift", [0.0, 3.0])
 def test_energybudget_follows_test_particles_round_a_star(integrator, drift):
     """No pair has binding energy, at rest not even the whole system: dt is half a free-fall time at any tolerance."""
@@ -327,7 +327,7 @@ def test_energybudget_follows_test_particles_round_a_star(integrator, drift):
     assert simulate(p, t_end=4 * math.pi, criterion=EnergyBudget(1e-6, integrator)).status == ("ok",)
 
 
-@pytest.mark.parametrize(("integrator", "order"), [(name, method.order) for name, method in COMPOSITIONS.items()])
+@pytest.mark.parametrize(("integrator", "order"), [(name, method.order) for name, method in SPLITTINGS.items()])
 def test_energybudget_of_a_parabolic_pair_is_an_ordinary_step(integrator, order):
     """E = 0: its errors are measured against 1e-4 of K + |U| = 2 |U|, which makes chi 5000; and a run keeps the tolerance."""
     p = ParticleTorch.from_tensors([1.0, 1.0], [[-1.0, 0.0], [1.0, 0.0]], [[0.0, -0.5], [0.0, 0.5]], G=0.5)
@@ -342,7 +342,7 @@ def test_energybudget_of_a_parabolic_pair_is_an_ordinary_step(integrator, order)
 
 def test_what_is_left_open_is_bound_to_the_integrator(two_body):
     p = two_body(e=0.6, anomaly=2.0)
-    for name in COMPOSITIONS:
+    for name in SPLITTINGS:
         assert torch.equal(dt_of(EnergyBudget(1e-5), p, name), dt_of(EnergyBudget(1e-5, integrator=name), p))
     assert torch.equal(dt_of(PRS23(), p), dt_of(PRS23(0.02), p))
     assert dt_of(EnergyBudget(1e-5), p, "kahan_li8") > 3 * dt_of(EnergyBudget(1e-5), p)

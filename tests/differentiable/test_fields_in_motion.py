@@ -12,7 +12,7 @@ from aitimestepper.differentiable.particle import ParticleTorch
 from aitimestepper.differentiable.stepping import step
 from aitimestepper.errors import InitialConditionError
 from aitimestepper.fields import PointMassTidalField
-from aitimestepper.integrators import COMPOSITIONS
+from aitimestepper.integrators import SPLITTINGS
 
 
 def circle(t):
@@ -80,7 +80,7 @@ def test_a_moving_field_is_evaluated_at_the_right_times(two_body, run_constant, 
     p = two_body(e=0.2, time=0.4, external_field=PointMassTidalField(20.0, R_of_t=circle))
     reference = run_constant(p, 1.5, 25, "kahan_li8").position
     errors = [(run_constant(p, 1.5, n, integrator).position - reference).abs().max().item() for n in counts]
-    assert slope([1 / n for n in counts], errors) == pytest.approx(COMPOSITIONS[integrator].order, abs=0.25)
+    assert slope([1 / n for n in counts], errors) == pytest.approx(SPLITTINGS[integrator].order, abs=0.25)
 
 
 def test_uniform_field_moves_the_centre_of_mass_by_its_double_integral(two_body, run_constant):

@@ -22,7 +22,7 @@ from aitimestepper.differentiable.particle import ParticleTorch
 from aitimestepper.differentiable.stepping import step
 from aitimestepper.differentiable.wrappers import LimitedModule, SymmetrizedModule
 from aitimestepper.errors import ConfigError
-from aitimestepper.integrators import COMPOSITIONS
+from aitimestepper.integrators import SPLITTINGS
 from aitimestepper.models import save_model
 
 
@@ -138,9 +138,9 @@ def test_normalized_steps_do_not_depend_on_units(two_body, feature_type, history
     torch.testing.assert_close(steps[1], time * steps[0], rtol=1e-9, atol=0)
 
 
-@pytest.mark.parametrize("integrator", COMPOSITIONS)
+@pytest.mark.parametrize("integrator", SPLITTINGS)
 def test_a_tolerance_scales_the_step_by_the_order_of_the_error_of_one_step(two_body, integrator):
-    p, order = two_body(e=0.5), COMPOSITIONS[integrator].order
+    p, order = two_body(e=0.5), SPLITTINGS[integrator].order
     plain = learned(p, integrator=integrator, energy_threshold=2e-4)
     finer = at_tolerance(plain, 2e-8)
     assert finer.made_for == integrator
@@ -255,7 +255,7 @@ def test_every_system_may_have_a_tolerance_of_its_own(random_system):
         dt_of(at_tolerance(learned(feature_type="invariant"), tols), random_system(3, systems=2))
 
 
-@pytest.mark.parametrize("integrator", COMPOSITIONS)
+@pytest.mark.parametrize("integrator", SPLITTINGS)
 def test_shipped_models_and_their_values_are_the_same_step(two_body, integrator):
     """A value and the module made from it: tolerance, symmetrization and calibration come along."""
     p, criterion = two_body(e=0.7), Symmetrized(LearnedStep.load("default", 1e-4, integrator))

@@ -23,7 +23,7 @@ from aitimestepper.differentiable.loop import simulate
 from aitimestepper.differentiable.stepping import step
 from aitimestepper.differentiable.wrappers import HuaynoModule, HutMakinoMcMillanModule, LimitedModule, SymmetrizedModule
 from aitimestepper.errors import ConfigError
-from aitimestepper.integrators import COMPOSITIONS
+from aitimestepper.integrators import SPLITTINGS
 
 LOOK_AHEAD = pytest.mark.parametrize("wrapper", [HuaynoModule, HutMakinoMcMillanModule])
 
@@ -97,7 +97,7 @@ def test_the_error_of_the_mean_falls_by_half_the_rate_an_iteration(two_body, inn
     assert abs(missing[3]) < 1e-15
 
 
-@pytest.mark.parametrize("integrator", COMPOSITIONS)
+@pytest.mark.parametrize("integrator", SPLITTINGS)
 def test_the_trial_is_a_step_of_the_integrator_of_the_run(two_body, integrator):
     p, inner = two_body(e=0.6, anomaly=2.0), module_for(FreeFall(0.2))
     tau = dt_of(inner, p)
@@ -160,7 +160,7 @@ def test_trial_steps_count_the_force_evaluations_of_a_run(monkeypatch, two_body,
     monkeypatch.setattr(particle_module, "forces", lambda *a: calls.append(1) or true_forces(*a))
     steps, criterion = 7, wrap(FreeFall(0.1))
     run = simulate(fresh, steps=steps, criterion=criterion, integrator=integrator)
-    stages = len(COMPOSITIONS[integrator].fractions)
+    stages = SPLITTINGS[integrator].stages
     assert len(calls) == run.force_evaluations.item() == steps * stages * (1 + criterion.trial_steps) + 1
 
 

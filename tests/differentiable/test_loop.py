@@ -26,7 +26,7 @@ from aitimestepper.differentiable.stepping import step
 from aitimestepper.errors import ConfigError, InitialConditionError, SimulationWarning
 from aitimestepper.fields import PointMassTidalField, tidal
 from aitimestepper.initial import named as initial
-from aitimestepper.integrators import COMPOSITIONS
+from aitimestepper.integrators import SPLITTINGS
 from aitimestepper.simulate.result import SimulationResult
 
 
@@ -42,14 +42,14 @@ def test_the_end_is_reached_exactly_and_the_last_step_does_not_count_as_one_of_t
 
 def test_a_run_is_the_sequence_of_its_steps(random_system):
     p, dts = random_system(4, 3, systems=2), [[0.1, 0.02], [0.05, 0.03], [0.2, 0.01]]
-    for integrator in COMPOSITIONS:
+    for integrator in SPLITTINGS:
         r, state = simulate(p, steps=3, criterion=Script(*dts), integrator=integrator), p
         for dt in dts:
             state = step(state, torch.tensor(dt, dtype=torch.float64), integrator)
         assert np.array_equal(r.final.position, state.position)
         assert np.array_equal(r.final.velocity, state.velocity)
         assert np.array_equal(r.final.time, state.time)
-        forces = 3 * len(COMPOSITIONS[integrator].fractions) + 1
+        forces = 3 * SPLITTINGS[integrator].stages + 1
         assert (r.integrator, r.force_evaluations.tolist()) == (integrator, [forces] * 2)
 
 

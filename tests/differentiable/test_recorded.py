@@ -12,7 +12,7 @@ from aitimestepper.differentiable.history import HistoryBuffer
 from aitimestepper.differentiable.loop import simulate
 from aitimestepper.differentiable.particle import ParticleTorch
 from aitimestepper.differentiable.timescales import pair_sums
-from aitimestepper.integrators import COMPOSITIONS
+from aitimestepper.integrators import SPLITTINGS
 from recorded_cases import CASES, RECORDED, criterion_of, state_of
 
 # `sensitivity`: what a change of the last bit of the start did to the recorded numbers
@@ -66,7 +66,7 @@ def test_steps_are_those_recorded(section):
 
 def test_runs_are_those_recorded():
     """The loop in torch repeats runs that the engine recorded, with wrappers of all kinds around the classical criteria."""
-    cases = [case for case in CASES["sequences"] if case["integrator"] in COMPOSITIONS]
+    cases = [case for case in CASES["sequences"] if case["integrator"] in SPLITTINGS]
     assert len(cases) == 64
     for case in cases[::3]:
         row, sensitivity, p, taken = case["row"], case["sensitivity"], state(case["state"]), []

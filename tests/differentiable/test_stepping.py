@@ -18,9 +18,9 @@ from aitimestepper.differentiable.conserved import (
 )
 from aitimestepper.differentiable.particle import ParticleTorch
 from aitimestepper.differentiable.stepping import step
-from aitimestepper.integrators import COMPOSITIONS
+from aitimestepper.integrators import SPLITTINGS
 
-ORDERS = {name: method.order for name, method in COMPOSITIONS.items()}
+ORDERS = {name: method.order for name, method in SPLITTINGS.items()}
 ALL = pytest.mark.parametrize("integrator", ORDERS)
 
 
@@ -84,7 +84,7 @@ def test_momentum_and_angular_momentum_stay_to_round_off(random_system, integrat
         end = step(end, torch.full_like(p.time, 0.05 + 0.001 * k), integrator)
     assert relative_error(p.total_energy(), end.total_energy()).max() > 1e-7
     # each sub-step rounds once, at random: sqrt(30 x 17) ulp of the sum of |m v|, and some margin
-    bound = 2.2e-16 * 5 * math.sqrt(n * len(COMPOSITIONS[integrator].fractions))
+    bound = 2.2e-16 * 5 * math.sqrt(n * SPLITTINGS[integrator].stages)
     assert ((momentum(end) - momentum(p)).norm(dim=-1) <= bound * momentum_scale(end)).all()
     change = (angular_momentum(end) - angular_momentum(p)).norm(dim=-1)
     assert (change <= bound * torch.maximum(angular_momentum_scale(end), angular_momentum_scale(p))).all()
@@ -186,7 +186,7 @@ def test_a_step_costs_as_many_forces_as_stages(monkeypatch, random_system, integ
     for _ in range(3):
         p = step(p, torch.full_like(p.time, 0.01), integrator)
         p.total_energy()
-    assert len(calls) == 3 * len(COMPOSITIONS[integrator].fractions)
+    assert len(calls) == 3 * SPLITTINGS[integrator].stages
 
 
 @ALL

@@ -15,7 +15,7 @@ from aitimestepper.evaluation.runs import first_steps
 from aitimestepper.fields import tidal
 from aitimestepper.initial.named import figure8, kepler, plummer, random
 from aitimestepper.initial.suites import make_suite
-from aitimestepper.integrators import COMPOSITIONS
+from aitimestepper.integrators import SPLITTINGS
 from aitimestepper.models import FOLDER, shipped
 from aitimestepper.simulate.engine import simulate
 
@@ -25,7 +25,7 @@ CALIBRATED = {  # exponents of the tolerances that each network is calibrated fo
     "kahan_li6": range(2, 9),
     "kahan_li8": range(2, 9),
 }
-EVERY = pytest.mark.parametrize("integrator", COMPOSITIONS)
+EVERY = pytest.mark.parametrize("integrator", SPLITTINGS)
 
 
 @EVERY

@@ -17,7 +17,7 @@ from aitimestepper.criteria.learned import LearnedStep
 from aitimestepper.criteria.wrappers import Limited, Symmetrized
 from aitimestepper.errors import ConfigError, InitialConditionError
 from aitimestepper.initial import named as initial
-from aitimestepper.integrators import COMPOSITIONS
+from aitimestepper.integrators import SPLITTINGS
 from aitimestepper.policy import choose
 from aitimestepper.simulate.engine import simulate
 
@@ -151,7 +151,7 @@ def test_default_is_the_learned_step_of_the_package_made_symmetric(two_body):
     p, orders = two_body(e=0.5), []
     for tol in (1e-2, 1e-3, 1e-4, 1e-6):
         by_default = simulate(p, t_end=20.0, tol=tol)
-        orders.append(COMPOSITIONS[by_default.integrator].order)
+        orders.append(SPLITTINGS[by_default.integrator].order)
         step = Symmetrized(LearnedStep.load("default", tol))
         assert choose(step).integrator.name == by_default.integrator
         spelled = simulate(p, t_end=20.0, criterion=step)
@@ -162,7 +162,7 @@ def test_default_is_the_learned_step_of_the_package_made_symmetric(two_body):
         assert by_default.summary()["tol"] == tol
         assert by_default.reports["steps_outside_training"].tolist() == [0]
     assert orders == sorted(orders)
-    for name in COMPOSITIONS:
+    for name in SPLITTINGS:
         assert simulate(p, steps=2, tol=1e-4, integrator=name).integrator == name
 
 

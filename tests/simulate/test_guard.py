@@ -13,10 +13,10 @@ from aitimestepper.bodies import Bodies
 from aitimestepper.criteria.classical import Constant, EnergyBudget, FreeFall
 from aitimestepper.criteria.wrappers import Limited, Symmetrized
 from aitimestepper.initial import named as initial
-from aitimestepper.integrators import COMPOSITIONS
+from aitimestepper.integrators import SPLITTINGS
 from aitimestepper.simulate.engine import GUARD_SHARE, simulate
 
-METHODS = (*COMPOSITIONS, "hermite4", "hermite4:n=3", "logh", "radau15")
+METHODS = (*SPLITTINGS, "hermite4", "hermite4:n=3", "logh", "radau15")
 
 
 def head_on() -> Bodies:
@@ -25,7 +25,7 @@ def head_on() -> Bodies:
 
 
 # ---- the guard ------------------------------------------------------------------------------------------------------
-@pytest.mark.parametrize("integrator", [*COMPOSITIONS, "hermite4", "radau15"])
+@pytest.mark.parametrize("integrator", [*SPLITTINGS, "hermite4", "radau15"])
 def test_a_guard_makes_a_step_that_is_too_long_shorter_and_counts(integrator):
     """e = 0.9 with 63 steps an orbit; without a guard, compositions lose all energy at the first pericentre."""
     start = started(initial.kepler(0.9))
@@ -40,11 +40,11 @@ def test_a_guard_makes_a_step_that_is_too_long_shorter_and_counts(integrator):
     assert guarded.dt_min[0] < 0.1 == guarded.dt_max[0]
 
 
-@pytest.mark.parametrize("integrator", [*COMPOSITIONS, "hermite4:n=2"])
+@pytest.mark.parametrize("integrator", [*SPLITTINGS, "hermite4:n=2"])
 def test_forces_of_rejected_steps_are_counted(integrator):
     start = started(initial.kepler(0.9))
     r = simulate(start, t_end=4.0, criterion=Constant(0.1), integrator=integrator, tol=1e-3, guard=True)
-    stages = len(COMPOSITIONS[integrator].fractions) if integrator in COMPOSITIONS else 2
+    stages = SPLITTINGS[integrator].stages if integrator in SPLITTINGS else 2
     assert r.rejected_steps[0] > 3
     assert r.force_evaluations[0] == 1 + stages * (r.steps[0] + r.rejected_steps[0])
 

@@ -16,7 +16,7 @@ import numpy as np
 from ..errors import ConfigError, UserError
 from ..evaluation.contenders import CLASSICAL, Contender, Rule, contenders, rule_named
 from ..initial.suites import Case, reference_case
-from ..integrators import COMPOSITIONS, INTEGRATORS, integrator_named
+from ..integrators import INTEGRATORS, SPLITTINGS, integrator_named
 from .parallel import Progress
 from .peers import Peer, available_peers, peer_named, refusal
 from .points import Point, points_of, points_of_peer, processor_seconds, step_parameters, values_of
@@ -89,7 +89,7 @@ class CurvesPlan:
         for integrator in self.integrators:
             name = integrator_named(integrator).name
             rules = [rule for rule in self.rules if rule.name != "lastterm" or name == "radau15"]
-            variants = self.variants if name in COMPOSITIONS else ("plain",)
+            variants = self.variants if name in SPLITTINGS else ("plain",)
             chosen += contenders(rules, variants, [integrator])
         return chosen
 

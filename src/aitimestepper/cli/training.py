@@ -20,7 +20,7 @@ from ..files import read_bytes, write_atomically
 from ..initial.families import STANDARD
 from ..initial.problems import make_problem
 from ..models import Model, find_model, load_model, shipped
-from ..policy import cheapest_composition
+from ..policy import cheapest_splitting
 from ..simulate.units import refuse_extreme_units
 from .arguments import Request, run_folder, to_toml
 from .terminal import print_json
@@ -199,7 +199,7 @@ def _new(request: Request) -> tuple[Config, None, Path]:
     if config.judge == "run" and "ic" in given:
         raise ConfigError(f"ic = {config.ic}: judge = run learns from many problems: name families of them with ic_family.")
     if config.judge == "run" and config.tolerances and "integrator" not in given:
-        config = dataclasses.replace(config, integrator=cheapest_composition(min(config.tolerances)))
+        config = dataclasses.replace(config, integrator=cheapest_splitting(min(config.tolerances)))
     if config.integrator not in INTEGRATORS:
         raise ConfigError(
             f"integrator = {config.integrator} is for simulations only: a network is trained through one of "

@@ -13,7 +13,7 @@ from typing import ClassVar
 
 from ..constants import BUDGET_CONSTANTS
 from ..errors import ConfigError, nearest_name_hint, shown
-from ..integrators import COMPOSITIONS, like_composition
+from ..integrators import SPLITTINGS, like_splitting
 from .base import Criterion, Numbers, positive_numbers
 
 
@@ -173,8 +173,8 @@ class EnergyBudget(Criterion):
     def __post_init__(self) -> None:
         if self.tol is not None:
             object.__setattr__(self, "tol", positive_numbers(self.tol, "energybudget: tol"))
-        if self.integrator is not None and self.integrator not in tuple(COMPOSITIONS):
-            hint = nearest_name_hint(str(self.integrator), COMPOSITIONS)
+        if self.integrator is not None and self.integrator not in tuple(SPLITTINGS):
+            hint = nearest_name_hint(str(self.integrator), SPLITTINGS)
             raise ConfigError(f"energybudget: integrator = {shown(self.integrator)}: {hint}")
         if self.c is not None:
             c = positive_numbers(self.c, "energybudget: c")
@@ -185,7 +185,7 @@ class EnergyBudget(Criterion):
     @property
     def order(self) -> int:
         """The order p of the integrator; unbound, that of leapfrog."""
-        return COMPOSITIONS[self.integrator or "leapfrog"].order
+        return SPLITTINGS[self.integrator or "leapfrog"].order
 
     @property
     def constant(self) -> float:
@@ -204,7 +204,7 @@ class EnergyBudget(Criterion):
 
     def serves(self, integrator: str) -> bool:
         """Return whether the integrator has the order that the steps are made for; Gauss-Radau has a higher one than all."""
-        return self.integrator in (None, like_composition(integrator)) or integrator == "radau15"
+        return self.integrator in (None, like_splitting(integrator)) or integrator == "radau15"
 
     @property
     def tolerance(self) -> Numbers | None:

@@ -11,7 +11,7 @@ from typing import Any, ClassVar
 import numpy as np
 
 from ..errors import ConfigError, shown
-from ..integrators import COMPOSITIONS
+from ..integrators import SPLITTINGS
 from ..models import Model, find_model, load_model, shipped
 from .base import Criterion, Numbers, Symmetrization, each, positive_numbers
 
@@ -83,7 +83,7 @@ class LearnedStep(Criterion):
     def exponent(self) -> float:
         """The power of tol that dt is proportional to: 1/p for runs of order p, 1/(p+1) for a network of single steps."""
         model = self.bound_model
-        return 1.0 / (COMPOSITIONS[model.config.integrator].order + (0 if model.sees_tolerance else 1))
+        return 1.0 / (SPLITTINGS[model.config.integrator].order + (0 if model.sees_tolerance else 1))
 
     @property
     def velocity_even(self) -> bool:

@@ -15,7 +15,7 @@ from ..constants import BUDGET_CONSTANTS, MAX_CHANGE, MIN_DT, UNLIMITED
 from ..criteria.base import Numbers
 from ..errors import ConfigError, shown
 from ..features import Scales, feature_count, slot_table
-from ..integrators import COMPOSITIONS
+from ..integrators import SPLITTINGS
 from ..models import Model
 from .conserved import conserved_energy
 from .features import describe, invariant_features, measure_scales, requested_features, scale_row
@@ -110,7 +110,7 @@ class ModelAdapter:
     @property
     def order(self) -> int:
         """The order of the integrator that the network chooses steps for."""
-        return COMPOSITIONS[self.config.integrator].order
+        return SPLITTINGS[self.config.integrator].order
 
     def new_history(self) -> HistoryBuffer | None:
         """Return an empty window, or None if the features need none."""

@@ -14,7 +14,7 @@ from ..criteria.learned import LearnedStep
 from ..criteria.own import OwnCriterion
 from ..criteria.wrappers import Huayno, HutMakinoMcMillan, Limited, Symmetrized
 from ..errors import ConfigError
-from ..integrators import COMPOSITIONS
+from ..integrators import SPLITTINGS
 from ..policy import bind
 from .adapter import ModelAdapter
 from .learned import LearnedModule
@@ -31,7 +31,7 @@ class ClassicalModule(StepModule):
     def __init__(self, criterion: Criterion) -> None:
         super().__init__()
         self.criterion, self.tolerance = criterion, criterion.tolerance
-        self.made_for = criterion.made_for if criterion.made_for in COMPOSITIONS else None
+        self.made_for = criterion.made_for if criterion.made_for in SPLITTINGS else None
         self.rule: Rule
         if type(criterion) is EnergyBudget:
             self.rule = partial(energy_budget, order=criterion.order, c=criterion.constant)

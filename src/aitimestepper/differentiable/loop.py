@@ -21,7 +21,7 @@ from ..criteria.base import Criterion, Numbers
 from ..criteria.wrappers import Limited
 from ..errors import ConfigError
 from ..fields import ExternalField
-from ..integrators import COMPOSITIONS
+from ..integrators import SPLITTINGS
 from ..policy import choose
 from ..simulate.advice import warn_of
 from ..simulate.engine import end_times, step_limit
@@ -109,17 +109,17 @@ def _plan(
         if criterion.made_for not in (None, name):
             raise ConfigError(f"the step module is made for integrator = {criterion.made_for}, not for {name}: leave it out.")
         module = LimitedModule(criterion, dt_min, dt_max) if limited else criterion
-        return _Plan(module, _composition(name), criterion.tolerance, type(criterion).__name__, None)
+        return _Plan(module, _splitting(name), criterion.tolerance, type(criterion).__name__, None)
     chosen = choose(criterion, tol, integrator)
     value = Limited(chosen.criterion, dt_min, dt_max) if limited else chosen.criterion
-    name = _composition(str(chosen.integrator))
+    name = _splitting(str(chosen.integrator))
     return _Plan(module_for(value, name), name, chosen.tol, str(value), value)
 
 
-def _composition(name: str) -> str:
-    if name not in COMPOSITIONS:
+def _splitting(name: str) -> str:
+    if name not in SPLITTINGS:
         raise ConfigError(
-            f"integrator = {name}: the loop in torch takes compositions only; give one of {', '.join(COMPOSITIONS)}, or run it "
+            f"integrator = {name}: the loop in torch takes compositions only; give one of {', '.join(SPLITTINGS)}, or run it "
             "with aitimestepper.simulate."
         )
     return name
@@ -209,7 +209,7 @@ class _Run:
 
 
 def _result(run: _Run, plan: _Plan, start: Bodies, wall_time: float) -> SimulationResult:
-    forces_per_step = len(COMPOSITIONS[run.integrator].fractions) * (1 + run.module.trial_steps)
+    forces_per_step = SPLITTINGS[run.integrator].stages * (1 + run.module.trial_steps)
     final = start.moved(*(_array(x) for x in (run.final.position, run.final.velocity, run.final.time)))
     momentum_error, angular_momentum_error = momentum_errors(start, final)
     tol = None if plan.tol is None else np.broadcast_to(np.asarray(plan.tol, dtype=np.float64), (len(start),)).copy()

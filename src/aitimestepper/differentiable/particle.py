@@ -260,18 +260,18 @@ class ParticleTorch:
         """Return the work (B,) of a time-dependent external field during the steps to this state."""
         return torch.zeros_like(self.time) if self._work is None else self._work
 
-    def _work_after(self, step: Tensor) -> Tensor | None:
-        """Return the work of a moving field after a drift by `step`: its power halfway, so that no composition loses order."""
+    def _work_after(self, dt: Tensor) -> Tensor | None:
+        """Return the work of a moving field after a kick by `dt` at this state, with which no splitting loses order."""
         if not self._field_moves:
             return None
-        done = step.detach() * self.drift(0.5 * step.detach()).field_power()
+        done = dt.detach() * self.field_power()
         return done if self._work is None else self._work + done
 
     # ---- moving -----------------------------------------------------------------------------------------------------
     def kick(self, dt: Tensor) -> ParticleTorch:
         """Return the state with velocities advanced by `dt` (B,) under the forces at this state."""
         velocity = self.velocity + self.get_acceleration() * dt.view(-1, 1, 1)
-        return dataclasses.replace(self, velocity=velocity)
+        return dataclasses.replace(self, velocity=velocity, _work=self._work_after(dt))
 
     def drift(self, dt: Tensor) -> ParticleTorch:
         """Return the state with positions and time advanced by `dt` (B,) at constant velocity."""
@@ -285,8 +285,6 @@ class ParticleTorch:
         """
         step = self.dt if dt is None else self._per_system(dt)
         half = 0.5 * step
-        kicked = self.kick(half)
-        advanced = kicked.drift(step).kick(half)
-        return dataclasses.replace(advanced, dt=step, _work=kicked._work_after(step))
+        return dataclasses.replace(self.kick(half).drift(step).kick(half), dt=step)
 
     evolve_batch = evolve

@@ -1,4 +1,4 @@
-"""One step of a run, by the compositions of `integrators`: differentiable through positions, velocities and dt."""
+"""One step of a run, by the splittings of `integrators`: differentiable through positions, velocities and dt."""
 
 from __future__ import annotations
 
@@ -6,14 +6,16 @@ import dataclasses
 
 from torch import Tensor
 
-from ..integrators import COMPOSITIONS
+from ..integrators import SPLITTINGS
 from .particle import ParticleTorch
 
 
 def step(particle: ParticleTorch, dt: Tensor, integrator: str = "leapfrog") -> ParticleTorch:
     """Return the state one step of `dt` (B,) later, with dt as its own; the input is not modified."""
     dt, start = dt.expand(len(particle)), particle.time
-    for fraction in COMPOSITIONS[integrator].fractions:
-        particle = particle.evolve(fraction * dt)
-    # one addition, not one a stage: the sum of the fractions differs from 1 in the last bit
+    method = SPLITTINGS[integrator]
+    particle = particle.kick(method.kicks[0] * dt)
+    for drift, kick in zip(method.drifts, method.kicks[1:], strict=True):
+        particle = particle.drift(drift * dt).kick(kick * dt)
+    # one addition, not one a stage: the sum of the drifts differs from 1 in the last bit
     return dataclasses.replace(particle, dt=dt, time=start + dt)

@@ -11,7 +11,7 @@ from torch import Tensor
 
 from ..constants import HUAYNO_PROBE
 from ..errors import ConfigError, nearest_name_hint
-from ..integrators import COMPOSITIONS
+from ..integrators import SPLITTINGS
 from .particle import ParticleTorch
 from .step_module import StepModule
 from .stepping import step
@@ -132,8 +132,8 @@ class HutMakinoMcMillanModule(_LookAheadModule):
         super().__init__(inner)
         if not isinstance(iterations, int) or iterations < 1:
             raise ConfigError(f"HutMakinoMcMillanModule: iterations = {iterations} must be a whole number >= 1.")
-        if integrator not in COMPOSITIONS:
-            hint = nearest_name_hint(integrator, COMPOSITIONS)
+        if integrator not in SPLITTINGS:
+            hint = nearest_name_hint(integrator, SPLITTINGS)
             raise ConfigError(f"HutMakinoMcMillanModule: integrator = {integrator!r}: {hint}")
         self.trial_steps, self.integrator = iterations, integrator
 

@@ -23,7 +23,7 @@ from ..criteria.learned import DEFAULT, LearnedStep, unsymmetrized
 from ..criteria.own import OwnCriterion
 from ..criteria.wrappers import Huayno, HutMakinoMcMillan, Symmetrized
 from ..errors import ConfigError, nearest_name_hint
-from ..integrators import COMPOSITIONS, integrator_named, like_composition
+from ..integrators import SPLITTINGS, integrator_named, like_splitting
 from ..models import Model, shipped
 from ..plugins import load_module
 
@@ -127,8 +127,8 @@ def _classical_rule(name: str) -> Rule:
     if kind is EnergyBudget:
         return Rule(
             name,
-            lambda tol, integrator, _: EnergyBudget(tol, like_composition(integrator)),
-            lambda integrator: EnergyBudget(integrator=like_composition(integrator)).exponent,
+            lambda tol, integrator, _: EnergyBudget(tol, like_splitting(integrator)),
+            lambda integrator: EnergyBudget(integrator=like_splitting(integrator)).exponent,
             takes_tolerance=True,
         )
     return Rule(name, lambda value, *_: kind(value), lambda _: kind().exponent)
@@ -152,7 +152,7 @@ def shipped_rule() -> Rule:
     def step(integrator: str) -> LearnedStep:
         return LearnedStep(shipped(integrator))
 
-    checksums = (_checksum(shipped(name)) for name in COMPOSITIONS)
+    checksums = (_checksum(shipped(name)) for name in SPLITTINGS)
     return Rule(
         "learned",
         lambda tol, integrator, _: step(integrator).at_tolerance(tol),

@@ -14,7 +14,7 @@ from ..criteria.learned import LearnedStep
 from ..criteria.wrappers import Symmetrized
 from ..initial.families import ORBIT, STANDARD, Family
 from ..initial.suites import make_suite
-from ..integrators import COMPOSITIONS
+from ..integrators import SPLITTINGS
 from ..simulate.progress import Watch
 from .contenders import Contender, learned_rule, rule_named
 from .runs import Systems, measure
@@ -63,7 +63,7 @@ class EvaluationSet(NamedTuple):
     @property
     def order(self) -> int:
         """Order of the integrator."""
-        return COMPOSITIONS[self.integrator].order
+        return SPLITTINGS[self.integrator].order
 
     def rows(self, index: np.ndarray) -> EvaluationSet:
         """Return the set with only the problems of these indices."""

@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from ..integrators import COMPOSITIONS
+from ..integrators import SPLITTINGS
 from ..simulate.progress import Watch
 from .contenders import COARSEST, Contender
 from .runs import Outcome, Systems, measure
@@ -81,7 +81,7 @@ def sweep_parameters(
 
 def coarsest(contender: Contender) -> float:
     """Return the first step parameter of a sweep, which is larger for compositions of higher order."""
-    composition = COMPOSITIONS.get(contender.integrator)
+    composition = SPLITTINGS.get(contender.integrator)
     return float(COARSEST * RATIO ** min((composition.order if composition else 2) - 2, 4))
 
 

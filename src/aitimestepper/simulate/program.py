@@ -27,7 +27,7 @@ from ..criteria.wrappers import Huayno, HutMakinoMcMillan, Limited, Symmetrized,
 from ..errors import ConfigError
 from ..features import slot_table
 from ..fields import is_known
-from ..integrators import COMPOSITION, COMPOSITIONS, HERMITE, Integrator
+from ..integrators import HERMITE, SPLITTING, SPLITTINGS, Integrator
 from ..models import Model
 from .callbacks import OwnFunctions
 from .kernels import layout as at
@@ -63,7 +63,7 @@ class Program(NamedTuple):
     """Criterion, integrator and field as plain numbers and arrays, which a file of snapshots stores to continue the run."""
 
     numbers: dict[str, Any]  # method, stages, kind, base, trials, with_sums, window, address of a criterion of one's own
-    arrays: dict[str, np.ndarray]  # field, fractions, wraps, wrap_numbers, rule, shape and numbers of the network
+    arrays: dict[str, np.ndarray]  # field, kicks, drifts, wraps, wrap_numbers, rule, shape and numbers of the network
 
 
 def program_of(criterion: Criterion, integrator: Integrator, start: Bodies, own: OwnFunctions) -> Program:
@@ -78,7 +78,7 @@ def program_of(criterion: Criterion, integrator: Integrator, start: Bodies, own:
     invariant = isinstance(inner, LearnedStep) and inner.bound_model.sees_tolerance
     numbers = {
         "method": integrator.kind,
-        "stages": integrator.forces_per_step if integrator.kind in (COMPOSITION, HERMITE) else 1,
+        "stages": integrator.forces_per_step if integrator.kind in (SPLITTING, HERMITE) else 1,
         "kind": KINDS[type(inner)],
         "base": base,
         "trials": criterion.trial_steps,
@@ -88,7 +88,8 @@ def program_of(criterion: Criterion, integrator: Integrator, start: Bodies, own:
     }
     arrays = {
         "field": field_numbers(start, own),
-        "fractions": np.array(integrator.fractions),
+        "kicks": np.array(integrator.kicks),
+        "drifts": np.array(integrator.drifts),
         "wraps": np.array([*wraps], dtype=np.int64),
         "wrap_numbers": np.array([*limits]),
         "rule": _rule(inner, len(start)),
@@ -123,7 +124,7 @@ def _rule(criterion: Criterion, systems: int) -> np.ndarray:
     rule[:, kernel.VALUE] = criterion.values(systems)
     if isinstance(criterion, LearnedStep):
         model, tol = criterion.bound_model, criterion.values(systems)
-        order = COMPOSITIONS[model.config.integrator].order
+        order = SPLITTINGS[model.config.integrator].order
         rule[:, kernel.VALUE] = criterion.calibrated_tolerance(tol) if model.sees_tolerance else criterion.step_factor(tol)
         rule[:, kernel.ORDER], rule[:, kernel.BUDGET_C] = order, BUDGET_CONSTANTS[order]
         rule[:, kernel.LOG_VALUE], rule[:, kernel.LOG_ORDER] = np.log(rule[:, [kernel.VALUE, kernel.ORDER]]).T

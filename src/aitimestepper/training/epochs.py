@@ -20,7 +20,7 @@ from ..differentiable.adapter import ModelAdapter
 from ..differentiable.history import HistoryBuffer
 from ..differentiable.particle import ParticleTorch
 from ..errors import CheckpointError, ConfigError
-from ..integrators import COMPOSITIONS
+from ..integrators import SPLITTINGS
 from ..simulate.units import refuse_extreme_units
 from .checkpoints import Checkpoint, checkpoint_name, misfit, restore_optimizer, save_checkpoint
 from .judges import Judge, judge_for
@@ -98,9 +98,9 @@ def run_two_phase_training(
     The result holds `epochs_completed`, `total_time` (seconds), `convergence_rate`, `final_metrics`, `card`, and `results`: of
     each epoch of this call what `train_epoch_two_phase` returns, and its record by the names of metrics.jsonl.
     """
-    if config.integrator not in COMPOSITIONS:
+    if config.integrator not in SPLITTINGS:
         raise ConfigError(
-            f"integrator = {config.integrator}: a network learns through a symmetric composition ({', '.join(COMPOSITIONS)}); "
+            f"integrator = {config.integrator}: a network learns through a symmetric composition ({', '.join(SPLITTINGS)}); "
             "others are for simulations."
         )
     refuse_extreme_units(particle.to_bodies(), LearnedStep())

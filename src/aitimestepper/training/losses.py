@@ -9,7 +9,7 @@ from torch import Tensor
 
 from ..config import Config
 from ..differentiable.conserved import relative_error
-from ..integrators import COMPOSITIONS
+from ..integrators import SPLITTINGS
 
 # Errors outside this range (round-off, overflow, NaN) are clipped to it, so that their logarithm is finite.
 SMALLEST_ERROR, LARGEST_ERROR = 1e-30, 1e30
@@ -46,7 +46,7 @@ def guarded_step_losses(dt: Tensor, rel_dE: Tensor, config: Config, at_ceiling: 
     it, unless it is at the ceiling. The graph of the step is freed here.
     """
     log_error = _log_error(rel_dE)
-    slope = _error_slope(log_error, dt, COMPOSITIONS[config.integrator].order + 1.0)
+    slope = _error_slope(log_error, dt, SPLITTINGS[config.integrator].order + 1.0)
     x = log_error.detach()
     lower, upper = _log_band(config)
     failing = ~(rel_dE.detach() <= config.energy_threshold)

@@ -17,7 +17,7 @@ from aitimestepper.evaluation.runs import Systems
 from aitimestepper.features import ERROR_FRACTION
 from aitimestepper.initial.named import kepler
 from aitimestepper.initial.suites import Case, Suite, make_suite
-from aitimestepper.integrators import COMPOSITIONS
+from aitimestepper.integrators import SPLITTINGS
 from aitimestepper.training.judges.networks import learned_step, trained_parameters
 from aitimestepper.training.judges.predicted import converged_prediction, predict_error
 from aitimestepper.training.judges.reference import ReferenceTrajectories, error_rate, join_references, measure_references
@@ -61,7 +61,7 @@ def test_the_rate_of_leapfrog_is_that_of_its_error_hamiltonian(random_system):
     torch.testing.assert_close(error_rate(p, h, "leapfrog"), -slope, rtol=2e-3, atol=2e-3 * slope.abs().max().item())
 
 
-@pytest.mark.parametrize("integrator", COMPOSITIONS)
+@pytest.mark.parametrize("integrator", SPLITTINGS)
 def test_the_rate_is_one_number_for_all_small_steps(two_body, integrator):
     p = two_body(e=0.5, anomaly=1.0)
     h = {"leapfrog": 0.002, "suzuki4": 0.04, "kahan_li6": 0.06, "kahan_li8": 0.15}[integrator]

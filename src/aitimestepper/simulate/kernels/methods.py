@@ -26,7 +26,7 @@ from .layout import (
     VELOCITY,
     VELOCITY_COMPENSATION,
 )
-from .plan import FRACTIONS
+from .plan import DRIFTS, KICKS
 from .system import Advanced, forces, gm_at, kinetic_energy
 
 
@@ -68,30 +68,25 @@ def drift(w: Any, source: Any, target: Any, h: Any) -> None:
 
 
 @strict
-def compose(w: Any, old: Any, new: Any, t: Any, dt: Any, floats: Any, stages: Any) -> Any:
-    """Make a step of a symmetric composition of kick-drift-kick.
+def split(w: Any, old: Any, new: Any, t: Any, dt: Any, floats: Any, stages: Any) -> Any:
+    """Make a step of a splitting: kick, drift, kick, ..., kick, with one force evaluation for each drift.
 
-    The last kick of a substep and the first kick of the next are merged, so that a substep takes one force evaluation.
+    A moving field is met at the times of the kicks. Its work is the sum over kicks of their length times its power: with time
+    as one more coordinate that is the kick of the energy conjugate to it, so that no splitting loses order.
     """
     moving = field_moves(w)
-    work, passed, last = 0.0, 0.0, 0.0
-    kick(w, old, new, 0.5 * floats[FRACTIONS] * dt)
-    source = old
+    source, passed, h = old, 0.0, floats[KICKS] * dt
+    work = h * field_power(w, old, t) if moving else 0.0
+    kick(w, old, new, h)
     for k in range(stages):
-        h = floats[FRACTIONS + k] * dt
-        if k > 0:
-            kick(w, new, new, 0.5 * (last + h))
-        if moving:  # its work is evaluated at the middle of the drift, which keeps the order of the composition
-            drift(w, source, new, 0.5 * h)
-            work += h * field_power(w, new, t + passed + 0.5 * h)
-            drift(w, new, new, 0.5 * h)
-        else:
-            drift(w, source, new, h)
+        drift(w, source, new, floats[DRIFTS + k] * dt)
         source = new
-        passed += h
-        last = h
+        passed = dt if k + 1 == stages else passed + floats[DRIFTS + k] * dt
         potential, sums = forces(w, new, t + passed)
-    kick(w, new, new, 0.5 * last)
+        h = floats[KICKS + 1 + k] * dt
+        if moving:
+            work += h * field_power(w, new, t + passed)
+        kick(w, new, new, h)
     return Advanced(potential, sums, work, stages, dt)
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any, NamedTuple
 
-COMPOSITION, HERMITE, LOGH, RADAU = range(4)  # as in integrators.py
+SPLITTING, HERMITE, LOGH, RADAU = range(4)  # as in integrators.py
 PLAIN, HUAYNO, HMM = range(3)
 LIMITED, SYMMETRIZED = range(2)
 # plan.ints[KIND]
@@ -12,9 +12,11 @@ CONSTANT, FREEFALL, HUTMAKINO, BOEKHOLT, TIDAL, AARSETH, PRS23, ENERGYBUDGET, LE
 NO_OUTPUT, EVERY_TIME, EVERY_STEPS = range(3)
 # plan.ints[...]: the kinds of wrappers (LIMITED, SYMMETRIZED; innermost first) are at the end
 METHOD, STAGES, KIND, BASE, TRIALS, WITH_SUMS, THREADS, OUTPUT, ADDRESS, WRAP_COUNT, WRAPS = range(11)
-# plan.floats[...]: then 17 places for the fractions of a composition, then two numbers for each wrapper
-GUARD, OUTPUT_EVERY, FRACTIONS = range(3)
-WRAP_NUMBERS = FRACTIONS + 17
+MOST_STAGES = 19  # drifts of a splitting
+# plan.floats[...]: then the kicks and the drifts of a splitting, then two numbers for each wrapper
+GUARD, OUTPUT_EVERY, KICKS = range(3)
+DRIFTS = KICKS + MOST_STAGES + 1
+WRAP_NUMBERS = DRIFTS + MOST_STAGES
 WRAP_MEMORY = 3  # numbers for each wrapper: the last step taken, the wrapped step Q at its start, and Q one step before
 # a row of output: time, dt, energy, error, steps, then positions and velocities, axis after axis
 ROW_TIME, ROW_DT, ROW_ENERGY, ROW_ERROR, ROW_STEPS, ROW_BODIES = range(6)

@@ -6,8 +6,8 @@ from typing import Any
 
 from . import layout as at
 from .jit import strict
-from .methods import compose, hermite, log_hamiltonian, log_hamiltonian_for
-from .plan import COMPOSITION, CONSTANT, HERMITE, KIND, METHOD, RADAU, STAGES
+from .methods import hermite, log_hamiltonian, log_hamiltonian_for, split
+from .plan import CONSTANT, HERMITE, KIND, METHOD, RADAU, SPLITTING, STAGES
 from .radau import radau_step
 
 
@@ -16,8 +16,8 @@ def step(w: Any, old: Any, new: Any, scratch_block: Any, row: Any, plan: Any, dt
     """Make one step of `dt` with the integrator of the run. Unless `exactly`, logh may take a time near `dt` instead."""
     r = row.real
     t = r[at.TIME]
-    if plan.ints[METHOD] == COMPOSITION:
-        return compose(w, old, new, t, dt, plan.floats, plan.ints[STAGES])
+    if plan.ints[METHOD] == SPLITTING:
+        return split(w, old, new, t, dt, plan.floats, plan.ints[STAGES])
     if plan.ints[METHOD] == HERMITE:
         return hermite(w, old, new, scratch_block, t, dt, plan.ints[STAGES])
     if plan.ints[METHOD] == RADAU:

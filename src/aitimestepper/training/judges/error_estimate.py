@@ -9,7 +9,7 @@ import torch
 
 from ...differentiable.adapter import ModelAdapter
 from ...differentiable.network import FullyConnectedNN
-from ...integrators import COMPOSITIONS
+from ...integrators import SPLITTINGS
 from .predicted import converged_prediction
 from .reference import ReferenceTrajectories
 
@@ -25,7 +25,7 @@ def fit_error_estimate(
 
     Return the root-mean-square deviation that is left, in decades.
     """
-    order = COMPOSITIONS[adapter.config.integrator].order
+    order = SPLITTINGS[adapter.config.integrator].order
     rows, targets = [], []
     with torch.no_grad():
         for tol in tolerances:

@@ -15,7 +15,7 @@ from torch import Tensor
 
 from ...differentiable.adapter import ModelAdapter
 from ...differentiable.network import FullyConnectedNN
-from ...integrators import COMPOSITIONS
+from ...integrators import SPLITTINGS
 from .reference import ReferenceTrajectories
 
 # Largest change of ln Q in a step, and largest change of that from step to step, without a penalty: beyond them steps are not
@@ -61,7 +61,7 @@ def log_steps(
 
 def predict_for_steps(log_Q: Tensor, references: ReferenceTrajectories, tol: float, integrator: str) -> PredictedError:
     """Return the prediction for runs with any steps exp(log_Q) (S,)."""
-    method, trajectory = COMPOSITIONS[integrator], references.trajectory
+    method, trajectory = SPLITTINGS[integrator], references.trajectory
     inside = trajectory[1:] == trajectory[:-1]  # intervals between two points of one trajectory
     owner = trajectory[1:][inside]
     span = (references.time[1:] - references.time[:-1])[inside]
@@ -75,7 +75,7 @@ def predict_for_steps(log_Q: Tensor, references: ReferenceTrajectories, tol: flo
     largest = torch.zeros_like(steps).scatter_reduce(0, trajectory, error.abs(), "amax", include_self=False)
     excess = _squared_excess((log_Q[1:] - log_Q[:-1])[inside] * Q / span, owner, Q, span)
     roughness = torch.zeros_like(steps).index_add(0, owner, excess * span / Q) / steps
-    log_forces = torch.log(steps) + math.log(len(method.fractions))
+    log_forces = torch.log(steps) + math.log(method.stages)
     return PredictedError(log_forces, torch.log(largest + TINY), roughness, error.detach())
 
 

@@ -18,7 +18,7 @@ from ...differentiable.particle import ParticleTorch
 from ...differentiable.stepping import step
 from ...differentiable.timescales import PairSums, budget_time, pair_sums
 from ...evaluation.runs import Systems
-from ...integrators import COMPOSITIONS
+from ...integrators import SPLITTINGS
 from ...simulate.engine import simulate
 from ...simulate.recording import TrajectoryRecorder
 from ...simulate.result import MAX_STEPS, OK
@@ -173,11 +173,11 @@ def _reference_run(system: Systems, tol: float) -> _ReferenceRun:
 
 def _budget_step(sums: PairSums, integrator: str, tol: float) -> Tensor:
     """Return the step (S,) that EnergyBudget would choose."""
-    order = COMPOSITIONS[integrator].order
+    order = SPLITTINGS[integrator].order
     return budget_time(sums.tau_4, sums.chi, torch.full_like(sums.chi, tol), order, BUDGET_CONSTANTS[order], LONGEST)
 
 
 def error_rate(p: ParticleTorch, h: Tensor, integrator: str) -> Tensor:
     """Return dE/dt over h^p (B,) of a run with steps h (B,) at the given states, from one step forward and one back."""
     change = step(p, h, integrator).total_energy() - step(p, -h, integrator).total_energy()
-    return change / (2.0 * h ** (COMPOSITIONS[integrator].order + 1))
+    return change / (2.0 * h ** (SPLITTINGS[integrator].order + 1))

@@ -24,7 +24,7 @@ from ...evaluation.evaluation_set import LONG, EvaluationSet, evaluate
 from ...evaluation.runs import Systems
 from ...initial.families import STANDARD
 from ...initial.suites import families_named, make_suite
-from ...integrators import COMPOSITIONS
+from ...integrators import SPLITTINGS
 from ...simulate.threads import chosen_threads
 from ..checkpoints import misfit
 from ..collection import Collected
@@ -73,7 +73,7 @@ class RunJudge:
         self.families, self.own = families_named(config.ic_family or STANDARD)
         # with all families of the package also long runs, for eccentric orbits and resonances
         self.learned_from = [*self.families, *([LONG] if tuple(self.families) == STANDARD else [])]
-        self.tolerances, self.order = learned(config), COMPOSITIONS[config.integrator].order
+        self.tolerances, self.order = learned(config), SPLITTINGS[config.integrator].order
         self.threads = chosen_threads(config.threads)
         self.measured: list[tuple[int, MeasuredTrajectory]] = []  # (family, trajectory)
         self.best: dict[str, Any] = {}  # weights and mean ln cost of the best validation
@@ -237,8 +237,8 @@ class RunJudge:
 
 def check_settings(config: Config) -> None:
     """Raise an error for settings that problems of families do not have, or that are too many."""
-    if config.integrator not in COMPOSITIONS:
-        raise ConfigError(f"integrator = {config.integrator}: a network is trained through one of {', '.join(COMPOSITIONS)}.")
+    if config.integrator not in SPLITTINGS:
+        raise ConfigError(f"integrator = {config.integrator}: a network is trained through one of {', '.join(SPLITTINGS)}.")
     for name, usual in (("dtype", "float64"), ("G", 1.0), ("softening", 0.0), ("external_field", None)):
         if getattr(config, name) != usual:
             raise ConfigError(
