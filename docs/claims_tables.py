@@ -19,8 +19,7 @@ from pages import print_or_write, table
 from aitimestepper.bench.records import Record, Results
 from aitimestepper.cli.bench_tables import worst_families
 from aitimestepper.evaluation.statistics import geometric_mean
-from aitimestepper.integrators import SPLITTINGS
-from aitimestepper.models import shipped
+from aitimestepper.models import SHIPPED, shipped
 from aitimestepper.policy import RADAU_BELOW, cheapest_splitting
 
 HERE = Path(__file__).resolve().parent
@@ -201,7 +200,7 @@ def unseen() -> Iterator[str]:
         "Kinds of problems that the networks were not trained on: scattering, Burrau, Kozai, 64 and 256 bodies, outer Solar\n"
         "System. A case is one of these at one tolerance. Share of runs within the tolerance, mean over the cases:"
     )
-    by = {name: [r for r in rows if r["integrator"] == name] for name in SPLITTINGS}
+    by = {name: [r for r in rows if r["integrator"] == name] for name in SHIPPED}
     for name, own in [("all integrators", rows), *((f"`{name}`", own) for name, own in by.items())]:
         share = float(np.mean([r["within_tolerance"] for r in own]))
         found.append([name, f"{share:.0%} ({len(own)} cases)".replace("%", " %"), "`python benchmarks/unseen.py`"])
@@ -224,7 +223,7 @@ def training_times() -> Iterator[str]:
         "Training of the networks of the package on one core, calibration included. An earlier version of this program made\n"
         "them; the cards say how, and the command prints them:"
     )
-    cards = {name: shipped(name).card for name in SPLITTINGS}
+    cards = {name: shipped(name).card for name in SHIPPED}
     yield table(HEAD, [[f"`{name}`", f"{c['hours']:.2f} hours", "`python docs/model_cards.py`"] for name, c in cards.items()])
 
 

@@ -13,12 +13,11 @@ from typing import Any
 from pages import table
 
 from aitimestepper.files import write_atomically
-from aitimestepper.integrators import SPLITTINGS
-from aitimestepper.models import FOLDER, Model, find_model, load_model, shipped
+from aitimestepper.models import FOLDER, SHIPPED, Model, find_model, load_model, shipped
 
 HEAD = """# The learned steps of the package
 
-One small network for each composition; `simulate(bodies, t_end=..., tol=...)` takes the cheapest for the tolerance. The
+Small networks for the splittings below; `simulate(bodies, t_end=..., tol=...)` takes the cheapest for the tolerance. The
 commands below made them, with an earlier version of this program, from problems of the split `train`. They were measured on
 `validation` on the way; figures on `test` are in docs/learned.md. Today `aitimestepper train --judge run --integrator NAME`
 makes such a network (docs/claims.md says how one for leapfrog compares); the flags below are those of the earlier version.
@@ -79,7 +78,7 @@ def card(integrator: str, model: Model) -> str:
 def main() -> None:
     """Copy models, or write their cards."""
     if sys.argv[1:] == ["--write"]:
-        cards = [card(name, shipped(name)) for name in SPLITTINGS]
+        cards = [card(name, shipped(name)) for name in SHIPPED]
         write_atomically(FOLDER / "README.md", "\n".join([HEAD, *cards]).encode())
         return
     for run in sys.argv[1:]:

@@ -1,4 +1,4 @@
-"""The tables of integrators: the sub-steps of each composition, and the text of an integrator."""
+"""The tables of integrators: the kicks and drifts of each splitting, and the text of an integrator."""
 
 from __future__ import annotations
 
@@ -55,7 +55,7 @@ def test_a_name_that_is_none_points_to_the_nearest(wrong, hint):
         integrator_named(wrong)
 
 
-def test_every_integrator_has_a_composition_of_its_order_or_the_simplest():
+def test_every_integrator_has_a_splitting_of_its_order_or_the_simplest():
     assert {name: like_splitting(name) for name in SPLITTINGS} == {name: name for name in SPLITTINGS}
     others = {name: like_splitting(name) for name in ("hermite4", "hermite4:n=3", "logh", "radau15")}
     assert others == {"hermite4": "suzuki4", "hermite4:n=3": "suzuki4", "logh": "leapfrog", "radau15": "leapfrog"}

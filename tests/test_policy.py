@@ -22,7 +22,8 @@ from aitimestepper import (
 from aitimestepper.criteria.classical import ConstantByTrial
 from aitimestepper.criteria.wrappers import innermost
 from aitimestepper.errors import CheckpointError, ConfigError
-from aitimestepper.models import save_model, shipped
+from aitimestepper.integrators import SPLITTINGS
+from aitimestepper.models import SHIPPED, save_model, shipped
 from aitimestepper.policy import DEFAULT_TOL, bind, cheapest_splitting, choose
 
 
@@ -50,11 +51,24 @@ def test_without_a_tolerance_it_is_the_default_one():
     assert choose() == choose(None, DEFAULT_TOL)
 
 
-@pytest.mark.parametrize("name", ["leapfrog", "suzuki4", "kahan_li6", "kahan_li8"])
+@pytest.mark.parametrize("name", SPLITTINGS)
 def test_an_integrator_asked_for_is_taken(name):
     choice = choose(None, 1e-4, name)
     assert choice.integrator.name == name
     assert choice.criterion.made_for == name
+
+
+@pytest.mark.parametrize("name", [name for name in SPLITTINGS if name not in SHIPPED])
+def test_a_splitting_without_a_network_gets_the_energy_budget(name):
+    budget = EnergyBudget(1e-4, name)
+    for criterion in (None, "default", LearnedStep(None, 1e-4)):
+        assert choose(criterion, 1e-4, name).criterion == Symmetrized(budget)
+    assert choose(LearnedStep(None, 1e-4, symmetrized=False), None, name).criterion == budget
+    assert choose(None, 1e-4, name).tol == 1e-4
+    with pytest.raises(ConfigError, match=f"no learned step is shipped for integrator = {name}: known: hermite4, kahan_li6"):
+        LearnedStep.load("default", 1e-4, name)
+    with pytest.raises(ConfigError, match=f"no learned step is shipped for integrator = {name}: "):
+        bind(Limited(LearnedStep(), 1e-9), name)
 
 
 def test_hermite_is_asked_for_less_and_promises_what_was_asked():
@@ -63,8 +77,8 @@ def test_hermite_is_asked_for_less_and_promises_what_was_asked():
     assert choice.tol == 1e-4
     step = innermost(choice.criterion)
     assert step.made_for == "hermite4"
-    of_composition = LearnedStep(shipped("suzuki4")).calibrated_tolerance(np.array([1e-4 / 300]))
-    assert step.calibrated_tolerance(np.array([1e-4])) == pytest.approx(of_composition, rel=1e-12)
+    of_suzuki4 = LearnedStep(shipped("suzuki4")).calibrated_tolerance(np.array([1e-4 / 300]))
+    assert step.calibrated_tolerance(np.array([1e-4])) == pytest.approx(of_suzuki4, rel=1e-12)
 
 
 def test_beyond_what_a_network_covers_energybudget_takes_over():

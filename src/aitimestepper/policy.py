@@ -14,15 +14,15 @@ from .criteria.learned import DEFAULT, LearnedStep, covered, covers, nearest_cov
 from .criteria.wrappers import TIME_SYMMETRIC, Symmetrized, Wrapper, innermost
 from .errors import CheckpointError, ConfigError, nearest_name_hint, shown
 from .integrators import Integrator, integrator_named, like_splitting
-from .models import find_model, shipped
+from .models import find_model, is_shipped, shipped
 
 DEFAULT_TOL = 1e-6
 PRS23_ETA = 0.02  # eta of PRS23 with an integrator that is not radau15
-# (tolerance, the cheapest composition above it), by the force evaluations of the models at the tolerance passed to them, on
-# `validation` (their cards).
+# (tolerance, the cheapest splitting with a network above it), by the force evaluations of the models at the tolerance passed
+# to them, on `validation` (their cards).
 CHEAPEST = ((3.5e-3, "leapfrog"), (9e-5, "suzuki4"), (5e-7, "kahan_li6"), (0.0, "kahan_li8"))
 BUDGET_TOL = 1e-4  # of EnergyBudget, if neither it nor the run has a tolerance
-# Below 2e-8 Gauss-Radau is cheaper than any composition: with epsilon = 1e-6 it takes 9300 forces on `validation`, with errors
+# Below 2e-8 Gauss-Radau is cheaper than any of them: with epsilon = 1e-6 it takes 9300 forces on `validation`, with errors
 # below 1.6e-11 for 95 % of the worst family; the learned kahan_li8 takes 10,900 for 1e-8 (its card; benchmarks/automatic.py
 # --split validation). Below `LOOSE_EPSILON_MIN_TOL` it needs the default epsilon.
 RADAU_BELOW = 2e-8
@@ -185,7 +185,7 @@ def _bound_network(step: LearnedStep, integrator: str) -> LearnedStep:
 
 
 def cheapest_splitting(tol: float) -> str:
-    """Return the composition whose learned step stays within `tol` with the fewest force evaluations."""
+    """Return the splitting whose learned step stays within `tol` with the fewest force evaluations."""
     return next((name for above, name in CHEAPEST if tol > above), CHEAPEST[-1][1])
 
 
@@ -193,8 +193,8 @@ def default_choice(tol: Numbers, integrator: str = "auto", symmetrized: bool = T
     """Return the choice for a tolerance alone.
 
     Below `RADAU_BELOW` it is Gauss-Radau with its own rule; else the learned step of the integrator asked for, or of the
-    cheapest, time-symmetric unless `symmetrized` is False; where that does not cover the tolerance, EnergyBudget. For logh it
-    is a constant step, which `simulate` finds by trial.
+    cheapest, time-symmetric unless `symmetrized` is False; where there is none, or where it does not cover the tolerance,
+    EnergyBudget. For logh it is a constant step, which `simulate` finds by trial.
     """
     tightest = min(each(tol))
     if integrator == "auto" and tightest < RADAU_BELOW:
@@ -204,11 +204,10 @@ def default_choice(tol: Numbers, integrator: str = "auto", symmetrized: bool = T
         return _gauss_radau(tol, RADAU_EPSILON)
     if method.name == "logh":  # its time transformation adapts the step by itself
         return Choice(ConstantByTrial(), method, tol)
-    step: Criterion = LearnedStep(shipped(method.name), tol, symmetrized)
-    if not all(covers(shipped(method.name), one) for one in each(tol)):
-        step = EnergyBudget(tol, like_splitting(method.name))
-        step = Symmetrized(step) if symmetrized else step
-    return Choice(bind(step, method.name), method, tol)
+    if is_shipped(method.name) and all(covers(shipped(method.name), one) for one in each(tol)):
+        return Choice(bind(LearnedStep(shipped(method.name), tol, symmetrized), method.name), method, tol)
+    budget = EnergyBudget(tol, like_splitting(method.name))
+    return Choice(bind(Symmetrized(budget) if symmetrized else budget, method.name), method, tol)
 
 
 def _gauss_radau(tol: Numbers, epsilon: float) -> Choice:

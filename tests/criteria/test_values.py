@@ -30,7 +30,7 @@ from aitimestepper.criteria.catalogue import CRITERIA, criterion_named
 from aitimestepper.criteria.wrappers import innermost
 from aitimestepper.errors import ConfigError
 from aitimestepper.integrators import SPLITTINGS
-from aitimestepper.models import shipped
+from aitimestepper.models import SHIPPED, shipped
 
 ALL = [Constant(0.1), FreeFall(), HutMakino(), Aarseth(), Tidal(), PRS23(), Boekholt(), LastTerm(), EnergyBudget()]
 ALL += [LearnedStep.load("default", 1e-4), LearnedStep.load("default", 1e-4, "kahan_li6")]
@@ -158,8 +158,10 @@ def test_a_criterion_made_of_a_model_brings_what_the_model_was_made_with():
 def test_dt_goes_with_a_power_of_the_parameter():
     assert (FreeFall().exponent, Tidal().exponent, Aarseth().exponent) == (1.0, 0.5, 0.5)
     for name, method in SPLITTINGS.items():
-        assert EnergyBudget(1e-4, name).exponent == 1 / method.order == LearnedStep.load("default", integrator=name).exponent
+        assert EnergyBudget(1e-4, name).exponent == 1 / method.order
         assert Symmetrized(EnergyBudget(1e-4, name)).exponent == 1 / method.order
+    for name in SHIPPED:
+        assert LearnedStep.load("default", integrator=name).exponent == 1 / SPLITTINGS[name].order
 
 
 def test_the_calibration_is_linear_between_logarithms():

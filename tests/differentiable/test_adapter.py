@@ -24,7 +24,7 @@ from aitimestepper.differentiable.timescales import moving_pairs, pair_sums, smo
 from aitimestepper.errors import ConfigError
 from aitimestepper.features import ERROR_FRACTION, feature_count
 from aitimestepper.integrators import SPLITTINGS
-from aitimestepper.models import shipped
+from aitimestepper.models import SHIPPED, shipped
 
 
 class ConstantOutput(nn.Module):
@@ -147,7 +147,7 @@ def test_a_calibrated_network_is_asked_for_the_calibrated_tolerance(two_body):
     assert calibrated.tolerance == 1e-3
 
 
-@pytest.mark.parametrize("integrator", SPLITTINGS)
+@pytest.mark.parametrize("integrator", SHIPPED)
 def test_the_calibration_is_the_same_in_both_forms(integrator):
     tols = np.geomspace(1e-1, 1e-10, 37)
     here = ModelAdapter.of_model(shipped(integrator)).calibrated_tolerance(torch.from_numpy(tols))

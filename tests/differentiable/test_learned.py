@@ -23,7 +23,7 @@ from aitimestepper.differentiable.stepping import step
 from aitimestepper.differentiable.wrappers import LimitedModule, SymmetrizedModule
 from aitimestepper.errors import ConfigError
 from aitimestepper.integrators import SPLITTINGS
-from aitimestepper.models import save_model
+from aitimestepper.models import SHIPPED, save_model
 
 
 def learned(p: ParticleTorch | None = None, tol=None, eval_mode=True, **settings) -> LearnedModule:
@@ -255,7 +255,7 @@ def test_every_system_may_have_a_tolerance_of_its_own(random_system):
         dt_of(at_tolerance(learned(feature_type="invariant"), tols), random_system(3, systems=2))
 
 
-@pytest.mark.parametrize("integrator", SPLITTINGS)
+@pytest.mark.parametrize("integrator", SHIPPED)
 def test_shipped_models_and_their_values_are_the_same_step(two_body, integrator):
     """A value and the module made from it: tolerance, symmetrization and calibration come along."""
     p, criterion = two_body(e=0.7), Symmetrized(LearnedStep.load("default", 1e-4, integrator))

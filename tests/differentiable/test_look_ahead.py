@@ -145,7 +145,7 @@ def test_hmm_needs_a_whole_number_of_iterations(iterations):
         HutMakinoMcMillanModule(Script([0.1]), iterations)
 
 
-def test_steps_on_trial_are_compositions():
+def test_steps_on_trial_are_splittings():
     with pytest.raises(ConfigError, match="integrator = 'suzuki': did you mean 'suzuki4'"):
         HutMakinoMcMillanModule(Script([0.1]), integrator="suzuki")
 

@@ -33,7 +33,7 @@ from aitimestepper.differentiable.network import FullyConnectedNN, build_network
 from aitimestepper.differentiable.particle import ParticleTorch
 from aitimestepper.features import ERROR_FRACTION
 from aitimestepper.fields import tidal
-from aitimestepper.integrators import SPLITTINGS
+from aitimestepper.models import SHIPPED
 from aitimestepper.simulate.engine import simulate
 from results import same_bits
 
@@ -104,7 +104,7 @@ def test_a_network_trained_on_runs_gets_the_same_error_in_both(wrapper, field, t
     assert ours.reports["steps_outside_training"].sum() > 0
 
 
-@pytest.mark.parametrize("integrator", SPLITTINGS)
+@pytest.mark.parametrize("integrator", SHIPPED)
 def test_the_networks_of_the_package_choose_the_same_steps_in_both(integrator):
     start, tol = (
         bodies(3).select([0, 3, 4]),

@@ -197,12 +197,10 @@ def test_compiled_functions_are_refused_in_torch():
 
 
 @pytest.mark.parametrize("integrator", ["hermite4", "hermite4:n=3", "logh", "radau15"])
-def test_the_loop_in_torch_takes_compositions_only(integrator):
+def test_the_loop_in_torch_takes_splittings_only(integrator):
     start = bodies(2)
     assert simulate(start, steps=3, criterion=FreeFall(0.01), integrator=integrator).status == ("ok",) * 5
-    with pytest.raises(
-        ConfigError, match=rf"^integrator = {integrator}: the loop in torch takes compositions only; give .*[.]$"
-    ):
+    with pytest.raises(ConfigError, match=rf"^integrator = {integrator}: the loop in torch takes splittings only; give .*[.]$"):
         differentiable.simulate(start, steps=3, criterion=FreeFall(0.01), integrator=integrator)
 
 

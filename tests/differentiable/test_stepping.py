@@ -1,4 +1,4 @@
-"""Steps by compositions of kick-drift-kick: order, reversibility, symplecticity, conservation, gradients, cost, and bits."""
+"""Steps by splittings into kicks and drifts: order, reversibility, symplecticity, conservation, gradients, cost, and bits."""
 
 from __future__ import annotations
 

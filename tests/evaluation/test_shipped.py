@@ -15,8 +15,7 @@ from aitimestepper.evaluation.runs import first_steps
 from aitimestepper.fields import tidal
 from aitimestepper.initial.named import figure8, kepler, plummer, random
 from aitimestepper.initial.suites import make_suite
-from aitimestepper.integrators import SPLITTINGS
-from aitimestepper.models import FOLDER, shipped
+from aitimestepper.models import FOLDER, SHIPPED, shipped
 from aitimestepper.simulate.engine import simulate
 
 CALIBRATED = {  # exponents of the tolerances that each network is calibrated for
@@ -25,7 +24,7 @@ CALIBRATED = {  # exponents of the tolerances that each network is calibrated fo
     "kahan_li6": range(2, 9),
     "kahan_li8": range(2, 9),
 }
-EVERY = pytest.mark.parametrize("integrator", SPLITTINGS)
+EVERY = pytest.mark.parametrize("integrator", SHIPPED)
 
 
 @EVERY
@@ -69,7 +68,7 @@ def test_every_calibrated_tolerance_is_within_the_range_of_the_training(integrat
 
 
 def test_runs_with_hermite_are_within_tolerance_too():
-    """It has the network of the composition of its order, whose steps cost five times as much."""
+    """It has the network of suzuki4, whose steps cost five times as much."""
     start, ends = make_suite(split="validation", count=4, first=6000).batch()
     done = simulate(start, t_end=ends, tol=1e-3, integrator="hermite4")
     assert done.criterion == "symmetrized(learned)"

@@ -17,8 +17,7 @@ from aitimestepper.errors import CheckpointError
 from aitimestepper.features import Scales, feature_count
 from aitimestepper.files import pack_arrays, unpack_arrays
 from aitimestepper.initial import kepler
-from aitimestepper.integrators import SPLITTINGS
-from aitimestepper.models import FOLDER, Model, find_model, load_model, model_name, save_model, shipped
+from aitimestepper.models import FOLDER, SHIPPED, Model, find_model, load_model, model_name, save_model, shipped
 
 
 def made(seed: int = 0, **settings) -> Model:
@@ -72,8 +71,8 @@ def test_a_loaded_model_drives_a_run_with_nothing_said_again(tmp_path):
     assert np.array_equal(one.final.position, two.final.position)
 
 
-@pytest.mark.parametrize("name", SPLITTINGS)
-def test_every_composition_has_its_network(name):
+@pytest.mark.parametrize("name", SHIPPED)
+def test_networks_of_the_package_are_of_their_splitting(name):
     model = shipped(name)
     assert model.config.integrator == name
     assert model.sees_tolerance

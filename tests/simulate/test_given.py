@@ -115,7 +115,7 @@ def test_a_criterion_may_be_the_file_of_a_model(tmp_path, same_result):
 
 
 def test_prs23_without_an_integrator_is_the_rule_of_radau15(two_body):
-    """Its eta is that of IAS15 then, epsilon = 1e-9; with a composition, 0.02."""
+    """Its eta is that of IAS15 then, epsilon = 1e-9; with a splitting, 0.02."""
     free, by_hand = (simulate(two_body(0.9), t_end=20.0, criterion=c) for c in (PRS23(), PRS23((5040e-9) ** (1 / 7))))
     assert free.integrator == by_hand.integrator == "radau15"
     assert free.criterion == "prs23(0.175067)"

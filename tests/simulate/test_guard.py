@@ -27,7 +27,7 @@ def head_on() -> Bodies:
 # ---- the guard ------------------------------------------------------------------------------------------------------
 @pytest.mark.parametrize("integrator", [*SPLITTINGS, "hermite4", "radau15"])
 def test_a_guard_makes_a_step_that_is_too_long_shorter_and_counts(integrator):
-    """e = 0.9 with 63 steps an orbit; without a guard, compositions lose all energy at the first pericentre."""
+    """e = 0.9 with 63 steps an orbit; without a guard, splittings lose all energy at the first pericentre."""
     start = started(initial.kepler(0.9))
     given = {"t_end": 20.0, "criterion": Constant(0.1), "integrator": integrator}
     loose, guarded = simulate(start, **given), simulate(start, **given, tol=1e-3, guard=True)

@@ -77,7 +77,7 @@ def test_radau15_gains_fifteen_orders_and_is_exact_to_rounding_with_short_steps(
 # ---- the way back ---------------------------------------------------------------------------------------------------
 @pytest.mark.parametrize("integrator", SPLITTINGS)
 @pytest.mark.parametrize("system", ["kepler", "triple"])
-def test_constant_steps_of_compositions_lead_back_to_the_start(system, integrator, flipped):
+def test_constant_steps_of_splittings_lead_back_to_the_start(system, integrator, flipped):
     bodies = initial.kepler(0.5, 0.3) if system == "kepler" else initial.figure8()
     start = started(bodies)
     there = run(start, integrator, 0.02, steps=400).final
@@ -244,7 +244,7 @@ def test_radau15_needs_no_tolerance():
 @pytest.mark.parametrize("integrator", ["hermite4", "hermite4:n=2", "logh"])
 def test_methods_that_know_no_outer_field_say_so(integrator):
     with pytest.raises(
-        ConfigError, match=rf"^integrator = {integrator} allows no outer field: use a composition .* or radau15[.]$"
+        ConfigError, match=rf"^integrator = {integrator} allows no outer field: use a splitting .* or radau15[.]$"
     ):
         simulate(started(initial.kepler()), steps=1, integrator=integrator, external_field=tidal(M=1.0, R0=9.0))
 

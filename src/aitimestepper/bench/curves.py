@@ -36,7 +36,7 @@ class CurvesPlan:
 
     problems: Sequence[str] = PROBLEMS
     rules: Sequence[Rule] = field(default_factory=lambda: [rule_named(name) for name in (*CLASSICAL, "lastterm")])
-    variants: Sequence[str] = ("plain", "symmetrized")  # with compositions only; other integrators gain nothing by them
+    variants: Sequence[str] = ("plain", "symmetrized")  # with splittings only; other integrators gain nothing by them
     integrators: Sequence[str] = INTEGRATORS
     peers: Sequence[str] = ()  # see `peers.available_peers`
     points: int = 10  # largest number of points of a curve

@@ -77,7 +77,7 @@ class OwnModule(StepModule):
 def module_for(criterion: Criterion, integrator: str = "leapfrog") -> StepModule:
     """Return the module that chooses the steps of a criterion in runs by `integrator`.
 
-    `policy.bind` fills in what the criterion leaves open. Trial steps are taken by compositions, so that the integrator of
+    `policy.bind` fills in what the criterion leaves open. Trial steps are taken by splittings, so that the integrator of
     `HutMakinoMcMillan` must be one.
     """
     return _built(bind(criterion, integrator), integrator)

@@ -59,7 +59,7 @@ def simulate(
     """Advance every system to `t_end` (one time, or one for each; reached exactly) or by `steps` steps, without a graph.
 
     particle: a `ParticleTorch`, whose precision and device count, or anything that `as_bodies` takes. criterion: a step module,
-    or whatever the compiled `simulate` takes. integrator: a composition. `observer` is called after every step. warn: as there.
+    or whatever the compiled `simulate` takes. integrator: a splitting. `observer` is called after every step. warn: as there.
     Bodies of a result begin a new run: this loop has no memory of earlier ones.
     """
     began = clock.perf_counter()
@@ -119,7 +119,7 @@ def _plan(
 def _splitting(name: str) -> str:
     if name not in SPLITTINGS:
         raise ConfigError(
-            f"integrator = {name}: the loop in torch takes compositions only; give one of {', '.join(SPLITTINGS)}, or run it "
+            f"integrator = {name}: the loop in torch takes splittings only; give one of {', '.join(SPLITTINGS)}, or run it "
             "with aitimestepper.simulate."
         )
     return name

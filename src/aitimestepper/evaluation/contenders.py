@@ -23,8 +23,8 @@ from ..criteria.learned import DEFAULT, LearnedStep, unsymmetrized
 from ..criteria.own import OwnCriterion
 from ..criteria.wrappers import Huayno, HutMakinoMcMillan, Symmetrized
 from ..errors import ConfigError, nearest_name_hint
-from ..integrators import SPLITTINGS, integrator_named, like_splitting
-from ..models import Model, shipped
+from ..integrators import integrator_named, like_splitting
+from ..models import SHIPPED, Model, shipped
 from ..plugins import load_module
 
 VARIANTS: dict[str, Callable[[Criterion], Criterion]] = {
@@ -152,7 +152,7 @@ def shipped_rule() -> Rule:
     def step(integrator: str) -> LearnedStep:
         return LearnedStep(shipped(integrator))
 
-    checksums = (_checksum(shipped(name)) for name in SPLITTINGS)
+    checksums = (_checksum(shipped(name)) for name in SHIPPED)
     return Rule(
         "learned",
         lambda tol, integrator, _: step(integrator).at_tolerance(tol),

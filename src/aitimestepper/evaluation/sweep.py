@@ -80,9 +80,9 @@ def sweep_parameters(
 
 
 def coarsest(contender: Contender) -> float:
-    """Return the first step parameter of a sweep, which is larger for compositions of higher order."""
-    composition = SPLITTINGS.get(contender.integrator)
-    return float(COARSEST * RATIO ** min((composition.order if composition else 2) - 2, 4))
+    """Return the first step parameter of a sweep, which is larger for splittings of higher order."""
+    method = SPLITTINGS.get(contender.integrator)
+    return float(COARSEST * RATIO ** min((method.order if method else 2) - 2, 4))
 
 
 class _SweepProgress:

@@ -22,14 +22,15 @@ from ..errors import CheckpointError, ConfigError, UserError, nearest_name_hint
 from ..features import Scales, feature_count
 from ..fields import field_from
 from ..files import conforms, grouped, pack_arrays, path_shown, unpack_arrays, write_atomically
-from ..integrators import INTEGRATORS
+from ..integrators import INTEGRATORS, SPLITTINGS
 
 FORMAT, VERSION = "aitimestepper model", 1
 NETWORK = "FullyConnectedNN"  # the only kind of network that the engine can evaluate
 # entries of a card that simulations depend on
 CARD = {"calibration": list[list[float]], "symmetrization": list[float], "learned": list[float], "integrator": str}
 FOLDER = Path(__file__).parent
-# Hermite takes one force evaluation a step where the composition of its order takes five. Its network is asked for a tolerance
+SHIPPED = tuple(name for name in SPLITTINGS if os.path.isfile(FOLDER / f"{name}.npz"))  # splittings with a network
+# Hermite takes one force evaluation a step where suzuki4, of the same order, takes five. Its network is asked for a tolerance
 # smaller by this factor, so that nine in ten runs are within the tolerance (tests/evaluation/test_shipped.py).
 HERMITE_FACTOR = 300.0
 
@@ -230,19 +231,23 @@ def newest_in_run(run: Path, out_dir: str | Path, what: str, suffix: str) -> Pat
     )
 
 
+def is_shipped(integrator: str) -> bool:
+    """Return whether the package has a network for an integrator."""
+    return integrator.partition(":")[0] in (*SHIPPED, "hermite4")
+
+
 @functools.cache
 def shipped(integrator: str) -> Model:
     """Return the network of the package for an integrator, read once."""
     if integrator.partition(":")[0] == "hermite4":
         return _for_hermite(shipped("suzuki4"))
-    path = FOLDER / f"{integrator}.npz"
-    if not os.path.isfile(path):
-        known = [*sorted(p.stem for p in FOLDER.glob("*.npz")), "hermite4"]
-        raise ConfigError(f"no learned step is shipped for integrator = {integrator}: {nearest_name_hint(integrator, known)}")
-    return load_model(path)
+    if not is_shipped(integrator):
+        hint = nearest_name_hint(integrator, [*sorted(SHIPPED), "hermite4"])
+        raise ConfigError(f"no learned step is shipped for integrator = {integrator}: {hint}")
+    return load_model(FOLDER / f"{integrator}.npz")
 
 
 def _for_hermite(model: Model) -> Model:
-    """Return the network of the composition of order 4, calibrated for Hermite: it is asked for `HERMITE_FACTOR` times less."""
+    """Return the network of suzuki4, calibrated for Hermite: it is asked for `HERMITE_FACTOR` times less."""
     calibration = [[HERMITE_FACTOR * tol, factor / HERMITE_FACTOR] for tol, factor in model.calibration]
     return dataclasses.replace(model, card={**model.card, "calibration": calibration, "integrator": "hermite4"})

@@ -16,6 +16,7 @@ from ..criteria.base import Criterion, positive_numbers
 from ..criteria.classical import ConstantByTrial
 from ..criteria.wrappers import Limited
 from ..errors import ConfigError, shown
+from ..integrators import SPLITTINGS
 from ..policy import DEFAULT_TOL, Choice, choose, coverage, goes_to_rounding
 from ..specs import LARGEST_INTEGER
 from .advice import warn_of
@@ -69,8 +70,9 @@ def simulate(
     file, a run folder, the name of a run). Without one, `tol` (1e-6) picks the learned step of the package, time-symmetric,
     or below 2e-8 Gauss-Radau: nine in ten runs, of lengths as measured (README.md), stay within it. `tol` also is the
     tolerance of EnergyBudget and of networks that were calibrated on runs; beside others it is an error. integrator: `auto` is
-    the one that the criterion is made for, or the cheapest for `tol`; besides the compositions (leapfrog, suzuki4, kahan_li6,
-    kahan_li8) there are hermite4, hermite4:n=3, logh and radau15. `max_steps` is only a safety limit and shows in the status.
+    the one that the criterion is made for, or the cheapest for `tol`; besides the splittings (leapfrog, suzuki4, kahan_li6,
+    kahan_li8, blanes_moan4, blanes_moan6) there are hermite4, hermite4:n=3, logh and radau15. `max_steps` is only a safety
+    limit and shows in the status.
 
     guard: a step that changes the energy by more than a tenth of `tol` (any criterion; 1e-6) is rejected and made again half as
     long. Leave it off for symmetrized steps: a step rejected in one direction of time would not be rejected in the other, and
@@ -210,7 +212,7 @@ def _choice(
     choice = choose(criterion, tol, integrator, guard)
     if start.external_field is not None and not choice.integrator.allows_field:
         raise ConfigError(
-            f"integrator = {choice.integrator} allows no outer field: use a composition (leapfrog ... kahan_li8) or radau15."
+            f"integrator = {choice.integrator} allows no outer field: use a splitting ({', '.join(SPLITTINGS)}) or radau15."
         )
     if isinstance(choice.criterion, ConstantByTrial):
         wanted = DEFAULT_TOL if choice.tol is None else choice.tol

@@ -100,7 +100,7 @@ def run_two_phase_training(
     """
     if config.integrator not in SPLITTINGS:
         raise ConfigError(
-            f"integrator = {config.integrator}: a network learns through a symmetric composition ({', '.join(SPLITTINGS)}); "
+            f"integrator = {config.integrator}: a network learns through a splitting ({', '.join(SPLITTINGS)}); "
             "others are for simulations."
         )
     refuse_extreme_units(particle.to_bodies(), LearnedStep())
