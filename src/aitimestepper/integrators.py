@@ -1,8 +1,9 @@
 """The integrators: tables of the splittings, and order and cost of the others.
 
-A splitting advances velocities and positions in turn: kick, drift, kick, ..., drift, kick. Every one is symplectic for a constant
-step, and time-reversible, since its kicks and its drifts read the same backwards. The force of the last kick is that of the first
-kick of the next step, so a splitting with s drifts costs s force evaluations a step.
+A splitting advances velocities and positions in turn: kick, drift, kick, ..., drift, kick. Every one is symplectic for a
+constant step, and time-reversible, since its kicks and its drifts read the same backwards. The force of the last kick is that
+of the first kick of the next step, so a splitting with s drifts costs s force evaluations a step.
+diagnostics/splitting_coefficients.py derives the digits of `blanes_moan4` and `blanes_moan6` from their order conditions.
 """
 
 from __future__ import annotations
@@ -86,14 +87,26 @@ SPLITTINGS: dict[str, Splitting] = {
     ),
     "blanes_moan4": _nystroem(
         4,
-        (0.0829844064174052, 0.396309801498368, -0.0390563049223486),
-        (0.245298957184271, 0.604872665711080),
+        (0.0829844064174050188383475, 0.3963098014983680770949115, -0.0390563049223484351708653),
+        (0.2452989571842711626039324, 0.6048726657110799749608927),
         "Blanes & Moan 2002, SRKN 6b",
     ),
     "blanes_moan6": _nystroem(
         6,
-        (0.0414649985182624, 0.198128671918067, -0.0400061921041533, 0.0752539843015807, -0.0115113874206879),
-        (0.123229775946271, 0.290553797799558, -0.127049212625417, -0.246331761062075, 0.357208872795928),
+        (
+            0.0414649985182628432987781,
+            0.1981286719180665411367265,
+            -0.0400061921041526868888284,
+            0.0752539843015803411278789,
+            -0.0115113874206877700624432,
+        ),
+        (
+            0.1232297759462711515610864,
+            0.2905537977995582703664142,
+            -0.1270492126254169156625051,
+            -0.2463317610620754041949735,
+            0.3572088727959277526198603,
+        ),
         "Blanes & Moan 2002, SRKN 11b",
     ),
 }
