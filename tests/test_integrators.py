@@ -3,12 +3,19 @@
 from __future__ import annotations
 
 import math
+import sys
+from fractions import Fraction
+from pathlib import Path
 
 import pytest
 
 from aitimestepper.config import INTEGRATORS as OFFERED
 from aitimestepper.errors import ConfigError
 from aitimestepper.integrators import INTEGRATORS, SPLITTINGS, integrator_named, like_splitting
+
+sys.path.insert(0, str(Path(__file__).parents[1] / "diagnostics"))
+
+from order_conditions import Half, polished, residuals, trees, weight
 
 ORDERS = {"leapfrog": 2, "suzuki4": 4, "kahan_li6": 6, "kahan_li8": 8, "blanes_moan4": 4, "blanes_moan6": 6}
 STAGES = {"leapfrog": 1, "suzuki4": 5, "kahan_li6": 9, "kahan_li8": 17, "blanes_moan4": 6, "blanes_moan6": 11}
@@ -29,6 +36,54 @@ def test_kicks_and_drifts_are_palindromes_and_make_one_step(integrator):
         assert math.fsum(fractions) == pytest.approx(1, rel=0, abs=3e-16)
 
 
+# ---- order conditions ---------------------------------------------------------------------------------------------------
+def misses(name: str, order: int) -> list[Fraction]:
+    """Residuals of the doubles in the table, computed without rounding."""
+    method = SPLITTINGS[name]
+    return residuals([*map(Fraction, method.kicks)], [*map(Fraction, method.drifts)], order)
+
+
+def test_there_are_as_many_trees_as_nystroem_methods_have_conditions():
+    """Hairer, Norsett & Wanner II.14: 1, 1, 2, 3, 6, 10, 20, 36, 72 special trees up to order 9."""
+    assert [len(trees(order)) for order in range(1, 10)] == [1, 1, 2, 3, 6, 10, 20, 36, 72]
+    assert [tree.order / weight(tree) for tree in trees(3)] == [6, 3]  # two kicks one after the other, and sum b c^2 = 1/3
+    assert all((tree.order / weight(tree)).denominator == 1 for tree in trees(8))
+
+
+@pytest.mark.parametrize("name", ORDERS)
+def test_a_splitting_has_its_order_and_no_higher_one(name):
+    """The last bit of one coefficient of kahan_li8 changes a residual by up to 5e-15, of the others by up to 1e-15."""
+    order = ORDERS[name]
+    assert max(map(abs, misses(name, order))) < (8e-15 if name == "kahan_li8" else 1e-15)
+    assert max(map(abs, misses(name, order + 1))) > 1e-4
+    assert max(map(abs, misses(name, order - 1))) <= max(map(abs, misses(name, order)))
+
+
+@pytest.mark.parametrize(("name", "most"), [("blanes_moan4", 2.5e-16), ("blanes_moan6", 6e-16)])
+def test_polished_digits_are_those_of_the_table(name, most):
+    """What the digits as published leave is 1.2e-15 and 1.9e-15."""
+    method = SPLITTINGS[name]
+    count = method.stages // 2  # free kicks; a middle kick or a middle drift takes what is left
+    odd = method.stages % 2 == 0
+    half = Half(method.kicks[:count], method.drifts[: count - odd])
+    found = polished(half, method.order)
+    for mine, theirs in ((found.kicks, half.kicks), (found.drifts, half.drifts)):
+        assert max(abs(float(Fraction(new) - Fraction(old))) for new, old in zip(mine, theirs, strict=True)) < 1.2e-16
+    assert max(map(abs, misses(name, method.order))) < most
+
+
+def test_digits_that_are_a_little_off_are_polished_to_a_solution_nearby():
+    method = SPLITTINGS["blanes_moan6"]
+    off = Half(tuple(b + 1e-4 * (-1) ** k for k, b in enumerate(method.kicks[:5])), method.drifts[:5])
+    found = polished(off, 6)
+    exact = Half(*(tuple(map(Fraction, values)) for values in found[:2]))
+    assert max(map(abs, residuals(*exact.splitting(), 6))) < 1e-45
+    assert max(abs(float(b) - was) for b, was in zip(found.kicks, off.kicks, strict=True)) < 1e-2
+    with pytest.raises(ValueError, match="no splitting of order 8 is near the start: the residual stays at "):
+        polished(off, 8)
+
+
+# ---- names --------------------------------------------------------------------------------------------------------------
 @pytest.mark.parametrize("name", INTEGRATORS)
 def test_an_integrator_is_written_as_it_is_read(name):
     found = integrator_named(name)

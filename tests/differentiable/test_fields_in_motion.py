@@ -73,7 +73,14 @@ def test_static_field_conserves_the_energy_at_second_order(two_body, run_constan
 
 
 @pytest.mark.parametrize(
-    ("integrator", "counts"), [("leapfrog", (30, 60, 120)), ("suzuki4", (8, 16, 32)), ("kahan_li6", (6, 9, 13))]
+    ("integrator", "counts"),
+    [
+        ("leapfrog", (30, 60, 120)),
+        ("suzuki4", (8, 16, 32)),
+        ("kahan_li6", (6, 9, 13)),
+        ("blanes_moan4", (16, 24, 36)),
+        ("blanes_moan6", (5, 8, 12)),
+    ],
 )
 def test_a_moving_field_is_evaluated_at_the_right_times(two_body, run_constant, slope, integrator, counts):
     """Against 25 steps of order 8 (error 2e-15): any slip in the time at which a sub-step sees the field costs the order."""

@@ -232,7 +232,17 @@ def test_an_outer_field_given_to_the_run_acts_and_has_no_momentum_to_keep(two_bo
     assert r.summary()["momentum_error"] is None
 
 
-@pytest.mark.parametrize(("integrator", "counts"), [("leapfrog", (100, 200, 400)), ("suzuki4", (20, 40, 80))])
+@pytest.mark.parametrize(
+    ("integrator", "counts"),
+    [
+        ("leapfrog", (100, 200, 400)),
+        ("suzuki4", (20, 40, 80)),
+        ("kahan_li6", (10, 15, 22)),
+        ("kahan_li8", (6, 8, 11)),
+        ("blanes_moan4", (20, 40, 80)),
+        ("blanes_moan6", (5, 8, 12)),
+    ],
+)
 def test_reported_error_in_a_moving_field_leaves_out_its_work_and_converges(two_body, slope, integrator, counts):
     p = two_body(e=0.2, external_field=tidal(M=5.0, R0=4.0, period=5.0))
     runs = [simulate(p, steps=n, criterion=Constant(2.0 / n), integrator=integrator) for n in counts]
