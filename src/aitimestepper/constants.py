@@ -14,7 +14,10 @@ MAX_CHANGE = 0.6
 UNLIMITED = 1e10  # in units of tau_4: the unit of invariant features needs no limit of its own, since the ceiling limits dt
 MIN_DT = 1e-12  # added to every dt that a network gives, the same everywhere
 NEAREST = 1e-3  # smallest pericentre, as a fraction of the present distance, that features resolve
-BUDGET_CONSTANTS = {2: 0.44, 4: 0.7, 6: 0.9, 8: 1.0}  # c of EnergyBudget for every order of the method
+# c of EnergyBudget for every order of the method, and the unit of the steps of networks
+BUDGET_CONSTANTS = {2: 0.44, 4: 0.7, 6: 0.9, 8: 1.0}
+# c of EnergyBudget for methods with far smaller errors than others of their order
+OWN_BUDGET_CONSTANTS = {"blanes_moan4": 1.3, "blanes_moan6": 1.3}
 HUAYNO_PROBE = 1e-3  # of the step: its rate of change is a central difference over twice that time
 # ---- of the network
 LOG_RANGE = 30.0  # |ln dt| stays below this: 1e-13 ... 1e13 time units, so that exp neither overflows nor vanishes

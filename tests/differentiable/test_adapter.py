@@ -12,7 +12,7 @@ from scripted import FEATURE_TYPES, ConstantNetwork, dt_of
 from torch import nn
 
 from aitimestepper.config import Config
-from aitimestepper.constants import MAX_CHANGE
+from aitimestepper.constants import BUDGET_CONSTANTS, MAX_CHANGE
 from aitimestepper.criteria.classical import EnergyBudget
 from aitimestepper.criteria.learned import SYMMETRIZATION, LearnedStep
 from aitimestepper.differentiable.adapter import ModelAdapter, eval_mode, resolve_device
@@ -44,7 +44,8 @@ def invariant(network, tol=None, **settings) -> LearnedModule:
 
 
 def energy_budget(p: ParticleTorch, tol: float, integrator: str = "leapfrog") -> torch.Tensor:
-    return dt_of(module_for(EnergyBudget(tol, integrator)), p)
+    """Return the unit of the steps of networks: its constant is that of the order, for every splitting."""
+    return dt_of(module_for(EnergyBudget(tol, integrator, BUDGET_CONSTANTS[SPLITTINGS[integrator].order])), p)
 
 
 # ---- the ceiling --------------------------------------------------------------------------------------------------------

@@ -11,7 +11,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import ClassVar
 
-from ..constants import BUDGET_CONSTANTS
+from ..constants import BUDGET_CONSTANTS, OWN_BUDGET_CONSTANTS
 from ..errors import ConfigError, nearest_name_hint, shown
 from ..integrators import SPLITTINGS, like_splitting
 from .base import Criterion, Numbers, positive_numbers
@@ -159,16 +159,16 @@ class EnergyBudget(Criterion):
     """dt = c tol^(1/p) tau_4 chi^(-1/p) for a method of order p: the step that a tolerance for the energy allows.
 
     chi is the potential of the tightest pairs over the total energy: sum w m_i m_j / r / S / sum w, w = tau^-4, with the
-    energy scale S = max(|E|, 1e-4 (K + |U|)). With the constant c of each order the largest error of 90 % of two-body,
+    energy scale S = max(|E|, 1e-4 (K + |U|)). With the constant c of each method the largest error of 90 % of two-body,
     three-body and cluster runs is below tol, for tolerances from 1e-2 (order 2) to 1e-10 (order 8):
-    diagnostics/energy_budget_constant.py (89 to 100 % on fresh seeds). The order is that of the run's integrator.
+    diagnostics/energy_budget_constant.py (89 to 100 % on fresh seeds). Order and constant are those of the run's integrator.
     """
 
     name: ClassVar[str] = "energybudget"
     parameter: ClassVar[str] = "tol"
     tol: Numbers | None = None  # None: that of the run, or 1e-4
     integrator: str | None = None  # whose order counts; None: that of the run
-    c: float | None = None  # None: the constant of the order
+    c: float | None = None  # None: the constant of the integrator
 
     def __post_init__(self) -> None:
         if self.tol is not None:
@@ -190,7 +190,9 @@ class EnergyBudget(Criterion):
     @property
     def constant(self) -> float:
         """The constant c."""
-        return BUDGET_CONSTANTS[self.order] if self.c is None else self.c
+        if self.c is not None:
+            return self.c
+        return OWN_BUDGET_CONSTANTS.get(self.integrator or "leapfrog", BUDGET_CONSTANTS[self.order])
 
     @property
     def exponent(self) -> float:
