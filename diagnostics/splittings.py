@@ -72,7 +72,7 @@ def gradient4() -> Gradient:
     b1, b2 = 0.07743, 0.26805
     b3 = 1 - 2 * (b1 + b2)
     a1 = (1 - math.sqrt(2 * (1 / 3 - b1 - b3 / 4) / b2 - 1)) / 2
-    return with_gradient((b1, b2, b3, b2, b1), (a1, 0.5 - a1, 0.5 - a1, a1), "optimized on gravity, science.md")
+    return with_gradient((b1, b2, b3, b2, b1), (a1, 0.5 - a1, 0.5 - a1, a1), "optimized on gravity")
 
 
 def with_gradient(kicks: tuple[float, ...], drifts: tuple[float, ...], source: str) -> Gradient:

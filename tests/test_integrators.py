@@ -16,6 +16,7 @@ from aitimestepper.integrators import INTEGRATORS, SPLITTINGS, integrator_named,
 sys.path.insert(0, str(Path(__file__).parents[1] / "diagnostics"))
 
 from order_conditions import Half, polished, residuals, trees, weight
+from splitting_coefficients import PUBLISHED
 
 ORDERS = {"leapfrog": 2, "suzuki4": 4, "kahan_li6": 6, "kahan_li8": 8, "blanes_moan4": 4, "blanes_moan6": 6}
 STAGES = {"leapfrog": 1, "suzuki4": 5, "kahan_li6": 9, "kahan_li8": 17, "blanes_moan4": 6, "blanes_moan6": 11}
@@ -43,6 +44,12 @@ def misses(name: str, order: int) -> list[Fraction]:
     return residuals([*map(Fraction, method.kicks)], [*map(Fraction, method.drifts)], order)
 
 
+def in_fractions(half: Half, order: int) -> list[Fraction]:
+    """Residuals of a palindrome with many digits, without rounding."""
+    exact = Half(tuple(map(Fraction, half.kicks)), tuple(map(Fraction, half.drifts)), half.drift_first)
+    return residuals(*exact.splitting(), order)
+
+
 def test_there_are_as_many_trees_as_nystroem_methods_have_conditions():
     """Hairer, Norsett & Wanner II.14: 1, 1, 2, 3, 6, 10, 20, 36, 72 special trees up to order 9."""
     assert [len(trees(order)) for order in range(1, 10)] == [1, 1, 2, 3, 6, 10, 20, 36, 72]
@@ -59,25 +66,31 @@ def test_a_splitting_has_its_order_and_no_higher_one(name):
     assert max(map(abs, misses(name, order - 1))) <= max(map(abs, misses(name, order)))
 
 
+@pytest.mark.parametrize("name", PUBLISHED)
+def test_published_digits_are_a_solution_to_rounding(name):
+    order, half, _ = PUBLISHED[name]
+    found = polished(half, order)
+    pairs = zip((*found.kicks, *found.drifts), (*half.kicks, *half.drifts), strict=True)
+    assert max(abs(new - old) for new, old in pairs) < 4e-15
+    assert max(map(abs, in_fractions(found, order))) < 1e-45
+    assert max(map(abs, in_fractions(found, order + 1))) > 1e-4
+
+
 @pytest.mark.parametrize(("name", "most"), [("blanes_moan4", 2.5e-16), ("blanes_moan6", 6e-16)])
-def test_polished_digits_are_those_of_the_table(name, most):
+def test_the_table_holds_the_polished_digits(name, most):
     """What the digits as published leave is 1.2e-15 and 1.9e-15."""
-    method = SPLITTINGS[name]
-    count = method.stages // 2  # free kicks; a middle kick or a middle drift takes what is left
-    odd = method.stages % 2 == 0
-    half = Half(method.kicks[:count], method.drifts[: count - odd])
-    found = polished(half, method.order)
-    for mine, theirs in ((found.kicks, half.kicks), (found.drifts, half.drifts)):
-        assert max(abs(float(Fraction(new) - Fraction(old))) for new, old in zip(mine, theirs, strict=True)) < 1.2e-16
-    assert max(map(abs, misses(name, method.order))) < most
+    order, half, _ = PUBLISHED[name]
+    found, method = polished(half, order), SPLITTINGS[name]
+    assert tuple(map(float, found.kicks)) == method.kicks[: len(found.kicks)]
+    assert tuple(map(float, found.drifts)) == method.drifts[: len(found.drifts)]
+    assert max(map(abs, misses(name, order))) < most
 
 
 def test_digits_that_are_a_little_off_are_polished_to_a_solution_nearby():
     method = SPLITTINGS["blanes_moan6"]
     off = Half(tuple(b + 1e-4 * (-1) ** k for k, b in enumerate(method.kicks[:5])), method.drifts[:5])
     found = polished(off, 6)
-    exact = Half(*(tuple(map(Fraction, values)) for values in found[:2]))
-    assert max(map(abs, residuals(*exact.splitting(), 6))) < 1e-45
+    assert max(map(abs, in_fractions(found, 6))) < 1e-45
     assert max(abs(float(b) - was) for b, was in zip(found.kicks, off.kicks, strict=True)) < 1e-2
     with pytest.raises(ValueError, match="no splitting of order 8 is near the start: the residual stays at "):
         polished(off, 8)
