@@ -35,6 +35,8 @@ INTEGRATORS = {
     "suzuki4": "#4477aa",
     "kahan_li6": "#44aa99",
     "kahan_li8": "#117733",
+    "blanes_moan4": "#cc6677",
+    "blanes_moan6": "#cc3311",
     "hermite4": "#aa4499",
     "logh": "#b8860b",
     "radau15": "#332288",

@@ -22,6 +22,7 @@ from aitimestepper.evaluation.runs import Systems
 from aitimestepper.initial.named import kepler
 from aitimestepper.initial.problems import make_problem
 from aitimestepper.initial.suites import Case, Suite, make_suite
+from aitimestepper.integrators import SPLITTINGS
 from aitimestepper.models import load_model
 from aitimestepper.training.checkpoints import load_checkpoint
 from aitimestepper.training.judges.calibration import calibrate
@@ -191,6 +192,7 @@ def test_only_networks_that_simulations_can_use():
 
 
 def test_tolerances_too_loose_for_an_order_are_calibrated_but_not_learned_from():
+    assert tuple(SUITABLE) == tuple(SPLITTINGS)
     for integrator, suitable in SUITABLE.items():
         config = Config(judge="run", integrator=integrator)
         assert asked(config) == suitable

@@ -6,14 +6,24 @@ import math
 
 from ...config import Config
 
-SUITABLE: dict[str, tuple[float, ...]] = {  # tolerances for which an order is of use
+SUITABLE: dict[str, tuple[float, ...]] = {  # tolerances for which a splitting is of use
     "leapfrog": (1e-1, 1e-2, 1e-3, 1e-4, 1e-5),
     "suzuki4": (1e-2, 1e-3, 1e-4, 1e-5, 1e-6),
     "kahan_li6": (1e-2, 1e-3, 1e-4, 1e-5, 1e-6, 1e-7, 1e-8),
     "kahan_li8": (1e-2, 1e-3, 1e-4, 1e-5, 1e-6, 1e-7, 1e-8),
+    "blanes_moan4": (1e-2, 1e-3, 1e-4, 1e-5, 1e-6, 1e-7),
+    "blanes_moan6": (1e-2, 1e-3, 1e-4, 1e-5, 1e-6, 1e-7, 1e-8),
 }
 # The loosest of them at which there is something to learn: at looser ones ceilings and smoothness determine the steps.
-LOOSEST_LEARNED = {"leapfrog": 1e-1, "suzuki4": 1e-3, "kahan_li6": 1e-4, "kahan_li8": 1e-6}
+# Those of Blanes & Moan's are not measured: they are taken from the splittings of the same order.
+LOOSEST_LEARNED = {
+    "leapfrog": 1e-1,
+    "suzuki4": 1e-3,
+    "kahan_li6": 1e-4,
+    "kahan_li8": 1e-6,
+    "blanes_moan4": 1e-3,
+    "blanes_moan6": 1e-4,
+}
 FARTHEST = math.log(30.0)  # largest |ln| of the tolerance that calibration asks a network for over the one wanted
 
 
