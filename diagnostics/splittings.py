@@ -7,9 +7,9 @@ the fewest force evaluations that keep each tolerance are taken: a choice in hin
 method. Forces: geometric means over the problems; a problem that no eta within the budget solves counts with the budget.
 
 Candidates are not part of the package. Splittings of kicks and drifts alone are run by the engine. Those with force gradients
-are run by the loop below; so is blanes_moan4, whose forces by the engine check the loop. A kick with a gradient adds
-b dt a + c dt^3 g to the velocities, g = (da/dx) a; g is charged at its time in units of that of the forces, measured here. A
-splitting that begins with a drift needs the forces at the end of the step for the criterion, and is charged for them.
+are run by the loop of force_gradients.py; so is blanes_moan4, whose forces by the engine check the loop. A gradient is charged
+at its time in units of that of the forces, measured here. A splitting that begins with a drift needs the forces at the end of
+the step for the criterion, and is charged for them.
 
 A candidate is worth a place if it needs 5 % fewer forces than the best splitting of the package, in a range of tolerances.
 """
@@ -24,13 +24,11 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any, NamedTuple
 
-import numba
 import numpy as np
 from rich.console import Console
 from rich.table import Table
 
-from aitimestepper.bench.timing import Effort, rotate
-from aitimestepper.constants import ENERGY_FLOOR
+from aitimestepper.bench.timing import Effort
 from aitimestepper.evaluation.calibration import hindsight_forces
 from aitimestepper.evaluation.contenders import Contender, rule_named
 from aitimestepper.evaluation.runs import SOUND, Systems, measure
@@ -38,6 +36,7 @@ from aitimestepper.evaluation.statistics import geometric_mean, interval, resamp
 from aitimestepper.evaluation.sweep import GROWTH, ParameterSweep
 from aitimestepper.initial.suites import make_suite
 from aitimestepper.integrators import SPLITTINGS, Splitting
+from force_gradients import GRADIENTS, Gradient, gradient_cost, run
 from splitting_coefficients import PUBLISHED, polished
 
 TOLERANCES = tuple(10.0**-k for k in range(2, 9))
@@ -45,171 +44,10 @@ LARGEST, RATIO, LENGTH, BUDGET = 6.0, 2.0**0.25, 100, 400_000  # of the sweeps; 
 PATIENCE = 16  # runs of a problem that broke off, after which it is given up
 WIN = 0.95  # largest ratio of forces with which a candidate is worth a place
 USEFUL = {2: 1e-5}  # smallest tolerance that a method of that order is run for
-MAX_RATIO = 1.5  # of the symmetrized free-fall step
 OF_PACKAGE = tuple(SPLITTINGS)
 CANDIDATES = ("blanes_moan6_14", "blanes_casas8")
 PAIRS = (("blanes_moan4", "suzuki4"), ("blanes_moan6", "kahan_li6"), ("blanes_moan6", "blanes_moan4"))
 SEED = 7
-
-
-# ---- force gradients -------------------------------------------------------------------------------------------------
-class Gradient(NamedTuple):
-    """A splitting of order 4 some of whose kicks have force gradients; there is one kick more than drifts."""
-
-    kicks: tuple[float, ...]
-    drifts: tuple[float, ...]
-    gradients: tuple[float, ...]  # in units of dt^3, one for each kick
-    source: str
-
-    @property
-    def passes(self) -> int:
-        """The number of gradient evaluations a step."""
-        return sum(c != 0 for c in self.gradients)
-
-
-def gradient4() -> Gradient:
-    """Return 4 forces and 1 gradient: a_1 such that sum b c^2 = 1/3, and the gradient that is left to order 4."""
-    b1, b2 = 0.07743, 0.26805
-    b3 = 1 - 2 * (b1 + b2)
-    a1 = (1 - math.sqrt(2 * (1 / 3 - b1 - b3 / 4) / b2 - 1)) / 2
-    return with_gradient((b1, b2, b3, b2, b1), (a1, 0.5 - a1, 0.5 - a1, a1), "optimized on gravity")
-
-
-def with_gradient(kicks: tuple[float, ...], drifts: tuple[float, ...], source: str) -> Gradient:
-    """Return the method with the gradient in its middle kick that makes it one of order 4."""
-    done = np.cumsum(kicks)[:-1]
-    gradients = [0.0] * len(kicks)
-    gradients[len(kicks) // 2] = float(np.sum(np.array(drifts) * done**2)) - 1 / 3
-    return Gradient(kicks, drifts, tuple(gradients), source)
-
-
-GRADIENTS = {
-    "gradient4": gradient4(),
-    "chin4": with_gradient((1 / 6, 2 / 3, 1 / 6), (0.5, 0.5), "Chin 1997, 4A"),
-}
-
-
-@numba.njit(error_model="numpy")
-def forces(gm: Any, x: Any, a: Any) -> Any:
-    """Write accelerations to `a`, and return (sum of rate^4, sum of m_i m_j / r without G) over pairs; gm is masses, G = 1."""
-    n, rate4, binding = len(gm), 0.0, 0.0
-    a[:] = 0.0
-    for i in range(n):
-        for j in range(i + 1, n):
-            d0, d1, d2 = x[j, 0] - x[i, 0], x[j, 1] - x[i, 1], x[j, 2] - x[i, 2]
-            inverse2 = 1.0 / (d0 * d0 + d1 * d1 + d2 * d2)
-            inverse = math.sqrt(inverse2)
-            cube = inverse2 * inverse
-            binding += gm[i] * gm[j] * inverse
-            rate2 = (gm[i] + gm[j]) * cube
-            rate4 += rate2 * rate2
-            p, q = gm[j] * cube, gm[i] * cube
-            a[i, 0] += p * d0
-            a[i, 1] += p * d1
-            a[i, 2] += p * d2
-            a[j, 0] -= q * d0
-            a[j, 1] -= q * d1
-            a[j, 2] -= q * d2
-    return rate4, binding
-
-
-@numba.njit(error_model="numpy")
-def force_gradients(gm: Any, x: Any, a: Any, g: Any) -> None:
-    """Write (da/dx) a, the rate at which the accelerations change if the bodies move along them, to `g`."""
-    n = len(gm)
-    g[:] = 0.0
-    for i in range(n):
-        for j in range(i + 1, n):
-            d0, d1, d2 = x[j, 0] - x[i, 0], x[j, 1] - x[i, 1], x[j, 2] - x[i, 2]
-            e0, e1, e2 = a[j, 0] - a[i, 0], a[j, 1] - a[i, 1], a[j, 2] - a[i, 2]
-            inverse2 = 1.0 / (d0 * d0 + d1 * d1 + d2 * d2)
-            cube = inverse2 * math.sqrt(inverse2)
-            along = 3.0 * (d0 * e0 + d1 * e1 + d2 * e2) * inverse2
-            p, q = gm[j] * cube, gm[i] * cube
-            g0, g1, g2 = e0 - along * d0, e1 - along * d1, e2 - along * d2
-            g[i, 0] += p * g0
-            g[i, 1] += p * g1
-            g[i, 2] += p * g2
-            g[j, 0] -= q * g0
-            g[j, 1] -= q * g1
-            g[j, 2] -= q * g2
-
-
-@numba.njit(error_model="numpy")
-def kinetic(gm: Any, v: Any) -> Any:
-    """Return the kinetic energy."""
-    total = 0.0
-    for i in range(len(gm)):
-        total += 0.5 * gm[i] * (v[i, 0] ** 2 + v[i, 1] ** 2 + v[i, 2] ** 2)
-    return total
-
-
-@numba.njit(error_model="numpy")
-def run(gm: Any, x: Any, v: Any, end: Any, eta: Any, kicks: Any, drifts: Any, gradients: Any, most: Any) -> Any:
-    """Advance one system, x and v in place; return its largest relative energy error, its steps and whether it came to its end.
-
-    It does not if it needs more than `most` steps or breaks off. The errors are relative to S, see constants.ENERGY_FLOOR.
-    """
-    a, g = np.zeros_like(x), np.zeros_like(x)
-    rate4, binding = forces(gm, x, a)
-    centre = np.zeros(3)
-    for i in range(len(gm)):
-        centre += gm[i] * v[i] / gm.sum()
-    K, E0 = kinetic(gm, v - centre), kinetic(gm, v) - binding
-    S = max(abs(E0), ENERGY_FLOOR * (K + binding))
-    t, last, largest, steps = 0.0, 0.0, 0.0, 0
-    while t < end:
-        if steps == most:
-            return largest, steps, False
-        dt = eta / math.sqrt(math.sqrt(rate4))
-        if last > 0.0:
-            symmetric = dt * (dt / last)
-            if symmetric <= MAX_RATIO * dt and symmetric * MAX_RATIO >= dt:
-                dt = symmetric
-        last = dt
-        h = min(dt, end - t)
-        if not h > 0.0:
-            return np.inf, steps, False
-        for k in range(len(kicks)):
-            if k > 0:
-                x += drifts[k - 1] * h * v
-                rate4, binding = forces(gm, x, a)
-            v += kicks[k] * h * a
-            if gradients[k] != 0.0:
-                force_gradients(gm, x, a, g)
-                v += gradients[k] * h * h * h * g
-        t = end if h < dt else t + h
-        steps += 1
-        error = abs(kinetic(gm, v) - binding - E0) / S
-        if not error < np.inf:
-            return np.inf, steps, False
-        largest = max(largest, error)
-    return largest, steps, True
-
-
-@numba.njit(error_model="numpy")
-def many_forces(gm: Any, x: Any, a: Any, g: Any, count: Any) -> None:
-    """Evaluate forces `count` times."""
-    for _ in range(count):
-        forces(gm, x, a)
-
-
-@numba.njit(error_model="numpy")
-def many_gradients(gm: Any, x: Any, a: Any, g: Any, count: Any) -> None:
-    """Evaluate force gradients `count` times."""
-    for _ in range(count):
-        force_gradients(gm, x, a, g)
-
-
-def gradient_cost(effort: Effort) -> dict[int, float]:
-    """Return the time of a gradient evaluation over that of a force evaluation, by number of bodies."""
-    found = {}
-    for n in (2, 3, 5, 10, 100):
-        rng = np.random.default_rng(n)
-        system = np.full(n, 1.0 / n), rng.normal(size=(n, 3)), np.zeros((n, 3)), np.zeros((n, 3))
-        jobs = {f.__name__: lambda count, f=f, system=system: lambda: f(*system, count) for f in (many_forces, many_gradients)}
-        found[n] = rotate(jobs, effort).ratio("many_gradients", "many_forces")
-    return found
 
 
 # ---- sweeps ----------------------------------------------------------------------------------------------------------
