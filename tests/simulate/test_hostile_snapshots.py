@@ -120,7 +120,7 @@ def test_more_numbers_than_bytes_are_refused_and_not_allocated(files, tmp_path):
 # ---- single bits ------------------------------------------------------------------------------------------------------
 @pytest.mark.parametrize("name", PLANS)
 def test_every_flipped_bit_of_what_stays_shows(files, tmp_path, name):
-    """Shapes of a network, fractions of an integrator, masses: flips crashed the process, or changed runs in silence."""
+    """Shapes of a network, kicks of an integrator, masses: flips crashed the process, or changed runs in silence."""
     path, whole = tmp_path / "run.h5", (files / f"{name}.h5").read_bytes()
     with h5py.File(files / f"{name}.h5") as f:
         first, size = f["run"].id.get_offset(), f["run"].size

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import time as clock
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from typing import NamedTuple
@@ -23,6 +23,9 @@ from .progress import Sink, Status, Watch
 from .threads import chosen_threads, interrupts, numba_lock, workers
 
 MOST_ROWS = 1e9  # of one system's output: 100 GB and more
+FIRST_BUDGET = 64  # steps of the first call
+# seconds that a system spends in a lane at least, and the steps that are enough in any case
+ENOUGH, ENOUGH_STEPS = 5e-6, 2000
 TURN = 0.1  # seconds of one call of the kernels, after which Ctrl-C, the progress bar and the output are handled
 
 
@@ -193,16 +196,17 @@ class _Advance:
     def __init__(self, batch: Batch) -> None:
         from .kernels.jit import use_threads
         from .kernels.pair_sums import CHUNKED
-        from .kernels.run import advance
+        from .kernels.registers import lane_width
+        from .kernels.run import advance, advance_lanes
 
-        self.advance, self.use_threads, self.batch = advance, use_threads, batch
-        arrays = batch.program.arrays
+        self.advance, self.advance_lanes, self.use_threads, self.batch = advance, advance_lanes, use_threads, batch
+        program, arrays = batch.program, batch.program.arrays
         self.wide = batch.start.present.shape[1] >= CHUNKED and len(batch.start) == 1 and batch.threads > 1
+        self.width = lane_width()
         self.plan = kernel.Plan(*_plan(batch, self.wide))
         state = batch.state
-        bodies = batch.start.body_count.astype(np.int64)
         self.store = kernel.Store(
-            bodies=bodies,
+            bodies=batch.start.body_count.astype(np.int64),
             system=batch.system,
             rule=arrays["rule"],
             states=state["states"],
@@ -213,15 +217,13 @@ class _Advance:
             radau=state["radau"],
             rows=batch.rows,
         )
-        shape = arrays["shape"]
-        self.new_net = lambda: kernel.Net(shape, arrays["numbers"], np.zeros(int(shape[kernel.SCRATCH_SIZE])))
-        self.net = self.new_net()
-        self.begin = bool((state["count"][:, at.FORCES] == 0).all())
-        self.budget, self.rate = 64, 0.0
+        self.budget, self.rate = FIRST_BUDGET, 0.0
 
     def begin_only(self) -> None:
         """Compute forces and energies of the start, without a step."""
-        self.advance(0, len(self.batch.start), 0, True, self.store, self.plan, self.net)
+        self.budget = 0
+        for part in self._parts(np.arange(len(self.batch.start)), 1):
+            self._advance(part)
         self.batch.own.raise_error()
 
     def running(self) -> np.ndarray:
@@ -231,25 +233,50 @@ class _Advance:
     def turn(self, pool: ThreadPoolExecutor | None) -> None:
         """Make up to `budget` steps of every running system, and adapt the budget to the time that they took."""
         began, before = clock.perf_counter(), int(self.batch.state["count"][:, at.STEPS].sum())
-        B = len(self.batch.start)
+        systems = np.flatnonzero(self.running())
         if pool is None:
             with numba_lock if self.wide else contextlib.nullcontext():
                 if self.wide:
                     self.use_threads(self.batch.threads)
-                self.advance(0, B, self.budget, self.begin, self.store, self.plan, self.net)
+                for part in self._parts(systems, 1):
+                    self._advance(part)
         else:
-            part = max(1, -(-B // (8 * self.batch.threads)))
-            jobs = [pool.submit(self._part, b, min(b + part, B)) for b in range(0, B, part)]
-            for job in jobs:
+            for job in [pool.submit(self._advance, part) for part in self._parts(systems, self.batch.threads)]:
                 job.result()
-        self.begin = False
         elapsed = max(clock.perf_counter() - began, 1e-6)
         steps = int(self.batch.state["count"][:, at.STEPS].sum()) - before
         self.rate = steps / elapsed
-        self.budget = int(min(max(self.budget * min(TURN / elapsed, 8.0), 1), 2**40))
+        enough = int(min(ENOUGH * self.rate, ENOUGH_STEPS))  # so that entering and leaving a lane takes a tenth of the time
+        self.budget = int(min(max(self.budget * min(TURN / elapsed, 8.0), enough, 1), 2**40))
 
-    def _part(self, first: int, last: int) -> None:
-        self.advance(first, last, self.budget, self.begin, self.store, self.plan, self.new_net())
+    def _parts(self, systems: np.ndarray, threads: int) -> Iterator[np.ndarray]:
+        """Return the systems in parts for one call each, of equally many bodies."""
+        bodies = self.store.bodies[systems]
+        for n in np.unique(bodies).tolist():
+            group = systems[bodies == n]
+            lanes, parts = self.width if self._side_by_side(n) else 1, 8 * threads if threads > 1 else 1
+            length = -(-len(group) // parts)
+            length = -(-length // lanes) * lanes
+            if threads > 1 and len(group) < lanes * threads:
+                length = -(-len(group) // threads)
+            yield from (group[k : k + length] for k in range(0, len(group), length))
+
+    def _side_by_side(self, bodies: int) -> bool:
+        return bodies <= at.FEW and self.batch.program.fits_lanes
+
+    def _advance(self, part: np.ndarray) -> None:
+        """Advance some systems of equally many bodies: few side by side, many and those of other methods one by one."""
+        from .kernels.registers import aligned, registers_for
+
+        shape, numbers = (self.batch.program.arrays[name] for name in ("shape", "numbers"))
+        side_by_side = self._side_by_side(int(self.store.bodies[part[0]]))
+        width = self.width if side_by_side and len(part) > 1 else 1
+        net = kernel.Net(shape, numbers, aligned((int(shape[kernel.SCRATCH_SIZE]), width)))
+        if side_by_side:
+            registers, lanes = registers_for(self.store, width), (0.0,) * width
+            self.advance_lanes(part, 0, len(part), self.budget, self.store, self.plan, net, registers, lanes)
+        else:
+            self.advance(part, 0, len(part), self.budget, self.store, self.plan, net)
 
     def status(self) -> Status:
         """Return the status of the run, for progress bars."""

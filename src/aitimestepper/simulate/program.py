@@ -65,6 +65,12 @@ class Program(NamedTuple):
     numbers: dict[str, Any]  # method, stages, kind, base, trials, with_sums, window, address of a criterion of one's own
     arrays: dict[str, np.ndarray]  # field, kicks, drifts, wraps, wrap_numbers, rule, shape and numbers of the network
 
+    @property
+    def fits_lanes(self) -> bool:
+        """Whether systems can run side by side: by a splitting, and without functions of the user's own."""
+        own = self.numbers["kind"] == kernel.OWN_CRITERION or self.arrays["field"][0] == at.OWN_FIELD
+        return self.numbers["method"] == SPLITTING and not own
+
 
 def program_of(criterion: Criterion, integrator: Integrator, start: Bodies, own: OwnFunctions) -> Program:
     """Return the program of a run with a criterion that is bound to its integrator."""

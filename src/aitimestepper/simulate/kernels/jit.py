@@ -17,9 +17,13 @@ from pathlib import Path
 from typing import Any
 
 import numba
+import numpy as np
 from numba import types
+from numba.core.codegen import CPUCodeLibrary, JITCodeLibrary
 from numba.core.compiler import Compiler
-from numba.extending import intrinsic
+from numba.extending import overload
+
+from .layout import FEW
 
 # flag by flag: full fast-math would also let the compiler assume that there is no NaN, and NaN must be detected here
 REASSOCIATE = {"reassoc", "contract", "arcp", "nsz"}
@@ -40,29 +44,109 @@ def use_threads(count: int) -> None:
     numba.set_num_threads(min(count, numba.config.NUMBA_NUM_THREADS))
 
 
+MOST_FEW = np.uint64(FEW)
 _COMMON: dict[str, Any] = {"error_model": "numpy", "nogil": True}
-# without wrappers for calls from Python, which take half of the compilation time
-_INNER: dict[str, Any] = {**_COMMON, "no_cpython_wrapper": True, "no_cfunc_wrapper": True}
 
 
-def _pointer(typing_context: Any, array: Any, row: Any) -> Any:
-    """Return a pointer to row `row` of a contiguous array; kernels pass pointers to each other instead of arrays.
+# ---- compilation of parts, and of the whole ------------------------------------------------------------------------------
+class _PartLibrary(CPUCodeLibrary):
+    """The code of a function that only other kernels call: it is not optimized by itself, nor made executable.
 
-    An array is seven words, and every function that receives one counts references to it atomically: a step of two bodies took
-    750 ns with arrays. The caller keeps the arrays alive.
+    numba does both for every function, each with copies of all that it calls: of 300 s that a kernel of 200 functions took to
+    compile, 17 s were needed.
     """
-    element = types.CPointer(array.dtype)
 
-    def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
-        made = context.make_array(signature.args[0])(context, builder, arguments[0])
-        offset = builder.mul(arguments[1], builder.extract_value(made.strides, 0))
-        address = builder.add(builder.ptrtoint(made.data, offset.type), offset)
-        return builder.inttoptr(address, context.get_value_type(element))
+    def finalize(self) -> None:
+        """Leave the code as it is."""
+        self._finalized = True
 
-    return element(array, types.intp), generate
+    def own_module(self) -> Any:
+        """Return the code of this function alone, in the form that can be linked several times."""
+        return super()._get_module_for_linking()
+
+    def _get_module_for_linking(self) -> Any:
+        whole = self.own_module().clone()
+        for library in _all_linked(self):
+            whole.link_in(_own_module(library), preserve=True)
+        return whole
 
 
-pointer: Any = intrinsic(_pointer)
+def _own_module(library: Any) -> Any:
+    return library.own_module() if isinstance(library, _PartLibrary) else library._get_module_for_linking()
+
+
+def _all_linked(library: Any) -> list[Any]:
+    """Return all libraries that a library needs, directly or not."""
+    found: dict[Any, None] = {}
+    pending = list(library._linking_libraries)
+    while pending:
+        one = pending.pop(0)
+        if one not in found:
+            found[one] = None
+            pending += one._linking_libraries if isinstance(one, _PartLibrary) else []
+    return list(found)
+
+
+class _Part(Compiler):
+    """Compiler of a function that only other kernels call."""
+
+    def define_pipelines(self) -> Any:
+        """Return the usual pipelines, for a library that stays a part."""
+        self.state.flags.no_compile = True
+        self.state.library = _library_of(self.state, _PartLibrary)
+        return super().define_pipelines()
+
+    def _compile_core(self) -> Any:
+        # numba tells functions apart by what Python would call; nobody calls it
+        made = super()._compile_core()._replace(entry_point=[].append)
+        self.state.targetctx.insert_user_function(made.entry_point, made.fndesc, [made.library])
+        return made
+
+
+class _WholeLibrary(JITCodeLibrary):
+    """The code of an entry point, with private copies of all functions that it calls.
+
+    numba's copies are weak symbols. The process that compiles them links to earlier separately compiled versions, while later
+    processes, which load the function from disk, have only the copies. Both are correct, but a sum of 13 bodies differed by
+    5e-17. A private copy may have another calling convention and is still found by its name, so it gets a unique name: without
+    one, the next function compiled called the copy as if it were the original, and crashed.
+    """
+
+    owner = ""
+
+    def finalize(self) -> None:
+        """Link all parts in, and make the code executable."""
+        for library in _all_linked(self):
+            self._reload_init.update(library._reload_init)
+            self._final_module.link_in(_own_module(library), preserve=True)
+        self._linking_libraries = []
+        super().finalize()
+
+    def _optimize_final_module(self) -> None:
+        for copied in self._final_module.functions:
+            if not copied.is_declaration and copied.linkage.name == "linkonce_odr":
+                copied.linkage, copied.name = "internal", f"{copied.name}.{self.owner}"
+        super()._optimize_final_module()
+
+
+class _Whole(Compiler):
+    """Compiler of an entry point."""
+
+    def define_pipelines(self) -> Any:
+        """Return the usual pipelines, for a library that holds everything that it calls."""
+        library = _library_of(self.state, _WholeLibrary)
+        library.enable_object_caching()
+        library.owner = hashlib.sha1(f"{self.state.func_id.unique_name}{self.state.args}".encode()).hexdigest()
+        self.state.library = library
+        return super().define_pipelines()
+
+
+def _library_of(state: Any, kind: Any) -> Any:
+    return kind(state.targetctx.codegen(), state.func_id.func_qualname)
+
+
+# without wrappers for calls from Python, which take half of the compilation time
+_INNER: dict[str, Any] = {**_COMMON, "no_cpython_wrapper": True, "no_cfunc_wrapper": True, "pipeline_class": _Part}
 
 
 def reassociated(function: Callable[..., Any]) -> Any:
@@ -80,41 +164,42 @@ def inlined(function: Callable[..., Any]) -> Any:
     return numba.njit(forceinline=True, **_INNER)(function)
 
 
-def inline_fma(function: Callable[..., Any]) -> Any:
-    """Compile a function and inline it; a product and a sum may become one instruction."""
-    return numba.njit(forceinline=True, fastmath={"contract"}, **_INNER)(function)
+def by_width(one: Any, several: Any, alone: Any = None) -> Any:
+    """Return a function that is `one` for one system at a time, and `several` for lanes; its first argument is a `SystemView`.
+
+    `alone` is for a single lane, where that has a faster way to the same bits.
+    """
+
+    def chosen(*arguments: Any) -> Any:
+        raise NotImplementedError
+
+    def implementation(*arguments: Any) -> Any:
+        lanes = arguments[0].types[3]  # SystemView.lanes
+        if not isinstance(lanes, types.UniTuple):
+            function = one
+        else:
+            function = several if alone is None or len(lanes) > 1 else alone
+
+        def call(*arguments: Any) -> Any:
+            return function(*arguments)
+
+        return call
+
+    overload(chosen, jit_options=_INNER)(implementation)
+    return chosen
+
+
+def over_pairs(function: Callable[..., Any]) -> Any:
+    """Compile a loop over pairs: reassociated for one system, in the order of the source for systems side by side.
+
+    Every lane then has the same bits, whatever the width; of one system the loop over its bodies is vectorized.
+    """
+    return by_width(reassociated(function), strict(function))
 
 
 def parallel(function: Callable[..., Any]) -> Any:
     """Compile a function whose loop over independent parts of one system runs on several threads."""
-    return numba.njit(parallel=True, error_model="numpy", nogil=True)(function)
-
-
-class _Whole(Compiler):
-    """Compiler of a function with private copies of the functions that it calls, also in the process that compiles it.
-
-    numba's copies are weak symbols. The process that compiles them links to earlier separately compiled versions, while later
-    processes, which load the function from disk, have only the copies. Both are correct, but a sum of 13 bodies differed by
-    5e-17. A private copy may have another calling convention and is still found by its name, so it gets a unique name: without
-    one, the next function compiled called the copy as if it were the original, and crashed.
-    """
-
-    def define_pipelines(self) -> Any:
-        """Return the usual pipelines, for a library whose copies are made private before optimization."""
-        library = self.state.targetctx.codegen().create_library(self.state.func_id.func_qualname)
-        library.enable_object_caching()
-        owner = hashlib.sha1(f"{self.state.func_id.unique_name}{self.state.args}".encode()).hexdigest()
-        optimize = library._optimize_final_module
-
-        def optimize_alone() -> None:
-            for copied in library._final_module.functions:
-                if not copied.is_declaration and copied.linkage.name == "linkonce_odr":
-                    copied.linkage, copied.name = "internal", f"{copied.name}.{owner}"
-            optimize()
-
-        library._optimize_final_module = optimize_alone
-        self.state.library = library
-        return super().define_pipelines()
+    return numba.njit(parallel=True, **_COMMON)(function)
 
 
 def entry(function: Callable[..., Any]) -> Any:

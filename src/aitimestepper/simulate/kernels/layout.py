@@ -14,6 +14,9 @@ import numpy as np
 
 U0, U1, U2, U3 = np.uint64(0), np.uint64(1), np.uint64(2), np.uint64(3)
 TINY = 2.2250738585072014e-308  # the smallest normal number
+# Up to this number of bodies a loop keeps its order, so that systems can run side by side with the bits of single runs.
+# Above it a loop over the bodies of one system is vectorized: single runs of 13 bodies are faster so (benchmarks/engine.py).
+FEW = 12
 
 # vectors of a block
 POSITION, VELOCITY, POSITION_COMPENSATION, VELOCITY_COMPENSATION, ACCELERATION, JERK = (np.uint64(k) for k in range(6))
@@ -46,15 +49,30 @@ VECTORS = 6
     TIME_BEFORE,
     POTENTIAL_BEFORE,
     WORK_BEFORE,
+    ASKED_DT,  # the step that is attempted, before it is cut at the end time
+    RETRY_DT,  # the shorter step with which the last attempt is repeated; 0: it was accepted
     PAIR_X,  # six numbers: separation and relative velocity of the nearest pair
-) = range(26)
+) = range(28)
 REALS = PAIR_X + 6
 
 # count[b, ...]
-STATUS, STEPS, FORCES, REJECTED, CLOSEST_I, CLOSEST_J, PAIR_I, PAIR_J, ROWS, PENDING, AT_CEILING, OUT_OF_RANGE, CURRENT = range(
-    13
-)
-COUNTS = 13
+(
+    STATUS,
+    STEPS,
+    FORCES,
+    REJECTED,
+    CLOSEST_I,
+    CLOSEST_J,
+    PAIR_I,
+    PAIR_J,
+    ROWS,
+    PENDING,
+    AT_CEILING,
+    OUT_OF_RANGE,
+    CURRENT,
+    TRIES,  # attempts at the present step that were rejected
+) = range(14)
+COUNTS = 14
 
 # s[...]: the head of a system's array; then 3 blocks and the vectors below
 SOFTENING2, FIELD_KIND, FIELD_GM, FIELD_X, FIELD_Y, FIELD_Z, FIELD_RADIUS, FIELD_OMEGA, FIELD_PHASE = range(9)
@@ -67,6 +85,7 @@ MASS, GM, ROW_SUM, TRIAL_ROW_SUM, SCRATCH, PARTIAL = (np.uint64(BLOCKS * 3 * VEC
 
 # status of a system; `session.STATUS_WORDS` has the words for these
 RUNNING, OK, MAX_STEPS, NON_FINITE, STUCK = range(5)
+IDLE = 5  # of a lane without a system
 
 # system[b, ...]: numbers that do not change during a run
 T_END, STEP_LIMIT, OUTPUT_START = range(3)

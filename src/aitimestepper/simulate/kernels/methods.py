@@ -6,13 +6,12 @@ the next term, so that order 8 reaches 1e-14 and rounding errors do not accumula
 
 from __future__ import annotations
 
-from typing import Any
-
 import numpy as np
 
-from . import lanes
 from .fields import field_moves, field_power
-from .jit import inlined, reassociated, strict
+from .jit import by_width, inlined, reassociated, strict
+from .kinds import Number, Numbers, Place
+from .lanes import first_of, fma, like, load, store
 from .layout import (
     ACCELERATION,
     JERK,
@@ -26,79 +25,113 @@ from .layout import (
     VELOCITY,
     VELOCITY_COMPENSATION,
 )
-from .plan import DRIFTS, KICKS
-from .system import Advanced, forces, gm_at, kinetic_energy
+from .plan import DRIFTS, KICKS, Floats
+from .system import Advanced, SystemView, accelerations, forces, gm_at, kinetic_energy
+
+U4 = np.uint64(4)
 
 
 @inlined
-def add_scaled(
-    n3: Any, s: Any, start: Any, compensation: Any, slope: Any, h: Any, result: Any, result_compensation: Any
-) -> None:
-    """Write s[start] + h s[slope] to s[result]; the compensations hold the rounding errors of s[start] and of s[result]."""
-    whole = n3 >> U2
-    for c in range(U0, whole):
-        k = c << U2
-        before = lanes.load(s, start + k)
-        term = lanes.minus(lanes.scaled(h, lanes.load(s, slope + k)), lanes.load(s, compensation + k))
-        total = lanes.plus(before, term)
-        lanes.store(s, result_compensation + k, lanes.minus(lanes.minus(total, before), term))
-        lanes.store(s, result + k, total)
-    for k in range(whole << U2, n3):
-        value = s[start + k]
-        increment = h * s[slope + k] - s[compensation + k]
-        summed = value + increment
-        s[result_compensation + k] = (summed - value) - increment
-        s[result + k] = summed
+def _compensated(value: Number, compensation: Number, h: Number, slope: Number) -> tuple[Number, Number]:
+    """Return value + h slope and its rounding error; `compensation` is the rounding error of the value."""
+    term = fma(h, slope, -compensation)
+    total = value + term
+    return total, (total - value) - term
 
 
 @inlined
-def kick(w: Any, source: Any, target: Any, h: Any) -> None:
+def _add_of_lanes(w: SystemView, x: Place, c: Place, slope: Place, h: Number, result: Place, result_c: Place) -> None:
+    s = w.s
+    for k in range(U0, U3 * w.n):
+        s[result + k], s[result_c + k] = _compensated(s[x + k], s[c + k], h, s[slope + k])
+
+
+@inlined
+def _add_of_one(w: SystemView, x: Place, c: Place, slope: Place, h: Number, result: Place, result_c: Place) -> None:
+    s, step, whole = w.s, first_of(h), U3 * w.n // U4 * U4
+    for k in range(U0, whole, U4):
+        total, lost = _compensated(load(s, x + k), load(s, c + k), step, load(s, slope + k))
+        store(s, result + k, total)
+        store(s, result_c + k, lost)
+    for k in range(whole, U3 * w.n):
+        s[result + k], s[result_c + k] = _compensated(s[x + k], s[c + k], h, s[slope + k])
+
+
+# write s[x] + h s[slope] to s[result]; c and result_c hold the rounding errors of s[x] and of s[result]
+add_scaled = by_width(_add_of_one, _add_of_lanes, _add_of_one)
+
+
+@inlined
+def kick(w: SystemView, source: Place, target: Place, h: Number) -> None:
     """Compute the velocities of block `target` from velocities and accelerations of block `source`, over a time h."""
     d = U3 * w.n
     v, c, a = source + VELOCITY * d, source + VELOCITY_COMPENSATION * d, source + ACCELERATION * d
-    add_scaled(d, w.s, v, c, a, h, target + VELOCITY * d, target + VELOCITY_COMPENSATION * d)
+    add_scaled(w, v, c, a, h, target + VELOCITY * d, target + VELOCITY_COMPENSATION * d)
 
 
 @inlined
-def drift(w: Any, source: Any, target: Any, h: Any) -> None:
+def drift(w: SystemView, source: Place, target: Place, h: Number) -> None:
     """Compute the positions of block `target` from those of `source` and the velocities of `target`, over a time h."""
     d = U3 * w.n
     x, c, v = source + POSITION * d, source + POSITION_COMPENSATION * d, target + VELOCITY * d
-    add_scaled(d, w.s, x, c, v, h, target + POSITION * d, target + POSITION_COMPENSATION * d)
+    add_scaled(w, x, c, v, h, target + POSITION * d, target + POSITION_COMPENSATION * d)
+
+
+@inlined
+def _kick_and_drift_of_lanes(w: SystemView, source: Place, target: Place, b: Number, a: Number) -> None:
+    s, d = w.s, U3 * w.n
+    x, v = source + POSITION * d, source + VELOCITY * d
+    xc, vc, slope = source + POSITION_COMPENSATION * d, source + VELOCITY_COMPENSATION * d, source + ACCELERATION * d
+    for k in range(U0, d):
+        speed, s[target + VELOCITY_COMPENSATION * d + k] = _compensated(s[v + k], s[vc + k], b, s[slope + k])
+        s[target + VELOCITY * d + k] = speed
+        s[target + POSITION * d + k], s[target + POSITION_COMPENSATION * d + k] = _compensated(s[x + k], s[xc + k], a, speed)
+
+
+@inlined
+def _kick_and_drift_of_one(w: SystemView, source: Place, target: Place, b: Number, a: Number) -> None:
+    kick(w, source, target, b)
+    drift(w, source, target, a)
+
+
+# kick by a time b, then drift by a time a
+kick_and_drift = by_width(_kick_and_drift_of_one, _kick_and_drift_of_lanes, _kick_and_drift_of_one)
 
 
 @strict
-def split(w: Any, old: Any, new: Any, t: Any, dt: Any, floats: Any, stages: Any) -> Any:
+def split(w: SystemView, old: Place, new: Place, t: Number, dt: Number, floats: Floats, stages: int) -> Advanced:
     """Make a step of a splitting: kick, drift, kick, ..., kick, with one force evaluation for each drift.
 
     A moving field is met at the times of the kicks. Its work is the sum over kicks of their length times its power: with time
     as one more coordinate that is the kick of the energy conjugate to it, so that no splitting loses order.
     """
-    moving = field_moves(w)
-    source, passed, h = old, 0.0, floats[KICKS] * dt
-    work = h * field_power(w, old, t) if moving else 0.0
-    kick(w, old, new, h)
+    moving, source, passed, work = field_moves(w), old, like(0.0, dt), like(0.0, dt)
     for k in range(stages):
-        drift(w, source, new, floats[DRIFTS + k] * dt)
-        source = new
-        passed = dt if k + 1 == stages else passed + floats[DRIFTS + k] * dt
-        potential, sums = forces(w, new, t + passed)
-        h = floats[KICKS + 1 + k] * dt
+        h = floats[KICKS + k] * dt
         if moving:
-            work += h * field_power(w, new, t + passed)
-        kick(w, new, new, h)
+            work += h * field_power(w, source, t + passed)
+        if k > 0:
+            accelerations(w, new, t + passed)
+        kick_and_drift(w, source, new, h, floats[DRIFTS + k] * dt)
+        source = new
+        passed += floats[DRIFTS + k] * dt
+    h = floats[KICKS + stages] * dt
+    potential, sums = forces(w, new, t + dt)
+    if moving:
+        work += h * field_power(w, new, t + dt)
+    kick(w, new, new, h)
     return Advanced(potential, sums, work, stages, dt)
 
 
 @strict
-def copy_vector(n3: Any, s: Any, source: Any, target: Any) -> None:
+def copy_vector(n3: Place, s: Numbers, source: Place, target: Place) -> None:
     """Copy one vector from s[source:] to s[target:]."""
     for k in range(U0, n3):
         s[target + k] = s[source + k]
 
 
 @reassociated
-def accelerations_and_jerks(w: Any, block: Any) -> None:
+def accelerations_and_jerks(w: SystemView, block: Place) -> None:
     """Write accelerations and jerks by self-gravity of the state in `block` into that block."""
     n, s = w.n, w.s
     d = U3 * n
@@ -130,7 +163,9 @@ def accelerations_and_jerks(w: Any, block: Any) -> None:
 
 
 @strict
-def hermite(w: Any, old: Any, new: Any, scratch_block: Any, t: Any, h: Any, iterations: Any) -> Any:
+def hermite(
+    w: SystemView, old: Place, new: Place, scratch_block: Place, t: float, h: float, iterations: int
+) -> Advanced:
     """Make a step of Hermite 4, P(EC)^n (Makino & Aarseth 1992): predict, then evaluate and correct n times.
 
     Accelerations and jerks are those of the last evaluation. The potential at the end comes from a separate pass in
@@ -164,7 +199,9 @@ def hermite(w: Any, old: Any, new: Any, scratch_block: Any, t: Any, h: Any, iter
 
 
 @strict
-def log_hamiltonian(w: Any, old: Any, new: Any, t: Any, ds: Any, binding: Any, dt: Any) -> Any:
+def log_hamiltonian(
+    w: SystemView, old: Place, new: Place, t: float, ds: float, binding: float, dt: float
+) -> Advanced:
     """Make a drift-kick-drift step of the logarithmic Hamiltonian (Mikkola & Tanikawa; Preto & Tremaine astro-ph/9906322).
 
     The duration of the step is a result. If `dt` is positive, the last drift is shortened or extended so that the step takes
@@ -177,8 +214,7 @@ def log_hamiltonian(w: Any, old: Any, new: Any, t: Any, ds: Any, binding: Any, d
     drift(w, old, new, first)
     middle, _ = forces(w, new, t + first)
     add_scaled(
-        d,
-        s,
+        w,
         old + VELOCITY * d,
         old + VELOCITY_COMPENSATION * d,
         new + ACCELERATION * d,
@@ -195,7 +231,9 @@ def log_hamiltonian(w: Any, old: Any, new: Any, t: Any, ds: Any, binding: Any, d
 
 
 @strict
-def log_hamiltonian_for(w: Any, old: Any, new: Any, t: Any, dt: Any, ds: Any, binding: Any) -> Any:
+def log_hamiltonian_for(
+    w: SystemView, old: Place, new: Place, t: float, dt: float, ds: float, binding: float
+) -> Advanced:
     """Make the step that takes a time `dt`: ds is scaled until the time agrees to rounding; the last drift makes it exact."""
     done = log_hamiltonian(w, old, new, t, ds, binding, 0.0)
     tries = 1

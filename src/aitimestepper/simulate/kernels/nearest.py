@@ -2,34 +2,39 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
 from . import layout as at
-from .jit import inlined, strict
+from .jit import MOST_FEW, by_width, inlined, strict
+from .kinds import Count, Counts, Flag, Number, Numbers, Place
+from .lanes import any_of, fma, larger, smaller, sqrt, where
 from .layout import POSITION, U0, U1, U2, U3, VELOCITY
+from .pair_sums import ForceSums, first_of_pair, pair_code, second_of_pair
+from .system import SystemView
+
+# an approach is found to rounding in 3 to 5 iterations; where Newton's would leave the interval, it is halved
+ITERATIONS = 10
 
 
-@inlined
-def store_pair(w: Any, block: Any, r: Any, c: Any, i: Any, j: Any) -> None:
-    """Store separation and relative velocity of the bodies i and j, and their numbers."""
-    n, s = w.n, w.s
-    x, v = block + POSITION * U3 * n, block + VELOCITY * U3 * n
-    for k in range(U0, U3):
-        r[at.PAIR_X + k] = s[x + k * n + j] - s[x + k * n + i]
-        r[at.PAIR_X + U3 + k] = s[v + k * n + j] - s[v + k * n + i]
-    c[at.PAIR_I], c[at.PAIR_J] = np.int64(i), np.int64(j)
+class Motion(NamedTuple):
+    """Separation and relative velocity of a pair."""
+
+    x: Number
+    y: Number
+    z: Number
+    vx: Number
+    vy: Number
+    vz: Number
 
 
-@inlined
-def nearest_partner(w: Any, block: Any, i: Any) -> Any:
+@strict
+def _nearest_partner(w: SystemView, block: Place, i: Place) -> Place:
     """Return the body nearest to body i among those with higher numbers."""
     n, s = w.n, w.s
     x = block + POSITION * U3 * n
     nearest, least = i + U1, np.inf
-    if n == U2:
-        return nearest
     for j in range(i + U1, n):
         dx, dy, dz = s[x + j] - s[x + i], s[x + n + j] - s[x + n + i], s[x + U2 * n + j] - s[x + U2 * n + i]
         d2 = dx * dx + dy * dy + dz * dz
@@ -38,59 +43,149 @@ def nearest_partner(w: Any, block: Any, i: Any) -> Any:
     return nearest
 
 
-@strict
-def _between(r0: Any, v0: Any, r1: Any, v1: Any, h: Any, q: Any) -> Any:
-    """Return the value, and the derivative with respect to q, of the cubic through both ends of a step at the fraction q."""
+@inlined
+def _pair_of_one(w: SystemView, block: Place, code: Count) -> Count:
+    if w.n <= MOST_FEW:
+        return code
+    i = np.uint64(first_of_pair(code))
+    return pair_code(i, _nearest_partner(w, block, i))
+
+
+@inlined
+def _pair_of_few(w: SystemView, block: Place, code: Count) -> Count:
+    return code
+
+
+# the nearest pair, from the code in `ForceSums`, which of many bodies has the first alone
+nearest_pair = by_width(_pair_of_one, _pair_of_few)
+
+
+@inlined
+def _motion_of_one(w: SystemView, block: Place, i: Count, j: Count) -> Motion:
+    n, s, one, other = w.n, w.s, np.uint64(i), np.uint64(j)
+    x, v = block + POSITION * U3 * n, block + VELOCITY * U3 * n
+    y, z, vy, vz = x + n, x + U2 * n, v + n, v + U2 * n
+    return Motion(
+        s[x + other] - s[x + one],
+        s[y + other] - s[y + one],
+        s[z + other] - s[z + one],
+        s[v + other] - s[v + one],
+        s[vy + other] - s[vy + one],
+        s[vz + other] - s[vz + one],
+    )
+
+
+@inlined
+def _motion_of_lanes(w: SystemView, block: Place, i: Count, j: Count) -> Motion:
+    """Select the bodies, others in every lane, one after the other: gathering their numbers would take twice as long."""
+    n, s = w.n, w.s
+    x, v = block + POSITION * U3 * n, block + VELOCITY * U3 * n
+    y, z, vy, vz = x + n, x + U2 * n, v + n, v + U2 * n
+    first = Motion(s[x], s[y], s[z], s[v], s[vy], s[vz])
+    second = Motion(s[x + U1], s[y + U1], s[z + U1], s[v + U1], s[vy + U1], s[vz + U1])  # a second body is never number 0
+    for k in range(U1, n):
+        here = Motion(s[x + k], s[y + k], s[z + k], s[v + k], s[vy + k], s[vz + k])
+        first, second = _either(i == np.int64(k), here, first), _either(j == np.int64(k), here, second)
+    return Motion(
+        second.x - first.x,
+        second.y - first.y,
+        second.z - first.z,
+        second.vx - first.vx,
+        second.vy - first.vy,
+        second.vz - first.vz,
+    )
+
+
+@inlined
+def _either(flag: Flag, a: Motion, b: Motion) -> Motion:
+    return Motion(
+        where(flag, a.x, b.x),
+        where(flag, a.y, b.y),
+        where(flag, a.z, b.z),
+        where(flag, a.vx, b.vx),
+        where(flag, a.vy, b.vy),
+        where(flag, a.vz, b.vz),
+    )
+
+
+# separation and relative velocity of bodies i and j
+_motion_of_pair: Any = by_width(_motion_of_one, _motion_of_lanes, _motion_of_one)
+
+
+@inlined
+def store_pair(w: SystemView, block: Place, r: Numbers, c: Counts, i: Count, j: Count) -> Motion:
+    """Store separation and relative velocity of the bodies i and j, and their numbers."""
+    motion = _motion_of_pair(w, block, i, j)
+    r[at.PAIR_X], r[at.PAIR_X + 1], r[at.PAIR_X + 2] = motion.x, motion.y, motion.z
+    r[at.PAIR_X + 3], r[at.PAIR_X + 4], r[at.PAIR_X + 5] = motion.vx, motion.vy, motion.vz
+    c[at.PAIR_I], c[at.PAIR_J] = i, j
+    return motion
+
+
+@inlined
+def _between(r0: Number, v0: Number, r1: Number, v1: Number, h: Number, q: Number) -> tuple[Number, Number, Number]:
+    """Return the value and two derivatives, with respect to q, of the cubic through both ends of a step at the fraction q."""
     d = r1 - r0
     a, b = h * v0 - d, d - h * v1
     p = 1.0 - q
-    value = p * r0 + q * r1 + q * p * (p * a + q * b)
-    slope = d + (1.0 - 2.0 * q) * (p * a + q * b) + q * p * (b - a)
-    return value, slope
+    m = fma(p, a, q * b)
+    value = fma(q * p, m, fma(p, r0, q * r1))
+    slope = d + fma(1.0 - 2.0 * q, m, q * p * (b - a))
+    bend = 2.0 * fma(1.0 - 2.0 * q, b - a, -m)
+    return value, slope, bend
+
+
+@inlined
+def _approach(before: Motion, after: Motion, h: Number, q: Number) -> tuple[Number, Number, Number]:
+    """Return r^2, r . dr/dq and its derivative at the fraction q of a step of length h."""
+    x, vx, ax = _between(before.x, before.vx, after.x, after.vx, h, q)
+    y, vy, ay = _between(before.y, before.vy, after.y, after.vy, h, q)
+    z, vz, az = _between(before.z, before.vz, after.z, after.vz, h, q)
+    r2 = fma(x, x, fma(y, y, z * z))
+    rv = fma(x, vx, fma(y, vy, z * vz))
+    return r2, rv, fma(x, ax, fma(y, ay, fma(z, az, fma(vx, vx, fma(vy, vy, vz * vz)))))
 
 
 @strict
-def _closest_between(r: Any, before: Any, h: Any) -> Any:
-    """Return (fraction of the step, distance) at the closest approach of the nearest pair, by bisection of r . dr/dq."""
-    low, high = 0.0, 1.0
-    best = 0.0
-    for _ in range(40):
-        q = 0.5 * (low + high)
-        best, rv = 0.0, 0.0
-        for k in range(3):
-            x, slope = _between(before[k], before[3 + k], r[at.PAIR_X + k], r[at.PAIR_X + 3 + k], h, q)
-            best += x * x
-            rv += x * slope
-        if rv < 0.0:
-            low = q
-        else:
-            high = q
-    return 0.5 * (low + high), np.sqrt(best)
+def _closest_between(before: Motion, after: Motion, h: Number, q: Number) -> tuple[Number, Number]:
+    """Return (fraction of the step, distance) at the closest approach of a pair; q: a first guess of the fraction."""
+    low, high = 0.0 * q, 0.0 * q + 1.0
+    for _ in range(ITERATIONS):
+        _, rv, rate = _approach(before, after, h, q)
+        approaching = rv < 0.0
+        low, high = where(approaching, q, low), where(approaching, high, q)
+        ahead = q - rv / rate
+        q = where((ahead > low) & (ahead < high), ahead, 0.5 * (low + high))
+    r2, _, _ = _approach(before, after, h, q)
+    return q, sqrt(r2)
+
+
+@inlined
+def _radial(m: Motion) -> Number:
+    """Return r . v."""
+    return fma(m.x, m.vx, fma(m.y, m.vy, m.z * m.vz))
 
 
 @strict
-def follow_nearest(w: Any, block: Any, r: Any, c: Any, nearest2: Any, nearest_row: Any, dt: Any, t_before: Any) -> None:
+def follow_nearest(
+    w: SystemView, block: Place, r: Numbers, c: Counts, sums: ForceSums, dt: Number, t_before: Number, running: Flag
+) -> None:
     """Store the nearest pair, and the closest approach so far if this step has it, at its end or inside it."""
-    d2 = nearest2 - w.s[at.SOFTENING2]
-    i = np.uint64(nearest_row)
-    j = nearest_partner(w, block, i)
-    same = c[at.PAIR_I] == np.int64(i) and c[at.PAIR_J] == np.int64(j)
-    x0, y0, z0, vx0, vy0, vz0 = (
-        r[at.PAIR_X],
-        r[at.PAIR_X + 1],
-        r[at.PAIR_X + 2],
-        r[at.PAIR_X + 3],
-        r[at.PAIR_X + 4],
-        r[at.PAIR_X + 5],
+    code = nearest_pair(w, block, sums.nearest)
+    i, j = first_of_pair(code), second_of_pair(code)
+    same = (c[at.PAIR_I] == i) & (c[at.PAIR_J] == j)
+    before = Motion(
+        r[at.PAIR_X], r[at.PAIR_X + 1], r[at.PAIR_X + 2], r[at.PAIR_X + 3], r[at.PAIR_X + 4], r[at.PAIR_X + 5]
     )
-    store_pair(w, block, r, c, i, j)
-    distance, when = np.sqrt(max(d2, 0.0)), r[at.TIME]
-    if same and x0 * vx0 + y0 * vy0 + z0 * vz0 < 0.0:
-        p = at.PAIR_X
-        if r[p] * r[p + 3] + r[p + 1] * r[p + 4] + r[p + 2] * r[p + 5] > 0.0:
-            q, between = _closest_between(r, (x0, y0, z0, vx0, vy0, vz0), dt)
-            if between < distance:
-                distance, when = between, t_before + q * dt
-    if distance < r[at.CLOSEST]:
-        r[at.CLOSEST], r[at.CLOSEST_TIME] = distance, when
-        c[at.CLOSEST_I], c[at.CLOSEST_J] = np.int64(i), np.int64(j)
+    after = store_pair(w, block, r, c, i, j)
+    distance, when = sqrt(larger(sums.nearest2 - w.s[at.SOFTENING2], 0.0)), r[at.TIME]
+    radial_before, radial = _radial(before), _radial(after)
+    inside = running & same & (radial_before < 0.0) & (radial > 0.0)
+    if any_of(inside):
+        q, between = _closest_between(before, after, dt, radial_before / (radial_before - radial))
+        nearer = inside & (between < distance)
+        distance, when = where(nearer, between, distance), where(nearer, fma(q, dt, t_before), when)
+    record = distance < r[at.CLOSEST]
+    if any_of(record):
+        r[at.CLOSEST], r[at.CLOSEST_TIME] = smaller(distance, r[at.CLOSEST]), where(record, when, r[at.CLOSEST_TIME])
+        c[at.CLOSEST_I], c[at.CLOSEST_J] = where(record, i, c[at.CLOSEST_I]), where(record, j, c[at.CLOSEST_J])

@@ -2,86 +2,132 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import NamedTuple
 
 import numpy as np
 
 from . import layout as at
-from .jit import inlined, strict
+from .jit import by_width, inlined, strict
+from .kinds import Flag, Number, Numbers, Place
+from .lanes import absolute, any_of, count_of, lane_of, no, number_of, scalars, where, width_of
 from .layout import POSITION, U0, U1, U2, U3, VELOCITY
-from .plan import EVERY_STEPS, METHOD, OUTPUT, OUTPUT_EVERY, RADAU, ROW_BODIES, ROW_STEPS
+from .plan import EVERY_STEPS, METHOD, OUTPUT, OUTPUT_EVERY, RADAU, ROW_BODIES, ROW_STEPS, Floats, Integers, Plan, SystemRow
 from .radau import radau_interpolate
 from .stepping import step
-from .system import forces, kinetic_energy
+from .system import SystemView, forces, kinetic_energy
+
+
+class Rows(NamedTuple):
+    """Where the rows of output of all systems go."""
+
+    numbers: Floats  # pointer to (B, R, ROW_BODIES + 6 N)
+    capacity: int  # R, the number of rows of a system
+    bodies: Place  # N, the number of bodies that a row has space for
+    systems: Integers  # pointer to the number of the system in each lane
+
+
+class Output(NamedTuple):
+    """A state as a row of output: its time, its energy, and its relative energy error."""
+
+    time: Number
+    energy: Number
+    error: Number
 
 
 @inlined
-def relative(r: Any, energy: Any) -> Any:
+def relative(r: Numbers, energy: Number) -> Number:
     """Return the relative energy error |E - E(0)| / S; the energy scale S is fixed at the start of the run."""
-    return abs(energy - r[at.ENERGY_START]) / r[at.ENERGY_SCALE]
+    return absolute(energy - r[at.ENERGY_START]) / r[at.ENERGY_SCALE]
 
 
 @strict
-def _write_row(w: Any, block: Any, rows: Any, start: Any, N: Any, t: Any, energy: Any, error: Any, row: Any) -> None:
-    """Write the state in `block` at time t as one row of output, from rows[start] on."""
-    n, s = w.n, w.s
-    rows[start], rows[start + U1], rows[start + U2], rows[start + U3] = t, row.real[at.DT_LAST], energy, error
-    rows[start + np.uint64(ROW_STEPS)] = np.float64(row.count[at.STEPS])
+def _write_row(w: SystemView, block: Place, lane: Place, state: Output, row: SystemRow, target: Rows) -> None:
+    """Write the state of one lane in `block` as its next row of output."""
+    n, N, width, s, rows = w.n, target.bodies, width_of(w.s), scalars(w.s), target.numbers
+    before = np.uint64(target.systems[lane] * target.capacity + lane_of(row.count[at.PENDING], lane))
+    start = before * (np.uint64(ROW_BODIES) + np.uint64(6) * N)
+    rows[start], rows[start + U1] = lane_of(state.time, lane), lane_of(row.real[at.DT_LAST], lane)
+    rows[start + U2], rows[start + U3] = lane_of(state.energy, lane), lane_of(state.error, lane)
+    rows[start + np.uint64(ROW_STEPS)] = np.float64(lane_of(row.count[at.STEPS], lane))
     x, v = block + POSITION * U3 * n, block + VELOCITY * U3 * n
     first = start + np.uint64(ROW_BODIES)
     for k in range(U0, U3):
         for i in range(U0, n):
-            rows[first + k * N + i] = s[x + k * n + i]
-            rows[first + (U3 + k) * N + i] = s[v + k * n + i]
+            rows[first + k * N + i] = s[(x + k * n + i) * width + lane]
+            rows[first + (U3 + k) * N + i] = s[(v + k * n + i) * width + lane]
 
 
 @strict
-def _row_between(
-    trial: Any, old: Any, scratch_block: Any, row: Any, plan: Any, rows: Any, start: Any, N: Any, due: Any
-) -> None:
-    """Write the state at a time `due` inside the last step, by a shorter step from its start: as accurate as the run.
-
-    The Gauss-Radau method evaluates its polynomial instead.
-    """
+def _between_of_lanes(
+    trial: SystemView, old: Place, scratch_block: Place, row: SystemRow, plan: Plan, due: Number
+) -> Output:
+    """Compute the state at a time `due` inside the last step, by a shorter step from its start: as accurate as the run."""
     r = row.real
-    elapsed = due - r[at.TIME_BEFORE]
-    if plan.ints[METHOD] == RADAU:
-        radau_interpolate(trial, row.radau, r[at.DT_LAST], elapsed / r[at.DT_LAST], scratch_block)
-        potential, _ = forces(trial, scratch_block, due)
-        energy = potential + kinetic_energy(trial, scratch_block) - r[at.WORK_BEFORE]
-    else:
-        now, here = r[at.TIME], r[at.POTENTIAL]
-        r[at.TIME], r[at.POTENTIAL] = r[at.TIME_BEFORE], r[at.POTENTIAL_BEFORE]
-        done = step(trial, old, scratch_block, scratch_block, row, plan, elapsed, True)
-        r[at.TIME], r[at.POTENTIAL] = now, here
-        energy = done.potential + kinetic_energy(trial, scratch_block) - (r[at.WORK_BEFORE] + done.work)
-    _write_row(trial, scratch_block, rows, start, N, due, energy, relative(r, energy), row)
+    now, here = r[at.TIME], r[at.POTENTIAL]
+    r[at.TIME], r[at.POTENTIAL] = r[at.TIME_BEFORE], r[at.POTENTIAL_BEFORE]
+    done = step(trial, old, scratch_block, scratch_block, row, plan, due - r[at.TIME_BEFORE], True)
+    r[at.TIME], r[at.POTENTIAL] = now, here
+    energy = done.potential + kinetic_energy(trial, scratch_block) - (r[at.WORK_BEFORE] + done.work)
+    return Output(due, energy, relative(r, energy))
+
+
+@strict
+def _between_of_one(
+    trial: SystemView, old: Place, scratch_block: Place, row: SystemRow, plan: Plan, due: Number
+) -> Output:
+    if plan.ints[METHOD] != RADAU:
+        return _between_of_lanes(trial, old, scratch_block, row, plan, due)
+    r = row.real  # the Gauss-Radau method evaluates its polynomial instead
+    radau_interpolate(trial, row.radau, r[at.DT_LAST], (due - r[at.TIME_BEFORE]) / r[at.DT_LAST], scratch_block)
+    potential, _ = forces(trial, scratch_block, due)
+    energy = potential + kinetic_energy(trial, scratch_block) - r[at.WORK_BEFORE]
+    return Output(due, energy, relative(r, energy))
+
+
+# compute the state at a time `due` inside the last step in `scratch_block`
+_state_between = by_width(_between_of_one, _between_of_lanes)
+
+
+@inlined
+def _next_due(row: SystemRow, plan: Plan) -> Number:
+    """Return the time of the next row: that of the state itself, if one is due at it; infinity if none is."""
+    r, c, every = row.real, row.count, plan.floats[OUTPUT_EVERY]
+    rows = number_of(c[at.ROWS])
+    if plan.ints[OUTPUT] == EVERY_STEPS:
+        return where(rows * every > number_of(c[at.STEPS]), np.inf, r[at.TIME])
+    due = row.system[at.OUTPUT_START] + rows * every
+    return where(absolute(due - r[at.TIME]) <= 1e-9 * every, r[at.TIME], due)  # the end time, apart from rounding
 
 
 @strict
 def write_rows(
-    trial: Any, old: Any, new: Any, scratch_block: Any, row: Any, plan: Any, rows: Any, capacity: Any, N: Any
-) -> bool:
-    """Write the rows that became due in the step from `old` to `new`; return False if `rows` has no space for another one."""
-    r, c, every = row.real, row.count, plan.floats[OUTPUT_EVERY]
+    trial: SystemView,
+    old: Place,
+    new: Place,
+    scratch_block: Place,
+    row: SystemRow,
+    plan: Plan,
+    target: Rows,
+    running: Flag,
+) -> Flag:
+    """Write the rows that became due in the step from `old` to `new`; return where there is no space for another one."""
+    r, c = row.real, row.count
+    full = no(running)
     while True:
-        due, at_end = r[at.TIME], True
-        if plan.ints[OUTPUT] == EVERY_STEPS:
-            if np.float64(c[at.ROWS]) * every > np.float64(c[at.STEPS]):
-                return True
-        else:
-            due = row.system[at.OUTPUT_START] + np.float64(c[at.ROWS]) * every
-            if abs(due - r[at.TIME]) <= 1e-9 * every:  # the end time, apart from rounding
-                due = r[at.TIME]
-            at_end = due == r[at.TIME]
-            if not due <= r[at.TIME]:
-                return True
-        if c[at.PENDING] >= capacity:
-            return False
-        start = np.uint64(c[at.PENDING]) * (np.uint64(ROW_BODIES) + np.uint64(6) * N)
-        if at_end:
-            _write_row(trial, new, rows, start, N, due, r[at.ENERGY], r[at.ERROR], row)
-        else:
-            _row_between(trial, old, scratch_block, row, plan, rows, start, N, due)
-        c[at.ROWS] += 1
-        c[at.PENDING] += 1
+        due = _next_due(row, plan)
+        waiting = no(full) & (due <= r[at.TIME])
+        full = full | (waiting & (c[at.PENDING] >= target.capacity))
+        waiting = waiting & no(full)
+        if not any_of(waiting):
+            return full & running
+        now, between = Output(r[at.TIME], r[at.ENERGY], r[at.ERROR]), waiting & (due < r[at.TIME])
+        inside = now
+        if any_of(between):
+            inside = _state_between(trial, old, scratch_block, row, plan, where(between, due, r[at.TIME_BEFORE]))
+        for lane in range(width_of(trial.s)):
+            if lane_of(between, lane):
+                _write_row(trial, scratch_block, lane, inside, row, target)
+            elif lane_of(waiting, lane):
+                _write_row(trial, new, lane, now, row, target)
+        c[at.ROWS] += count_of(waiting)
+        c[at.PENDING] += count_of(waiting)

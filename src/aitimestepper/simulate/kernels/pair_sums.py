@@ -1,8 +1,9 @@
 """The sum over pairs: accelerations, potential, and on request the sums that criteria and features need.
 
 Every pair is visited once. The sums are part of this pass, since a second one would cost as much as the first: divisions and
-square roots are the limit, not additions. From `CHUNKED` bodies on, the rows are divided among a fixed number of chunks with
-separate sums, so that any number of threads gives the same bits.
+square roots are the limit, not additions. Up to `FEW` bodies the sums keep the order of the source, so that systems side by side
+get the bits of single runs. From `CHUNKED` bodies on, the rows are divided among a fixed number of chunks with separate sums, so
+that any number of threads gives the same bits.
 """
 
 from __future__ import annotations
@@ -12,14 +13,17 @@ from typing import Any, NamedTuple
 import numba
 import numpy as np
 
-from .jit import parallel, reassociated, strict
+from .jit import MOST_FEW, by_width, inlined, parallel, reassociated, strict
+from .kinds import Count, Number, Numbers, Place
+from .lanes import count_of, fma, like, sqrt, where
 from .layout import ACCELERATION, GM, HEAD, MASS, PARTIAL, POSITION, SOFTENING2, U0, U1, U2, U3
 
 CHUNKED = 192  # number of bodies; with fewer, starting threads costs more than it saves
 CHUNKS = 16
-HEAD_U = np.uint64(HEAD)
+HEAD_U, U4 = np.uint64(HEAD), np.uint64(4)
 # positive floats are ordered like their bits; a minimum of floats would prevent vectorization of the loop (5 times slower)
 INFINITE_BITS = np.float64(np.inf).view(np.int64)
+_SECOND = np.int64(20)  # bits for the number of the second body of a pair
 
 
 class ForceSums(NamedTuple):
@@ -29,15 +33,119 @@ class ForceSums(NamedTuple):
     r^3 is the squared free-fall rate. `binding_sum` is the sum of rate^4 times the binding energy G m_i m_j / r.
     """
 
-    potential: float
-    nearest2: float  # squared distance of the nearest pair, with softening
-    nearest_row: int  # first body of the nearest pair
-    rate2_sum: float
-    rate4_sum: float
-    rate8_sum: float
-    binding_sum: float
+    potential: Number
+    nearest2: Number  # squared distance of the nearest pair, with softening
+    nearest: Count  # the nearest pair, see `pair_code`; of many bodies with 0 for the second
+    rate2_sum: Number
+    rate4_sum: Number
+    rate8_sum: Number
+    binding_sum: Number
 
 
+@inlined
+def pair_code(i: Place, j: Place) -> Count:
+    """Return the two bodies of a pair as one number."""
+    return (np.int64(i) << _SECOND) | np.int64(j)
+
+
+@inlined
+def first_of_pair(code: Count) -> Count:
+    """Return the first body of a pair."""
+    return code >> _SECOND
+
+
+@inlined
+def second_of_pair(code: Count) -> Count:
+    """Return the second body of a pair."""
+    return code & ((np.int64(1) << _SECOND) - np.int64(1))
+
+
+# ---- few bodies ---------------------------------------------------------------------------------------------------------
+def _make_few(with_sums: bool, with_potential: bool) -> Any:
+    def few(n: Place, s: Numbers, x: Place, a: Place, row_sum: Place) -> ForceSums:
+        """Write the accelerations to s[a:]; return the sums that are asked for, zeros for others."""
+        mass, gm, soft2 = HEAD_U + MASS * n, HEAD_U + GM * n, s[SOFTENING2]
+        y, z, ay_, az_ = x + n, x + n + n, a + n, a + n + n
+        # the pair (0, 1), until one is found to be nearer
+        potential, nearest2, nearest = like(0.0, soft2), like(np.inf, soft2), count_of(soft2 >= 0.0)
+        s2, s4, s8, sb = like(0.0, soft2), like(0.0, soft2), like(0.0, soft2), like(0.0, soft2)
+        for k in range(a, a + U3 * n):
+            s[k] = 0.0
+        for i in range(U0, n - U1):
+            xi, yi, zi, gi = s[x + i], s[y + i], s[z + i], s[gm + i]
+            ax, ay, az, p, b, row = s[a + i], s[ay_ + i], s[az_ + i], like(0.0, soft2), like(0.0, soft2), like(0.0, soft2)
+            for j in range(i + U1, n):
+                dx, dy, dz, gj = s[x + j] - xi, s[y + j] - yi, s[z + j] - zi, s[gm + j]
+                r2 = fma(dx, dx, fma(dy, dy, fma(dz, dz, soft2)))
+                inverse = 1.0 / sqrt(r2)
+                cube = inverse * inverse * inverse
+                rate2_i, rate2_j = gj * cube, gi * cube
+                ax, ay, az = fma(rate2_i, dx, ax), fma(rate2_i, dy, ay), fma(rate2_i, dz, az)
+                s[a + j] = fma(-rate2_j, dx, s[a + j])
+                s[ay_ + j] = fma(-rate2_j, dy, s[ay_ + j])
+                s[az_ + j] = fma(-rate2_j, dz, s[az_ + j])
+                if with_potential:
+                    bond = gj * inverse
+                    p += bond
+                    closer = r2 < nearest2
+                    nearest2, nearest = where(closer, r2, nearest2), where(closer, pair_code(i, j), nearest)
+                    if with_sums:
+                        rate2 = rate2_i + rate2_j
+                        rate4 = rate2 * rate2
+                        s2 += rate2
+                        row += rate4
+                        s8 = fma(rate4, rate4, s8)
+                        b = fma(rate4, bond, b)
+            s[a + i], s[ay_ + i], s[az_ + i] = ax, ay, az
+            if with_potential:
+                potential = fma(-s[mass + i], p, potential)
+                if with_sums:
+                    s4 += row
+                    s[row_sum + i] = row
+                    sb = fma(s[mass + i], b, sb)
+        return ForceSums(potential, nearest2, nearest, s2, s4, s8, sb)
+
+    return inlined(few)
+
+
+_few_with_sums, _few_plain, _few_alone = _make_few(True, True), _make_few(False, True), _make_few(False, False)
+
+
+@strict
+def _gravity_of_few(w: Any, block: Place) -> ForceSums:
+    """Compute forces and sums of few bodies; loops over two, three and four are unrolled, which keeps them in registers."""
+    n, s, x, a = w.n, w.s, block + POSITION * U3 * w.n, block + ACCELERATION * U3 * w.n
+    if w.row_sum > U0:
+        if n == U2:
+            return _few_with_sums(U2, s, x, a, w.row_sum)
+        if n == U3:
+            return _few_with_sums(U3, s, x, a, w.row_sum)
+        if n == U4:
+            return _few_with_sums(U4, s, x, a, w.row_sum)
+        return _few_with_sums(n, s, x, a, w.row_sum)
+    if n == U2:
+        return _few_plain(U2, s, x, a, w.row_sum)
+    if n == U3:
+        return _few_plain(U3, s, x, a, w.row_sum)
+    if n == U4:
+        return _few_plain(U4, s, x, a, w.row_sum)
+    return _few_plain(n, s, x, a, w.row_sum)
+
+
+@strict
+def _accelerations_of_few(w: Any, block: Place) -> None:
+    n, s, x, a = w.n, w.s, block + POSITION * U3 * w.n, block + ACCELERATION * U3 * w.n
+    if n == U2:
+        _few_alone(U2, s, x, a, w.row_sum)
+    elif n == U3:
+        _few_alone(U3, s, x, a, w.row_sum)
+    elif n == U4:
+        _few_alone(U4, s, x, a, w.row_sum)
+    else:
+        _few_alone(n, s, x, a, w.row_sum)
+
+
+# ---- many bodies of one system ------------------------------------------------------------------------------------------
 def _make_rows(with_sums: bool) -> Any:
     def rows(first: Any, last: Any, n: Any, s: Any, x: Any, a: Any, row_sum: Any) -> Any:
         """Sum over the pairs (i, j) with first <= i < last and i < j, and add the accelerations to s[a:]."""
@@ -83,7 +191,7 @@ def _make_rows(with_sums: bool) -> Any:
                 rate4_sum += s4
                 rate8_sum += s8
                 binding += sb * mi
-        return ForceSums(potential, nearest2, nearest_row, rate2_sum, rate4_sum, rate8_sum, binding)
+        return ForceSums(potential, nearest2, pair_code(nearest_row, U0), rate2_sum, rate4_sum, rate8_sum, binding)
 
     return reassociated(rows)
 
@@ -112,7 +220,7 @@ def _sum_chunk(chunk: Any, n: Any, s: Any, x: Any, row_sum: Any) -> None:
         r = _rows_with_sums(first, last, n, s, x, part, row_sum)
     else:
         r = _rows_plain(first, last, n, s, x, part, row_sum)
-    s[end], s[end + U1], s[end + U2], s[end + U3] = r.potential, r.nearest2, np.float64(r.nearest_row), r.rate2_sum
+    s[end], s[end + U1], s[end + U2], s[end + U3] = r.potential, r.nearest2, np.float64(first_of_pair(r.nearest)), r.rate2_sum
     s[end + np.uint64(4)], s[end + np.uint64(5)], s[end + np.uint64(6)] = r.rate4_sum, r.rate8_sum, r.binding_sum
 
 
@@ -146,39 +254,43 @@ def _self_gravity_in_chunks(n: Any, s: Any, block: Any, row_sum: Any, threads: A
         rate4_sum += s[end + np.uint64(4)]
         rate8_sum += s[end + np.uint64(5)]
         binding += s[end + np.uint64(6)]
-    return ForceSums(potential, nearest2, nearest_row, rate2_sum, rate4_sum, rate8_sum, binding)
-
-
-@reassociated
-def _self_gravity_of_two(s: Any, x: Any, a: Any, row_sum: Any) -> Any:
-    """Compute the forces of two bodies without loops, in half the time."""
-    n = U2
-    mass, gm = HEAD_U + MASS * n, HEAD_U + GM * n
-    dx, dy, dz = s[x + U1] - s[x], s[x + U3] - s[x + U2], s[x + np.uint64(5)] - s[x + np.uint64(4)]
-    r2 = dx * dx + dy * dy + dz * dz + s[SOFTENING2]
-    inverse = 1.0 / np.sqrt(r2)
-    cube = inverse * inverse * inverse
-    rate2_i, rate2_j = s[gm + U1] * cube, s[gm] * cube
-    s[a], s[a + U1] = rate2_i * dx, -rate2_j * dx
-    s[a + U2], s[a + U3] = rate2_i * dy, -rate2_j * dy
-    s[a + np.uint64(4)], s[a + np.uint64(5)] = rate2_i * dz, -rate2_j * dz
-    binding, freefall_rate2 = s[mass] * s[gm + U1] * inverse, rate2_i + rate2_j
-    rate4 = freefall_rate2 * freefall_rate2
-    if row_sum > U0:
-        s[row_sum] = rate4
-    return ForceSums(-binding, r2, U0, freefall_rate2, rate4, rate4 * rate4, rate4 * binding)
+    return ForceSums(potential, nearest2, pair_code(nearest_row, U0), rate2_sum, rate4_sum, rate8_sum, binding)
 
 
 @strict
-def self_gravity(n: Any, s: Any, block: Any, row_sum: Any, threads: Any) -> Any:
-    """Write the self-gravity of the state in `block` into its accelerations; return `ForceSums`, all of them if row_sum > 0."""
+def _gravity_of_many(w: Any, block: Place) -> ForceSums:
+    n, s = w.n, w.s
     if n >= CHUNKED:
-        return _self_gravity_in_chunks(n, s, block, row_sum, threads)
+        return _self_gravity_in_chunks(n, s, block, w.row_sum, w.lanes)
     x, a = block + POSITION * U3 * n, block + ACCELERATION * U3 * n
-    if n == U2:
-        return _self_gravity_of_two(s, x, a, row_sum)
     for k in range(U0, U3 * n):
         s[a + k] = 0.0
-    if row_sum > U0:
-        return _rows_with_sums(U0, n - U1, n, s, x, a, row_sum)
-    return _rows_plain(U0, n - U1, n, s, x, a, row_sum)
+    if w.row_sum > U0:
+        return _rows_with_sums(U0, n - U1, n, s, x, a, w.row_sum)
+    return _rows_plain(U0, n - U1, n, s, x, a, w.row_sum)
+
+
+@inlined
+def _gravity_of_one(w: Any, block: Place) -> ForceSums:
+    return _gravity_of_few(w, block) if w.n <= MOST_FEW else _gravity_of_many(w, block)
+
+
+@inlined
+def _accelerations_of_one(w: Any, block: Place) -> None:
+    if w.n <= MOST_FEW:
+        _accelerations_of_few(w, block)
+    else:
+        n, s = w.n, w.s
+        x, a = block + POSITION * U3 * n, block + ACCELERATION * U3 * n
+        if n >= CHUNKED:
+            _self_gravity_in_chunks(n, s, block, U0, w.lanes)
+        else:
+            for k in range(U0, U3 * n):
+                s[a + k] = 0.0
+            _rows_plain(U0, n - U1, n, s, x, a, U0)
+
+
+# write the self-gravity of the state in a block into its accelerations; `self_gravity` returns `ForceSums`, all of them if
+# w.row_sum > 0
+self_gravity = by_width(_gravity_of_one, _gravity_of_few)
+accelerations_by_gravity = by_width(_accelerations_of_one, _accelerations_of_few)

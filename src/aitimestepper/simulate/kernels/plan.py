@@ -2,7 +2,15 @@
 
 from __future__ import annotations
 
-from typing import Any, NamedTuple
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from .kinds import Counts, Numbers
+
+Floats = NDArray[np.float64]  # kernels pass pointers on, which are indexed in the same way
+Integers = NDArray[np.int64]
 
 SPLITTING, HERMITE, LOGH, RADAU = range(4)  # as in integrators.py
 PLAIN, HUAYNO, HMM = range(3)
@@ -35,42 +43,54 @@ CEILING, TIME_UNIT, MIN_DT, LOG_GAIN, LOG_RANGE, SCALES = range(6)
 class Plan(NamedTuple):
     """The numbers that all systems of a run share."""
 
-    ints: Any  # integers, as named above; STAGES: for Hermite the number of corrections; TRIALS: iterations of HMM
-    floats: Any  # GUARD: largest change of the relative energy error in a step; 0: no limit
+    ints: Integers  # as named above; STAGES: for Hermite the number of corrections; TRIALS: iterations of HMM
+    floats: Floats  # GUARD: largest change of the relative energy error in a step; 0: no limit
 
 
 class Store(NamedTuple):
-    """The arrays of all systems of a run, one row for each system."""
+    """The arrays of all systems of a run, one row for each system; or of those side by side, one column for each lane."""
 
-    bodies: Any  # (B,) number of bodies
-    system: Any  # (B, SYSTEMS)
-    rule: Any  # (B, RULE_NUMBERS)
-    states: Any  # (B, ...) see layout
-    real: Any  # (B, REALS)
-    count: Any  # (B, COUNTS)
-    memory: Any  # (B, W) past steps, for the wrappers
-    window: Any  # (B, ...) past states, for a learned step
-    radau: Any  # (B, ...) polynomials of the Gauss-Radau method
-    rows: Any  # (B, R, ROW_BODIES + 6 N) output
+    bodies: Integers  # (B,) number of bodies
+    system: Floats  # (B, SYSTEMS)
+    rule: Floats  # (B, RULE_NUMBERS)
+    states: Floats  # (B, ...) see layout
+    real: Floats  # (B, REALS)
+    count: Integers  # (B, COUNTS)
+    memory: Floats  # (B, W) past steps, for the wrappers
+    window: Floats  # (B, ...) past states, for a learned step
+    radau: Floats  # (B, ...) polynomials of the Gauss-Radau method
+    rows: Floats  # (B, R, ROW_BODIES + 6 N) output
 
 
 class Net(NamedTuple):
     """A network and the description of its inputs, in the layout that `program` makes."""
 
-    shape: Any  # integers, as named above; widths of the layers at the end
+    shape: Integers  # as named above; widths of the layers at the end
     # as named above; scales of a slot; limits of the inputs; weights: frequencies, then weight and bias of each layer, of the
     # step, of the error
-    numbers: Any
-    scratch: Any  # space for the inputs and two layers
+    numbers: Floats
+    scratch: Floats  # space for the inputs and two layers
+
+
+class Registers(NamedTuple):
+    """The arrays of systems side by side: every number of the layout `width` times, one for each lane."""
+
+    states: Floats  # (..., width)
+    numbers: Floats  # (..., width) real, memory and window
+    counts: Integers  # (COUNTS, width)
+    constants: Floats  # (SYSTEMS + RULE_NUMBERS, width)
+    copies: Floats  # (..., width) of the numbers
+    count_copies: Integers  # (COUNTS, width)
+    lanes: Integers  # (2, width): the system in each lane, -1 for none; the number of steps at which it has used its budget
 
 
 class SystemRow(NamedTuple):
-    """Pointers to the numbers of one system, as in `Store`."""
+    """Pointers to the numbers of one system, as in `Store`, or of systems side by side."""
 
-    real: Any
-    count: Any
-    system: Any
-    rule: Any
-    memory: Any
-    window: Any
-    radau: Any
+    real: Numbers
+    count: Counts
+    system: Numbers
+    rule: Numbers
+    memory: Numbers
+    window: Numbers
+    radau: Floats  # of one system alone

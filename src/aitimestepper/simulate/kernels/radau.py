@@ -20,7 +20,7 @@ import numpy as np
 from . import radau_tables as table
 from .fields import field_moves, field_power
 from .jit import strict
-from .lanes import add_scaled, four, larger, largest, load, minus, plus, rounded_off, same, scaled, store
+from .lanes import absolute, fma, four, larger, largest, load, same, store
 from .layout import (
     ACCELERATION,
     JERK,
@@ -96,14 +96,14 @@ def _predict(groups: Any, m: Any, side: Any, q: Any) -> None:
     for _ in range(U0, groups):
         ahead, power = p + NEXT + side * SET, q
         for k in range(U0, U7):
-            predicted = scaled(power, load(m, ahead + U4 * k))
+            predicted = power * load(m, ahead + U4 * k)
             store(m, p + PREDICTED + U4 * k, predicted)
-            store(m, p + PLACE + U4 * k, add_scaled(predicted, share, load(m, ahead + PREDICTION_ERROR + U4 * k)))
+            store(m, p + PLACE + U4 * k, fma(share, load(m, ahead + PREDICTION_ERROR + U4 * k), predicted))
             power *= q
         for j in range(U0, U7):
             g = load(m, p + PLACE + U4 * j)
             for k in range(j + U1, U7):
-                g = add_scaled(g, table.DIFFERENCES[k, j], load(m, p + PLACE + U4 * k))
+                g = fma(table.DIFFERENCES[k, j], load(m, p + PLACE + U4 * k), g)
             store(m, p + DIFFERENCE + U4 * j, g)
         p += GROUP
 
@@ -122,7 +122,7 @@ def _start(w: Any, groups: Any, m: Any, old: Any, new: Any, dt: Any) -> None:
         k = old + U4 * c
         store(m, p + X0, load(s, k + POSITION * d))
         store(m, p + V0, load(s, k + VELOCITY * d))
-        store(m, p + COMPENSATION0, scaled(-1.0, load(s, k + POSITION_COMPENSATION * d)))
+        store(m, p + COMPENSATION0, -load(s, k + POSITION_COMPENSATION * d))
         store(m, p + A0, load(s, k + ACCELERATION * d))
         p += GROUP
     for k in range(d, U4 * groups):
@@ -139,23 +139,23 @@ def _visit(w: Any, groups: Any, m: Any, new: Any, n: Any, dt: Any, fresh: Any) -
     first, second = table.NODES[ahead + U1] * dt, dt * dt
     for _ in range(U0, groups):
         g, a0 = p + DIFFERENCE, load(m, p + A0)
-        lower, bend = four(0.0), scaled(table.FROM_START[n], a0)
+        lower, bend = four(0.0), table.FROM_START[n] * a0
         for j in range(U0, U7):  # work that does not depend on the forces comes first
             value = load(m, g + U4 * j)
-            lower = add_scaled(lower, table.FROM_LOWER[n, j], value)
-            bend = add_scaled(bend, table.TO_PLACE[n, j], value)
-        line = add_scaled(load(m, p + COMPENSATION0), first, load(m, p + V0))
+            lower = fma(table.FROM_LOWER[n, j], value, lower)
+            bend = fma(table.TO_PLACE[n, j], value, bend)
+        line = fma(first, load(m, p + V0), load(m, p + COMPENSATION0))
         if n > U0:
             if fresh:
-                change = minus(load(s, a), a0)
+                change = load(s, a) - a0
                 store(m, p + CHANGE + slot, change)
             else:
                 change = load(m, p + CHANGE + slot)
-            before, now = load(m, g + slot), add_scaled(lower, table.FROM_CHANGE[n], change)
-            bend = add_scaled(bend, table.TO_PLACE[n, n - U1], minus(now, before))
+            before, now = load(m, g + slot), fma(table.FROM_CHANGE[n], change, lower)
+            bend = fma(table.TO_PLACE[n, n - U1], now - before, bend)
             store(m, g + slot, now)
             store(m, p + BEFORE, before)
-        place = plus(load(m, p + X0), add_scaled(line, second, bend))
+        place = load(m, p + X0) + fma(second, bend, line)
         unchanged = same(place, load(m, p + PLACE + U4 * ahead)) and unchanged
         store(m, p + PLACE + U4 * ahead, place)
         store(s, x, place)
@@ -170,8 +170,8 @@ def _correction(groups: Any, m: Any) -> Any:
     moved, size = four(0.0), four(0.0)
     for _ in range(U0, groups):
         last = p + DIFFERENCE + np.uint64(24)
-        moved = larger(moved, minus(load(m, last), load(m, p + BEFORE)))
-        size = larger(size, plus(load(m, p + CHANGE + np.uint64(24)), load(m, p + A0)))
+        moved = larger(absolute(load(m, last) - load(m, p + BEFORE)), moved)
+        size = larger(absolute(load(m, p + CHANGE + np.uint64(24)) + load(m, p + A0)), size)
         p += GROUP
     return largest(moved) / largest(size)
 
@@ -179,9 +179,9 @@ def _correction(groups: Any, m: Any) -> Any:
 @strict
 def _sum(u: Any, v: Any) -> Any:
     """Return the sum u + v and its rounding error, exactly (Knuth's two-sum)."""
-    total = plus(u, v)
-    back = minus(total, u)
-    return total, plus(minus(u, minus(total, back)), minus(v, back))
+    total = u + v
+    back = total - u
+    return total, (u - (total - back)) + (v - back)
 
 
 @strict
@@ -199,20 +199,20 @@ def _finish(w: Any, groups: Any, m: Any, old: Any, new: Any, dt: Any) -> None:
         for part in range(2):
             for n in range(U1, U8):
                 change = load(m, p + CHANGE + U4 * (n - U1))
-                gain = add_scaled(gain, table.WEIGHTS[part, n], change)
-                twice = add_scaled(twice, table.TWICE[part, n], change)
+                gain = fma(table.WEIGHTS[part, n], change, gain)
+                twice = fma(table.TWICE[part, n], change, twice)
         a0, v0, v_compensation = load(m, p + A0), load(m, p + V0), load(s, before + VELOCITY_COMPENSATION * d)
-        v, v_lost = _sum(v0, scaled(dt, plus(a0, gain)))
-        v_lost = minus(v_lost, v_compensation)
-        line = scaled(dt, v0)
+        v, v_lost = _sum(v0, dt * (a0 + gain))
+        v_lost = v_lost - v_compensation
+        line = dt * v0
         x, x_lost = _sum(load(m, p + X0), line)
-        bend = add_scaled(rounded_off(dt, v0, line), dt * dt, add_scaled(twice, 0.5, a0))
-        x_lost = plus(x_lost, plus(add_scaled(bend, -dt, v_compensation), load(m, p + COMPENSATION0)))
-        x_end, v_end = plus(x, x_lost), plus(v, v_lost)
+        bend = fma(dt * dt, fma(0.5, a0, twice), fma(dt, v0, -line))
+        x_lost = x_lost + (fma(-dt, v_compensation, bend) + load(m, p + COMPENSATION0))
+        x_end, v_end = x + x_lost, v + v_lost
         store(s, after + POSITION * d, x_end)
         store(s, after + VELOCITY * d, v_end)
-        store(s, after + POSITION_COMPENSATION * d, minus(minus(x_end, x), x_lost))
-        store(s, after + VELOCITY_COMPENSATION * d, minus(minus(v_end, v), v_lost))
+        store(s, after + POSITION_COMPENSATION * d, (x_end - x) - x_lost)
+        store(s, after + VELOCITY_COMPENSATION * d, (v_end - v) - v_lost)
 
 
 @strict
@@ -223,14 +223,14 @@ def _polynomial_at_end(groups: Any, m: Any, side: Any, had_prediction: Any) -> N
         ahead, end = p + NEXT + side * SET, load(m, p + A0)
         for k in range(U0, U7):
             g = load(m, p + DIFFERENCE + U4 * k)
-            end = add_scaled(end, table.AT_END[k], g)
+            end = fma(table.AT_END[k], g, end)
             power, taylor = g, g
             for j in range(k + U1, U7):
                 g = load(m, p + DIFFERENCE + U4 * j)
-                power = add_scaled(power, table.POWERS[j, k], g)
-                taylor = add_scaled(taylor, table.AHEAD[k, j], g)
+                power = fma(table.POWERS[j, k], g, power)
+                taylor = fma(table.AHEAD[k, j], g, taylor)
             store(m, ahead + U4 * k, taylor)
-            store(m, ahead + PREDICTION_ERROR + U4 * k, scaled(had_prediction, minus(power, load(m, p + PREDICTED + U4 * k))))
+            store(m, ahead + PREDICTION_ERROR + U4 * k, had_prediction * (power - load(m, p + PREDICTED + U4 * k)))
         store(m, p + END, end)
         p += GROUP
 
@@ -238,7 +238,7 @@ def _polynomial_at_end(groups: Any, m: Any, side: Any, had_prediction: Any) -> N
 @strict
 def radau_step(w: Any, old: Any, new: Any, t: Any, dt: Any, memory: Any) -> Any:
     """Make one step of `dt`. It may be repeated with another dt until `radau_accept` is called."""
-    m, groups, side, without_sums = memory, _groups(w), np.uint64(memory[SIDE]), SystemView(w.n, w.s, U0, w.threads)
+    m, groups, side, without_sums = memory, _groups(w), np.uint64(memory[SIDE]), SystemView(w.n, w.s, U0, w.lanes)
     moving = field_moves(w)
     q = dt / m[LAST_DT] if m[LAST_DT] > 0.0 and dt < MAX_GROWTH * m[LAST_DT] else 0.0
     _predict(groups, m, side, q)

@@ -2,18 +2,19 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 from . import layout as at
-from .jit import strict
+from .jit import by_width, inlined, strict
+from .kinds import Number, Place
 from .methods import hermite, log_hamiltonian, log_hamiltonian_for, split
-from .plan import CONSTANT, HERMITE, KIND, METHOD, RADAU, SPLITTING, STAGES
+from .plan import CONSTANT, HERMITE, KIND, METHOD, RADAU, SPLITTING, STAGES, Plan, SystemRow
 from .radau import radau_step
+from .system import Advanced, SystemView
 
 
 @strict
-def step(w: Any, old: Any, new: Any, scratch_block: Any, row: Any, plan: Any, dt: Any, exactly: Any) -> Any:
-    """Make one step of `dt` with the integrator of the run. Unless `exactly`, logh may take a time near `dt` instead."""
+def _step_of_one(
+    w: SystemView, old: Place, new: Place, scratch_block: Place, row: SystemRow, plan: Plan, dt: float, exactly: bool
+) -> Advanced:
     r = row.real
     t = r[at.TIME]
     if plan.ints[METHOD] == SPLITTING:
@@ -28,3 +29,15 @@ def step(w: Any, old: Any, new: Any, scratch_block: Any, row: Any, plan: Any, dt
     if plan.ints[KIND] == CONSTANT and dt == row.rule[0]:  # not a step that the guard shortened
         ds = r[at.LOGH_STEP]
     return log_hamiltonian(w, old, new, t, ds, -r[at.ENERGY_START], 0.0)
+
+
+@inlined
+def _step_of_lanes(
+    w: SystemView, old: Place, new: Place, scratch_block: Place, row: SystemRow, plan: Plan, dt: Number, exactly: bool
+) -> Advanced:
+    return split(w, old, new, row.real[at.TIME], dt, plan.floats, plan.ints[STAGES])
+
+
+# Make one step of `dt` with the integrator of the run, which for systems side by side is a splitting. Unless `exactly`, logh may
+# take a time near `dt` instead.
+step = by_width(_step_of_one, _step_of_lanes)
