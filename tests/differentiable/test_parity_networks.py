@@ -25,6 +25,7 @@ from parity import (
 )
 
 from aitimestepper import differentiable
+from aitimestepper.bodies import Bodies, as_bodies
 from aitimestepper.config import Config
 from aitimestepper.criteria.learned import LearnedStep
 from aitimestepper.criteria.wrappers import Symmetrized
@@ -33,6 +34,7 @@ from aitimestepper.differentiable.network import FullyConnectedNN, build_network
 from aitimestepper.differentiable.particle import ParticleTorch
 from aitimestepper.features import ERROR_FRACTION
 from aitimestepper.fields import tidal
+from aitimestepper.initial import named
 from aitimestepper.models import SHIPPED
 from aitimestepper.simulate.engine import simulate
 from results import same_bits
@@ -147,3 +149,17 @@ def test_every_step_that_the_ceiling_cut_is_counted(features, above):
     capped = ours.reports["steps_at_ceiling"]
     assert np.array_equal(capped, theirs.reports["steps_at_ceiling"])
     assert 0 < capped.sum() < 5 * STEPS if above == 1.0 else capped.tolist() == [STEPS] * 5
+
+
+@pytest.mark.parametrize("features", [("basic", 0), ("rich", 2), ("delta_mag", 0), ("delta_mag", 3), ("invariant", 0)], ids=str)
+@pytest.mark.parametrize("activation", ["tanh", "gelu", "elu"])
+def test_networks_choose_side_by_side_what_they_choose_alone(features, activation):
+    """To the bit: features of all kinds, windows of past states, and functions that the C library has."""
+    systems = [as_bodies(named.random(3, seed=seed)) for seed in range(9)]
+    start = Bodies.stack(systems)
+    step = one_network(start, features=features, activation=activation, fourier=2)
+    together = simulate(start, steps=STEPS, criterion=step, integrator="leapfrog", threads=1, warn=False)
+    for b, one in enumerate(systems):
+        alone = simulate(one, steps=STEPS, criterion=step, integrator="leapfrog", threads=1, warn=False)
+        assert np.array_equal(alone.final.position[0], together.final.position[b])
+        assert np.array_equal(alone.reports["expected_step_error"][0], together.reports["expected_step_error"][b])

@@ -200,7 +200,7 @@ class _Advance:
         from .kernels.run import advance, advance_lanes
 
         self.advance, self.advance_lanes, self.use_threads, self.batch = advance, advance_lanes, use_threads, batch
-        program, arrays = batch.program, batch.program.arrays
+        arrays = batch.program.arrays
         self.wide = batch.start.present.shape[1] >= CHUNKED and len(batch.start) == 1 and batch.threads > 1
         self.width = lane_width()
         self.plan = kernel.Plan(*_plan(batch, self.wide))

@@ -92,9 +92,7 @@ base_step = by_width(_any_step, _known_step)
 
 
 @inlined
-def _base_step_at(
-    w: SystemView, block: Place, last: Place, t: Number, row: SystemRow, plan: Plan, net: Net
-) -> Number:
+def _base_step_at(w: SystemView, block: Place, last: Place, t: Number, row: SystemRow, plan: Plan, net: Net) -> Number:
     """Compute the forces of the state in `block`, and return the criterion's step there."""
     potential, sums = forces(w, block, t)
     energies = StateEnergies(
@@ -114,9 +112,7 @@ def _displaced(w: SystemView, block: Place, target: Place, h: Number) -> None:
 
 
 @strict
-def _huayno(
-    w: SystemView, block: Place, scratch_block: Place, tau: Number, row: SystemRow, plan: Plan, net: Net
-) -> Number:
+def _huayno(w: SystemView, block: Place, scratch_block: Place, tau: Number, row: SystemRow, plan: Plan, net: Net) -> Number:
     """Return tau / (1 - 1/2 dtau/dt); the rate dtau/dt is a central difference along the motion, limited to at most 1."""
     h, t = HUAYNO_PROBE * tau, row.real[at.TIME]
     before, after = tau, tau
@@ -222,9 +218,7 @@ def _wrapped(dt: Number, memory: Numbers, plan: Plan, fresh: Flag) -> Number:
 
 
 @inlined
-def _symmetrized(
-    dt: Number, memory: Numbers, place: int, max_ratio: float, smoothness: float, fresh: Flag
-) -> Number:
+def _symmetrized(dt: Number, memory: Numbers, place: int, max_ratio: float, smoothness: float, fresh: Flag) -> Number:
     """Return Q^2 over the last step, where both agree well enough; see `criteria.wrappers.Symmetrized`."""
     last, before, earlier = memory[place], memory[place + 1], memory[place + 2]
     memory[place + 1], memory[place + 2] = where(fresh, dt, before), where(fresh, before, earlier)

@@ -51,8 +51,7 @@ def has_field(w: SystemView) -> bool:
 @inlined
 def field_moves(w: SystemView) -> bool:
     """Return whether the outer field may do work: its source moves, or it is a function of the user."""
-    kind = first_of(w.s[FIELD_KIND])
-    return kind == CIRCULAR or kind == OWN_FIELD
+    return first_of(w.s[FIELD_KIND]) in (CIRCULAR, OWN_FIELD)
 
 
 @strict
@@ -67,9 +66,7 @@ def source_state(s: Numbers, t: Number) -> tuple[Number, Number, Number, Number,
 
 
 @strict
-def tide(
-    gm: Number, X: Number, Y: Number, Z: Number, x: Number, y: Number, z: Number
-) -> tuple[Number, Number, Number, Number]:
+def tide(gm: Number, X: Number, Y: Number, Z: Number, x: Number, y: Number, z: Number) -> tuple[Number, Number, Number, Number]:
     """Return acceleration and potential at x due to a mass at X, in the frame that falls with the origin; see fields.py."""
     R2 = X * X + Y * Y + Z * Z
     x2 = x * x + y * y + z * z

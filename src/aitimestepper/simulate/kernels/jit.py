@@ -175,10 +175,9 @@ def by_width(one: Any, several: Any, alone: Any = None) -> Any:
 
     def implementation(*arguments: Any) -> Any:
         lanes = arguments[0].types[3]  # SystemView.lanes
-        if not isinstance(lanes, types.UniTuple):
-            function = one
-        else:
-            function = several if alone is None or len(lanes) > 1 else alone
+        side_by_side = isinstance(lanes, types.UniTuple)
+        of_lanes = alone if alone is not None and side_by_side and len(lanes) == 1 else several
+        function = of_lanes if side_by_side else one
 
         def call(*arguments: Any) -> Any:
             return function(*arguments)

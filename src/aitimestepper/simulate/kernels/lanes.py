@@ -1,8 +1,8 @@
 """Several systems side by side in one vector register: a type of numbers with the operators of floats.
 
-Kernels are formulas over one number. They compile for `float64`, one system at a time, and for `Lanes`, whose operators act on
-`width` systems at once. Operations keep the order of the source, and where a product and a sum are rounded once, the source says
-so (`fma`). Every lane therefore gets the bits of a single run, whatever the width and its neighbours.
+Kernels are formulas over one number. They compile for `float64`, one system at a time, and for `Lanes`, whose operators act
+on `width` systems at once. Operations keep the order of the source, and where a product and a sum are rounded once, the source
+says so (`fma`). Every lane therefore gets the bits of a single run, whatever the width and its neighbours.
 """
 
 from __future__ import annotations
@@ -137,9 +137,7 @@ def _typed(arguments: tuple[Any, ...], emit: Callable[..., Any]) -> Any:
     kind = _lanes_among(arguments) or types.float64
 
     def generate(context: Any, builder: Any, sig: Any, values: Any) -> Any:
-        return emit(
-            context, builder, kind, *(context.cast(builder, v, a, kind) for v, a in zip(values, sig.args, strict=True))
-        )
+        return emit(context, builder, kind, *(context.cast(builder, v, a, kind) for v, a in zip(values, sig.args, strict=True)))
 
     return signature(kind, *arguments), generate
 
@@ -356,8 +354,8 @@ def width_of(typing_context: Any, start: Any) -> Any:
 
 # ---- four numbers of one system -----------------------------------------------------------------------------------------
 # The compiler does not vectorize a loop of 6 or 9 numbers over a dozen vectors, because the test that they do not overlap would
-# cost more than it gains. An evaluation by the Gauss-Radau method takes 56 ns for two bodies with four numbers at a time, of which
-# the forces take 33 ns; with plain loops it takes 84 ns.
+# cost more than it gains. An evaluation by the Gauss-Radau method takes 56 ns for two bodies with four numbers at a time, of
+# which the forces take 33 ns; with plain loops it takes 84 ns.
 _FOUR = Lanes(types.float64, FOUR)
 
 

@@ -163,9 +163,7 @@ def accelerations_and_jerks(w: SystemView, block: Place) -> None:
 
 
 @strict
-def hermite(
-    w: SystemView, old: Place, new: Place, scratch_block: Place, t: float, h: float, iterations: int
-) -> Advanced:
+def hermite(w: SystemView, old: Place, new: Place, scratch_block: Place, t: float, h: float, iterations: int) -> Advanced:
     """Make a step of Hermite 4, P(EC)^n (Makino & Aarseth 1992): predict, then evaluate and correct n times.
 
     Accelerations and jerks are those of the last evaluation. The potential at the end comes from a separate pass in
@@ -199,9 +197,7 @@ def hermite(
 
 
 @strict
-def log_hamiltonian(
-    w: SystemView, old: Place, new: Place, t: float, ds: float, binding: float, dt: float
-) -> Advanced:
+def log_hamiltonian(w: SystemView, old: Place, new: Place, t: float, ds: float, binding: float, dt: float) -> Advanced:
     """Make a drift-kick-drift step of the logarithmic Hamiltonian (Mikkola & Tanikawa; Preto & Tremaine astro-ph/9906322).
 
     The duration of the step is a result. If `dt` is positive, the last drift is shortened or extended so that the step takes
@@ -231,9 +227,7 @@ def log_hamiltonian(
 
 
 @strict
-def log_hamiltonian_for(
-    w: SystemView, old: Place, new: Place, t: float, dt: float, ds: float, binding: float
-) -> Advanced:
+def log_hamiltonian_for(w: SystemView, old: Place, new: Place, t: float, dt: float, ds: float, binding: float) -> Advanced:
     """Make the step that takes a time `dt`: ds is scaled until the time agrees to rounding; the last drift makes it exact."""
     done = log_hamiltonian(w, old, new, t, ds, binding, 0.0)
     tries = 1

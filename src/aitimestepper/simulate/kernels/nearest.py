@@ -10,7 +10,7 @@ from . import layout as at
 from .jit import MOST_FEW, by_width, inlined, strict
 from .kinds import Count, Counts, Flag, Number, Numbers, Place
 from .lanes import any_of, fma, larger, smaller, sqrt, where
-from .layout import POSITION, U0, U1, U2, U3, VELOCITY
+from .layout import POSITION, U1, U2, U3, VELOCITY
 from .pair_sums import ForceSums, first_of_pair, pair_code, second_of_pair
 from .system import SystemView
 
@@ -155,7 +155,7 @@ def _closest_between(before: Motion, after: Motion, h: Number, q: Number) -> tup
         approaching = rv < 0.0
         low, high = where(approaching, q, low), where(approaching, high, q)
         ahead = q - rv / rate
-        q = where((ahead > low) & (ahead < high), ahead, 0.5 * (low + high))
+        q = where((ahead >= low) & (ahead <= high), ahead, 0.5 * (low + high))
     r2, _, _ = _approach(before, after, h, q)
     return q, sqrt(r2)
 
@@ -174,9 +174,7 @@ def follow_nearest(
     code = nearest_pair(w, block, sums.nearest)
     i, j = first_of_pair(code), second_of_pair(code)
     same = (c[at.PAIR_I] == i) & (c[at.PAIR_J] == j)
-    before = Motion(
-        r[at.PAIR_X], r[at.PAIR_X + 1], r[at.PAIR_X + 2], r[at.PAIR_X + 3], r[at.PAIR_X + 4], r[at.PAIR_X + 5]
-    )
+    before = Motion(r[at.PAIR_X], r[at.PAIR_X + 1], r[at.PAIR_X + 2], r[at.PAIR_X + 3], r[at.PAIR_X + 4], r[at.PAIR_X + 5])
     after = store_pair(w, block, r, c, i, j)
     distance, when = sqrt(larger(sums.nearest2 - w.s[at.SOFTENING2], 0.0)), r[at.TIME]
     radial_before, radial = _radial(before), _radial(after)

@@ -6,11 +6,26 @@ import numpy as np
 
 from ...constants import MAX_CHANGE, NEAREST, NEGLIGIBLE, TIGHT, UNLIMITED
 from .elementary import log
-from .jit import by_width, over_pairs, inlined, reassociated, strict
+from .jit import by_width, inlined, over_pairs, reassociated, strict
 from .kinds import Number, Numbers, Place
 from .lanes import copysign, fma, larger, like, smaller, sqrt, where
 from .layout import ACCELERATION, POSITION, SOFTENING2, U0, U1, U2, U3, VELOCITY
-from .plan import AXES, BUDGET_C, CEILING, FEATURES, HISTORY, LOG_ORDER, LOG_VALUE, ORDER, RICH, SCALES, SLOT, TRANSITION, VALUE, Net
+from .plan import (
+    AXES,
+    BUDGET_C,
+    CEILING,
+    FEATURES,
+    HISTORY,
+    LOG_ORDER,
+    LOG_VALUE,
+    ORDER,
+    RICH,
+    SCALES,
+    SLOT,
+    TRANSITION,
+    VALUE,
+    Net,
+)
 from .system import StateEnergies, SystemView, budget_time, energy_scale, gm_at, inner_kinetic_energy, mass_at, weighted_mean
 
 # eight of the invariant features are logarithms, next to each other: whole vector registers

@@ -58,9 +58,7 @@ def _write_row(w: SystemView, block: Place, lane: Place, state: Output, row: Sys
 
 
 @strict
-def _between_of_lanes(
-    trial: SystemView, old: Place, scratch_block: Place, row: SystemRow, plan: Plan, due: Number
-) -> Output:
+def _between_of_lanes(trial: SystemView, old: Place, scratch_block: Place, row: SystemRow, plan: Plan, due: Number) -> Output:
     """Compute the state at a time `due` inside the last step, by a shorter step from its start: as accurate as the run."""
     r = row.real
     now, here = r[at.TIME], r[at.POTENTIAL]
@@ -72,9 +70,7 @@ def _between_of_lanes(
 
 
 @strict
-def _between_of_one(
-    trial: SystemView, old: Place, scratch_block: Place, row: SystemRow, plan: Plan, due: Number
-) -> Output:
+def _between_of_one(trial: SystemView, old: Place, scratch_block: Place, row: SystemRow, plan: Plan, due: Number) -> Output:
     if plan.ints[METHOD] != RADAU:
         return _between_of_lanes(trial, old, scratch_block, row, plan, due)
     r = row.real  # the Gauss-Radau method evaluates its polynomial instead

@@ -1,9 +1,9 @@
 """The sum over pairs: accelerations, potential, and on request the sums that criteria and features need.
 
 Every pair is visited once. The sums are part of this pass, since a second one would cost as much as the first: divisions and
-square roots are the limit, not additions. Up to `FEW` bodies the sums keep the order of the source, so that systems side by side
-get the bits of single runs. From `CHUNKED` bodies on, the rows are divided among a fixed number of chunks with separate sums, so
-that any number of threads gives the same bits.
+square roots are the limit, not additions. Up to `FEW` bodies the sums keep the order of the source, so that systems side by
+side get the bits of single runs. From `CHUNKED` bodies on, the rows are divided among a fixed number of chunks with separate
+sums, so that any number of threads gives the same bits.
 """
 
 from __future__ import annotations

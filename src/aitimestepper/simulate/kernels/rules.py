@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from .elementary import exp, log
-from .jit import over_pairs, inlined, strict
+from .jit import inlined, over_pairs, strict
 from .kinds import Kind, Number, Numbers, Place
 from .lanes import fma, larger, larger_or_nan, like, no, smaller, sqrt, where
 from .layout import POSITION, SOFTENING2, U0, U1, U2, U3, VELOCITY

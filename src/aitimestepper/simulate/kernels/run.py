@@ -15,7 +15,7 @@ import numpy as np
 from . import layout as at
 from .choose import choose, method_chooses_step, plain_choice
 from .jit import by_width, entry, inlined, strict
-from .kinds import Count, Counts, Flag, Number, Numbers, Place
+from .kinds import Counts, Flag, Number, Numbers, Place
 from .lane_rows import Held, hold, keep_state, load_lane, release, save_lane
 from .lanes import (
     absolute,
@@ -471,7 +471,9 @@ def _fill_lanes(here: Workplace, old: Place, new: Place, budget: int, store: Sto
 
 
 @strict
-def _run_lanes(here: Workplace, block: Place, budget: int, store: Store, queue: Queue, lanes: Integers, leave_at: Counts) -> None:
+def _run_lanes(
+    here: Workplace, block: Place, budget: int, store: Store, queue: Queue, lanes: Integers, leave_at: Counts
+) -> None:
     """Advance the systems of a queue until each has made `budget` steps; those whose budget is used go on while others run."""
     r, c = here.row.real, here.row.count
     old, new = FIRST_BLOCK, FIRST_BLOCK + block
@@ -483,7 +485,7 @@ def _run_lanes(here: Workplace, block: Place, budget: int, store: Store, queue: 
             _begin(here, old, fresh)
         running = c[at.STATUS] == at.RUNNING
         full = _rows_are_full(here, old, new, running)
-        going = _end_finished(here.row, running)
+        going = _end_finished(here.row, running & no(full))
         leaves = (c[at.STATUS] != at.IDLE) & (no(going) | full | (c[at.STEPS] >= leave_at[0]))
         if any_of(leaves):
             first, used = _change_lanes(

@@ -38,6 +38,6 @@ def _step_of_lanes(
     return split(w, old, new, row.real[at.TIME], dt, plan.floats, plan.ints[STAGES])
 
 
-# Make one step of `dt` with the integrator of the run, which for systems side by side is a splitting. Unless `exactly`, logh may
+# Make one step of `dt` with the integrator of the run, a splitting for systems side by side. Unless `exactly`, logh may
 # take a time near `dt` instead.
 step = by_width(_step_of_one, _step_of_lanes)

@@ -151,4 +151,3 @@ def budget_time(energies: StateEnergies, scale: Number, tol: Number, order: Numb
     chi = energies.binding_sum / energies.rate4_sum / scale
     allowed = where(energies.binding_sum > 0.0, smaller(tol / chi, 1e20), 1e20)
     return smaller(c * root(allowed, order), largest) * tau
-
