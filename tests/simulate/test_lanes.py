@@ -68,7 +68,7 @@ def assert_as_alone(start: Bodies, together, ends=None, **how) -> None:
 
 def compared(start: Bodies, ends=None, **how) -> None:
     given = how if ends is None else {**how, "t_end": ends}
-    assert_as_alone(start, simulate(start, warn=False, threads=1, **given), ends, **{k: v for k, v in how.items()})
+    assert_as_alone(start, simulate(start, warn=False, threads=1, **given), ends, **how)
 
 
 CRITERIA = {

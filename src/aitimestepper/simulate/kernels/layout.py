@@ -49,10 +49,9 @@ VECTORS = 6
     TIME_BEFORE,
     POTENTIAL_BEFORE,
     WORK_BEFORE,
-    ASKED_DT,  # the step that is attempted, before it is cut at the end time
     RETRY_DT,  # the shorter step with which the last attempt is repeated; 0: it was accepted
     PAIR_X,  # six numbers: separation and relative velocity of the nearest pair
-) = range(28)
+) = range(27)
 REALS = PAIR_X + 6
 
 # count[b, ...]

@@ -1,9 +1,9 @@
 """The loop of the compiled engine: choose a step, make it, check it and store it, for every system of a batch separately.
 
-The loop is written once. `advance` compiles it for one system at a time, `advance_lanes` for as many systems of equally many few bodies
-side by side as a register holds; where one of them ends, the next takes its lane. The whole state of a run is in the arrays of
-`Store`. A call continues where the last one stopped. The bits depend neither on how the steps are divided among calls, nor on the
-systems side by side, nor on threads.
+The loop is written once. `advance_lanes` compiles it for as many systems of equally many bodies, up to `FEW`, as a register
+holds; where one of them ends, the next takes its lane. `advance` compiles it for one system at a time, of more bodies or by
+other methods than splittings. The whole state of a run is in the arrays of `Store`. A call continues where the last one
+stopped. The bits depend neither on how the steps are divided among calls, nor on the systems side by side, nor on threads.
 """
 
 from __future__ import annotations
@@ -14,6 +14,7 @@ import numpy as np
 
 from . import layout as at
 from .choose import choose, method_chooses_step, plain_choice
+from .fields import field_moves
 from .jit import by_width, entry, inlined, strict
 from .kinds import Counts, Flag, Number, Numbers, Place
 from .lane_rows import Held, hold, keep_state, load_lane, release, save_lane
@@ -122,9 +123,8 @@ _first_jerks = by_width(_jerks_of_one, _no_jerks)
 
 
 @inlined
-def _store_sums(r: Numbers, potential: Number, kinetic: Number, sums: ForceSums) -> None:
-    """Store energies and sums over pairs of the current state, for the criterion."""
-    r[at.POTENTIAL], r[at.KINETIC] = potential, kinetic
+def _store_sums(r: Numbers, sums: ForceSums) -> None:
+    """Store the sums over pairs of the current state, for the criterion."""
     r[at.RATE2_SUM], r[at.RATE4_SUM] = sums.rate2_sum, sums.rate4_sum
     r[at.RATE8_SUM], r[at.BINDING_SUM] = sums.rate8_sum, sums.binding_sum
 
@@ -140,7 +140,8 @@ def _begin(here: Workplace, block: Place, fresh: Flag) -> None:
     potential, sums = forces(w, block, r[at.TIME])
     _first_jerks(w, block, here.plan)
     kinetic = kinetic_energy(w, block)
-    _store_sums(r, potential, kinetic, sums)
+    r[at.POTENTIAL], r[at.KINETIC] = potential, kinetic
+    _store_sums(r, sums)
     r[at.ENERGY_START] = r[at.ENERGY] = potential + kinetic
     r[at.ENERGY_SCALE] = energy_scale(inner_kinetic_energy(w, block, kinetic), potential)
     r[at.TIME_BEFORE], r[at.POTENTIAL_BEFORE] = r[at.TIME], potential
@@ -160,21 +161,22 @@ def _begin(here: Workplace, block: Place, fresh: Flag) -> None:
 def _step_to_end_of_lanes(
     w: SystemView, old: Place, new: Place, scratch_block: Place, row: SystemRow, plan: Plan, dt: Number, last: Flag
 ) -> tuple[Advanced, Flag]:
-    return step(w, old, new, scratch_block, row, plan, dt, False), last
+    remaining = row.system[at.T_END] - row.real[at.TIME]
+    return step(w, old, new, scratch_block, row, plan, where(last, remaining, dt), False), last
 
 
 @inlined
 def _step_to_end_of_one(
     w: SystemView, old: Place, new: Place, scratch_block: Place, row: SystemRow, plan: Plan, dt: float, last: bool
 ) -> tuple[Advanced, bool]:
-    if plan.ints[METHOD] != LOGH:
-        return step(w, old, new, scratch_block, row, plan, dt, last), last
-    # a constant step of logh is constant in its own variable; its length in time is known afterwards
     r, remaining = row.real, row.system[at.T_END] - row.real[at.TIME]
+    if plan.ints[METHOD] != LOGH:
+        return step(w, old, new, scratch_block, row, plan, remaining if last else dt, last), last
+    # a constant step of logh is constant in its own variable; its length in time is known afterwards
     if r[at.LOGH_STEP] == 0.0:
-        r[at.LOGH_STEP] = -row.real[at.ASKED_DT] * r[at.POTENTIAL]
+        r[at.LOGH_STEP] = -dt * r[at.POTENTIAL]
     ends = last and plan.ints[KIND] != CONSTANT
-    done = step(w, old, new, scratch_block, row, plan, dt if ends else row.real[at.ASKED_DT], ends)
+    done = step(w, old, new, scratch_block, row, plan, remaining if ends else dt, ends)
     if not ends and r[at.TIME] + done.dt >= row.system[at.T_END]:
         first = done.evaluations
         done = step(w, old, new, scratch_block, row, plan, remaining, True)
@@ -193,8 +195,7 @@ def _attempt(here: Workplace, old: Place, new: Place, dt: Number, going: Flag) -
     r = row.real
     remaining = row.system[at.T_END] - r[at.TIME]
     last = dt >= remaining
-    r[at.ASKED_DT] = dt
-    done, last = _step_to_end(w, old, new, here.scratch_block, row, here.plan, where(last, remaining, dt), last)
+    done, last = _step_to_end(w, old, new, here.scratch_block, row, here.plan, dt, last)
     row.count[at.FORCES] += where(going, done.evaluations, 0)
     kinetic = kinetic_energy(w, new)
     return Attempt(done, kinetic, done.potential + kinetic - (r[at.WORK] + done.work), last)
@@ -265,17 +266,23 @@ def _accept(here: Workplace, new: Place, made: Attempt, choice: StepChoice, runn
     if plan.ints[KIND] == LEARNED:
         append_to_window(here.net, row.window, dt)
     _accept_method(w, row, plan, dt)
-    r[at.TIME_BEFORE], r[at.POTENTIAL_BEFORE], r[at.WORK_BEFORE] = t, r[at.POTENTIAL], r[at.WORK]
+    r[at.TIME_BEFORE], r[at.POTENTIAL_BEFORE] = t, r[at.POTENTIAL]
+    if field_moves(w):
+        r[at.WORK_BEFORE] = r[at.WORK]
+        r[at.WORK] += made.done.work
     term = dt - r[at.TIME_COMPENSATION]
     after = t + term
     r[at.TIME] = where(made.last, row.system[at.T_END], after)
     r[at.TIME_COMPENSATION] = where(made.last, 0.0, (after - t) - term)
-    r[at.WORK] += made.done.work
     r[at.ENERGY], r[at.ERROR] = made.energy, relative(r, made.energy)
-    _store_sums(r, made.done.potential, made.kinetic, made.done.sums)
+    r[at.POTENTIAL], r[at.KINETIC] = made.done.potential, made.kinetic
+    if plan.ints[WITH_SUMS] != 0:
+        _store_sums(r, made.done.sums)
     c[at.STEPS] += 1
     r[at.MAX_ERROR] = larger(r[at.ERROR], r[at.MAX_ERROR])
-    r[at.DT_LAST], r[at.RETRY_DT], c[at.TRIES] = dt, like(0.0, dt), count_of(flag_like(False, dt))
+    r[at.DT_LAST] = dt
+    if plan.floats[GUARD] > 0.0 or plan.ints[METHOD] == RADAU:
+        r[at.RETRY_DT], c[at.TRIES] = like(0.0, dt), count_of(flag_like(False, dt))
     # the step that ends at the end time was cut short, so it does not count for the extremes
     counts = no(made.last) | (c[at.STEPS] == 1)
     r[at.DT_MIN], r[at.DT_MAX] = smaller(where(counts, dt, np.inf), r[at.DT_MIN]), larger(where(counts, dt, 0.0), r[at.DT_MAX])
@@ -475,7 +482,7 @@ def _run_lanes(
     here: Workplace, block: Place, budget: int, store: Store, queue: Queue, lanes: Integers, leave_at: Counts
 ) -> None:
     """Advance the systems of a queue until each has made `budget` steps; those whose budget is used go on while others run."""
-    r, c = here.row.real, here.row.count
+    c = here.row.count
     old, new = FIRST_BLOCK, FIRST_BLOCK + block
     first = _fill_lanes(here, old, new, budget, store, queue, lanes)
     waiting = first - queue.first
