@@ -23,6 +23,7 @@ from typing import Any, NamedTuple
 
 HERE = Path(__file__).resolve()
 DT, TOL, ETA = 1e-4, 1e-6, 0.02
+LOOSE = {"leapfrog": 1e-3, "kahan_li6": 1e-5, "order6": 1e-5}  # tolerances of batches, by integrator
 RADAU_ETA = 0.175  # of PRS23: that of IAS15 with epsilon = 1e-9
 Prepare = Callable[[int], Callable[[], object]]  # from an amount of work to the call that is timed
 
@@ -110,7 +111,12 @@ def engine_jobs(v: Api) -> dict[str, Prepare]:
     jobs |= {f"kahan_li6, learned step, N = {n}": steps_of(bodies(n), learned, v.order_6) for n in (2, 16)}
     jobs["radau15, N = 2"] = steps_of(bodies(2), a.PRS23(RADAU_ETA), "radau15")
     triples = v.state([v.named.random(n=3, seed=seed) for seed in range(1000)])
+    fours = v.state([v.named.random(n=4, seed=seed) for seed in range(1000)])
     jobs["leapfrog, constant step, 1000 triples"] = steps_of(triples, a.Constant(DT), "leapfrog")
+    for bodies_each, batch in (("triples", triples), ("of 4 bodies", fours)):
+        for order in ("leapfrog", v.order_6):
+            step = a.Symmetrized(a.LearnedStep.load("default", LOOSE[order], integrator=order))
+            jobs[f"{order}, learned step, 1000 {bodies_each}"] = steps_of(batch, step, order)
     return jobs
 
 

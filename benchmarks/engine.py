@@ -1,4 +1,4 @@
-"""Simulation speed: steps, first call, accuracy against IAS15, threads, and the pair loop against the processor's limit.
+"""Simulation speed: steps, lanes, splittings, first call, accuracy against IAS15, threads, and the limit of the processor.
 
     python benchmarks/engine.py [--only constant accuracy ...] [--quick] [--json FILE]
 
@@ -22,7 +22,9 @@ from rich.console import Console
 from rich.table import Table
 
 import engine_accuracy
+import engine_lanes
 import engine_limit
+import engine_splittings
 import engine_steps
 from aitimestepper.bench.timing import Effort
 from measure import CAREFUL, QUICK, Row
@@ -31,6 +33,10 @@ Study = Callable[[Effort], Iterator[Row]]
 STUDIES: dict[str, Study] = {
     "constant": engine_steps.constant_steps,
     "learned": engine_steps.learned_steps,
+    "lanes": engine_lanes.side_by_side,
+    "lengths": engine_lanes.uneven,
+    "splittings": engine_splittings.forces_in_hindsight,
+    "compilation": engine_lanes.compilation,
     "start": engine_steps.first_call,
     "accuracy": engine_accuracy.against_ias15,
     "threads": engine_steps.threads,

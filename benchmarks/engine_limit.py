@@ -13,7 +13,8 @@ from aitimestepper.bench.timing import Effort, Job, rotate
 from aitimestepper.integrators import integrator_named
 from aitimestepper.simulate.batch import Batch
 from aitimestepper.simulate.callbacks import OwnFunctions
-from aitimestepper.simulate.kernels.jit import REASSOCIATE, pointer
+from aitimestepper.simulate.kernels.jit import REASSOCIATE
+from aitimestepper.simulate.kernels.lanes import pointer
 from aitimestepper.simulate.kernels.layout import HEAD, U0, U3, VECTORS
 from aitimestepper.simulate.kernels.methods import drift, kick
 from aitimestepper.simulate.kernels.system import SystemView, forces, kinetic_energy
@@ -60,7 +61,7 @@ def bare_pairs(x: Any, y: Any, z: Any, gm: Any, passes: int) -> float:
 def some_parts(n: int, states: Any, steps: int, dt: float, parts: int) -> float:
     """Take leapfrog steps with the engine's own kernels, with parts of them left out."""
     bodies = np.uint64(n)
-    w = SystemView(bodies, pointer(states, 0), U0, 1)
+    w = SystemView(bodies, pointer(states, 0, (0,)), U0, 1)
     size = np.uint64(VECTORS) * U3 * bodies
     old = np.uint64(HEAD)
     new = old + size

@@ -48,7 +48,8 @@ def _add_of_lanes(w: SystemView, x: Place, c: Place, slope: Place, h: Number, re
 
 @inlined
 def _add_of_one(w: SystemView, x: Place, c: Place, slope: Place, h: Number, result: Place, result_c: Place) -> None:
-    s, step, whole = w.s, first_of(h), U3 * w.n // U4 * U4
+    # numbers that were just written one by one are not read four at a time: the processor waits for them, 5 ns of a step
+    s, step, whole = w.s, first_of(h), U0 if w.n <= U3 else U3 * w.n // U4 * U4
     for k in range(U0, whole, U4):
         total, lost = _compensated(load(s, x + k), load(s, c + k), step, load(s, slope + k))
         store(s, result + k, total)
@@ -90,8 +91,11 @@ def _kick_and_drift_of_lanes(w: SystemView, source: Place, target: Place, b: Num
 
 @inlined
 def _kick_and_drift_of_one(w: SystemView, source: Place, target: Place, b: Number, a: Number) -> None:
-    kick(w, source, target, b)
-    drift(w, source, target, a)
+    if w.n <= U3:
+        _kick_and_drift_of_lanes(w, source, target, b, a)
+    else:
+        kick(w, source, target, b)
+        drift(w, source, target, a)
 
 
 # kick by a time b, then drift by a time a
