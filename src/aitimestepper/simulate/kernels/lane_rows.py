@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 
@@ -20,13 +20,13 @@ COPIED = JERK  # vectors of a block that a splitting has: all before the jerk
 
 
 @inlined
-def _copy_in(source: Any, target: Any, count: Any, width: Place, lane: Place) -> None:
+def _copy_in(source: Numbers, target: Numbers, count: int, width: Place, lane: Place) -> None:
     for k in range(U0, np.uint64(count)):
         target[k * width + lane] = source[k]
 
 
 @inlined
-def _copy_out(source: Any, target: Any, count: Any, width: Place, lane: Place) -> None:
+def _copy_out(source: Numbers, target: Numbers, count: int, width: Place, lane: Place) -> None:
     for k in range(U0, np.uint64(count)):
         target[k] = source[k * width + lane]
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 
@@ -109,7 +109,7 @@ def _either(flag: Flag, a: Motion, b: Motion) -> Motion:
 
 
 # separation and relative velocity of bodies i and j
-_motion_of_pair: Any = by_width(_motion_of_one, _motion_of_lanes, _motion_of_one)
+_motion_of_pair = by_width(_motion_of_one, _motion_of_lanes, _motion_of_one)
 
 
 @inlined

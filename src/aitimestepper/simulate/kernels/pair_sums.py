@@ -8,7 +8,7 @@ sums, so that any number of threads gives the same bits.
 
 from __future__ import annotations
 
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numba
 import numpy as np
@@ -17,6 +17,9 @@ from .jit import MOST_FEW, by_width, inlined, parallel, reassociated, strict
 from .kinds import Count, Number, Numbers, Place
 from .lanes import count_of, fma, like, sqrt, where
 from .layout import ACCELERATION, GM, HEAD, MASS, PARTIAL, POSITION, SOFTENING2, U0, U1, U2, U3
+
+if TYPE_CHECKING:
+    from .system import SystemView
 
 CHUNKED = 192  # number of bodies; with fewer, starting threads costs more than it saves
 CHUNKS = 16
@@ -112,7 +115,7 @@ _few_with_sums, _few_plain, _few_alone = _make_few(True, True), _make_few(False,
 
 
 @strict
-def _gravity_of_few(w: Any, block: Place) -> ForceSums:
+def _gravity_of_few(w: SystemView, block: Place) -> ForceSums:
     """Compute forces and sums of few bodies; loops over two, three and four are unrolled, which keeps them in registers."""
     n, s, x, a = w.n, w.s, block + POSITION * U3 * w.n, block + ACCELERATION * U3 * w.n
     if w.row_sum > U0:
@@ -133,7 +136,7 @@ def _gravity_of_few(w: Any, block: Place) -> ForceSums:
 
 
 @strict
-def _accelerations_of_few(w: Any, block: Place) -> None:
+def _accelerations_of_few(w: SystemView, block: Place) -> None:
     n, s, x, a = w.n, w.s, block + POSITION * U3 * w.n, block + ACCELERATION * U3 * w.n
     if n == U2:
         _few_alone(U2, s, x, a, w.row_sum)
@@ -147,7 +150,7 @@ def _accelerations_of_few(w: Any, block: Place) -> None:
 
 # ---- many bodies of one system ------------------------------------------------------------------------------------------
 def _make_rows(with_sums: bool) -> Any:
-    def rows(first: Any, last: Any, n: Any, s: Any, x: Any, a: Any, row_sum: Any) -> Any:
+    def rows(first: Place, last: Place, n: Place, s: Numbers, x: Place, a: Place, row_sum: Place) -> ForceSums:
         """Sum over the pairs (i, j) with first <= i < last and i < j, and add the accelerations to s[a:]."""
         mass, gm, soft2 = HEAD_U + MASS * n, HEAD_U + GM * n, s[SOFTENING2]
         y, z, ay_, az_ = x + n, x + n + n, a + n, a + n + n
@@ -200,7 +203,7 @@ _rows_plain, _rows_with_sums = _make_rows(False), _make_rows(True)
 
 
 @strict
-def _chunk_start(chunk: Any, n: Any) -> Any:
+def _chunk_start(chunk: int, n: Place) -> Place:
     """Return the first row of a chunk; row i has n - 1 - i pairs, and all chunks have about the same number of pairs."""
     if chunk >= CHUNKS:
         return n
@@ -209,7 +212,7 @@ def _chunk_start(chunk: Any, n: Any) -> Any:
 
 
 @strict
-def _sum_chunk(chunk: Any, n: Any, s: Any, x: Any, row_sum: Any) -> None:
+def _sum_chunk(chunk: int, n: Place, s: Numbers, x: Place, row_sum: Place) -> None:
     """Sum over the pairs of one chunk into its own 3 n + 8 numbers of the space for partial sums."""
     first, last = _chunk_start(chunk, n), _chunk_start(chunk + 1, n)
     part = HEAD_U + PARTIAL * n + np.uint64(chunk) * (U3 * n + np.uint64(8))
@@ -225,13 +228,13 @@ def _sum_chunk(chunk: Any, n: Any, s: Any, x: Any, row_sum: Any) -> None:
 
 
 @parallel
-def _sum_chunks_on_threads(n: Any, s: Any, x: Any, row_sum: Any) -> None:
+def _sum_chunks_on_threads(n: Place, s: Numbers, x: Place, row_sum: Place) -> None:
     for chunk in numba.prange(CHUNKS):
         _sum_chunk(chunk, n, s, x, row_sum)
 
 
 @strict
-def _self_gravity_in_chunks(n: Any, s: Any, block: Any, row_sum: Any, threads: Any) -> Any:
+def _self_gravity_in_chunks(n: Place, s: Numbers, block: Place, row_sum: Place, threads: int) -> ForceSums:
     x, a, d = block + POSITION * U3 * n, block + ACCELERATION * U3 * n, U3 * n
     if threads > 1:
         _sum_chunks_on_threads(n, s, x, row_sum)
@@ -258,7 +261,7 @@ def _self_gravity_in_chunks(n: Any, s: Any, block: Any, row_sum: Any, threads: A
 
 
 @strict
-def _gravity_of_many(w: Any, block: Place) -> ForceSums:
+def _gravity_of_many(w: SystemView, block: Place) -> ForceSums:
     n, s = w.n, w.s
     if n >= CHUNKED:
         return _self_gravity_in_chunks(n, s, block, w.row_sum, w.lanes)
@@ -271,12 +274,12 @@ def _gravity_of_many(w: Any, block: Place) -> ForceSums:
 
 
 @inlined
-def _gravity_of_one(w: Any, block: Place) -> ForceSums:
+def _gravity_of_one(w: SystemView, block: Place) -> ForceSums:
     return _gravity_of_few(w, block) if w.n <= MOST_FEW else _gravity_of_many(w, block)
 
 
 @inlined
-def _accelerations_of_one(w: Any, block: Place) -> None:
+def _accelerations_of_one(w: SystemView, block: Place) -> None:
     if w.n <= MOST_FEW:
         _accelerations_of_few(w, block)
     else:

@@ -13,13 +13,12 @@ Two things differ from the papers:
 
 from __future__ import annotations
 
-from typing import Any
-
 import numpy as np
 
 from . import radau_tables as table
 from .fields import field_moves, field_power
 from .jit import strict
+from .kinds import Number, Numbers, Place
 from .lanes import absolute, fma, four, larger, largest, load, same, store
 from .layout import (
     ACCELERATION,
@@ -83,13 +82,13 @@ def radau_memory(systems: int, n: int) -> np.ndarray:
 
 
 @strict
-def _groups(w: Any) -> Any:
+def _groups(w: SystemView) -> Place:
     """Return the number of groups of four in a vector of 3 n numbers."""
     return (U3 * w.n + U3) >> U2
 
 
 @strict
-def _predict(groups: Any, m: Any, side: Any, q: Any) -> None:
+def _predict(groups: Place, m: Numbers, side: Place, q: float) -> None:
     """Predict the powers b for a step q times as long as the last one, from its polynomial; q = 0 predicts zeros."""
     p = GROUPS
     share = 1.0 if 0.5 < q < 2.0 else 0.0
@@ -109,7 +108,7 @@ def _predict(groups: Any, m: Any, side: Any, q: Any) -> None:
 
 
 @strict
-def _start(w: Any, groups: Any, m: Any, old: Any, new: Any, dt: Any) -> None:
+def _start(w: SystemView, groups: Place, m: Numbers, old: Place, new: Place, dt: float) -> None:
     """Write the start of the step to memory, and compute the positions at the first node.
 
     Groups extend past the ends of vectors by up to three numbers. The accelerations there, which lie in the place of the unused
@@ -131,7 +130,7 @@ def _start(w: Any, groups: Any, m: Any, old: Any, new: Any, dt: Any) -> None:
 
 
 @strict
-def _visit(w: Any, groups: Any, m: Any, new: Any, n: Any, dt: Any, fresh: Any) -> bool:
+def _visit(w: SystemView, groups: Place, m: Numbers, new: Place, n: Place, dt: float, fresh: bool) -> bool:
     """Update node n, from new accelerations if `fresh`, then positions at the next node; return whether all bits stayed."""
     s, p, unchanged = w.s, GROUPS, True
     x, a = new + POSITION * U3 * w.n, new + ACCELERATION * U3 * w.n
@@ -164,7 +163,7 @@ def _visit(w: Any, groups: Any, m: Any, new: Any, n: Any, dt: Any, fresh: Any) -
 
 
 @strict
-def _correction(groups: Any, m: Any) -> Any:
+def _correction(groups: Place, m: Numbers) -> float:
     """Return the change of the last difference in the last iteration, relative to the acceleration."""
     p = GROUPS
     moved, size = four(0.0), four(0.0)
@@ -177,7 +176,7 @@ def _correction(groups: Any, m: Any) -> Any:
 
 
 @strict
-def _sum(u: Any, v: Any) -> Any:
+def _sum(u: Number, v: Number) -> tuple[Number, Number]:
     """Return the sum u + v and its rounding error, exactly (Knuth's two-sum)."""
     total = u + v
     back = total - u
@@ -185,7 +184,7 @@ def _sum(u: Any, v: Any) -> Any:
 
 
 @strict
-def _finish(w: Any, groups: Any, m: Any, old: Any, new: Any, dt: Any) -> None:
+def _finish(w: SystemView, groups: Place, m: Numbers, old: Place, new: Place, dt: float) -> None:
     """Compute position, velocity and their compensations at the end of the step.
 
     Groups are written from the last to the first, so that numbers past the end of a vector are overwritten by the next one.
@@ -216,7 +215,7 @@ def _finish(w: Any, groups: Any, m: Any, old: Any, new: Any, dt: Any) -> None:
 
 
 @strict
-def _polynomial_at_end(groups: Any, m: Any, side: Any, had_prediction: Any) -> None:
+def _polynomial_at_end(groups: Place, m: Numbers, side: Place, had_prediction: float) -> None:
     """Compute the polynomial about the end of the step, and the error of its prediction (`had_prediction`: 1.0 or 0.0)."""
     p = GROUPS
     for _ in range(U0, groups):
@@ -236,7 +235,7 @@ def _polynomial_at_end(groups: Any, m: Any, side: Any, had_prediction: Any) -> N
 
 
 @strict
-def radau_step(w: Any, old: Any, new: Any, t: Any, dt: Any, memory: Any) -> Any:
+def radau_step(w: SystemView, old: Place, new: Place, t: float, dt: float, memory: Numbers) -> Advanced:
     """Make one step of `dt`. It may be repeated with another dt until `radau_accept` is called."""
     m, groups, side, without_sums = memory, _groups(w), np.uint64(memory[SIDE]), SystemView(w.n, w.s, U0, w.lanes)
     moving = field_moves(w)
@@ -276,14 +275,14 @@ def radau_step(w: Any, old: Any, new: Any, t: Any, dt: Any, memory: Any) -> Any:
 
 
 @strict
-def radau_accept(w: Any, memory: Any, dt: Any) -> None:
+def radau_accept(w: SystemView, memory: Numbers, dt: float) -> None:
     """Accept the step, so that the next one is predicted from it."""
     memory[SIDE] = 1.0 - memory[SIDE]
     memory[LAST_DT] = dt
 
 
 @strict
-def radau_interpolate(w: Any, memory: Any, dt: Any, h: Any, target: Any) -> None:
+def radau_interpolate(w: SystemView, memory: Numbers, dt: float, h: float, target: Place) -> None:
     """Write position and velocity at the fraction h of the last step to block `target`; compensations are not written."""
     m, s, d = memory, w.s, U3 * w.n
     for k in range(U0, d):

@@ -6,15 +6,14 @@ PRS23 alone gives a step of zero. On the figure-eight REBOUND's steps decrease t
 
 from __future__ import annotations
 
-from typing import Any
-
 import numpy as np
 
 from .jit import strict
+from .kinds import Kind, Numbers, Place
 from .layout import U0, U1, U2, U3
 from .radau_layout import DIFFERENCE, END, EPSILON, FACTOR, NEXT, NOT_CONVERGED, SET, SIDE, U4, offset_of
 from .rules import taylor_pass
-from .system import scratch_at
+from .system import SystemView, scratch_at
 
 PRS23_RULE, GLOBAL_RULE = range(2)
 MIN_SHARE = 0.01  # with 1e-4 ... 0.1 the figure-eight takes 6862 ... 3561 steps, other reference problems 0.4 % more or less
@@ -25,7 +24,7 @@ NEGLIGIBLE2 = 1e-18
 
 
 @strict
-def _effective_acceleration2(a2: Any, j2: Any, s2: Any, c2: Any) -> Any:
+def _effective_acceleration2(a2: float, j2: float, s2: float, c2: float) -> float:
     """Return the larger of a^2 and MIN_SHARE (j t)^2, where t^2 = 2 j^2 / (s^2 + j c) is the squared time scale of the jerk."""
     if a2 * s2 >= 2.0 * MIN_SHARE * j2 * j2:  # then it is the larger, without a root
         return a2
@@ -34,7 +33,7 @@ def _effective_acceleration2(a2: Any, j2: Any, s2: Any, c2: Any) -> Any:
 
 
 @strict
-def _smallest_time(w: Any) -> Any:
+def _smallest_time(w: SystemView) -> float:
     """Return the smallest of PRS23's times sqrt(2 a^2 / (j^2 + a s)) over bodies, from the derivatives in the scratch space.
 
     It is infinite if no force acts on any body. NaN is not handled here; the check of the energy detects it.
@@ -60,13 +59,13 @@ def _smallest_time(w: Any) -> Any:
 
 
 @strict
-def _factor(epsilon: Any) -> Any:
+def _factor(epsilon: float) -> float:
     """Return the factor of PRS23's time, (7! epsilon)^(1/7), since b6 = a^(7) dt^7 / 7!."""
     return (5040.0 * epsilon) ** (1.0 / 7.0)
 
 
 @strict
-def radau_first_dt(w: Any, block: Any, epsilon: Any) -> Any:
+def radau_first_dt(w: SystemView, block: Place, epsilon: float) -> float:
     """Return the first step, from the derivatives of the self-gravity in `block`; infinite if no force acts on any body."""
     for k in range(4):
         taylor_pass(w, block, k)
@@ -74,7 +73,7 @@ def radau_first_dt(w: Any, block: Any, epsilon: Any) -> Any:
 
 
 @strict
-def radau_next_dt(w: Any, memory: Any, dt: Any, epsilon: Any, rule: Any) -> Any:
+def radau_next_dt(w: SystemView, memory: Numbers, dt: float, epsilon: float, rule: Kind) -> float:
     """Return the next step, after one of `dt` that is not accepted yet; a result far below `dt` means that it was too long."""
     if rule == GLOBAL_RULE:
         return _shortened_unless_converged(memory, dt, dt * (epsilon / _last_term(w, memory)) ** (1.0 / 7.0))
@@ -92,13 +91,13 @@ def radau_next_dt(w: Any, memory: Any, dt: Any, epsilon: Any, rule: Any) -> Any:
 
 
 @strict
-def _shortened_unless_converged(m: Any, dt: Any, choice: Any) -> Any:
+def _shortened_unless_converged(m: Numbers, dt: float, choice: float) -> float:
     """Return `choice`, or if the iterations of this step did not converge, a step so short that this one is repeated."""
     return min(choice, 0.125 * dt) if m[NOT_CONVERGED] > LARGEST_NOT_CONVERGED else choice
 
 
 @strict
-def _last_term(w: Any, m: Any) -> Any:
+def _last_term(w: SystemView, m: Numbers) -> float:
     """Return the largest b6 relative to the largest acceleration at the end of the step."""
     last, size = 0.0, 0.0
     for k in range(U0, U3 * w.n):

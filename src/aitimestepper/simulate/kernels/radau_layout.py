@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import numpy as np
 
 from .jit import strict
+from .kinds import Place
 from .layout import U2, U3
 
 # memory: a few numbers, then for every four numbers of a vector one group of rows of four numbers
@@ -32,6 +31,6 @@ U4, U7, U8 = np.uint64(4), np.uint64(7), np.uint64(8)
 
 
 @strict
-def offset_of(k: Any) -> Any:
+def offset_of(k: Place) -> Place:
     """Return the offset of number k of a vector in the first row of its group."""
     return GROUPS + (k >> U2) * GROUP + (k & U3)
