@@ -102,7 +102,7 @@ def _kick_and_drift_of_one(w: SystemView, source: Place, target: Place, b: Numbe
 kick_and_drift = by_width(_kick_and_drift_of_one, _kick_and_drift_of_lanes, _kick_and_drift_of_one)
 
 
-@strict
+@inlined
 def split(w: SystemView, old: Place, new: Place, t: Number, dt: Number, floats: Floats, stages: int) -> Advanced:
     """Make a step of a splitting: kick, drift, kick, ..., kick, with one force evaluation for each drift.
 

@@ -7,7 +7,7 @@ from typing import NamedTuple
 import numpy as np
 
 from . import layout as at
-from .jit import MOST_FEW, by_width, inlined, strict
+from .jit import by_width, inlined, strict
 from .kinds import Count, Counts, Flag, Number, Numbers, Place
 from .lanes import any_of, fma, larger, smaller, sqrt, where
 from .layout import POSITION, U1, U2, U3, VELOCITY
@@ -45,8 +45,6 @@ def _nearest_partner(w: SystemView, block: Place, i: Place) -> Place:
 
 @inlined
 def _pair_of_one(w: SystemView, block: Place, code: Count) -> Count:
-    if w.n <= MOST_FEW:
-        return code
     i = np.uint64(first_of_pair(code))
     return pair_code(i, _nearest_partner(w, block, i))
 
@@ -166,7 +164,7 @@ def _radial(m: Motion) -> Number:
     return fma(m.x, m.vx, fma(m.y, m.vy, m.z * m.vz))
 
 
-@strict
+@inlined
 def follow_nearest(
     w: SystemView, block: Place, r: Numbers, c: Counts, sums: ForceSums, dt: Number, t_before: Number, running: Flag
 ) -> None:

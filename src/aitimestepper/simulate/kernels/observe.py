@@ -156,7 +156,6 @@ def append_to_window(net: Net, memory: Numbers, dt: Number) -> None:
     memory[newest + F + U1] = dt
 
 
-@inlined
 def _row_of_tight_pairs(
     w: SystemView, block: Place, i: Place, inverse_F: Number, sums: tuple[Number, Number, Number, Number]
 ) -> tuple[Number, Number, Number, Number]:
@@ -180,12 +179,15 @@ def _row_of_tight_pairs(
     return W, radial, flyby, expansion
 
 
+_row_of_lanes, _row_of_one = inlined(_row_of_tight_pairs), reassociated(_row_of_tight_pairs)
+
+
 @strict
 def _tight_pairs_of_lanes(w: SystemView, block: Place, F: Number) -> tuple[Number, Number, Number, Number]:
     zero, inverse_F = like(0.0, F), 1.0 / F
     sums = (zero, zero, zero, zero)
     for i in range(U0, w.n - U1):
-        sums = _row_of_tight_pairs(w, block, i, inverse_F, sums)
+        sums = _row_of_lanes(w, block, i, inverse_F, sums)
     return sums
 
 
@@ -194,7 +196,7 @@ def _tight_pairs_of_one(w: SystemView, block: Place, F: Number) -> tuple[Number,
     sums, inverse_F, least = (0.0, 0.0, 0.0, 0.0), 1.0 / F, (TIGHT * F) ** 2 * (1.0 - 1e-9)
     for i in range(U0, w.n - U1):
         if not w.s[w.row_sum + i] < least:
-            sums = _row_of_tight_pairs(w, block, i, inverse_F, sums)
+            sums = _row_of_one(w, block, i, inverse_F, sums)
     return sums
 
 

@@ -13,10 +13,10 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numba
 import numpy as np
 
-from .jit import MOST_FEW, by_width, inlined, parallel, reassociated, strict
+from .jit import by_width, inlined, parallel, reassociated, strict
 from .kinds import Count, Number, Numbers, Place
 from .lanes import count_of, fma, like, sqrt, where
-from .layout import ACCELERATION, GM, HEAD, MASS, PARTIAL, POSITION, SOFTENING2, U0, U1, U2, U3
+from .layout import ACCELERATION, GM, HEAD, MASS, PARTIAL, POSITION, SOFTENING2, TRIAL_ROW_SUM, U0, U1, U2, U3
 
 if TYPE_CHECKING:
     from .system import SystemView
@@ -261,36 +261,27 @@ def _self_gravity_in_chunks(n: Place, s: Numbers, block: Place, row_sum: Place, 
 
 
 @strict
-def _gravity_of_many(w: SystemView, block: Place) -> ForceSums:
-    n, s = w.n, w.s
+def _gravity_of_a_system(n: Place, s: Numbers, block: Place, row_sum: Place, threads: int) -> ForceSums:
     if n >= CHUNKED:
-        return _self_gravity_in_chunks(n, s, block, w.row_sum, w.lanes)
+        return _self_gravity_in_chunks(n, s, block, row_sum, threads)
     x, a = block + POSITION * U3 * n, block + ACCELERATION * U3 * n
+    if n == U2:  # without loops it takes half the time
+        return _few_with_sums(U2, s, x, a, row_sum if row_sum > U0 else HEAD_U + TRIAL_ROW_SUM * n)
     for k in range(U0, U3 * n):
         s[a + k] = 0.0
-    if w.row_sum > U0:
-        return _rows_with_sums(U0, n - U1, n, s, x, a, w.row_sum)
-    return _rows_plain(U0, n - U1, n, s, x, a, w.row_sum)
+    if row_sum > U0:
+        return _rows_with_sums(U0, n - U1, n, s, x, a, row_sum)
+    return _rows_plain(U0, n - U1, n, s, x, a, row_sum)
 
 
 @inlined
 def _gravity_of_one(w: SystemView, block: Place) -> ForceSums:
-    return _gravity_of_few(w, block) if w.n <= MOST_FEW else _gravity_of_many(w, block)
+    return _gravity_of_a_system(w.n, w.s, block, w.row_sum, w.lanes)
 
 
 @inlined
 def _accelerations_of_one(w: SystemView, block: Place) -> None:
-    if w.n <= MOST_FEW:
-        _accelerations_of_few(w, block)
-    else:
-        n, s = w.n, w.s
-        x, a = block + POSITION * U3 * n, block + ACCELERATION * U3 * n
-        if n >= CHUNKED:
-            _self_gravity_in_chunks(n, s, block, U0, w.lanes)
-        else:
-            for k in range(U0, U3 * n):
-                s[a + k] = 0.0
-            _rows_plain(U0, n - U1, n, s, x, a, U0)
+    _gravity_of_a_system(w.n, w.s, block, U0, w.lanes)
 
 
 # write the self-gravity of the state in a block into its accelerations; `self_gravity` returns `ForceSums`, all of them if

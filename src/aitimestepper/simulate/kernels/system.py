@@ -45,7 +45,7 @@ def scratch_at(w: SystemView) -> Place:
     return np.uint64(HEAD) + SCRATCH * w.n
 
 
-@strict
+@inlined
 def forces(w: SystemView, block: Place, t: Number) -> tuple[Number, ForceSums]:
     """Compute the accelerations of the state in `block`; return (potential energy, `ForceSums`)."""
     sums = self_gravity(w, block)
@@ -77,7 +77,7 @@ def weighted_mean(w: SystemView, start: Place) -> tuple[Number, Number, Number, 
     return x / total, y / total, z / total, total
 
 
-@strict
+@inlined
 def kinetic_energy(w: SystemView, block: Place) -> Number:
     """Return the kinetic energy of the state in `block`."""
     n, s = w.n, w.s
