@@ -8,7 +8,7 @@ method. Forces: geometric means over the problems; a problem that no eta within 
 
 Candidates are not part of the package. Splittings of kicks and drifts alone are run by the engine. Those with force gradients
 are run by the loop of force_gradients.py; so is blanes_moan4, whose forces by the engine check the loop. A gradient is charged
-at its time in units of that of the forces, measured here. A splitting that begins with a drift needs the forces at the end of
+at its time in units of that of the forces, measured here, or as one force where it is the force at displaced positions. A splitting that begins with a drift needs the forces at the end of
 the step for the criterion, and is charged for them.
 
 A candidate is worth a place if it needs 5 % fewer forces than the best splitting of the package, in a range of tolerances.
@@ -81,13 +81,13 @@ def by_engine(name: str, systems: Systems) -> Method:
 
 def by_loop(name: str, method: Gradient, cost: float, systems: Systems) -> Method:
     """Return a method of order 4 that is run by the loop above, each gradient charged as `cost` forces."""
-    start, charge = systems.start, len(method.drifts) + cost * method.passes
+    start, charge = systems.start, len(method.drifts) + (1.0 if method.displaced else cost) * method.passes
     coefficients = [np.array(values) for values in method[:3]]
 
     def one(p: int, eta: float) -> tuple[float, float, bool]:
         real = start.present[p]  # smaller systems of a batch are filled up
         gm, x, v = (np.array(values[p][real]) for values in (start.mass, start.position, start.velocity))
-        error, steps, finished = run(gm, x, v, systems.ends[p], eta, *coefficients, int(BUDGET / charge))
+        error, steps, finished = run(gm, x, v, systems.ends[p], eta, *coefficients, method.displaced, int(BUDGET / charge))
         forces = charge * steps
         return error if finished else math.inf, forces, error < SOUND and (not finished or forces * GROWTH > BUDGET)
 
