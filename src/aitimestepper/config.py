@@ -20,7 +20,7 @@ from .specs import LARGEST_INTEGER
 
 FEATURE_TYPES = ("basic", "rich", "delta_mag", "invariant")
 ACTIVATIONS = ("tanh", "relu", "gelu", "silu", "elu", "sigmoid")
-INTEGRATORS = ("leapfrog", "suzuki4", "kahan_li6", "kahan_li8", "blanes_moan4", "blanes_moan6")
+INTEGRATORS = ("leapfrog", "suzuki4", "kahan_li6", "kahan_li8", "blanes_moan4", "blanes_moan6", "chin4")
 MORE_INTEGRATORS = ("hermite4", "logh", "radau15")  # for simulations only: a network cannot be trained through them
 SYMMETRIZERS = ("explicit", "huayno", "hmm")
 

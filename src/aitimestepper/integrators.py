@@ -3,6 +3,11 @@
 A splitting advances velocities and positions in turn: kick, drift, kick, ..., drift, kick. Every one is symplectic for a
 constant step, and time-reversible, since its kicks and its drifts read the same backwards. The force of the last kick is that
 of the first kick of the next step, so a splitting with s drifts costs s force evaluations a step.
+
+A kick may take its force at displaced positions, b dt a(x + d dt^2 a(x)), for one force evaluation more. Up to dt^5 that is
+Chin's kick with a force gradient, b dt a + b d dt^3 (da/dx) a, which no splitting of order 4 without negative coefficients can
+do without. The step stays time-reversible, since the kick depends on x alone, and conserves momentum; it is symplectic, and
+conserves angular momentum, only to its order.
 diagnostics/splitting_coefficients.py derives the digits of `blanes_moan4` and `blanes_moan6` from their order conditions.
 """
 
@@ -22,11 +27,19 @@ class Splitting(NamedTuple):
     kicks: tuple[float, ...]  # one more than drifts
     drifts: tuple[float, ...]
     source: str
+    # d of the kick after each drift but the last, whose force is that of the next step; empty: every force is taken at x
+    displacements: tuple[float, ...] = ()
 
     @property
     def stages(self) -> int:
         """The number of force evaluations a step."""
-        return len(self.drifts)
+        return len(self.drifts) + sum(d != 0.0 for d in self.displacements)
+
+    @property
+    def displacement_of_kick(self) -> tuple[float, ...]:
+        """d of every kick, the first and the last included; 0: the force is taken at x."""
+        inner = self.displacements or (0.0,) * (len(self.drifts) - 1)
+        return (0.0, *inner, 0.0)
 
 
 def _palindrome(*half: float) -> tuple[float, ...]:
@@ -109,6 +122,9 @@ SPLITTINGS: dict[str, Splitting] = {
         ),
         "Blanes & Moan 2002, SRKN 11b",
     ),
+    "chin4": Splitting(
+        4, (1.0 / 6.0, 2.0 / 3.0, 1.0 / 6.0), (0.5, 0.5), "Chin 1997, 4A, displaced force", displacements=(1.0 / 24.0,)
+    ),
 }
 
 
@@ -130,6 +146,11 @@ class Integrator(NamedTuple):
     def drifts(self) -> tuple[float, ...]:
         """Drifts of a splitting as fractions of dt; none for other integrators."""
         return SPLITTINGS[self.name].drifts if self.kind == SPLITTING else ()
+
+    @property
+    def displacements(self) -> tuple[float, ...]:
+        """Displacements of the kicks of a splitting, in units of dt^2 times the acceleration; none for other integrators."""
+        return SPLITTINGS[self.name].displacement_of_kick if self.kind == SPLITTING else ()
 
     def __str__(self) -> str:
         """Return the integrator as it is written."""

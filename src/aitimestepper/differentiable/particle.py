@@ -268,10 +268,16 @@ class ParticleTorch:
         return done if self._work is None else self._work + done
 
     # ---- moving -----------------------------------------------------------------------------------------------------
-    def kick(self, dt: Tensor) -> ParticleTorch:
-        """Return the state with velocities advanced by `dt` (B,) under the forces at this state."""
-        velocity = self.velocity + self.get_acceleration() * dt.view(-1, 1, 1)
-        return dataclasses.replace(self, velocity=velocity, _work=self._work_after(dt))
+    def kick(self, dt: Tensor, under: ParticleTorch | None = None) -> ParticleTorch:
+        """Return the state with velocities advanced by `dt` (B,) under the forces at this state, or at the state `under`."""
+        at = self if under is None else under
+        velocity = self.velocity + at.get_acceleration() * dt.view(-1, 1, 1)
+        return dataclasses.replace(self, velocity=velocity, _work=at._work_after(dt))
+
+    def displaced(self, h2: Tensor) -> ParticleTorch:
+        """Return the state with positions moved along the accelerations, by `h2` (B,) times them, at the same time."""
+        position = self.position + self.get_acceleration() * h2.view(-1, 1, 1)
+        return dataclasses.replace(self, position=position, _forces=None)
 
     def drift(self, dt: Tensor) -> ParticleTorch:
         """Return the state with positions and time advanced by `dt` (B,) at constant velocity."""

@@ -37,6 +37,7 @@ INTEGRATORS = {
     "kahan_li8": "#117733",
     "blanes_moan4": "#cc6677",
     "blanes_moan6": "#cc3311",
+    "chin4": "#999933",
     "hermite4": "#aa4499",
     "logh": "#b8860b",
     "radau15": "#332288",

@@ -172,7 +172,7 @@ def _later_state(before: Continuation, start: Bodies, program: Program, own: Own
 def _plan(batch: Batch, wide: bool) -> tuple[np.ndarray, np.ndarray]:
     """Return (ints, floats) of the kernels' `Plan`; `wide`: one system uses several threads."""
     numbers, arrays, output = batch.program.numbers, batch.program.arrays, batch.output
-    wraps, kicks, drifts = arrays["wraps"], arrays["kicks"], arrays["drifts"]
+    wraps = arrays["wraps"]
     ints = np.zeros(kernel.WRAPS + len(wraps), dtype=np.int64)
     for name in ("method", "stages", "kind", "base", "trials", "with_sums"):
         ints[getattr(kernel, name.upper())] = int(numbers[name])
@@ -181,8 +181,9 @@ def _plan(batch: Batch, wide: bool) -> tuple[np.ndarray, np.ndarray]:
     ints[kernel.WRAP_COUNT], ints[kernel.WRAPS :] = len(wraps), wraps
     floats = np.zeros(kernel.WRAP_NUMBERS + 2 * len(wraps))
     floats[kernel.GUARD] = batch.guard
-    floats[kernel.KICKS : kernel.KICKS + len(kicks)] = kicks
-    floats[kernel.DRIFTS : kernel.DRIFTS + len(drifts)] = drifts
+    for name in ("kicks", "drifts", "displacements"):
+        first = getattr(kernel, name.upper())
+        floats[first : first + len(arrays[name])] = arrays[name]
     floats[kernel.WRAP_NUMBERS :] = arrays["wrap_numbers"]
     if output is not None:
         ints[kernel.OUTPUT] = kernel.EVERY_STEPS if output.by_steps else kernel.EVERY_TIME

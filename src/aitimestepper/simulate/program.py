@@ -63,7 +63,8 @@ class Program(NamedTuple):
     """Criterion, integrator and field as plain numbers and arrays, which a file of snapshots stores to continue the run."""
 
     numbers: dict[str, Any]  # method, stages, kind, base, trials, with_sums, window, address of a criterion of one's own
-    arrays: dict[str, np.ndarray]  # field, kicks, drifts, wraps, wrap_numbers, rule, shape and numbers of the network
+    # field, kicks, drifts, displacements, wraps, wrap_numbers, rule, shape and numbers of the network
+    arrays: dict[str, np.ndarray]
 
     @property
     def fits_lanes(self) -> bool:
@@ -84,7 +85,7 @@ def program_of(criterion: Criterion, integrator: Integrator, start: Bodies, own:
     invariant = isinstance(inner, LearnedStep) and inner.bound_model.sees_tolerance
     numbers = {
         "method": integrator.kind,
-        "stages": integrator.forces_per_step if integrator.kind in (SPLITTING, HERMITE) else 1,
+        "stages": integrator.forces_per_step if integrator.kind == HERMITE else max(1, len(integrator.drifts)),
         "kind": KINDS[type(inner)],
         "base": base,
         "trials": criterion.trial_steps,
@@ -96,6 +97,7 @@ def program_of(criterion: Criterion, integrator: Integrator, start: Bodies, own:
         "field": field_numbers(start, own),
         "kicks": np.array(integrator.kicks),
         "drifts": np.array(integrator.drifts),
+        "displacements": np.array(integrator.displacements),
         "wraps": np.array([*wraps], dtype=np.int64),
         "wrap_numbers": np.array([*limits]),
         "rule": _rule(inner, len(start)),

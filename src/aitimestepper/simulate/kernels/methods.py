@@ -25,7 +25,7 @@ from .layout import (
     VELOCITY,
     VELOCITY_COMPENSATION,
 )
-from .plan import DRIFTS, KICKS, Floats
+from .plan import DISPLACEMENTS, DRIFTS, KICKS, Floats
 from .system import Advanced, SystemView, accelerations, forces, gm_at, kinetic_energy
 
 U4 = np.uint64(4)
@@ -102,20 +102,44 @@ def _kick_and_drift_of_one(w: SystemView, source: Place, target: Place, b: Numbe
 kick_and_drift = by_width(_kick_and_drift_of_one, _kick_and_drift_of_lanes, _kick_and_drift_of_one)
 
 
+@strict
+def copy_vector(n3: Place, s: Numbers, source: Place, target: Place) -> None:
+    """Copy one vector from s[source:] to s[target:]."""
+    for k in range(U0, n3):
+        s[target + k] = s[source + k]
+
+
+@strict
+def displace(w: SystemView, block: Place, h2: Number) -> None:
+    """Move the positions of a block along its accelerations, by h2 times them; the jerks keep the positions as they were."""
+    s, d = w.s, U3 * w.n
+    x, a, kept = block + POSITION * d, block + ACCELERATION * d, block + JERK * d
+    for k in range(U0, d):
+        s[kept + k] = s[x + k]
+        s[x + k] = fma(h2, s[a + k], s[x + k])
+
+
 @inlined
 def split(w: SystemView, old: Place, new: Place, t: Number, dt: Number, floats: Floats, stages: int) -> Advanced:
     """Make a step of a splitting: kick, drift, kick, ..., kick, with one force evaluation for each drift.
 
-    A moving field is met at the times of the kicks. Its work is the sum over kicks of their length times its power: with time
-    as one more coordinate that is the kick of the energy conjugate to it, so that no splitting loses order.
+    A kick with a displacement evaluates one more. A moving field is met at the times of the kicks. Its work is the sum over
+    kicks of their length times its power where the force is taken: with time as one more coordinate that is the kick of the
+    energy conjugate to it, so that no splitting loses order.
     """
-    moving, source, passed, work = field_moves(w), old, like(0.0, dt), like(0.0, dt)
+    moving, source, passed, work, evaluations = field_moves(w), old, like(0.0, dt), like(0.0, dt), stages
     for k in range(stages):
-        h = floats[KICKS + k] * dt
-        if moving:
-            work += h * field_power(w, source, t + passed)
+        h, displacement = floats[KICKS + k] * dt, floats[DISPLACEMENTS + k]
         if k > 0:
             accelerations(w, new, t + passed)
+        if displacement != 0.0:
+            displace(w, new, displacement * dt * dt)
+            accelerations(w, new, t + passed)
+            evaluations += 1
+        if moving:
+            work += h * field_power(w, source, t + passed)
+        if displacement != 0.0:
+            copy_vector(U3 * w.n, w.s, new + JERK * U3 * w.n, new + POSITION * U3 * w.n)
         kick_and_drift(w, source, new, h, floats[DRIFTS + k] * dt)
         source = new
         passed += floats[DRIFTS + k] * dt
@@ -124,14 +148,7 @@ def split(w: SystemView, old: Place, new: Place, t: Number, dt: Number, floats: 
     if moving:
         work += h * field_power(w, new, t + dt)
     kick(w, new, new, h)
-    return Advanced(potential, sums, work, stages, dt)
-
-
-@strict
-def copy_vector(n3: Place, s: Numbers, source: Place, target: Place) -> None:
-    """Copy one vector from s[source:] to s[target:]."""
-    for k in range(U0, n3):
-        s[target + k] = s[source + k]
+    return Advanced(potential, sums, work, evaluations, dt)
 
 
 @reassociated

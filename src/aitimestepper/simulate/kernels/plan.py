@@ -21,10 +21,11 @@ NO_OUTPUT, EVERY_TIME, EVERY_STEPS = range(3)
 # plan.ints[...]: the kinds of wrappers (LIMITED, SYMMETRIZED; innermost first) are at the end
 METHOD, STAGES, KIND, BASE, TRIALS, WITH_SUMS, THREADS, OUTPUT, ADDRESS, WRAP_COUNT, WRAPS = range(11)
 MOST_STAGES = 19  # drifts of a splitting
-# plan.floats[...]: then the kicks and the drifts of a splitting, then two numbers for each wrapper
+# plan.floats[...]: then kicks, drifts and displacements of a splitting, then two numbers for each wrapper
 GUARD, OUTPUT_EVERY, KICKS = range(3)
 DRIFTS = KICKS + MOST_STAGES + 1
-WRAP_NUMBERS = DRIFTS + MOST_STAGES
+DISPLACEMENTS = DRIFTS + MOST_STAGES  # one for each kick
+WRAP_NUMBERS = DISPLACEMENTS + MOST_STAGES + 1
 WRAP_MEMORY = 3  # numbers for each wrapper: the last step taken, the wrapped step Q at its start, and Q one step before
 # a row of output: time, dt, energy, error, steps, then positions and velocities, axis after axis
 ROW_TIME, ROW_DT, ROW_ENERGY, ROW_ERROR, ROW_STEPS, ROW_BODIES = range(6)
@@ -43,7 +44,7 @@ CEILING, TIME_UNIT, MIN_DT, LOG_GAIN, LOG_RANGE, SCALES = range(6)
 class Plan(NamedTuple):
     """The numbers that all systems of a run share."""
 
-    ints: Integers  # as named above; STAGES: for Hermite the number of corrections; TRIALS: iterations of HMM
+    ints: Integers  # as named above; STAGES: drifts of a splitting, or corrections of Hermite; TRIALS: iterations of HMM
     floats: Floats  # GUARD: largest change of the relative energy error in a step; 0: no limit
 
 

@@ -13,9 +13,10 @@ SUITABLE: dict[str, tuple[float, ...]] = {  # tolerances for which a splitting i
     "kahan_li8": (1e-2, 1e-3, 1e-4, 1e-5, 1e-6, 1e-7, 1e-8),
     "blanes_moan4": (1e-2, 1e-3, 1e-4, 1e-5, 1e-6, 1e-7),
     "blanes_moan6": (1e-2, 1e-3, 1e-4, 1e-5, 1e-6, 1e-7, 1e-8),
+    "chin4": (1e-2, 1e-3, 1e-4, 1e-5, 1e-6),
 }
 # The loosest of them at which there is something to learn: at looser ones ceilings and smoothness determine the steps.
-# Those of Blanes & Moan's are not measured: they are taken from the splittings of the same order.
+# Those of Blanes & Moan's and of Chin's are not measured: they are taken from the splittings of the same order.
 LOOSEST_LEARNED = {
     "leapfrog": 1e-1,
     "suzuki4": 1e-3,
@@ -23,6 +24,7 @@ LOOSEST_LEARNED = {
     "kahan_li8": 1e-6,
     "blanes_moan4": 1e-3,
     "blanes_moan6": 1e-4,
+    "chin4": 1e-3,
 }
 FARTHEST = math.log(30.0)  # largest |ln| of the tolerance that calibration asks a network for over the one wanted
 
