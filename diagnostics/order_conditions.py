@@ -5,7 +5,8 @@ direction of y', and once for every subtree, in the direction of another f. With
 a_ij = b_j (c_i - c_j) for j < i the effect of kick j on the position at kick i, the value of a tree at kick i is
 Phi_i = c_i^leaves times the product over subtrees of sum_j a_ij Phi_j. The kicks have to add it up as the integral over the
 step does: sum_i b_i Phi_i = weight / order. The conditions for the positions follow from those for the velocities: positions
-take b_i (1 - c_i), and one more leaf is a factor of c_i.
+take b_i (1 - c_i), and one more leaf is a factor of c_i. A kick with a displacement d_i takes the force at x_i + d_i dt^2 f(x_i):
+then a_ii = d_i, times the value of the subtree without the displacement.
 
 Fractions give residuals without rounding, and decimals as many digits as their context has.
 """
@@ -54,32 +55,42 @@ def weight(tree: Tree) -> Fraction:
     return found
 
 
-def residuals(kicks: Sequence[Any], drifts: Sequence[Any], order: int) -> list[Any]:
+def residuals(kicks: Sequence[Any], drifts: Sequence[Any], order: int, displacements: Sequence[Any] = ()) -> list[Any]:
     """Return by how much a splitting misses the conditions of all trees up to an order, in units of the exact values.
 
-    There is one kick more than drifts; a splitting that begins with a drift has a first and a last kick of zero.
+    There is one kick more than drifts; a splitting that begins with a drift has a first and a last kick of zero. There is a
+    displacement for every kick, or none.
     """
     nodes: list[Any] = [0]
     for drift in drifts:
         nodes.append(nodes[-1] + drift)
-    known: dict[Tree, list[Any]] = {}
+    known: dict[Tree, tuple[list[Any], list[Any]]] = {}
     found = []
     for tree in (tree for k in range(1, order + 1) for tree in trees(k)):
-        values = _values(tree, kicks, nodes, known)
+        values, _ = _values(tree, kicks, nodes, displacements or [0] * len(kicks), known)
         found.append(int(tree.order / weight(tree)) * sum(b * phi for b, phi in zip(kicks, values, strict=True)) - 1)
     return found
 
 
-def _values(tree: Tree, kicks: Sequence[Any], nodes: Sequence[Any], known: dict[Tree, list[Any]]) -> list[Any]:
-    """Return Phi_i of a tree at every kick."""
+def _values(
+    tree: Tree,
+    kicks: Sequence[Any],
+    nodes: Sequence[Any],
+    displacements: Sequence[Any],
+    known: dict[Tree, tuple[list[Any], list[Any]]],
+) -> tuple[list[Any], list[Any]]:
+    """Return Phi_i of a tree at every kick, and what they are without its own displacement."""
     if tree not in known:
-        phi = [c**tree.leaves if tree.leaves else 1 for c in nodes]
+        phi: list[Any] = [c**tree.leaves if tree.leaves else 1 for c in nodes]
+        plain = [*phi]
         for subtree in tree.subtrees:
-            inner, sum0, sum1 = _values(subtree, kicks, nodes, known), 0, 0
+            (inner, inner_plain), sum0, sum1 = _values(subtree, kicks, nodes, displacements, known), 0, 0
             for i, (b, c) in enumerate(zip(kicks, nodes, strict=True)):
-                phi[i] *= c * sum0 - sum1  # sum over j < i of b_j (c_i - c_j) Phi_j
+                before = c * sum0 - sum1  # sum over j < i of b_j (c_i - c_j) Phi_j
+                phi[i] *= before + displacements[i] * inner_plain[i]
+                plain[i] *= before
                 sum0, sum1 = sum0 + b * inner[i], sum1 + b * c * inner[i]
-        known[tree] = phi
+        known[tree] = phi, plain
     return known[tree]
 
 

@@ -18,8 +18,16 @@ sys.path.insert(0, str(Path(__file__).parents[1] / "diagnostics"))
 from order_conditions import Half, polished, residuals, trees, weight
 from splitting_coefficients import PUBLISHED
 
-ORDERS = {"leapfrog": 2, "suzuki4": 4, "kahan_li6": 6, "kahan_li8": 8, "blanes_moan4": 4, "blanes_moan6": 6}
-STAGES = {"leapfrog": 1, "suzuki4": 5, "kahan_li6": 9, "kahan_li8": 17, "blanes_moan4": 6, "blanes_moan6": 11}
+ORDERS = {
+    "leapfrog": 2,
+    "suzuki4": 4,
+    "kahan_li6": 6,
+    "kahan_li8": 8,
+    "blanes_moan4": 4,
+    "blanes_moan6": 6,
+    "chin4": 4,
+}
+STAGES = dict(zip(ORDERS, (1, 5, 9, 17, 6, 11, 3), strict=True))
 
 
 def test_the_table_is_the_one_that_the_settings_offer():
@@ -31,7 +39,9 @@ def test_the_table_is_the_one_that_the_settings_offer():
 @pytest.mark.parametrize("integrator", ORDERS)
 def test_kicks_and_drifts_are_palindromes_and_make_one_step(integrator):
     method = SPLITTINGS[integrator]
-    assert len(method.kicks) == method.stages + 1
+    assert len(method.kicks) == len(method.drifts) + 1 == len(method.displacement_of_kick)
+    assert method.displacement_of_kick == method.displacement_of_kick[::-1]
+    assert method.stages == len(method.drifts) + sum(d != 0 for d in method.displacements)
     for fractions in (method.kicks, method.drifts):
         assert fractions == fractions[::-1]
         assert math.fsum(fractions) == pytest.approx(1, rel=0, abs=3e-16)
@@ -41,7 +51,9 @@ def test_kicks_and_drifts_are_palindromes_and_make_one_step(integrator):
 def misses(name: str, order: int) -> list[Fraction]:
     """Residuals of the doubles in the table, computed without rounding."""
     method = SPLITTINGS[name]
-    return residuals([*map(Fraction, method.kicks)], [*map(Fraction, method.drifts)], order)
+    exact = ([*map(Fraction, values)] for values in (method.kicks, method.drifts, method.displacement_of_kick))
+    kicks, drifts, displacements = exact
+    return residuals(kicks, drifts, order, displacements)
 
 
 def in_fractions(half: Half, order: int) -> list[Fraction]:
@@ -64,6 +76,18 @@ def test_a_splitting_has_its_order_and_no_higher_one(name):
     assert max(map(abs, misses(name, order))) < (8e-15 if name == "kahan_li8" else 1e-15)
     assert max(map(abs, misses(name, order + 1))) > 1e-4
     assert max(map(abs, misses(name, order - 1))) <= max(map(abs, misses(name, order)))
+
+
+def test_chin4_has_order_4_by_its_displacement_alone():
+    """Without rounding: kicks and drifts alone meet the conditions of nodes and weights, and miss all three with two kicks."""
+    kicks, drifts = [Fraction(1, 6), Fraction(2, 3), Fraction(1, 6)], [Fraction(1, 2)] * 2
+    assert not any(residuals(kicks, drifts, 4, [0, Fraction(1, 24), 0]))
+    assert any(residuals(kicks, drifts, 5, [0, Fraction(1, 24), 0]))
+    assert [miss for miss in residuals(kicks, drifts, 4) if miss] == [Fraction(-1, n) for n in (6, 3, 9)]
+    assert SPLITTINGS["chin4"][1:3] == (tuple(map(float, kicks)), tuple(map(float, drifts)))
+    assert SPLITTINGS["chin4"].displacements == (1 / 24,)
+    # b d is the gradient of Chin's 4A in units of dt^3, sum a_j B_j^2 - 1/3 with B_j the kick done before drift j
+    assert kicks[1] * Fraction(1, 24) == sum(drifts[k] * sum(kicks[: k + 1]) ** 2 for k in (0, 1)) - Fraction(1, 3)
 
 
 @pytest.mark.parametrize("name", PUBLISHED)

@@ -80,6 +80,7 @@ def test_static_field_conserves_the_energy_at_second_order(two_body, run_constan
         ("kahan_li6", (6, 9, 13)),
         ("blanes_moan4", (16, 24, 36)),
         ("blanes_moan6", (5, 8, 12)),
+        ("chin4", (8, 16, 32)),
     ],
 )
 def test_a_moving_field_is_evaluated_at_the_right_times(two_body, run_constant, slope, integrator, counts):

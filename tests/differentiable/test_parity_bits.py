@@ -20,6 +20,7 @@ from results import same_bits
 PLANS = {
     "leapfrog": lambda p: (Symmetrized(FreeFall(0.03)), "leapfrog"),
     "kahan_li8": lambda p: (Limited(Symmetrized(EnergyBudget(1e-12, "kahan_li8")), 1e-3), "kahan_li8"),
+    "chin4": lambda p: (Symmetrized(FreeFall(0.03)), "chin4"),
     "hmm": lambda p: (HutMakinoMcMillan(Tidal(1e-3), 2), "suzuki4"),
     "huayno": lambda p: (Huayno(Boekholt(0.02)), "kahan_li6"),
     "aarseth": lambda p: (Aarseth(0.01), "hermite4"),

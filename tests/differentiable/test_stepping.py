@@ -22,6 +22,7 @@ from aitimestepper.integrators import SPLITTINGS
 
 ORDERS = {name: method.order for name, method in SPLITTINGS.items()}
 ALL = pytest.mark.parametrize("integrator", ORDERS)
+UNDISPLACED = [name for name, method in SPLITTINGS.items() if not method.displacements]
 
 
 @pytest.mark.parametrize(
@@ -32,6 +33,7 @@ ALL = pytest.mark.parametrize("integrator", ORDERS)
         ("kahan_li6", (30, 45, 68)),
         ("kahan_li8", (24, 32, 43)),
         ("blanes_moan6", (20, 30, 45)),
+        ("chin4", (60, 120, 240)),
     ],
 )
 def test_error_after_a_period_falls_at_the_order_of_the_method(two_body, run_constant, slope, integrator, counts):
@@ -57,6 +59,7 @@ def test_error_after_a_period_falls_at_the_order_of_the_method(two_body, run_con
         ("kahan_li8", (10, 13, 17)),
         ("blanes_moan4", (24, 48, 96)),
         ("blanes_moan6", (8, 12, 18)),
+        ("chin4", (16, 32, 64)),
     ],
 )
 def test_order_holds_for_four_softened_bodies_in_space(random_system, run_constant, slope, integrator, counts):
@@ -102,27 +105,41 @@ def test_momentum_and_angular_momentum_stay_to_round_off(random_system, integrat
     # each sub-step rounds once, at random: sqrt(30 x 17) ulp of the sum of |m v|, and some margin
     bound = 2.2e-16 * 5 * math.sqrt(n * SPLITTINGS[integrator].stages)
     assert ((momentum(end) - momentum(p)).norm(dim=-1) <= bound * momentum_scale(end)).all()
+    if integrator == "chin4":
+        bound = 1e-3
     change = (angular_momentum(end) - angular_momentum(p)).norm(dim=-1)
     assert (change <= bound * torch.maximum(angular_momentum_scale(end), angular_momentum_scale(p))).all()
 
 
-@ALL
-def test_the_step_map_is_symplectic(random_system, integrator):
-    """J^T Omega J = Omega for the Jacobian J of (x, m v) -> (x', m v')."""
-    p = random_system(3, 2)
+def symplectic_defect(p: ParticleTorch, integrator: str, dt: float) -> float:
+    """The largest element of J^T Omega J - Omega for the Jacobian J of (x, m v) -> (x', m v') of three bodies in the plane."""
     m = p.mass.repeat_interleave(2, 1)[0]
 
     def advance(z):
         x, v = z[:6].view(1, 3, 2), (z[6:] / m).view(1, 3, 2)
-        after = step(ParticleTorch.from_tensors(p.mass, x, v), torch.full_like(p.time, 0.1), integrator)
+        after = step(ParticleTorch.from_tensors(p.mass, x, v), torch.full_like(p.time, dt), integrator)
         return torch.cat([after.position.flatten(), after.velocity.flatten() * m])
 
     z = torch.cat([p.position.flatten(), p.velocity.flatten() * m])
     J = torch.autograd.functional.jacobian(advance, z)
     one, zero = torch.eye(6, dtype=torch.float64), torch.zeros(6, 6, dtype=torch.float64)
     omega = torch.cat([torch.cat([zero, one], 1), torch.cat([-one, zero], 1)])
-    assert (J - torch.eye(12)).abs().max() > 0.05
-    torch.testing.assert_close(J.T @ omega @ J, omega, rtol=0, atol=1e-12)
+    assert (J - torch.eye(12)).abs().max() > 0.5 * dt
+    return (J.T @ omega @ J - omega).abs().max().item()
+
+
+@pytest.mark.parametrize("integrator", UNDISPLACED)
+def test_the_step_map_is_symplectic(random_system, integrator):
+    assert symplectic_defect(random_system(3, 2), integrator, 0.1) < 1e-12
+
+
+def test_a_displaced_force_is_symplectic_and_keeps_the_angular_momentum_up_to_dt5(random_system, slope):
+    p, steps = random_system(3, 2), (0.08, 0.04, 0.02)
+    defects = [symplectic_defect(p, "chin4", dt) for dt in steps]
+    ends = [step(p, torch.full_like(p.time, dt), "chin4") for dt in steps]
+    turned = [(angular_momentum(end) - angular_momentum(p)).abs().max().item() for end in ends]
+    assert slope(steps, defects) == pytest.approx(5, abs=0.3)
+    assert slope(steps, turned) == pytest.approx(5, abs=0.3)
 
 
 def test_energy_error_of_a_constant_step_is_bounded_in_time(two_body, run_constant):

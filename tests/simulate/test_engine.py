@@ -241,6 +241,7 @@ def test_an_outer_field_given_to_the_run_acts_and_has_no_momentum_to_keep(two_bo
         ("kahan_li8", (6, 8, 11)),
         ("blanes_moan4", (20, 40, 80)),
         ("blanes_moan6", (5, 8, 12)),
+        ("chin4", (20, 40, 80)),
     ],
 )
 def test_reported_error_in_a_moving_field_leaves_out_its_work_and_converges(two_body, slope, integrator, counts):

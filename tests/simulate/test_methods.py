@@ -47,6 +47,7 @@ ORDERS = {
     "kahan_li8": (8, (30, 42, 60)),
     "blanes_moan4": (4, (400, 600, 900)),
     "blanes_moan6": (6, (20, 30, 45)),
+    "chin4": (4, (100, 200, 400)),
     "hermite4": (4, (200, 400, 800)),
     "hermite4:n=3": (4, (100, 200, 400)),
     "logh": (2, (100, 200, 400)),
@@ -144,7 +145,9 @@ def test_momentum_is_kept_to_rounding(integrator):
     r = run(start, integrator, 1e-3, steps=5000)
     assert r.status == ("ok",)
     assert r.momentum_error[0] < 1e-15
-    if not integrator.startswith("hermite"):
+    if integrator == "chin4":  # a force at displaced positions turns with them, but for dt^5
+        assert r.angular_momentum_error[0] < 1e-4 * r.max_energy_error[0]
+    elif not integrator.startswith("hermite"):
         assert r.angular_momentum_error[0] < 1e-15
 
 

@@ -65,7 +65,7 @@ def test_the_rate_of_leapfrog_is_that_of_its_error_hamiltonian(random_system):
 def test_the_rate_is_one_number_for_all_small_steps(two_body, integrator):
     p = two_body(e=0.5, anomaly=1.0)
     old = {"leapfrog": 0.002, "suzuki4": 0.04, "kahan_li6": 0.06, "kahan_li8": 0.15}
-    h = {**old, "blanes_moan4": 0.04, "blanes_moan6": 0.1}[integrator]
+    h = {**old, "blanes_moan4": 0.04, "blanes_moan6": 0.1, "chin4": 0.04}[integrator]
     rates = [error_rate(p, torch.tensor([f * h], dtype=torch.float64), integrator).item() for f in (1.0, 0.5)]
     assert rates[1] == pytest.approx(rates[0], rel=0.15)
     assert abs(rates[0]) > 0
