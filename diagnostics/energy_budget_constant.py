@@ -18,7 +18,7 @@ from aitimestepper.initial.named import InitialConditions, plummer, random, two_
 from aitimestepper.initial.problems import as_problem
 from aitimestepper.integrators import SPLITTINGS
 
-TOLERANCES = {2: (1e-2, 1e-3), 4: (1e-3, 1e-5), 6: (1e-4, 1e-6, 1e-8), 8: (1e-6, 1e-8, 1e-10)}
+TOLERANCES = {2: (1e-2, 1e-3), 4: (1e-2, 1e-3, 1e-5), 6: (1e-4, 1e-6, 1e-8), 8: (1e-6, 1e-8, 1e-10)}
 
 
 def problems(seed: int) -> Iterator[tuple[InitialConditions, float]]:

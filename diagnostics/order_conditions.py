@@ -5,8 +5,8 @@ direction of y', and once for every subtree, in the direction of another f. With
 a_ij = b_j (c_i - c_j) for j < i the effect of kick j on the position at kick i, the value of a tree at kick i is
 Phi_i = c_i^leaves times the product over subtrees of sum_j a_ij Phi_j. The kicks have to add it up as the integral over the
 step does: sum_i b_i Phi_i = weight / order. The conditions for the positions follow from those for the velocities: positions
-take b_i (1 - c_i), and one more leaf is a factor of c_i. A kick with a displacement d_i takes the force at x_i + d_i dt^2 f(x_i):
-then a_ii = d_i, times the value of the subtree without the displacement.
+take b_i (1 - c_i), and one more leaf is a factor of c_i. A kick with a displacement d_i takes the force at
+x_i + d_i dt^2 f(x_i): then a_ii = d_i, times the value of the subtree without the displacement.
 
 Fractions give residuals without rounding, and decimals as many digits as their context has.
 """

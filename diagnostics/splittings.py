@@ -7,9 +7,9 @@ the fewest force evaluations that keep each tolerance are taken: a choice in hin
 method. Forces: geometric means over the problems; a problem that no eta within the budget solves counts with the budget.
 
 Candidates are not part of the package. Splittings of kicks and drifts alone are run by the engine. Those with force gradients
-are run by the loop of force_gradients.py; so is blanes_moan4, whose forces by the engine check the loop. A gradient is charged
-at its time in units of that of the forces, measured here, or as one force where it is the force at displaced positions. A splitting that begins with a drift needs the forces at the end of
-the step for the criterion, and is charged for them.
+are run by the loop of force_gradients.py; so are blanes_moan4 and chin4, whose forces by the engine check the loop. A gradient
+is charged at its time in units of that of the forces, measured here, or as one force where it is that at displaced positions. A
+splitting that begins with a drift needs the forces at the end of the step for the criterion, and is charged for them.
 
 A candidate is worth a place if it needs 5 % fewer forces than the best splitting of the package, in a range of tolerances.
 """
@@ -46,7 +46,14 @@ WIN = 0.95  # largest ratio of forces with which a candidate is worth a place
 USEFUL = {2: 1e-5}  # smallest tolerance that a method of that order is run for
 OF_PACKAGE = tuple(SPLITTINGS)
 CANDIDATES = ("blanes_moan6_14", "blanes_casas8")
-PAIRS = (("blanes_moan4", "suzuki4"), ("blanes_moan6", "kahan_li6"), ("blanes_moan6", "blanes_moan4"))
+PAIRS = (
+    ("blanes_moan4", "suzuki4"),
+    ("blanes_moan6", "kahan_li6"),
+    ("blanes_moan6", "blanes_moan4"),
+    ("chin4", "blanes_moan4"),
+    ("chin4, exact gradient", "blanes_moan4"),
+    ("chin4", "chin4, exact gradient"),
+)
 SEED = 7
 
 

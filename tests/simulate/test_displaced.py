@@ -24,7 +24,9 @@ def triples(count: int, field: str = "alone") -> Bodies:
 
 
 @pytest.mark.parametrize("field", FIELDS)
-@pytest.mark.parametrize("criterion", [Symmetrized(FreeFall(0.1)), HutMakinoMcMillan(EnergyBudget(1e-3), 2)], ids=["sym", "hmm"])
+@pytest.mark.parametrize(
+    "criterion", [Symmetrized(FreeFall(0.1)), HutMakinoMcMillan(EnergyBudget(1e-3), 2)], ids=["sym", "hmm"]
+)
 def test_systems_side_by_side_have_the_bits_of_single_runs(field, criterion):
     """Nine triples: whatever the width of a register, some of it stays free."""
     start = triples(9, field)

@@ -71,8 +71,8 @@ def simulate(
     or below 2e-8 Gauss-Radau: nine in ten runs, of lengths as measured (README.md), stay within it. `tol` also is the
     tolerance of EnergyBudget and of networks that were calibrated on runs; beside others it is an error. integrator: `auto` is
     the one that the criterion is made for, or the cheapest for `tol`; besides the splittings (leapfrog, suzuki4, kahan_li6,
-    kahan_li8, blanes_moan4, blanes_moan6, chin4) there are hermite4, hermite4:n=3, logh and radau15. `max_steps` is only a safety
-    limit and shows in the status.
+    kahan_li8, blanes_moan4, blanes_moan6, chin4) there are hermite4, hermite4:n=3, logh and radau15. `max_steps` is only a
+    safety limit and shows in the status.
 
     guard: a step that changes the energy by more than a tenth of `tol` (any criterion; 1e-6) is rejected and made again half as
     long. Leave it off for symmetrized steps: a step rejected in one direction of time would not be rejected in the other, and
