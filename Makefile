@@ -78,6 +78,7 @@ diagnostics: venv  ## time symmetry, retrain and tolerance studies (twenty minut
 	$(BIN)/python diagnostics/energy_budget_constant.py
 	$(BIN)/python diagnostics/splitting_coefficients.py
 	$(BIN)/python diagnostics/splittings.py
+	$(BIN)/python diagnostics/displaced_forces.py
 
 faults: venv  ## damage files of every kind in 100,000 ways, and count what happens (half an hour; docs/files.md)
 	$(BIN)/python diagnostics/faults/damage.py --cases 85000 --subject snapshots model suite results unfinished initial settings metrics

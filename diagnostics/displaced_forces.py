@@ -37,7 +37,7 @@ def triple() -> Bodies:
 
 def report(name: str, start: Bodies, criterion: Criterion, integrator: str) -> str:
     """Run a system for each number of orbits, and return its errors as a line."""
-    words = f"{name:8s} {integrator:12s} {str(criterion):38s}"
+    words = f"{name:8s} {integrator:12s} {criterion!s:38s}"
     for orbits in ORBITS:
         r = simulate(start, t_end=2 * math.pi * orbits, criterion=criterion, integrator=integrator, warn=False)
         assert r.angular_momentum_error is not None  # there is no outer field
