@@ -84,13 +84,26 @@ def _all_linked(library: Any) -> list[Any]:
     return list(found)
 
 
+class _ApartLibrary(_PartLibrary):
+    """The code of a function that is not copied to where it is called, so that it is the same everywhere."""
+
+    def finalize(self) -> None:
+        """Mark the function."""
+        for function in self._final_module.functions:
+            if not function.is_declaration:
+                function.add_function_attribute("noinline")
+        super().finalize()
+
+
 class _Part(Compiler):
     """Compiler of a function that only other kernels call."""
+
+    library: Any = _PartLibrary
 
     def define_pipelines(self) -> Any:
         """Return the usual pipelines, for a library that stays a part."""
         self.state.flags.no_compile = True
-        self.state.library = _library_of(self.state, _PartLibrary)
+        self.state.library = _library_of(self.state, self.library)
         return super().define_pipelines()
 
     def _compile_core(self) -> Any:
@@ -98,6 +111,12 @@ class _Part(Compiler):
         made = super()._compile_core()._replace(entry_point=[].append)
         self.state.targetctx.insert_user_function(made.entry_point, made.fndesc, [made.library])
         return made
+
+
+class _Apart(_Part):
+    """Compiler of a function that stays apart."""
+
+    library = _ApartLibrary
 
 
 class _WholeLibrary(JITCodeLibrary):
@@ -181,6 +200,11 @@ def reassociated(function: Callable[..., Any]) -> Any:
 def strict(function: Callable[..., Any]) -> Any:
     """Compile a function whose order of operations matters, such as a compensated sum or a decision."""
     return numba.njit(**_INNER)(function)
+
+
+def reassociated_apart(function: Callable[..., Any]) -> Any:
+    """Compile a function like `reassociated`, whose sums have the same order wherever it is called from."""
+    return numba.njit(**{**_INNER, "fastmath": REASSOCIATE, "pipeline_class": _Apart})(function)
 
 
 def inlined(function: Callable[..., Any]) -> Any:

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numba
 import numpy as np
 
-from .jit import by_width, inlined, parallel, reassociated, strict
+from .jit import by_width, inlined, parallel, reassociated_apart, strict
 from .kinds import Count, Number, Numbers, Place
 from .lanes import count_of, fma, like, sqrt, where
 from .layout import ACCELERATION, GM, HEAD, MASS, PARTIAL, POSITION, SOFTENING2, TRIAL_ROW_SUM, U0, U1, U2, U3
@@ -196,7 +196,7 @@ def _make_rows(with_sums: bool) -> Any:
                 binding += sb * mi
         return ForceSums(potential, nearest2, pair_code(nearest_row, U0), rate2_sum, rate4_sum, rate8_sum, binding)
 
-    return reassociated(rows)
+    return reassociated_apart(rows)  # the same bits with one thread and with several
 
 
 _rows_plain, _rows_with_sums = _make_rows(False), _make_rows(True)
