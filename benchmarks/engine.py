@@ -35,6 +35,7 @@ STUDIES: dict[str, Study] = {
     "learned": engine_steps.learned_steps,
     "lanes": engine_lanes.side_by_side,
     "lengths": engine_lanes.uneven,
+    "masks": engine_lanes.masks,
     "splittings": engine_splittings.forces_in_hindsight,
     "compilation": engine_lanes.compilation,
     "start": engine_steps.first_call,

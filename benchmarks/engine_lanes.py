@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterator
 
 import numpy as np
 
-from aitimestepper import Bodies, Constant, simulate
+from aitimestepper import PRS23, Bodies, Constant, simulate
 from aitimestepper.bench.timing import Effort, Job, rotate
 from aitimestepper.initial.named import random
 from aitimestepper.simulate.kernels.registers import lane_width
@@ -71,6 +71,22 @@ def uneven(effort: Effort) -> Iterator[Row]:
     yield Row(
         "lanes", "lengths of 1 ... 1000: time of equal ones / theirs", times.ratio("even", "uneven"), "x", 0.9, True, note
     )
+
+
+def masks(effort: Effort) -> Iterator[Row]:
+    """Count what lanes would wait for in Gauss-Radau steps, whose number of evaluations differs: the slowest of each register.
+
+    Its steps of one system use registers of four numbers already, so that eight lanes would have to win by more than this.
+    """
+    run = simulate(many(3), steps=1, criterion=PRS23(), integrator="radau15", threads=1, warn=False)
+    evaluations = []
+    for _ in range(50 if effort.quick else 300):
+        before, run = run.force_evaluations, simulate(run, steps=1, warn=False)
+        evaluations.append(run.force_evaluations - before)
+    steps = np.array(evaluations).reshape(-1, lane_width())
+    used = 100 * steps.mean() / steps.max(1).mean()
+    note = f"{steps.mean():.1f} evaluations a step, {steps.max(1).mean():.1f} the slowest of {lane_width()}"
+    yield Row("lanes", "Gauss-Radau: part of the lanes' time that would be used", used, "%", note=note)
 
 
 def compilation(effort: Effort) -> Iterator[Row]:

@@ -120,7 +120,7 @@ def displace(w: SystemView, block: Place, h2: Number) -> None:
 
 
 @inlined
-def split(w: SystemView, old: Place, new: Place, t: Number, dt: Number, floats: Floats, stages: int) -> Advanced:
+def _split_of_one(w: SystemView, old: Place, new: Place, t: Number, dt: Number, floats: Floats, stages: int) -> Advanced:
     """Make a step of a splitting: kick, drift, kick, ..., kick, with one force evaluation for each drift.
 
     A kick with a displacement evaluates one more. A moving field is met at the times of the kicks. Its work is the sum over
@@ -149,6 +149,21 @@ def split(w: SystemView, old: Place, new: Place, t: Number, dt: Number, floats: 
         work += h * field_power(w, new, t + dt)
     kick(w, new, new, h)
     return Advanced(potential, sums, work, evaluations, dt)
+
+
+@strict
+def _split_of_lanes(w: SystemView, old: Place, new: Place, t: Number, dt: Number, floats: Floats, stages: int) -> Advanced:
+    """Make the step with loops unrolled over two, three and four bodies, whose numbers then stay in registers."""
+    if w.n == U2:
+        return _split_of_one(SystemView(U2, w.s, w.row_sum, w.lanes), old, new, t, dt, floats, stages)
+    if w.n == U3:
+        return _split_of_one(SystemView(U3, w.s, w.row_sum, w.lanes), old, new, t, dt, floats, stages)
+    if w.n == U4:
+        return _split_of_one(SystemView(U4, w.s, w.row_sum, w.lanes), old, new, t, dt, floats, stages)
+    return _split_of_one(w, old, new, t, dt, floats, stages)
+
+
+split = by_width(_split_of_one, _split_of_lanes)
 
 
 @reassociated

@@ -114,38 +114,18 @@ def _make_few(with_sums: bool, with_potential: bool) -> Any:
 _few_with_sums, _few_plain, _few_alone = _make_few(True, True), _make_few(False, True), _make_few(False, False)
 
 
-@strict
+@inlined
 def _gravity_of_few(w: SystemView, block: Place) -> ForceSums:
-    """Compute forces and sums of few bodies; loops over two, three and four are unrolled, which keeps them in registers."""
     n, s, x, a = w.n, w.s, block + POSITION * U3 * w.n, block + ACCELERATION * U3 * w.n
     if w.row_sum > U0:
-        if n == U2:
-            return _few_with_sums(U2, s, x, a, w.row_sum)
-        if n == U3:
-            return _few_with_sums(U3, s, x, a, w.row_sum)
-        if n == U4:
-            return _few_with_sums(U4, s, x, a, w.row_sum)
         return _few_with_sums(n, s, x, a, w.row_sum)
-    if n == U2:
-        return _few_plain(U2, s, x, a, w.row_sum)
-    if n == U3:
-        return _few_plain(U3, s, x, a, w.row_sum)
-    if n == U4:
-        return _few_plain(U4, s, x, a, w.row_sum)
     return _few_plain(n, s, x, a, w.row_sum)
 
 
-@strict
+@inlined
 def _accelerations_of_few(w: SystemView, block: Place) -> None:
-    n, s, x, a = w.n, w.s, block + POSITION * U3 * w.n, block + ACCELERATION * U3 * w.n
-    if n == U2:
-        _few_alone(U2, s, x, a, w.row_sum)
-    elif n == U3:
-        _few_alone(U3, s, x, a, w.row_sum)
-    elif n == U4:
-        _few_alone(U4, s, x, a, w.row_sum)
-    else:
-        _few_alone(n, s, x, a, w.row_sum)
+    n, s = w.n, w.s
+    _few_alone(n, s, block + POSITION * U3 * n, block + ACCELERATION * U3 * n, w.row_sum)
 
 
 # ---- many bodies of one system ------------------------------------------------------------------------------------------
