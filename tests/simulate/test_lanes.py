@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import numba
 import numpy as np
 import pytest
 
@@ -25,6 +26,8 @@ from aitimestepper.simulate import batch as engine
 from aitimestepper.simulate.engine import simulate
 from aitimestepper.simulate.kernels import layout as at
 from aitimestepper.simulate.kernels import registers
+from aitimestepper.simulate.kernels.elementary import asinh, exp, log, tanh
+from aitimestepper.simulate.kernels.lanes import absolute, count_of, larger_or_nan, no, number_of, pointer, where
 from aitimestepper.simulate.result import MAX_STEPS, NON_FINITE, OK, STUCK
 from aitimestepper.simulate.snapshots import Snapshots
 
@@ -208,3 +211,59 @@ def test_a_batch_whose_runs_differ_a_thousand_times_fills_the_lanes():
     done = simulate(start, t_end=lengths * 0.01, criterion=Constant(1e-4), integrator="leapfrog", threads=1, warn=False)
     assert done.status == (OK,) * 64
     assert done.steps.tolist() == pytest.approx((lengths * 100).tolist(), abs=1.0)
+
+
+# ---- the functions of lanes ---------------------------------------------------------------------------------------------
+@numba.njit(error_model="numpy")
+def _elementary(values, results, rows, lanes):
+    x, y = pointer(values, 0, lanes), pointer(results, 0, lanes)
+    for k in range(rows):
+        y[4 * k], y[4 * k + 1], y[4 * k + 2], y[4 * k + 3] = exp(x[k]), log(x[k]), tanh(x[k]), asinh(x[k])
+
+
+def elementary(x: np.ndarray, width: int) -> np.ndarray:
+    """Return e^x, ln x, tanh x and asinh x, (4, count), by the kernels."""
+    values, results = registers.aligned((len(x) // width, width)), registers.aligned((4 * len(x) // width, width))
+    values[:] = x.reshape(-1, width)
+    _elementary(values, results, len(values), (0.0,) * width)
+    return results.reshape(-1, 4, width).transpose(1, 0, 2).reshape(4, -1)
+
+
+@pytest.mark.parametrize("width", [1, 2, 4, 8])
+def test_elementary_functions_are_as_accurate_as_they_say(width):
+    x = np.concatenate([np.geomspace(1e-300, 600.0, 4000), np.linspace(1e-3, 40.0, 4000)])
+    wide = x.astype(np.longdouble)
+    found = elementary(x, width)
+    assert np.abs(found[0] / np.exp(wide) - 1).max() < 4e-16
+    for values, true in zip(found[1:], (np.log(wide), np.tanh(wide), np.arcsinh(wide)), strict=True):
+        assert (np.abs(values - true) / np.maximum(np.abs(true), 1.0)).max() < 4e-16
+    assert np.array_equal(found, elementary(x, 1))
+    assert np.isnan(elementary(np.full(width, np.nan), width)[[0, 2]]).all()
+
+
+def test_operators_of_lanes_are_those_of_floats():
+    """Comparisons with NaN, choices, counts and integers of the lanes, against NumPy."""
+
+    @numba.njit(error_model="numpy")
+    def several(values, results, lanes):
+        x, y = pointer(values, 0, lanes), pointer(results, 0, lanes)
+        a, b = x[0], x[1]
+        y[0], y[1], y[2] = where(a < b, a, b), where((a >= b) | (a != a), -a, a * b - b), a / b
+        y[3], y[4] = number_of(count_of((a == b) & no(a > 1.0)) + 2), larger_or_nan(absolute(a), absolute(b))
+
+    rng = np.random.default_rng(2)
+    for width in (1, 2, 4, 8):
+        a, b = rng.normal(size=(2, width))
+        if width > 1:
+            a[0], b[1] = np.nan, a[1]
+        values, results = registers.aligned((2, width)), registers.aligned((5, width))
+        values[:] = a, b
+        several(values, results, (0.0,) * width)
+        true = [
+            np.where(a < b, a, b),
+            np.where((a >= b) | np.isnan(a), -a, a * b - b),
+            a / b,
+            2.0 + ((a == b) & ~(a > 1.0)),
+            np.maximum(abs(a), abs(b)),
+        ]
+        assert np.array_equal(results, true, equal_nan=True)
