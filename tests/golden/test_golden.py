@@ -66,11 +66,12 @@ def test_first_steps_of_shipped_networks_are_those_recorded(case):
 def same_forces(done: Any, recorded: Any) -> bool:
     """Return whether the numbers of force evaluations agree.
 
-    Gauss-Radau iterates until no bit of a position changes, so that the last bit of a dt can cost an evaluation more or less.
+    Gauss-Radau iterates until no bit of a position changes, so that the last bits decide over evaluations: with forces that are
+    rounded otherwise, 27 of these runs took 2.4 % less to 1.7 % more, 0.2 % in the mean.
     The recording program left out the evaluation of a last step of logh that went beyond the end and was made again.
     """
     difference = abs(int(done.force_evaluations[0]) - int(recorded))
-    return difference <= {"radau15": max(10, 5e-3 * int(recorded)), "logh": 1}.get(done.integrator, 0)
+    return difference <= {"radau15": max(10, 0.025 * int(recorded)), "logh": 1}.get(done.integrator, 0)
 
 
 def assert_same_sequence(case: dict[str, Any], prefix: str) -> None:

@@ -203,10 +203,9 @@ def test_rows_of_output_are_those_of_single_runs(by, tmp_path):
                     assert np.array_equal(mine, theirs, equal_nan=True), (b, name)
 
 
-def test_a_batch_whose_runs_differ_a_thousand_times_fills_the_lanes():
-    """The numbers of iterations that a call needs: 64 systems of 1 to 1000 units of work on 8 lanes."""
+def test_runs_whose_lengths_differ_a_thousand_times_end_where_they_should():
+    """How well they fill the lanes is measured: benchmarks/engine.py --only lengths."""
     lengths = np.geomspace(1.0, 1000.0, 64)
-    assert lengths.sum() / 8 > lengths.max()  # else the longest alone decides
     start = systems(64, 2)
     done = simulate(start, t_end=lengths * 0.01, criterion=Constant(1e-4), integrator="leapfrog", threads=1, warn=False)
     assert done.status == (OK,) * 64

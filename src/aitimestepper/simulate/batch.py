@@ -203,7 +203,7 @@ class _Advance:
         self.advance, self.advance_lanes, self.use_threads, self.batch = advance, advance_lanes, use_threads, batch
         arrays = batch.program.arrays
         self.wide = batch.start.present.shape[1] >= CHUNKED and len(batch.start) == 1 and batch.threads > 1
-        self.width = lane_width()
+        self.width = 1 if batch.program.calls_user else lane_width()
         self.plan = kernel.Plan(*_plan(batch, self.wide))
         state = batch.state
         self.store = kernel.Store(

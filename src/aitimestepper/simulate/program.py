@@ -68,9 +68,13 @@ class Program(NamedTuple):
 
     @property
     def fits_lanes(self) -> bool:
-        """Whether systems can run side by side: by a splitting, and without functions of the user's own."""
-        own = self.numbers["kind"] == kernel.OWN_CRITERION or self.arrays["field"][0] == at.OWN_FIELD
-        return self.numbers["method"] == SPLITTING and not own
+        """Whether systems of few bodies run in lanes."""
+        return bool(self.numbers["method"] == SPLITTING)
+
+    @property
+    def calls_user(self) -> bool:
+        """Whether functions of the user's own are called, for one system at a time."""
+        return bool(self.numbers["kind"] == kernel.OWN_CRITERION or self.arrays["field"][0] == at.OWN_FIELD)
 
 
 def program_of(criterion: Criterion, integrator: Integrator, start: Bodies, own: OwnFunctions) -> Program:

@@ -88,7 +88,7 @@ def _any_step(
     return _known_step(w, block, last, t, row, plan, net, energies, work)
 
 
-base_step = by_width(_any_step, _known_step)
+base_step = by_width(_any_step, _known_step, _any_step)
 
 
 @inlined

@@ -172,5 +172,5 @@ def _any_power(w: SystemView, block: Place, t: Number) -> Number:
 
 # add the accelerations of the outer field to those in a block, and return the potential energy in the field; and the sum of
 # m dPhi/dt, the rate at which a moving source changes the energy
-add_field = by_width(_add_any, _add_tide)
-field_power = by_width(_any_power, _tide_power)
+add_field = by_width(_add_any, _add_tide, _add_any)
+field_power = by_width(_any_power, _tide_power, _any_power)

@@ -41,7 +41,6 @@ def use_threads(count: int) -> None:
     numba.set_num_threads(min(count, numba.config.NUMBA_NUM_THREADS))
 
 
-LONG = 300  # instructions, before they are optimized
 _COMMON: dict[str, Any] = {"error_model": "numpy", "nogil": True}
 
 
@@ -87,12 +86,12 @@ def _all_linked(library: Any) -> list[Any]:
 class _ApartLibrary(_PartLibrary):
     """The code of a function that is not copied to where it is called, so that it is the same everywhere."""
 
-    def finalize(self) -> None:
-        """Mark the function."""
-        for function in self._final_module.functions:
+    def add_ir_module(self, ir_module: Any) -> None:
+        """Add the code of the function, marked."""
+        for function in ir_module.functions:
             if not function.is_declaration:
-                function.add_function_attribute("noinline")
-        super().finalize()
+                function.attributes.add("noinline")
+        super().add_ir_module(ir_module)
 
 
 class _Part(Compiler):
@@ -129,12 +128,12 @@ class _WholeLibrary(JITCodeLibrary):
     """
 
     owner = ""
-    in_parts = False
 
     def finalize(self) -> None:
         """Link all parts in, and make the code executable."""
         for library in _all_linked(self):
-            self._reload_init.update(library._reload_init)
+            if hasattr(library, "_reload_init"):  # what a process does that loads the code, since numba 0.62 or so
+                self._reload_init.update(library._reload_init)
             self._final_module.link_in(_own_module(library), preserve=True)
         self._linking_libraries = []
         super().finalize()
@@ -143,37 +142,19 @@ class _WholeLibrary(JITCodeLibrary):
         for copied in self._final_module.functions:
             if not copied.is_declaration and copied.linkage.name == "linkonce_odr":
                 copied.linkage, copied.name = "internal", f"{copied.name}.{self.owner}"
-                if self.in_parts and _is_long(copied):
-                    copied.add_function_attribute("noinline")
         super()._optimize_final_module()
-
-
-def _is_long(function: Any) -> bool:
-    """Return whether a function is too long to be copied to where it is called, unless the source says that it is to be."""
-    if any(b"alwaysinline" in attributes for attributes in function.attributes):
-        return False
-    return sum(1 for block in function.blocks for _ in block.instructions) > LONG
 
 
 class _Whole(Compiler):
     """Compiler of an entry point."""
 
-    in_parts = False
-
     def define_pipelines(self) -> Any:
         """Return the usual pipelines, for a library that holds everything that it calls."""
         library = _library_of(self.state, _WholeLibrary)
         library.enable_object_caching()
-        library.in_parts = self.in_parts
         library.owner = hashlib.sha1(f"{self.state.func_id.unique_name}{self.state.args}".encode()).hexdigest()
         self.state.library = library
         return super().define_pipelines()
-
-
-class _WholeInParts(_Whole):
-    """Compiler of an entry point whose long functions stay apart: else all are copied to where they are called."""
-
-    in_parts = True
 
 
 def _library_of(state: Any, kind: Any) -> Any:
@@ -249,18 +230,13 @@ def parallel(function: Callable[..., Any]) -> Any:
     return numba.njit(parallel=True, **_COMMON)(function)
 
 
-def entry(function: Callable[..., Any], pipeline: Any = _Whole) -> Any:
+def entry(function: Callable[..., Any]) -> Any:
     """Compile a function that Python calls, cached on disk: beside the package, or in the user's cache if it is read-only."""
     try:
-        made = numba.njit(cache=True, no_cfunc_wrapper=True, pipeline_class=pipeline, **_COMMON)(function)
+        made = numba.njit(cache=True, no_cfunc_wrapper=True, pipeline_class=_Whole, **_COMMON)(function)
         files = [file.stat() for file in (*Path(__file__).parent.glob("*.py"), *COPIED_FROM)]
         newest = max((file.st_mtime, file.st_size) for file in files)
         made._cache._cache_file._source_stamp = (*newest, sum(file.st_size for file in files))
         return made
     except (RuntimeError, AttributeError):  # no writable folder, or another numba: compile in every process
         return numba.njit(no_cfunc_wrapper=True, **_COMMON)(function)
-
-
-def entry_in_parts(function: Callable[..., Any]) -> Any:
-    """Compile an entry point that calls many long functions, each of them once: in a third of the time."""
-    return entry(function, _WholeInParts)

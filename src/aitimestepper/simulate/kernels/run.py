@@ -14,7 +14,7 @@ import numpy as np
 
 from . import layout as at
 from .attempt import attempt_step, end_finished, rows_are_full
-from .jit import entry, entry_in_parts, inlined, strict
+from .jit import entry, inlined, strict
 from .kinds import Place
 from .lane_rows import Held
 from .lanes import (
@@ -57,7 +57,7 @@ def _run_system(here: Workplace, budget: int, block: Place) -> None:
             c[at.CURRENT] = 1 - c[at.CURRENT]
 
 
-@entry_in_parts
+@entry
 def advance(order: Any, first: Any, last: Any, budget: Any, store: Any, plan: Any, net: Any) -> None:
     """Advance the systems order[first:last], one at a time, by at most `budget` attempts at a step.
 
