@@ -15,8 +15,8 @@ import numpy as np
 
 from .jit import by_width, inlined, parallel, reassociated_apart, strict
 from .kinds import Count, Number, Numbers, Place
-from .lanes import count_of, fma, like, sqrt, where
-from .layout import ACCELERATION, GM, HEAD, MASS, PARTIAL, POSITION, SOFTENING2, TRIAL_ROW_SUM, U0, U1, U2, U3
+from .lanes import count_of, fma, like, load, sqrt, store, where
+from .layout import ACCELERATION, GM, HEAD, MASS, PARTIAL, POSITION, SCRATCH, SOFTENING2, TRIAL_ROW_SUM, U0, U1, U2, U3
 
 if TYPE_CHECKING:
     from .system import SystemView
@@ -64,7 +64,19 @@ def second_of_pair(code: Count) -> Count:
 
 
 # ---- few bodies ---------------------------------------------------------------------------------------------------------
-def _make_few(with_sums: bool, with_potential: bool) -> Any:
+@inlined
+def _inverse_distances(n: Place, s: Numbers, x: Place, i: Place) -> None:
+    """Write 1/r of the pairs of body i to the scratch space, four at a time: roots and divisions are half of a lone pass.
+
+    What lies beyond the last body is written too, and not used.
+    """
+    y, z, soft2, inverses = x + n, x + n + n, s[SOFTENING2], HEAD_U + SCRATCH * n
+    for j in range(i + U1, n, U4):
+        dx, dy, dz = load(s, x + j) - s[x + i], load(s, y + j) - s[y + i], load(s, z + j) - s[z + i]
+        store(s, inverses + j, 1.0 / sqrt(fma(dx, dx, fma(dy, dy, fma(dz, dz, soft2)))))
+
+
+def _make_few(with_sums: bool, with_potential: bool, alone: bool = False) -> Any:
     def few(n: Place, s: Numbers, x: Place, a: Place, row_sum: Place) -> ForceSums:
         """Write the accelerations to s[a:]; return the sums that are asked for, zeros for others."""
         mass, gm, soft2 = HEAD_U + MASS * n, HEAD_U + GM * n, s[SOFTENING2]
@@ -77,10 +89,12 @@ def _make_few(with_sums: bool, with_potential: bool) -> Any:
         for i in range(U0, n - U1):
             xi, yi, zi, gi = s[x + i], s[y + i], s[z + i], s[gm + i]
             ax, ay, az, p, b, row = s[a + i], s[ay_ + i], s[az_ + i], like(0.0, soft2), like(0.0, soft2), like(0.0, soft2)
+            if alone:
+                _inverse_distances(n, s, x, i)
             for j in range(i + U1, n):
                 dx, dy, dz, gj = s[x + j] - xi, s[y + j] - yi, s[z + j] - zi, s[gm + j]
                 r2 = fma(dx, dx, fma(dy, dy, fma(dz, dz, soft2)))
-                inverse = 1.0 / sqrt(r2)
+                inverse = s[HEAD_U + SCRATCH * n + j] if alone else 1.0 / sqrt(r2)
                 cube = inverse * inverse * inverse
                 rate2_i, rate2_j = gj * cube, gi * cube
                 ax, ay, az = fma(rate2_i, dx, ax), fma(rate2_i, dy, ay), fma(rate2_i, dz, az)
@@ -111,21 +125,45 @@ def _make_few(with_sums: bool, with_potential: bool) -> Any:
     return inlined(few)
 
 
-_few_with_sums, _few_plain, _few_alone = _make_few(True, True), _make_few(False, True), _make_few(False, False)
+_with_sums, _plain, _forces = _make_few(True, True), _make_few(False, True), _make_few(False, False)
+_lone_with_sums, _lone_plain, _lone_forces = (
+    _make_few(True, True, True),
+    _make_few(False, True, True),
+    _make_few(False, False, True),
+)
 
 
 @inlined
 def _gravity_of_few(w: SystemView, block: Place) -> ForceSums:
     n, s, x, a = w.n, w.s, block + POSITION * U3 * w.n, block + ACCELERATION * U3 * w.n
     if w.row_sum > U0:
-        return _few_with_sums(n, s, x, a, w.row_sum)
-    return _few_plain(n, s, x, a, w.row_sum)
+        return _with_sums(n, s, x, a, w.row_sum)
+    return _plain(n, s, x, a, w.row_sum)
 
 
 @inlined
-def _accelerations_of_few(w: SystemView, block: Place) -> None:
+def _gravity_of_few_alone(w: SystemView, block: Place) -> ForceSums:
+    if w.n <= U4:
+        return _gravity_of_few(w, block)
+    n, s, x, a = w.n, w.s, block + POSITION * U3 * w.n, block + ACCELERATION * U3 * w.n
+    if w.row_sum > U0:
+        return _lone_with_sums(n, s, x, a, w.row_sum)
+    return _lone_plain(n, s, x, a, w.row_sum)
+
+
+@inlined
+def _forces_of_few(w: SystemView, block: Place) -> None:
     n, s = w.n, w.s
-    _few_alone(n, s, block + POSITION * U3 * n, block + ACCELERATION * U3 * n, w.row_sum)
+    _forces(n, s, block + POSITION * U3 * n, block + ACCELERATION * U3 * n, w.row_sum)
+
+
+@inlined
+def _forces_of_few_alone(w: SystemView, block: Place) -> None:
+    n, s = w.n, w.s
+    if n <= U4:
+        _forces_of_few(w, block)
+    else:
+        _lone_forces(n, s, block + POSITION * U3 * n, block + ACCELERATION * U3 * n, w.row_sum)
 
 
 # ---- many bodies of one system ------------------------------------------------------------------------------------------
@@ -246,7 +284,7 @@ def _gravity_of_a_system(n: Place, s: Numbers, block: Place, row_sum: Place, thr
         return _self_gravity_in_chunks(n, s, block, row_sum, threads)
     x, a = block + POSITION * U3 * n, block + ACCELERATION * U3 * n
     if n == U2:  # without loops it takes half the time
-        return _few_with_sums(U2, s, x, a, row_sum if row_sum > U0 else HEAD_U + TRIAL_ROW_SUM * n)
+        return _with_sums(U2, s, x, a, row_sum if row_sum > U0 else HEAD_U + TRIAL_ROW_SUM * n)
     for k in range(U0, U3 * n):
         s[a + k] = 0.0
     if row_sum > U0:
@@ -266,5 +304,5 @@ def _accelerations_of_one(w: SystemView, block: Place) -> None:
 
 # write the self-gravity of the state in a block into its accelerations; `self_gravity` returns `ForceSums`, all of them if
 # w.row_sum > 0
-self_gravity = by_width(_gravity_of_one, _gravity_of_few)
-accelerations_by_gravity = by_width(_accelerations_of_one, _accelerations_of_few)
+self_gravity = by_width(_gravity_of_one, _gravity_of_few, _gravity_of_few_alone)
+accelerations_by_gravity = by_width(_accelerations_of_one, _forces_of_few, _forces_of_few_alone)
