@@ -22,6 +22,8 @@ from numba.core.codegen import CPUCodeLibrary, JITCodeLibrary
 from numba.core.compiler import Compiler
 from numba.extending import overload
 
+from .lanes import fma
+
 # flag by flag: full fast-math would also let the compiler assume that there is no NaN, and NaN must be detected here
 REASSOCIATE = {"reassoc", "contract", "arcp", "nsz"}
 
@@ -223,6 +225,20 @@ def over_pairs(function: Callable[..., Any]) -> Any:
     Every lane then has the same bits, whatever the width; of one system the loop over its bodies is vectorized.
     """
     return by_width(reassociated(function), strict(function))
+
+
+def _sum_of_one(w: Any, total: Any, x: Any, y: Any) -> Any:
+    return total + x * y
+
+
+@inlined
+def _sum_of_lanes(w: Any, total: Any, x: Any, y: Any) -> Any:
+    return fma(x, y, total)
+
+
+# total + x y in a loop over pairs: of lanes rounded once, of one system as a sum that the compiler vectorizes (it does not
+# vectorize a sum of fused products: the inputs of a network took 1.5 times as long for 256 bodies)
+add_product = by_width(numba.njit(**{**_INNER, "fastmath": REASSOCIATE, "forceinline": True})(_sum_of_one), _sum_of_lanes)
 
 
 def parallel(function: Callable[..., Any]) -> Any:

@@ -6,7 +6,7 @@ import numpy as np
 
 from ...constants import MAX_CHANGE, NEAREST, NEGLIGIBLE, TIGHT, UNLIMITED
 from .elementary import log
-from .jit import by_width, inlined, over_pairs, reassociated, strict
+from .jit import add_product, by_width, inlined, over_pairs, reassociated, strict
 from .kinds import Number, Numbers, Place
 from .lanes import copysign, fma, larger, like, smaller, sqrt, where
 from .layout import ACCELERATION, POSITION, SOFTENING2, U0, U1, U2, U3, VELOCITY
@@ -174,7 +174,7 @@ def _row_of_tight_pairs(
         flyby_rate2, weighted = v2 * inverse2, weight * rv * inverse2
         W += weight
         radial += weighted * rv / larger(v2, 1e-300)
-        flyby = fma(weight * flyby_rate2, flyby_rate2, flyby)
+        flyby = add_product(w, flyby, weight * flyby_rate2, flyby_rate2)
         expansion += weighted
     return W, radial, flyby, expansion
 

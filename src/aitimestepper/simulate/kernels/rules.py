@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from .elementary import exp, log
-from .jit import inlined, over_pairs, strict
+from .jit import add_product, inlined, over_pairs, strict
 from .kinds import Kind, Number, Numbers, Place
 from .lanes import fma, larger, larger_or_nan, like, no, smaller, sqrt, where
 from .layout import POSITION, SOFTENING2, U0, U1, U2, U3, VELOCITY
@@ -50,10 +50,10 @@ def freefall_and_flyby_sums(w: SystemView, block: Place) -> tuple[Number, Number
             inverse2 = 1.0 / fma(dx, dx, fma(dy, dy, fma(dz, dz, s[SOFTENING2])))
             freefall_rate2 = (s[g + i] + s[g + j]) * inverse2 * sqrt(inverse2)
             flyby_rate2 = fma(vx, vx, fma(vy, vy, vz * vz)) * inverse2
-            both = fma(freefall_rate2 + flyby_rate2, freefall_rate2 + flyby_rate2, both)
+            both = add_product(w, both, freefall_rate2 + flyby_rate2, freefall_rate2 + flyby_rate2)
             Q = fma(freefall_rate2, freefall_rate2, flyby_rate2 * flyby_rate2)
-            second = fma(Q, Q, second)
-            half_fifth = fma(Q * Q, sqrt(Q), half_fifth)
+            second = add_product(w, second, Q, Q)
+            half_fifth = add_product(w, half_fifth, Q * Q, sqrt(Q))
     return both, second, half_fifth
 
 
@@ -74,12 +74,12 @@ def _largest_tide2(w: SystemView, block: Place) -> Number:
             gm_j_r3, gm_i_r3 = s[g + j] * cube, s[g + i] * cube
             a, b, c = 3.0 * dx * dx * inverse2 - 1.0, 3.0 * dy * dy * inverse2 - 1.0, 3.0 * dz * dz * inverse2 - 1.0
             d, e, f = 3.0 * dx * dy * inverse2, 3.0 * dx * dz * inverse2, 3.0 * dy * dz * inverse2
-            xx = fma(gm_j_r3, a, xx)
-            yy = fma(gm_j_r3, b, yy)
-            zz = fma(gm_j_r3, c, zz)
-            xy = fma(gm_j_r3, d, xy)
-            xz = fma(gm_j_r3, e, xz)
-            yz = fma(gm_j_r3, f, yz)
+            xx = add_product(w, xx, gm_j_r3, a)
+            yy = add_product(w, yy, gm_j_r3, b)
+            zz = add_product(w, zz, gm_j_r3, c)
+            xy = add_product(w, xy, gm_j_r3, d)
+            xz = add_product(w, xz, gm_j_r3, e)
+            yz = add_product(w, yz, gm_j_r3, f)
             s[T + j] = fma(gm_i_r3, a, s[T + j])
             s[T + n + j] = fma(gm_i_r3, b, s[T + n + j])
             s[T + U2 * n + j] = fma(gm_i_r3, c, s[T + U2 * n + j])
