@@ -12,20 +12,7 @@ from .fields import field_moves
 from .jit import by_width, inlined, strict
 from .kinds import Flag, Number, Place
 from .lane_rows import hold, keep_state, release
-from .lanes import (
-    absolute,
-    all_of,
-    any_of,
-    count_of,
-    flag_like,
-    is_finite,
-    larger,
-    like,
-    no,
-    number_of,
-    smaller,
-    where,
-)
+from .lanes import absolute, all_of, any_of, count_of, flag_like, is_finite, larger, like, no, number_of, smaller, where
 from .nearest import follow_nearest
 from .network import StepChoice
 from .observe import append_to_window

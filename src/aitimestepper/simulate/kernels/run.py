@@ -17,19 +17,10 @@ from .attempt import attempt_step, end_finished, rows_are_full
 from .jit import entry, inlined, strict
 from .kinds import Place
 from .lane_rows import Held
-from .lanes import (
-    pointer,
-)
+from .lanes import pointer
 from .layout import HEAD, ROW_SUM, TRIAL_ROW_SUM, U0, U1, U2, U3, VECTORS
 from .output import Rows
-from .plan import (
-    ROW_BODIES,
-    THREADS,
-    WITH_SUMS,
-    Net,
-    Plan,
-    SystemRow,
-)
+from .plan import ROW_BODIES, THREADS, WITH_SUMS, Net, Plan, SystemRow
 from .side_by_side import Queue, run_lanes
 from .system import SystemView
 from .workplace import Workplace, begin

@@ -11,25 +11,15 @@ from .attempt import attempt_step, end_finished, rows_are_full
 from .jit import strict
 from .kinds import Counts, Flag, Place
 from .lane_rows import load_lane, save_lane
-from .lanes import (
-    any_of,
-    lane_of,
-    no,
-    scalars,
-    width_of,
-)
+from .lanes import any_of, lane_of, no, scalars, width_of
 from .layout import HEAD, U3, VECTORS
-from .plan import (
-    Integers,
-    Store,
-)
+from .plan import Integers, Store
 from .workplace import Workplace, begin
 
 FIRST_BLOCK, BLOCK = np.uint64(HEAD), np.uint64(VECTORS) * U3
 NEVER = np.int64(2**62)  # steps
 
 
-# ---- systems side by side -----------------------------------------------------------------------------------------------
 class Queue(NamedTuple):
     """The systems that wait for a lane: order[first:last]."""
 

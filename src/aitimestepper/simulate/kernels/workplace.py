@@ -10,25 +10,13 @@ from . import layout as at
 from .jit import by_width, inlined, strict
 from .kinds import Flag, Numbers, Place
 from .lane_rows import Held, hold, release
-from .lanes import (
-    larger,
-    like,
-    no,
-    sqrt,
-    where,
-)
+from .lanes import larger, like, no, sqrt, where
 from .layout import ACCELERATION, U0, U3
 from .methods import accelerations_and_jerks
 from .nearest import nearest_pair, store_pair
 from .output import Rows
 from .pair_sums import ForceSums, first_of_pair, second_of_pair
-from .plan import (
-    HERMITE,
-    METHOD,
-    Net,
-    Plan,
-    SystemRow,
-)
+from .plan import HERMITE, METHOD, Net, Plan, SystemRow
 from .system import SystemView, energy_scale, forces, inner_kinetic_energy, kinetic_energy
 
 
