@@ -79,11 +79,26 @@ def uneven(effort: Effort) -> Iterator[Row]:
     )
 
 
-def masks(effort: Effort) -> Iterator[Row]:
-    """Count what lanes would wait for in Gauss-Radau steps, whose number of evaluations differs: the slowest of each register.
+def radau(bodies: Bodies) -> Job:
+    """Return a job whose unit of work is a Gauss-Radau step of every system."""
 
-    Its steps of one system use registers of four numbers already, so that eight lanes would have to win by more than this.
+    def prepare(steps: int) -> Callable[[], object]:
+        return lambda: simulate(bodies, steps=steps, criterion=PRS23(), integrator="radau15", threads=1, warn=False)
+
+    return prepare
+
+
+def masks(effort: Effort) -> Iterator[Row]:
+    """Compare Gauss-Radau steps side by side with steps alone; their numbers of evaluations differ, so lanes wait for the slowest.
+
+    Its steps of one system use registers of four numbers.
     """
+    for n in (2, 3, 4, 8):
+        times = rotate({name: radau(many(n, systems)) for name, systems in (("alone", 1), ("batch", SYSTEMS))}, effort)
+        note = (
+            f"{1e9 * times.median('alone'):.4g} ns a step alone, {1e9 * times.median('batch') / SYSTEMS:.4g} ns among {SYSTEMS}"
+        )
+        yield Row("Gauss-Radau", f"N = {n}: alone / side by side", SYSTEMS * times.ratio("alone", "batch"), "x", note=note)
     run = simulate(many(3), steps=1, criterion=PRS23(), integrator="radau15", threads=1, warn=False)
     evaluations = []
     for _ in range(50 if effort.quick else 300):
@@ -92,7 +107,7 @@ def masks(effort: Effort) -> Iterator[Row]:
     steps = np.array(evaluations).reshape(-1, lane_width())
     used = 100 * steps.mean() / steps.max(1).mean()
     note = f"{steps.mean():.1f} evaluations a step, {steps.max(1).mean():.1f} the slowest of {lane_width()}"
-    yield Row("lanes", "Gauss-Radau: part of the lanes' time that would be used", used, "%", note=note)
+    yield Row("Gauss-Radau", "part of the lanes' time that is used", used, "%", note=note)
 
 
 def compilation(effort: Effort) -> Iterator[Row]:

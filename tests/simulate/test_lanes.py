@@ -15,6 +15,7 @@ from aitimestepper.criteria.classical import (
     EnergyBudget,
     FreeFall,
     HutMakino,
+    LastTerm,
     Tidal,
 )
 from aitimestepper.criteria.learned import LearnedStep
@@ -93,6 +94,12 @@ CRITERIA = {
 }
 
 
+METHODS = [
+    {"criterion": Symmetrized(FreeFall(0.05)), "integrator": "leapfrog"},
+    {"criterion": PRS23(), "integrator": "radau15"},
+]
+
+
 @pytest.mark.parametrize("name", CRITERIA)
 def test_every_criterion_chooses_the_steps_of_single_runs(name):
     """Eleven systems whose runs end at different times, so that lanes are taken over and stay empty."""
@@ -104,6 +111,57 @@ def test_every_criterion_chooses_the_steps_of_single_runs(name):
 @pytest.mark.parametrize("n", [2, 3, 5, at.FEW])
 def test_every_splitting_with_every_number_of_bodies(integrator, n):
     compared(systems(5, n), steps=20, criterion=Symmetrized(FreeFall(0.1)), integrator=integrator)
+
+
+RADAU_CRITERIA = {
+    "prs23": PRS23(),
+    "last term": LastTerm(),
+    "constant": Constant(0.05),
+    "symmetrized": Symmetrized(FreeFall(0.1)),
+    "limited": Limited(PRS23(), 1e-3, 0.05),
+    "mean of both ends": HutMakinoMcMillan(FreeFall(0.1), 2),
+}
+
+
+@pytest.mark.parametrize("name", RADAU_CRITERIA)
+@pytest.mark.parametrize("n", [2, 3, 5, at.FEW])
+def test_gauss_radau_with_every_number_of_bodies(name, n):
+    """Iterations end at different times in every lane, and lanes are taken over by systems with other memories."""
+    compared(systems(11, n), ends=np.linspace(0.3, 3.0, 11), criterion=RADAU_CRITERIA[name], integrator="radau15", max_steps=60)
+
+
+@pytest.mark.parametrize(
+    ("criterion", "guard"), [(PRS23(2.0), False), (LastTerm(0.1), False), (Symmetrized(FreeFall(1.0)), True)], ids=str
+)
+def test_gauss_radau_steps_that_some_lanes_reject(criterion, guard):
+    """By their own rule and by the guard: the others go on from the other side of the memory."""
+    start = systems(11)
+    start = start.replace(velocity=0.3 * start.velocity)  # close encounters
+    ends = np.linspace(1.0, 12.0, 11)
+    how = {"criterion": criterion, "integrator": "radau15", "guard": guard}
+    together = simulate(start, t_end=ends, threads=1, warn=False, **how)
+    assert len(set(together.rejected_steps.tolist())) > 2
+    assert_as_alone(start, together, ends, **how)
+
+
+def test_a_gauss_radau_step_without_a_finite_end_touches_no_neighbour():
+    start = systems(8)
+    position = start.position.copy()
+    position[3] = 0.0
+    position[3, :, 0] = [-1e-150, 1e-150, 1.0]
+    how = {"t_end": 0.7, "criterion": Constant(0.01), "integrator": "radau15", "threads": 1, "warn": False}
+    together, alone = simulate(start.replace(position=position), **how), simulate(start, **how)
+    assert together.status == (*[OK] * 3, NON_FINITE, *[OK] * 4)
+    for b in set(range(8)) - {3}:
+        assert np.array_equal(together.final.position[b], alone.final.position[b])
+        assert together.force_evaluations[b] == alone.force_evaluations[b]
+
+
+@pytest.mark.parametrize("moves", [False, True], ids=["fixed", "circling"])
+def test_gauss_radau_in_fields(moves):
+    start, place = systems(9), {"R0": 8.0, "period": 5.0, "phase": 0.3} if moves else {"R0": 9.0, "y": 3.0}
+    start = start.replace(softening=np.linspace(0.0, 0.3, 9), time=np.linspace(0.0, 4.0, 9), external_field=tidal(2.0, **place))
+    compared(start, steps=40, criterion=PRS23(), integrator="radau15")
 
 
 @pytest.mark.parametrize("field", [{"R0": 9.0, "y": 3.0}, {"R0": 8.0, "period": 5.0, "phase": 0.3}], ids=["fixed", "circling"])
@@ -160,20 +218,31 @@ def test_a_step_that_one_lane_rejects_is_that_of_a_single_run():
     assert_as_alone(start, simulate(start, t_end=2.0, threads=1, warn=False, **learned), t_end=2.0, **learned)
 
 
+@pytest.mark.parametrize(
+    "method",
+    [
+        {"criterion": LearnedStep(tol=1e-3), "integrator": "suzuki4"},
+        {"criterion": PRS23(), "integrator": "radau15"},
+        {"criterion": LastTerm(), "integrator": "radau15"},
+    ],
+    ids=["learned", "radau15 prs23", "radau15 last term"],
+)
 @pytest.mark.parametrize("width", [1, 2, 4, 8])
-def test_no_bit_depends_on_the_width_of_the_registers(width, monkeypatch):
-    start, how = systems(9, 3), {"criterion": LearnedStep(tol=1e-3), "integrator": "suzuki4", "threads": 1, "warn": False}
+def test_no_bit_depends_on_the_width_of_the_registers(width, method, monkeypatch):
+    start, how = systems(9, 3), {**method, "threads": 1, "warn": False}
     ends = np.linspace(0.5, 2.0, 9)
     usual = simulate(start, t_end=ends, **how)
     monkeypatch.setattr(registers, "lane_width", lambda: width)
     other = simulate(start, t_end=ends, **how)
     assert np.array_equal(usual.final.position, other.final.position)
     assert np.array_equal(usual.max_energy_error, other.max_energy_error)
+    assert np.array_equal(usual.force_evaluations, other.force_evaluations)
     assert np.array_equal(usual.closest_approach.time, other.closest_approach.time)
 
 
-def test_order_budget_and_threads_change_no_bit(monkeypatch):
-    start, how = systems(30, 4), {"criterion": Symmetrized(FreeFall(0.05)), "integrator": "leapfrog", "warn": False}
+@pytest.mark.parametrize("method", METHODS, ids=["leapfrog", "radau15"])
+def test_order_budget_and_threads_change_no_bit(method, monkeypatch):
+    start, how = systems(30, 4), {**method, "warn": False}
     ends = np.linspace(0.1, 3.0, 30)
     usual = simulate(start, t_end=ends, threads=1, **how)
     order = np.random.default_rng(5).permutation(30)
@@ -188,10 +257,11 @@ def test_order_budget_and_threads_change_no_bit(monkeypatch):
     assert np.array_equal(usual.final.velocity, pieces.final.velocity)
 
 
-@pytest.mark.parametrize("by", [{"output_every": 0.05}, {"output_steps": 3}])
-def test_rows_of_output_are_those_of_single_runs(by, tmp_path):
+@pytest.mark.parametrize("method", METHODS, ids=["leapfrog", "radau15"])
+@pytest.mark.parametrize("by", [{"output_every": 0.05}, {"output_steps": 3}], ids=["by time", "by steps"])
+def test_rows_of_output_are_those_of_single_runs(by, method, tmp_path):
     start, ends = systems(9), np.linspace(0.4, 1.5, 9)
-    how = {"criterion": Symmetrized(FreeFall(0.05)), "integrator": "suzuki4", "threads": 1, "warn": False, **by}
+    how = {**method, "threads": 1, "warn": False, **by}
     simulate(start, t_end=ends, output=tmp_path / "all.h5", **how)
     with Snapshots(tmp_path / "all.h5") as together:
         for b in range(9):

@@ -27,7 +27,7 @@ from ..criteria.wrappers import Huayno, HutMakinoMcMillan, Limited, Symmetrized,
 from ..errors import ConfigError
 from ..features import slot_table
 from ..fields import is_known
-from ..integrators import HERMITE, SPLITTING, SPLITTINGS, Integrator
+from ..integrators import HERMITE, RADAU, SPLITTING, SPLITTINGS, Integrator
 from ..models import Model
 from .callbacks import OwnFunctions
 from .kernels import layout as at
@@ -69,7 +69,7 @@ class Program(NamedTuple):
     @property
     def fits_lanes(self) -> bool:
         """Whether systems of few bodies run in lanes."""
-        return bool(self.numbers["method"] == SPLITTING)
+        return self.numbers["method"] in (SPLITTING, RADAU)
 
     @property
     def calls_user(self) -> bool:

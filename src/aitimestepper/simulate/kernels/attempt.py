@@ -39,9 +39,9 @@ from .plan import (
     Plan,
     SystemRow,
 )
-from .radau import radau_accept
-from .radau_dt import GLOBAL_RULE, LARGEST_NOT_CONVERGED, PRS23_RULE, radau_next_dt
-from .radau_layout import NOT_CONVERGED
+from .radau import keep_polynomial, radau_accept
+from .radau_dt import GLOBAL_RULE, PRS23_RULE, not_converged, radau_next_dt
+from .radau_layout import LAST_DT
 from .stepping import step
 from .system import Advanced, SystemView, kinetic_energy
 from .workplace import Workplace, store_sums
@@ -126,37 +126,18 @@ def _too_long_for_guard(w: SystemView, row: SystemRow, plan: Plan, dt: Number, e
 
 
 @strict
-def _too_long_of_one(w: SystemView, row: SystemRow, plan: Plan, dt: float, energy: float) -> float:
-    shorter = _too_long_for_guard(w, row, plan, dt, energy)
-    if shorter > 0.0:
-        return shorter
-    r = row.real
+def _too_long(w: SystemView, row: SystemRow, plan: Plan, dt: Number, energy: Number) -> Number:
+    """Return a shorter dt to repeat the step with, by the guard or by Gauss-Radau, or 0; store the next step of the latter."""
+    r, shorter = row.real, _too_long_for_guard(w, row, plan, dt, energy)
     if method_chooses_step(plan):
         rule = GLOBAL_RULE if plan.ints[KIND] == LAST_TERM else PRS23_RULE
         wanted = radau_next_dt(w, row.radau, dt, row.rule[EPSILON], rule)
-        if wanted < TOO_LONG * dt:
-            return wanted
-        r[at.RADAU_DT] = min(wanted, dt / TOO_LONG)
-    elif plan.ints[METHOD] == RADAU and row.radau[NOT_CONVERGED] > LARGEST_NOT_CONVERGED:
-        return 0.125 * dt
-    return 0.0
-
-
-_too_long = by_width(_too_long_of_one, _too_long_for_guard)
-
-
-@inlined
-def _radau_of_one(w: SystemView, row: SystemRow, plan: Plan, dt: float) -> None:
-    if plan.ints[METHOD] == RADAU:
-        radau_accept(w, row.radau, dt)
-
-
-@inlined
-def _no_radau(w: SystemView, row: SystemRow, plan: Plan, dt: Number) -> None:
-    pass
-
-
-_accept_method = by_width(_radau_of_one, _no_radau)
+        stays = (shorter > 0.0) | (wanted < TOO_LONG * dt) | no(dt > 0.0)
+        r[at.RADAU_DT] = where(stays, r[at.RADAU_DT], smaller(wanted, dt / TOO_LONG))
+        shorter = where(no(shorter > 0.0) & (wanted < TOO_LONG * dt), wanted, shorter)
+    elif plan.ints[METHOD] == RADAU:
+        shorter = where(no(shorter > 0.0) & not_converged(row.radau), 0.125 * dt, shorter)
+    return shorter
 
 
 @inlined
@@ -169,7 +150,8 @@ def _accept(here: Workplace, new: Place, made: Attempt, choice: StepChoice, runn
             row.memory[WRAP_MEMORY * k] = dt
     if plan.ints[KIND] == LEARNED:
         append_to_window(here.net, row.window, dt)
-    _accept_method(w, row, plan, dt)
+    if plan.ints[METHOD] == RADAU:
+        radau_accept(w, row.radau, where(running, dt, row.radau[LAST_DT]))
     r[at.TIME_BEFORE], r[at.POTENTIAL_BEFORE] = t, r[at.POTENTIAL]
     if field_moves(w):
         r[at.WORK_BEFORE] = r[at.WORK]
@@ -249,6 +231,8 @@ def attempt_step(here: Workplace, old: Place, new: Place, running: Flag) -> bool
     _accept(here, new, made, choice, running & no(stays))
     release(w, here.held, stays)
     keep_state(w, old, new, stays)
+    if plan.ints[METHOD] == RADAU:
+        keep_polynomial(w, row.radau, stays)
     return True
 
 

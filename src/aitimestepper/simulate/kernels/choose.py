@@ -9,7 +9,7 @@ from . import layout as at
 from .callbacks import call_criterion
 from .jit import by_width, inlined, strict
 from .kinds import Flag, Number, Numbers, Place
-from .lanes import flag_like, fma, is_finite, larger, like, smaller, sqrt, where
+from .lanes import any_of, flag_like, fma, is_finite, larger, like, no, smaller, sqrt, where
 from .layout import ACCELERATION, POSITION, U0, U3, VELOCITY
 from .network import StepChoice, learned_step
 from .plan import (
@@ -155,27 +155,18 @@ def method_chooses_step(plan: Plan) -> bool:
 
 
 @strict
-def _first_choice_of_lanes(
-    w: SystemView, trial: SystemView, old: Place, new: Place, row: SystemRow, plan: Plan, net: Net
-) -> StepChoice:
+def _first_choice(w: SystemView, trial: SystemView, old: Place, new: Place, row: SystemRow, plan: Plan, net: Net) -> StepChoice:
+    """Return the step before any wrapper: of the method, if it chooses its steps itself, else of the criterion."""
     r = row.real
+    if method_chooses_step(plan):
+        dt = r[at.RADAU_DT]
+        if any_of(no(dt > 0.0)):
+            dt = where(dt > 0.0, dt, radau_first_dt(trial, old, row.rule[EPSILON]))
+        return plain_choice(dt)
     energies = StateEnergies(
         r[at.POTENTIAL], r[at.KINETIC], r[at.RATE2_SUM], r[at.RATE4_SUM], r[at.RATE8_SUM], r[at.BINDING_SUM]
     )
     return base_step(w, old, new, r[at.TIME], row, plan, net, energies, r[at.WORK])
-
-
-@strict
-def _first_choice_of_one(
-    w: SystemView, trial: SystemView, old: Place, new: Place, row: SystemRow, plan: Plan, net: Net
-) -> StepChoice:
-    if not method_chooses_step(plan):
-        return _first_choice_of_lanes(w, trial, old, new, row, plan, net)
-    dt = row.real[at.RADAU_DT]
-    return plain_choice(dt if dt > 0.0 else radau_first_dt(trial, old, row.rule[EPSILON]))
-
-
-_first_choice = by_width(_first_choice_of_one, _first_choice_of_lanes)
 
 
 @strict

@@ -12,6 +12,7 @@ from .kinds import Counts, Flag, Numbers, Place
 from .lanes import pointer, scalars, where, width_of
 from .layout import HEAD, JERK, MASS, U0, U1, U2, U3, VECTORS
 from .plan import Store, SystemRow
+from .radau_layout import NEXT, SET, SIDE, U4, U7, memory_end, offset_of
 from .system import SystemView
 
 FIRST_BLOCK = np.uint64(HEAD)
@@ -32,6 +33,24 @@ def _copy_out(source: Numbers, target: Numbers, count: int, width: Place, lane: 
 
 
 @strict
+def _load_polynomials(w: SystemView, memory: Numbers, lane: Place, b: int, store: Store) -> None:
+    """Copy the memory of Gauss-Radau of system b into a lane, so that its two sets of polynomials are on the lanes' sides."""
+    if store.radau.shape[1] == 1:
+        return
+    source, target, width = pointer(store.radau, b, (0,)), scalars(memory), width_of(memory)
+    side = target[SIDE * width + lane]
+    _copy_in(source, target, int(memory_end(w.n)), width, lane)
+    if side == source[SIDE]:
+        return
+    target[SIDE * width + lane] = side
+    for c in range(U0, U3 * w.n):
+        first = offset_of(c) + NEXT
+        for k in range(U0, U2 * U7):
+            target[(first + U4 * k) * width + lane] = source[first + SET + U4 * k]
+            target[(first + SET + U4 * k) * width + lane] = source[first + U4 * k]
+
+
+@strict
 def load_lane(w: SystemView, row: SystemRow, old: Place, new: Place, lane: Place, b: int, store: Store) -> None:
     """Copy system b into a lane: its numbers, its present state to block `old`, and the one before it to block `new`."""
     width, n = width_of(w.s), w.n
@@ -48,6 +67,7 @@ def load_lane(w: SystemView, row: SystemRow, old: Place, new: Place, lane: Place
     for k in range(U0, COPIED * U3 * n):
         target[(old + k) * width + lane] = source[here + k]
         target[(new + k) * width + lane] = source[before + k]
+    _load_polynomials(w, row.radau, lane, b, store)
     masses = FIRST_BLOCK + MASS * n
     for k in range(masses, masses + U2 * n):
         target[k * width + lane] = source[k]
@@ -66,6 +86,8 @@ def save_lane(w: SystemView, row: SystemRow, old: Place, new: Place, lane: Place
         target[FIRST_BLOCK + k] = source[(old + k) * width + lane]
         target[FIRST_BLOCK + SIZE * U3 * n + k] = source[(new + k) * width + lane]
     store.count[b, at.CURRENT] = 0
+    if store.radau.shape[1] > 1:
+        _copy_out(scalars(row.radau), pointer(store.radau, b, (0,)), int(memory_end(n)), width, lane)
 
 
 # ---- steps that some lanes reject ---------------------------------------------------------------------------------------

@@ -11,7 +11,7 @@ import numpy as np
 from .fields import field_moves, field_power
 from .jit import by_width, inlined, reassociated, strict
 from .kinds import Number, Numbers, Place
-from .lanes import first_of, fma, like, load, store
+from .lanes import count_of, first_of, flag_like, fma, like, load, store
 from .layout import (
     ACCELERATION,
     JERK,
@@ -127,7 +127,8 @@ def _split_of_one(w: SystemView, old: Place, new: Place, t: Number, dt: Number, 
     kicks of their length times its power where the force is taken: with time as one more coordinate that is the kick of the
     energy conjugate to it, so that no splitting loses order.
     """
-    moving, source, passed, work, evaluations = field_moves(w), old, like(0.0, dt), like(0.0, dt), stages
+    moving, source, passed, work = field_moves(w), old, like(0.0, dt), like(0.0, dt)
+    evaluations = stages
     for k in range(stages):
         h, displacement = floats[KICKS + k] * dt, floats[DISPLACEMENTS + k]
         if k > 0:
@@ -148,7 +149,7 @@ def _split_of_one(w: SystemView, old: Place, new: Place, t: Number, dt: Number, 
     if moving:
         work += h * field_power(w, new, t + dt)
     kick(w, new, new, h)
-    return Advanced(potential, sums, work, evaluations, dt)
+    return Advanced(potential, sums, work, evaluations + count_of(flag_like(False, dt)), dt)
 
 
 @strict

@@ -7,7 +7,7 @@ from typing import NamedTuple
 import numpy as np
 
 from . import layout as at
-from .jit import by_width, inlined, strict
+from .jit import inlined, strict
 from .kinds import Flag, Number, Numbers, Place
 from .lanes import absolute, any_of, count_of, lane_of, no, number_of, scalars, where, width_of
 from .layout import POSITION, U0, U1, U2, U3, VELOCITY
@@ -58,30 +58,23 @@ def _write_row(w: SystemView, block: Place, lane: Place, state: Output, row: Sys
 
 
 @strict
-def _between_of_lanes(trial: SystemView, old: Place, scratch_block: Place, row: SystemRow, plan: Plan, due: Number) -> Output:
-    """Compute the state at a time `due` inside the last step, by a shorter step from its start: as accurate as the run."""
+def _state_between(trial: SystemView, old: Place, scratch_block: Place, row: SystemRow, plan: Plan, due: Number) -> Output:
+    """Compute the state at a time `due` inside the last step in `scratch_block`.
+
+    It is a shorter step from the start of the last one, as accurate as the run; Gauss-Radau evaluates its polynomial instead.
+    """
     r = row.real
+    if plan.ints[METHOD] == RADAU:
+        radau_interpolate(trial, row.radau, r[at.DT_LAST], (due - r[at.TIME_BEFORE]) / r[at.DT_LAST], scratch_block)
+        potential, _ = forces(trial, scratch_block, due)
+        energy = potential + kinetic_energy(trial, scratch_block) - r[at.WORK_BEFORE]
+        return Output(due, energy, relative(r, energy))
     now, here = r[at.TIME], r[at.POTENTIAL]
     r[at.TIME], r[at.POTENTIAL] = r[at.TIME_BEFORE], r[at.POTENTIAL_BEFORE]
     done = step(trial, old, scratch_block, scratch_block, row, plan, due - r[at.TIME_BEFORE], True)
     r[at.TIME], r[at.POTENTIAL] = now, here
     energy = done.potential + kinetic_energy(trial, scratch_block) - (r[at.WORK_BEFORE] + done.work)
     return Output(due, energy, relative(r, energy))
-
-
-@strict
-def _between_of_one(trial: SystemView, old: Place, scratch_block: Place, row: SystemRow, plan: Plan, due: Number) -> Output:
-    if plan.ints[METHOD] != RADAU:
-        return _between_of_lanes(trial, old, scratch_block, row, plan, due)
-    r = row.real  # the Gauss-Radau method evaluates its polynomial instead
-    radau_interpolate(trial, row.radau, r[at.DT_LAST], (due - r[at.TIME_BEFORE]) / r[at.DT_LAST], scratch_block)
-    potential, _ = forces(trial, scratch_block, due)
-    energy = potential + kinetic_energy(trial, scratch_block) - r[at.WORK_BEFORE]
-    return Output(due, energy, relative(r, energy))
-
-
-# compute the state at a time `due` inside the last step in `scratch_block`
-_state_between = by_width(_between_of_one, _between_of_lanes)
 
 
 @inlined

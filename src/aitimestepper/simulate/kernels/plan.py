@@ -80,6 +80,7 @@ class Registers(NamedTuple):
     numbers: Floats  # (..., width) real, memory and window
     counts: Integers  # (COUNTS, width)
     constants: Floats  # (SYSTEMS + RULE_NUMBERS, width)
+    radau: Floats  # (..., width)
     copies: Floats  # (..., width) of the numbers
     count_copies: Integers  # (COUNTS, width)
     lanes: Integers  # (2, width): the system in each lane, -1 for none; the number of steps at which it has used its budget
@@ -94,4 +95,4 @@ class SystemRow(NamedTuple):
     rule: Numbers
     memory: Numbers
     window: Numbers
-    radau: Floats  # of one system alone
+    radau: Numbers

@@ -34,3 +34,9 @@ U4, U7, U8 = np.uint64(4), np.uint64(7), np.uint64(8)
 def offset_of(k: Place) -> Place:
     """Return the offset of number k of a vector in the first row of its group."""
     return GROUPS + (k >> U2) * GROUP + (k & U3)
+
+
+@strict
+def memory_end(n: Place) -> Place:
+    """Return the number of numbers that n bodies need."""
+    return GROUPS + ((U3 * n + U3) >> U2) * GROUP

@@ -2,8 +2,9 @@
 
 The loop is written once. `advance_lanes` compiles it for as many systems of equally many bodies, up to `FEW`, as a register
 holds; where one of them ends, the next takes its lane. `advance` compiles it for one system at a time, of more bodies or by
-other methods than splittings. The whole state of a run is in the arrays of `Store`. A call continues where the last one
-stopped. The bits depend neither on how the steps are divided among calls, nor on the systems side by side, nor on threads.
+other methods than splittings and Gauss-Radau. The whole state of a run is in the arrays of `Store`. A call continues where the
+last one stopped. The bits depend neither on how the steps are divided among calls, nor on the systems side by side, nor on
+threads.
 """
 
 from __future__ import annotations
@@ -104,7 +105,7 @@ def advance_lanes(
         pointer(registers.constants, at.SYSTEMS, lanes),
         pointer(registers.numbers, at.REALS, lanes),
         pointer(registers.numbers, memory, lanes),
-        pointer(store.radau, 0, one),
+        pointer(registers.radau, 0, lanes),
     )
     rows = Rows(pointer(store.rows, 0, one), store.rows.shape[1], _row_bodies(store), pointer(registers.lanes, 0, one))
     copies, count_copies = pointer(registers.copies, 0, lanes), pointer(registers.count_copies, 0, lanes)

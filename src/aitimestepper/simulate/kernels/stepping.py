@@ -35,9 +35,11 @@ def _step_of_one(
 def _step_of_lanes(
     w: SystemView, old: Place, new: Place, scratch_block: Place, row: SystemRow, plan: Plan, dt: Number, exactly: bool
 ) -> Advanced:
+    if plan.ints[METHOD] == RADAU:
+        return radau_step(w, old, new, row.real[at.TIME], dt, row.radau)
     return split(w, old, new, row.real[at.TIME], dt, plan.floats, plan.ints[STAGES])
 
 
-# Make one step of `dt` with the integrator of the run, a splitting for systems side by side. Unless `exactly`, logh may
-# take a time near `dt` instead.
+# Make one step of `dt` with the integrator of the run, a splitting or Gauss-Radau for systems side by side. Unless
+# `exactly`, logh may take a time near `dt` instead.
 step = by_width(_step_of_one, _step_of_lanes)

@@ -10,7 +10,7 @@ from ...constants import ENERGY_FLOOR
 from .elementary import exp, log
 from .fields import add_field, has_field
 from .jit import inlined, strict
-from .kinds import Number, Numbers, Place
+from .kinds import Count, Number, Numbers, Place
 from .lanes import absolute, first_of, fma, larger, smaller, sqrt, where
 from .layout import GM, HEAD, MASS, SCRATCH, TINY, U0, U2, U3, VELOCITY
 from .pair_sums import ForceSums, accelerations_by_gravity, self_gravity
@@ -110,7 +110,7 @@ class Advanced(NamedTuple):
     potential: Number
     sums: ForceSums
     work: Number
-    evaluations: int
+    evaluations: Count
     dt: Number  # duration of the step; it differs from the dt asked for only with logh
 
 
