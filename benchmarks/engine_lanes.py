@@ -89,7 +89,7 @@ def radau(bodies: Bodies) -> Job:
 
 
 def masks(effort: Effort) -> Iterator[Row]:
-    """Compare Gauss-Radau steps side by side with steps alone; their numbers of evaluations differ, so lanes wait for the slowest.
+    """Compare Gauss-Radau steps side by side with steps alone; evaluations differ, so that lanes wait for the slowest.
 
     Its steps of one system use registers of four numbers.
     """
