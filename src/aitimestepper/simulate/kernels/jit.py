@@ -219,6 +219,11 @@ def by_width(one: Any, several: Any, alone: Any = None) -> Any:
     return chosen
 
 
+@inlined
+def nothing(*arguments: Any) -> None:
+    """Do nothing: what `by_width` takes where one system or lanes need no such thing."""
+
+
 def over_pairs(function: Callable[..., Any]) -> Any:
     """Compile a loop over pairs: reassociated for one system, in the order of the source for systems side by side.
 

@@ -7,7 +7,7 @@ from typing import NamedTuple
 import numpy as np
 
 from . import layout as at
-from .jit import by_width, inlined, strict
+from .jit import by_width, inlined, nothing, strict
 from .kinds import Counts, Flag, Numbers, Place
 from .lanes import pointer, scalars, where, width_of
 from .layout import HEAD, JERK, MASS, U0, U1, U2, U3, VECTORS
@@ -124,23 +124,8 @@ def _keep_state(w: SystemView, old: Place, new: Place, stays: Flag) -> None:
         s[new + k] = where(stays, s[old + k], s[new + k])
 
 
-@inlined
-def _hold_one(w: SystemView, held: Held) -> None:
-    pass
-
-
-@inlined
-def _release_one(w: SystemView, held: Held, stays: Flag) -> None:
-    pass
-
-
-@inlined
-def _keep_one(w: SystemView, old: Place, new: Place, stays: Flag) -> None:
-    pass
-
-
 # A step that one system alone rejects is not accepted at all. Of systems side by side, those that reject it are held: their
 # numbers are copied before the others accept, and put back; their state is copied to where that of the others is.
-hold = by_width(_hold_one, _hold)
-release = by_width(_release_one, _release)
-keep_state = by_width(_keep_one, _keep_state)
+hold = by_width(nothing, _hold)
+release = by_width(nothing, _release)
+keep_state = by_width(nothing, _keep_state)

@@ -6,7 +6,7 @@ systems side by side one coordinate of each. The bits are the same, since only f
 
 from __future__ import annotations
 
-from .jit import by_width, inlined
+from .jit import by_width, inlined, nothing
 from .kinds import Flag, Number, Numbers, Place
 from .lanes import bits_of, four, largest, like, load, same, store, where
 from .layout import U0, U2, U3
@@ -113,11 +113,6 @@ def _largest_of_lanes(w: SystemView, x: Number) -> Number:
     return x
 
 
-@inlined
-def _nothing_past_end(w: SystemView, memory: Numbers) -> None:
-    pass
-
-
 # the number of elements of a vector; where element c begins in the memory of the method; where in a vector
 element_count = by_width(_groups, _coordinates, _groups)
 memory_of = by_width(_memory_of_group, _memory_of_coordinate, _memory_of_group)
@@ -131,4 +126,4 @@ zero = by_width(_zero_group, _zero_lanes, _zero_group)
 same_bits = by_width(_same_group, _same_lanes, _same_group)
 largest_of = by_width(_largest_of_group, _largest_of_lanes, _largest_of_group)
 # groups extend past the ends of vectors by up to three numbers; without acceleration these have no effect
-clear_past_end = by_width(_clear_past_end, _nothing_past_end, _clear_past_end)
+clear_past_end = by_width(_clear_past_end, nothing, _clear_past_end)

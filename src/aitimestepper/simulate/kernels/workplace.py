@@ -7,7 +7,7 @@ from typing import NamedTuple
 import numpy as np
 
 from . import layout as at
-from .jit import by_width, inlined, strict
+from .jit import by_width, inlined, nothing, strict
 from .kinds import Flag, Numbers, Place
 from .lane_rows import Held, hold, release
 from .lanes import larger, like, no, sqrt, where
@@ -39,12 +39,7 @@ def _jerks_of_one(w: SystemView, block: Place, plan: Plan) -> None:
         accelerations_and_jerks(w, block)
 
 
-@inlined
-def _no_jerks(w: SystemView, block: Place, plan: Plan) -> None:
-    pass
-
-
-_first_jerks = by_width(_jerks_of_one, _no_jerks)
+_first_jerks = by_width(_jerks_of_one, nothing)
 
 
 @inlined
