@@ -5,9 +5,12 @@ The kernels have them compiled in: the stamp of their cache on disk covers this 
 
 # A relative energy error is measured against S = max(|E|, ENERGY_FLOOR (K + |U|)): an energy of zero is an ordinary one.
 ENERGY_FLOOR = 1e-4
+TINY = 2.2250738585072014e-308  # the smallest normal number
 NEGLIGIBLE = 1e-20  # positive features that could vanish are raised to this before their logarithm is taken
 # Pairs whose squared free-fall rate is below this fraction of the fastest have no weight in the terms of the velocities.
 TIGHT = 1.0 / 32.0
+# |1 - x/2| of a pair, x = r v^2 / G M, does not count as less than about this: on a parabola the own energy of a pair vanishes.
+PARABOLIC = 0.02
 # Largest change of ln tau_4 in a step that is chosen from invariant features. It is less than ln 2 = 0.69, beyond which a
 # symmetrized step of such a network falls back to the unsymmetrized one (`LearnedStep.symmetrization`).
 MAX_CHANGE = 0.6

@@ -53,18 +53,18 @@ TRANSITION: Table = (
 )
 INVARIANT: Table = (
     ("radial part of the motion of the tightest pairs", NUMBER),
-    ("ln chi, the tightest pairs' potential energy over the total energy", NUMBER),
+    ("ln chi, the tightest pairs' potential energy over the total energy and over their own", NUMBER),
     ("ln(1 + flyby rate over free-fall rate of the tightest pairs)", NUMBER),
     ("ln(tau_2/tau_4): how many pairs matter", NUMBER),
     ("ln(tau_8/tau_4)", NUMBER),
     ("ln(0.001 + pericentre distance over distance) of the tightest pairs, as if each were alone", NUMBER),
     ("ln(1 + eccentricity^2) of their orbits", NUMBER),
     ("ln(sum m a^2 tau_4^2 over the total energy)", NUMBER),
+    ("ln(0.001 + that over the total energy alone over chi): how light the tightest pairs are", NUMBER),
     ("ln(1 + (10 times the energy error so far over the tolerance)^2) / 2, with its sign", NUMBER),
     ("ln tolerance", NUMBER),
-    ("ln order of the method", NUMBER),
 )
-ERROR_FRACTION = 8  # index of the invariant feature that holds the energy error so far over the tolerance
+ERROR_FRACTION = 9  # index of the invariant feature that holds the energy error so far over the tolerance
 
 
 @dataclass(frozen=True)

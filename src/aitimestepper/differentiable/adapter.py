@@ -11,8 +11,9 @@ import torch
 from torch import Tensor, nn
 
 from ..config import Config
-from ..constants import BUDGET_CONSTANTS, MAX_CHANGE, MIN_DT, UNLIMITED
+from ..constants import MAX_CHANGE, MIN_DT, UNLIMITED
 from ..criteria.base import Numbers
+from ..criteria.classical import EnergyBudget
 from ..errors import ConfigError, shown
 from ..features import Scales, feature_count, slot_table
 from ..integrators import SPLITTINGS
@@ -188,16 +189,17 @@ class ModelAdapter:
         return self.observe_sums(sums, invariant_features(sums), tol, fraction)
 
     def observe_sums(self, sums: PairSums, features: Tensor, tol: Tensor, error_fraction: Tensor) -> Observation:
-        """Return the observation of states whose sums over pairs and features (B, 8) are known.
+        """Return the observation of states whose sums over pairs and features (B, 9) are known.
 
         `tol` and `error_fraction`, the energy error over `tol` with its sign, are (B,). The unit is the step of `EnergyBudget`:
         a network with the constant output 1 is that criterion. The ceiling also bounds the change of tau_4 in a step: a step
         much longer than the time in which tau_4 changes cannot be time-symmetric.
         """
-        unit = budget_time(sums.tau_4, sums.chi, tol, self.order, BUDGET_CONSTANTS[self.order], UNLIMITED)
+        budget = EnergyBudget(integrator=self.config.integrator)
+        unit = budget_time(sums.tau_4, sums.chi, tol, budget.order, budget.constant, UNLIMITED)
         rate, change = 1.0 / (self.config.dt_ceiling * sums.shortest), sums.growth / MAX_CHANGE
         ceiling = 1.0 / torch.sqrt(rate * rate + change * change)
-        requested = requested_features(error_fraction, tol, self.order)
+        requested = requested_features(error_fraction, tol)
         return Observation(torch.cat([features, requested], dim=-1), ceiling, unit)
 
     # ---- from outputs to steps --------------------------------------------------------------------------------------

@@ -5,7 +5,6 @@ The tables of these vectors are in `aitimestepper.features`.
 
 from __future__ import annotations
 
-import math
 from typing import NamedTuple
 
 import torch
@@ -63,7 +62,7 @@ def _norms(x: Tensor) -> Tensor:
 
 
 def describe(p: ParticleTorch, kind: str) -> Tensor:
-    """Return the features of a state: (B, 11) for `basic`, (B, 23) for `rich`, (B, 8) for `invariant`.
+    """Return the features of a state: (B, 11) for `basic`, (B, 23) for `rich`, (B, 9) for `invariant`.
 
     The first two are in the units of the particle, about its centre of mass. The invariant ones are those of the state alone,
     without `requested_features`.
@@ -105,7 +104,7 @@ def describe(p: ParticleTorch, kind: str) -> Tensor:
 
 
 def invariant_features(sums: PairSums) -> Tensor:
-    """Return 8 dimensionless numbers (B, 8) that do not depend on the observer and are even in the velocities.
+    """Return 9 dimensionless numbers (B, 9) that do not depend on the observer and are even in the velocities.
 
     Arguments of logarithms are at least 1e-20: test particles have no binding energy and attract nothing.
     """
@@ -119,6 +118,7 @@ def invariant_features(sums: PairSums) -> Tensor:
         torch.log(pericentre + NEAREST),
         torch.log1p(eccentricity2),
         torch.log((sums.pulling * sums.tau_4 * sums.tau_4 / sums.energy_scale).clamp_min(NEGLIGIBLE)),
+        torch.log(torch.where(sums.chi > 0, sums.total_chi / sums.chi, 1.0) + NEAREST),
     ]
     return torch.stack(columns, dim=-1)
 
@@ -130,15 +130,15 @@ def _orbit(x: Tensor, radial: Tensor) -> tuple[Tensor, Tensor]:
     return parameter / (1.0 + torch.sqrt(e2)), e2
 
 
-def requested_features(error_fraction: Tensor, tol: Tensor, order: int) -> Tensor:
-    """Return the features of the request (B, 3): energy error over tolerance (B,), tolerance (B,), and order of the method.
+def requested_features(error_fraction: Tensor, tol: Tensor) -> Tensor:
+    """Return the features of the request (B, 2): energy error over tolerance (B,), and tolerance (B,).
 
     The energy error has its sign. It is relative to the energy at the start, a constant of the run, so that these features are
     even in the velocities like the others: a step that shrinks while the error is large can still be time-reversible.
     """
     scaled = 10.0 * error_fraction
     size = 0.5 * torch.log1p(scaled * scaled)
-    return torch.stack([torch.copysign(size, error_fraction), torch.log(tol), torch.full_like(tol, math.log(order))], dim=-1)
+    return torch.stack([torch.copysign(size, error_fraction), torch.log(tol)], dim=-1)
 
 
 def transition(before: ParticleTorch, after: ParticleTorch, dt: Tensor) -> Tensor:

@@ -12,10 +12,9 @@ from collections.abc import Callable
 import torch
 from torch import Tensor
 
-from .conserved import energy_scale
 from .gravity import dot, pairs, taylor_accelerations, tree_sum
 from .particle import ParticleTorch
-from .timescales import binding_energy_ratio, budget_time, moving_pairs, over_pairs, root, smooth_minimum_time
+from .timescales import budget_time, chi, moving_pairs, over_pairs, root, smooth_minimum_time
 
 Rule = Callable[[ParticleTorch, Tensor], Tensor]
 
@@ -97,8 +96,7 @@ def lastterm(p: ParticleTorch, epsilon: Tensor) -> Tensor:
 def energy_budget(p: ParticleTorch, tol: Tensor, order: int, c: float) -> Tensor:
     """Return c (tol / chi)^(1/order) tau_4, at most half a tau_4."""
     pair = moving_pairs(p)
-    chi = binding_energy_ratio(p, pair, energy_scale(p))
-    return budget_time(smooth_minimum_time(pair.freefall_rate2), chi, tol, order, c)
+    return budget_time(smooth_minimum_time(pair.freefall_rate2), chi(p, pair), tol, order, c)
 
 
 RULES: dict[str, Rule] = {

@@ -11,7 +11,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-from ..constants import TIGHT
+from ..constants import PARABOLIC, TIGHT, TINY
 from .conserved import energy_scale
 from .gravity import dot, pairs, tree_sum
 from .particle import ParticleTorch
@@ -71,7 +71,7 @@ def smooth_minimum_time(squared_rates: Tensor, k: int = 4) -> Tensor:
 
 
 def binding_energy_ratio(p: ParticleTorch, pair: MovingPairs, scale: Tensor) -> Tensor:
-    """Return chi (B,), the potential energy of the tightest pairs over the energy scale S of the state, `scale` (B,).
+    """Return the potential energy of the tightest pairs over the energy scale S of the state, `scale` (B,), (B,).
 
     It is sum w G m_i m_j / r / sum w / S over the pairs `pair` of the state, w = tau^-4.
     """
@@ -85,8 +85,7 @@ def binding_energy_ratio(p: ParticleTorch, pair: MovingPairs, scale: Tensor) -> 
 def budget_time(tau_4: Tensor, chi: Tensor, tol: Tensor, order: int, c: float = 1.0, limit: float = 0.5) -> Tensor:
     """Return c (tol / chi)^(1/order) tau_4 (B,): the step with a relative energy error of about `tol` at that order.
 
-    It is at most `limit` times tau_4. Pairs without binding energy (test particles: chi = 0) would allow any step; half a
-    tau_4, 12 steps a revolution, still resolves their orbits.
+    It is at most `limit` times tau_4: half a tau_4 is 12 steps a revolution.
     """
     in_tau_4 = c * root((tol / chi).clamp_max(1e20), order)
     return in_tau_4.clamp_max(limit) * tau_4
@@ -99,7 +98,8 @@ class PairSums(NamedTuple):
     pair in all terms of the velocities: 0 for all but the few tightest ones.
     """
 
-    chi: Tensor  # see `binding_energy_ratio`
+    chi: Tensor  # see `chi`
+    total_chi: Tensor  # see `binding_energy_ratio`
     tau_2: Tensor  # smooth minima of the free-fall times, see `smooth_minimum_time`
     tau_4: Tensor
     tau_8: Tensor
@@ -111,34 +111,70 @@ class PairSums(NamedTuple):
     energy_scale: Tensor  # S of this state, see `conserved.energy_scale`
 
 
+class _TightPairs(NamedTuple):
+    """All ordered pairs of a state with their weights, in units in which the fastest squared rate is 1."""
+
+    f: Tensor  # (B, N, N) squared free-fall rates
+    v: Tensor  # (B, N, N) squared flyby rates
+    largest: Tensor  # (B,) F
+    w: Tensor  # (B, N, N) weights
+    weight: Tensor  # (B,) their sum; 1 if no pair counts as tight, as of more than a million equal pairs
+
+    def mean(self, x: Tensor) -> Tensor:
+        """Return the weighted mean of x (B, N, N), (B,)."""
+        return 0.5 * over_pairs(self.w * x) / self.weight
+
+
+def _tight_pairs(pair: MovingPairs) -> _TightPairs:
+    fastest = pair.freefall_rate2.amax((1, 2)).view(-1, 1, 1)
+    f, v = pair.freefall_rate2 / fastest, pair.flyby_rate2 / fastest
+    f2 = f * f
+    largest = root(0.5 * over_pairs(f2 * f2), 4)
+    tightness = (f / largest.view(-1, 1, 1) - TIGHT).clamp_min(0.0)
+    w = tightness * tightness
+    weight = 0.5 * over_pairs(w)
+    return _TightPairs(f, v, largest, w, torch.where(weight > 0, weight, 1.0))
+
+
+def _own_chi(tight: _TightPairs) -> Tensor:
+    """Return the potential energy of the tightest pairs over their own two-body energies, however light they are, (B,).
+
+    It is 1/|1 - x/2| of a pair, x = r v^2 / G M, and at most 50.
+    """
+    twice = tight.f + tight.f
+    bound, least = tight.v - twice, PARABOLIC * twice
+    return tight.mean(twice / torch.sqrt((bound * bound + least * least).clamp_min(TINY)))
+
+
+def chi(p: ParticleTorch, pair: MovingPairs) -> Tensor:
+    """Return how large the potential energy of the tightest pairs is against the total energy, or against their own, (B,)."""
+    return _larger_chi(binding_energy_ratio(p, pair, energy_scale(p)), _own_chi(_tight_pairs(pair)))
+
+
+def _larger_chi(total: Tensor, own: Tensor) -> Tensor:
+    """Return a smooth maximum, (B,): any kink would spoil time-symmetric steps."""
+    return torch.sqrt(total * total + own * own)
+
+
 def pair_sums(p: ParticleTorch) -> PairSums:
     """Return the sums over pairs of every system."""
     pair = moving_pairs(p)
-    fastest = pair.freefall_rate2.amax((1, 2))
-
-    def total(x: Tensor) -> Tensor:
-        return 0.5 * over_pairs(x)
-
-    unit = fastest.view(-1, 1, 1)
-    f, v = pair.freefall_rate2 / unit, pair.flyby_rate2 / unit
-    f2 = f * f
-    largest = root(total(f2 * f2), 4)
-    tightness = (f / largest.view(-1, 1, 1) - TIGHT).clamp_min(0.0)
-    w = tightness * tightness
-    weight = total(w)
-    weight = torch.where(weight > 0, weight, 1.0)  # of more than a million equal pairs none counts as tight
-    wv2 = total(w * v * v)
+    fastest, tight = pair.freefall_rate2.amax((1, 2)), _tight_pairs(pair)
+    v2 = tight.mean(tight.v * tight.v)
     radial, growth = _motion_along(pair)
     scale = energy_scale(p)
+    total_chi = binding_energy_ratio(p, pair, scale)
+    dynamical = 0.5 * over_pairs(tight.f * tight.f) + v2 * tight.weight / (1.0 - TIGHT) ** 2
     return PairSums(
-        chi=binding_energy_ratio(p, pair, scale),
+        chi=_larger_chi(total_chi, _own_chi(tight)),
+        total_chi=total_chi,
         tau_2=smooth_minimum_time(pair.freefall_rate2, 2),
         tau_4=smooth_minimum_time(pair.freefall_rate2, 4),
         tau_8=smooth_minimum_time(pair.freefall_rate2, 8),
-        flyby_over_freefall=torch.sqrt(wv2 / weight) / largest,
-        radial=total(w * radial) / weight,
-        growth=1.5 * total(w * growth) / weight,
-        shortest=1.0 / (root(total(f2) + wv2 / (1.0 - TIGHT) ** 2, 4) * torch.sqrt(fastest)),
+        flyby_over_freefall=torch.sqrt(v2) / tight.largest,
+        radial=tight.mean(radial),
+        growth=1.5 * tight.mean(growth),
+        shortest=1.0 / (root(dynamical, 4) * torch.sqrt(fastest)),
         pulling=tree_sum(p.mass * dot(p.get_acceleration(), p.get_acceleration()), 1),
         energy_scale=scale,
     )

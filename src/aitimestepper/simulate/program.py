@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from ..bodies import Bodies
-from ..constants import BUDGET_CONSTANTS, LOG_GAIN, LOG_RANGE, MIN_DT
+from ..constants import LOG_GAIN, LOG_RANGE, MIN_DT
 from ..criteria.base import Criterion
 from ..criteria.classical import (
     PRS23,
@@ -27,7 +27,7 @@ from ..criteria.wrappers import Huayno, HutMakinoMcMillan, Limited, Symmetrized,
 from ..errors import ConfigError
 from ..features import slot_table
 from ..fields import is_known
-from ..integrators import HERMITE, RADAU, SPLITTING, SPLITTINGS, Integrator
+from ..integrators import HERMITE, RADAU, SPLITTING, Integrator
 from ..models import Model
 from .callbacks import OwnFunctions
 from .kernels import layout as at
@@ -131,15 +131,15 @@ def _wrappers(criterion: Criterion) -> tuple[list[int], list[float], int]:
 
 
 def _rule(criterion: Criterion, systems: int) -> np.ndarray:
-    """Return (B, 5): eta, tol or dt of every system, then order, c and logarithms where they exist; see kernels.plan."""
+    """Return (B, 4): eta, tol or dt of every system, then order, c and a logarithm where they exist; see kernels.plan."""
     rule = np.zeros((systems, kernel.RULE_NUMBERS))
     rule[:, kernel.VALUE] = criterion.values(systems)
     if isinstance(criterion, LearnedStep):
         model, tol = criterion.bound_model, criterion.values(systems)
-        order = SPLITTINGS[model.config.integrator].order
+        budget = EnergyBudget(integrator=model.config.integrator)
         rule[:, kernel.VALUE] = criterion.calibrated_tolerance(tol) if model.sees_tolerance else criterion.step_factor(tol)
-        rule[:, kernel.ORDER], rule[:, kernel.BUDGET_C] = order, BUDGET_CONSTANTS[order]
-        rule[:, kernel.LOG_VALUE], rule[:, kernel.LOG_ORDER] = np.log(rule[:, [kernel.VALUE, kernel.ORDER]]).T
+        rule[:, kernel.ORDER], rule[:, kernel.BUDGET_C] = budget.order, budget.constant
+        rule[:, kernel.LOG_VALUE] = np.log(rule[:, kernel.VALUE])
     elif isinstance(criterion, PRS23):  # in the Gauss-Radau method eta = (5040 epsilon)^(1/7)
         rule[:, kernel.EPSILON] = rule[:, kernel.VALUE] ** 7 / 5040.0
     elif isinstance(criterion, LastTerm):

@@ -13,7 +13,6 @@ from __future__ import annotations
 import numpy as np
 
 U0, U1, U2, U3 = np.uint64(0), np.uint64(1), np.uint64(2), np.uint64(3)
-TINY = 2.2250738585072014e-308  # the smallest normal number
 # Up to this number of bodies a loop keeps its order, so that systems can run side by side with the bits of single runs.
 # Above it a loop over the bodies of one system is vectorized: single runs of 13 bodies are faster so (benchmarks/engine.py).
 FEW = 12

@@ -10,9 +10,9 @@ from . import layout as at
 from .jit import by_width, inlined, strict
 from .kinds import Count, Counts, Flag, Number, Numbers, Place
 from .lanes import any_of, fma, larger, smaller, sqrt, where
-from .layout import POSITION, U1, U2, U3, VELOCITY
+from .layout import POSITION, U0, U1, U2, U3, VELOCITY
 from .pair_sums import ForceSums, first_of_pair, pair_code, second_of_pair
-from .system import SystemView
+from .system import SystemView, mass_at
 
 # an approach is found to rounding in 3 to 5 iterations; where Newton's would leave the interval, it is halved
 ITERATIONS = 10
@@ -31,11 +31,13 @@ class Motion(NamedTuple):
 
 @strict
 def _nearest_partner(w: SystemView, block: Place, i: Place) -> Place:
-    """Return the body nearest to body i among those with higher numbers."""
+    """Return the body nearest to body i among those whose pairs count for it, see `pair_sums`."""
     n, s = w.n, w.s
-    x = block + POSITION * U3 * n
-    nearest, least = i + U1, np.inf
-    for j in range(i + U1, n):
+    x, mass = block + POSITION * U3 * n, mass_at(w)
+    nearest, least = i + U1 if i + U1 < n else U0, np.inf
+    for j in range(U0, n):
+        if j == i or (j < i and s[mass + j] > 0.0):
+            continue
         dx, dy, dz = s[x + j] - s[x + i], s[x + n + j] - s[x + n + i], s[x + U2 * n + j] - s[x + U2 * n + i]
         d2 = dx * dx + dy * dy + dz * dz
         if d2 < least:
@@ -46,7 +48,8 @@ def _nearest_partner(w: SystemView, block: Place, i: Place) -> Place:
 @inlined
 def _pair_of_one(w: SystemView, block: Place, code: Count) -> Count:
     i = np.uint64(first_of_pair(code))
-    return pair_code(i, _nearest_partner(w, block, i))
+    j = _nearest_partner(w, block, i)
+    return pair_code(min(i, j), max(i, j))
 
 
 @inlined

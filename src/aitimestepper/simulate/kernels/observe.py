@@ -6,7 +6,7 @@ import numpy as np
 
 from ...constants import MAX_CHANGE, NEAREST, NEGLIGIBLE, TIGHT, UNLIMITED
 from .elementary import log
-from .jit import add_product, by_width, inlined, over_pairs, reassociated, strict
+from .jit import inlined, over_pairs, strict
 from .kinds import Number, Numbers, Place
 from .lanes import copysign, fma, larger, like, smaller, sqrt, where
 from .layout import ACCELERATION, POSITION, SOFTENING2, U0, U1, U2, U3, VELOCITY
@@ -16,7 +16,6 @@ from .plan import (
     CEILING,
     FEATURES,
     HISTORY,
-    LOG_ORDER,
     LOG_VALUE,
     ORDER,
     RICH,
@@ -26,10 +25,11 @@ from .plan import (
     VALUE,
     Net,
 )
-from .system import StateEnergies, SystemView, budget_time, energy_scale, gm_at, inner_kinetic_energy, mass_at, weighted_mean
+from .system import StateEnergies, SystemView, budget_time, energy_scale, inner_kinetic_energy, mass_at, weighted_mean
+from .tight_pairs import largest_share, tight_pairs
 
-# eight of the invariant features are logarithms, next to each other: whole vector registers
-FIRST_LOG, AFTER_LOGS = np.uint64(1), np.uint64(9)
+# nine of the invariant features are logarithms, next to each other
+FIRST_LOG, AFTER_LOGS = np.uint64(1), np.uint64(10)
 
 
 @strict
@@ -156,56 +156,6 @@ def append_to_window(net: Net, memory: Numbers, dt: Number) -> None:
     memory[newest + F + U1] = dt
 
 
-def _row_of_tight_pairs(
-    w: SystemView, block: Place, i: Place, inverse_F: Number, sums: tuple[Number, Number, Number, Number]
-) -> tuple[Number, Number, Number, Number]:
-    """Add the pairs of body i with bodies of higher numbers to the sums of `tight_pairs`."""
-    n, s = w.n, w.s
-    x, v, g = block + POSITION * U3 * n, block + VELOCITY * U3 * n, gm_at(w)
-    W, radial, flyby, expansion = sums
-    for j in range(i + U1, n):
-        dx, dy, dz = s[x + j] - s[x + i], s[x + n + j] - s[x + n + i], s[x + U2 * n + j] - s[x + U2 * n + i]
-        vx, vy, vz = s[v + j] - s[v + i], s[v + n + j] - s[v + n + i], s[v + U2 * n + j] - s[v + U2 * n + i]
-        inverse2 = 1.0 / fma(dx, dx, fma(dy, dy, fma(dz, dz, s[SOFTENING2])))
-        freefall_rate2 = (s[g + i] + s[g + j]) * inverse2 * sqrt(inverse2)
-        c = larger(fma(freefall_rate2, inverse_F, -TIGHT), 0.0)
-        weight = c * c
-        v2, rv = fma(vx, vx, fma(vy, vy, vz * vz)), fma(dx, vx, fma(dy, vy, dz * vz))
-        flyby_rate2, weighted = v2 * inverse2, weight * rv * inverse2
-        W += weight
-        radial += weighted * rv / larger(v2, 1e-300)
-        flyby = add_product(w, flyby, weight * flyby_rate2, flyby_rate2)
-        expansion += weighted
-    return W, radial, flyby, expansion
-
-
-_row_of_lanes, _row_of_one = inlined(_row_of_tight_pairs), reassociated(_row_of_tight_pairs)
-
-
-@strict
-def _tight_pairs_of_lanes(w: SystemView, block: Place, F: Number) -> tuple[Number, Number, Number, Number]:
-    zero, inverse_F = like(0.0, F), 1.0 / F
-    sums = (zero, zero, zero, zero)
-    for i in range(U0, w.n - U1):
-        sums = _row_of_lanes(w, block, i, inverse_F, sums)
-    return sums
-
-
-@reassociated
-def _tight_pairs_of_one(w: SystemView, block: Place, F: Number) -> tuple[Number, Number, Number, Number]:
-    sums, inverse_F, least = (0.0, 0.0, 0.0, 0.0), 1.0 / F, (TIGHT * F) ** 2 * (1.0 - 1e-9)
-    for i in range(U0, w.n - U1):
-        if not w.s[w.row_sum + i] < least:
-            sums = _row_of_one(w, block, i, inverse_F, sums)
-    return sums
-
-
-# Sums over the tightest pairs of 1, (r.v)^2/(r^2 v^2), g^2 and (r.v)/r^2, weighted with (f/F - 1/32)^2: f = G M / r^3 and
-# g = v^2 / r^2 are the squared free-fall and flyby rates of a pair, F a smooth maximum of f. Of one system a row whose sum of
-# f^2 is below the threshold has no such pair and is skipped; the force pass stored these row sums.
-_tight_pairs = by_width(_tight_pairs_of_one, _tight_pairs_of_lanes)
-
-
 @strict
 def _weighted_acceleration2(w: SystemView, block: Place) -> Number:
     """Return the sum over bodies of m |a|^2."""
@@ -224,32 +174,35 @@ def observe_invariants(
     """Write the invariant features to net.scratch; return (unit of the step, ceiling of the step), both in units of time."""
     rate4_sum = energies.rate4_sum
     F = sqrt(sqrt(energies.rate8_sum))
-    W, radial, flyby, expansion = _tight_pairs(w, block, F)
-    W = where(W > 0.0, W, 1.0)
+    pairs = tight_pairs(w, block, F)
+    W = pairs.weight
     S = energy_scale(inner_kinetic_energy(w, block, energies.kinetic), energies.potential)
-    g = 1.5 * expansion / W
+    g = 1.5 * pairs.expansion / W
     tol = rule[VALUE]
-    x, radial_share = sqrt(flyby / W) / F, radial / W  # r v^2 / G M, and the share of v^2 along r
+    x, radial_share = sqrt(pairs.flyby / W) / F, pairs.radial / W  # r v^2 / G M, and the share of v^2 along r
     parameter = x * (1.0 - radial_share)
     e2 = larger(fma(x - 2.0, parameter, 1.0), 0.0)
     error_fraction = 10.0 * energy_change / (S * tol)
+    total = energies.binding_sum / rate4_sum / S
+    chi = largest_share(total, pairs.own / W)
     scratch = net.scratch
     scratch[0] = radial_share
-    scratch[1] = larger(energies.binding_sum / rate4_sum / S, NEGLIGIBLE)
+    scratch[1] = larger(chi, NEGLIGIBLE)
     scratch[2] = 1.0 + x
     scratch[3] = energies.rate2_sum * energies.rate2_sum / rate4_sum
     scratch[4] = energies.rate8_sum / (rate4_sum * rate4_sum)
     scratch[5] = parameter / (1.0 + sqrt(e2)) + NEAREST
     scratch[6] = 1.0 + e2
     scratch[7] = larger(_weighted_acceleration2(w, block) / (sqrt(rate4_sum) * S), NEGLIGIBLE)
-    scratch[8] = fma(error_fraction, error_fraction, 1.0)
+    scratch[8] = where(chi > 0.0, total / chi, 1.0) + NEAREST
+    scratch[9] = fma(error_fraction, error_fraction, 1.0)
     for k in range(FIRST_LOG, AFTER_LOGS):
         scratch[k] = log(scratch[k])
     scratch[3] *= -0.25
     scratch[4] *= -0.125
-    scratch[8] *= copysign(0.5, energy_change)
-    scratch[9], scratch[10] = rule[LOG_VALUE], rule[LOG_ORDER]
-    unit = budget_time(energies, S, tol, rule[ORDER], rule[BUDGET_C], UNLIMITED)
-    flyby_rate4 = flyby / ((1.0 - TIGHT) * (1.0 - TIGHT))
+    scratch[9] *= copysign(0.5, energy_change)
+    scratch[10] = rule[LOG_VALUE]
+    unit = budget_time(rate4_sum, chi, tol, rule[ORDER], rule[BUDGET_C], UNLIMITED)
+    flyby_rate4 = pairs.flyby / ((1.0 - TIGHT) * (1.0 - TIGHT))
     rate, growth = sqrt(sqrt(rate4_sum + flyby_rate4)) / net.numbers[CEILING], g / MAX_CHANGE
     return unit, 1.0 / sqrt(fma(rate, rate, growth * growth))

@@ -29,10 +29,10 @@ WRAP_NUMBERS = DISPLACEMENTS + MOST_STAGES + 1
 WRAP_MEMORY = 3  # numbers for each wrapper: the last step taken, the wrapped step Q at its start, and Q one step before
 # a row of output: time, dt, energy, error, steps, then positions and velocities, axis after axis
 ROW_TIME, ROW_DT, ROW_ENERGY, ROW_ERROR, ROW_STEPS, ROW_BODIES = range(6)
-# rule[b, ...]: eta, tol or dt of the criterion; order of the method; c; for learned steps the logarithms of the first two
-VALUE, ORDER, BUDGET_C, LOG_VALUE, LOG_ORDER = range(5)
+# rule[b, ...]: eta, tol or dt of the criterion; order of the method; c; for learned steps the logarithm of the first
+VALUE, ORDER, BUDGET_C, LOG_VALUE = range(4)
 EPSILON = ORDER  # for the rules of the Gauss-Radau method
-RULE_NUMBERS = 5
+RULE_NUMBERS = 4
 # net.shape[...]: then the widths of the layers
 FEATURES, HISTORY, SLOT, INPUTS, SOFT, FOURIER, LAYERS, ACTIVATION, AXES, SCRATCH_SIZE, WIDTHS = range(11)
 BASIC, RICH, TRANSITION, INVARIANT = range(4)

@@ -8,11 +8,12 @@ from __future__ import annotations
 
 import numpy as np
 
+from ...constants import TINY
 from .elementary import exp, log
 from .jit import inlined, strict
 from .kinds import Flag, Kind, Number, Numbers, Place
 from .lanes import absolute, all_of, any_of, first_of, larger, like, no, smaller, sqrt, where
-from .layout import SOFTENING2, TINY, U0, U1, U2, U3
+from .layout import SOFTENING2, U0, U1, U2, U3
 from .radau_layout import DIFFERENCE, END, EPSILON, FACTOR, NEXT, NOT_CONVERGED, SET, SIDE, U4, offset_of
 from .rules import last_term_factor, taylor_pass
 from .system import SystemView, scratch_at

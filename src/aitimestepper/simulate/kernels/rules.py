@@ -11,6 +11,7 @@ from .lanes import fma, larger, larger_or_nan, like, no, smaller, sqrt, where
 from .layout import POSITION, SOFTENING2, U0, U1, U2, U3, VELOCITY
 from .plan import AARSETH, BOEKHOLT, BUDGET_C, CONSTANT, FREEFALL, HUTMAKINO, LAST_TERM, ORDER, PRS23, TIDAL, VALUE
 from .system import StateEnergies, SystemView, budget_time, energy_scale, gm_at, inner_kinetic_energy, scratch_at
+from .tight_pairs import largest_share, tight_pairs
 
 
 @inlined
@@ -203,7 +204,9 @@ def classical_step(w: SystemView, block: Place, kind: Kind, rule: Numbers, energ
     if kind == PRS23:
         return value * _derivative_time(w, block, kind)
     scale = energy_scale(inner_kinetic_energy(w, block, energies.kinetic), energies.potential)
-    return budget_time(energies, scale, value, rule[ORDER], rule[BUDGET_C], 0.5)
+    pairs = tight_pairs(w, block, sqrt(sqrt(energies.rate8_sum)))
+    chi = largest_share(energies.binding_sum / energies.rate4_sum / scale, pairs.own / pairs.weight)
+    return budget_time(energies.rate4_sum, chi, value, rule[ORDER], rule[BUDGET_C], 0.5)
 
 
 @strict

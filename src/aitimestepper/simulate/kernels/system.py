@@ -6,13 +6,13 @@ from typing import NamedTuple
 
 import numpy as np
 
-from ...constants import ENERGY_FLOOR
+from ...constants import ENERGY_FLOOR, TINY
 from .elementary import exp, log
 from .fields import add_field, has_field
 from .jit import inlined, strict
 from .kinds import Count, Number, Numbers, Place
 from .lanes import absolute, first_of, fma, larger, smaller, sqrt, where
-from .layout import GM, HEAD, MASS, SCRATCH, TINY, U0, U2, U3, VELOCITY
+from .layout import GM, HEAD, MASS, SCRATCH, U0, U2, U3, VELOCITY
 from .pair_sums import ForceSums, accelerations_by_gravity, self_gravity
 
 
@@ -145,9 +145,8 @@ def energy_scale(kinetic: Number, potential: Number) -> Number:
 
 
 @inlined
-def budget_time(energies: StateEnergies, scale: Number, tol: Number, order: Number, c: Number, largest: float) -> Number:
-    """Return c (tol / chi)^(1/p) tau_4, at most `largest` tau_4, for energy scale S; see `criteria.classical.EnergyBudget`."""
-    tau = 1.0 / sqrt(sqrt(energies.rate4_sum))
-    chi = energies.binding_sum / energies.rate4_sum / scale
-    allowed = where(energies.binding_sum > 0.0, smaller(tol / chi, 1e20), 1e20)
+def budget_time(rate4_sum: Number, chi: Number, tol: Number, order: Number, c: Number, largest: float) -> Number:
+    """Return c (tol / chi)^(1/p) tau_4, at most `largest` tau_4; see `criteria.classical.EnergyBudget`."""
+    tau = 1.0 / sqrt(sqrt(rate4_sum))
+    allowed = where(chi > 0.0, smaller(tol / chi, 1e20), 1e20)
     return smaller(c * root(allowed, order), largest) * tau

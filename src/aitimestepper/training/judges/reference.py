@@ -10,7 +10,6 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from ...constants import BUDGET_CONSTANTS
 from ...criteria.classical import EnergyBudget
 from ...criteria.wrappers import Symmetrized
 from ...differentiable.features import invariant_features
@@ -35,7 +34,7 @@ class ReferenceTrajectories(NamedTuple):
 
     time: Tensor
     sums: PairSums
-    features: Tensor  # (S, 8)
+    features: Tensor  # (S, 9)
     step: Tensor  # (K, S) steps, from long to short, that errors were measured with
     rate: Tensor  # (K, S) relative energy error of these steps in unit time, over h^p: independent of h for small h
     trajectory: Tensor  # the index of each point's trajectory
@@ -173,8 +172,8 @@ def _reference_run(system: Systems, tol: float) -> _ReferenceRun:
 
 def _budget_step(sums: PairSums, integrator: str, tol: float) -> Tensor:
     """Return the step (S,) that EnergyBudget would choose."""
-    order = SPLITTINGS[integrator].order
-    return budget_time(sums.tau_4, sums.chi, torch.full_like(sums.chi, tol), order, BUDGET_CONSTANTS[order], LONGEST)
+    budget = EnergyBudget(integrator=integrator)
+    return budget_time(sums.tau_4, sums.chi, torch.full_like(sums.chi, tol), budget.order, budget.constant, LONGEST)
 
 
 def error_rate(p: ParticleTorch, h: Tensor, integrator: str) -> Tensor:

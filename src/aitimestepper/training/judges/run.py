@@ -86,7 +86,7 @@ class RunJudge:
         """Run `num_orbits` new problems of each family accurately; a run whose error exceeds its gate is made again."""
         made = self._measure(epoch, watch)
         references = self._joined()
-        self.network.limit_inputs(*input_ranges(references, asked(self.config), self.order))
+        self.network.limit_inputs(*input_ranges(references, asked(self.config)))
         return Collected(RunRecord(references, particle), _part1_metrics(made))
 
     def _measure(self, epoch: int, watch: Watch) -> list[MeasuredTrajectory | None]:
