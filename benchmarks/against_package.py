@@ -19,7 +19,8 @@ from rich.console import Console
 from rich.table import Table
 
 from aitimestepper import LearnedStep, SimulationResult, simulate
-from aitimestepper.initial.suites import families_named, make_suite
+from aitimestepper.initial.own_families import families_named
+from aitimestepper.initial.suites import make_suite
 from aitimestepper.integrators import integrator_named
 from aitimestepper.models import find_model, load_model, shipped
 from aitimestepper.training.judges.objective import Score, forces_and_excess

@@ -8,7 +8,8 @@ import numpy as np
 import pytest
 
 from aitimestepper.errors import ConfigError
-from aitimestepper.initial.families import FAMILIES, ORBIT, SPLIT_SIZE, SPLITS, STANDARD, crossing_time, sample, seed_range
+from aitimestepper.initial.draws import ORBIT, crossing_time
+from aitimestepper.initial.families import FAMILIES, LIGHT, SPLIT_SIZE, SPLITS, STANDARD, sample, seed_range
 from aitimestepper.initial.named import InitialConditions, energies
 
 MANY = 400
@@ -65,13 +66,15 @@ def test_a_problem_depends_on_its_number_alone(name, dim):
 @pytest.mark.parametrize("name", FAMILIES)
 @pytest.mark.parametrize("dim", [2, 3])
 def test_all_problems_are_at_rest_as_a_whole_and_bound(name, dim):
-    for bodies, t_end in samples(name, 40, dim):
+    for bodies, t_end, *_ in samples(name, 40, dim):
         scale = bodies.mass.sum() * np.abs(bodies.velocity).max()
-        assert np.abs(bodies.mass @ bodies.velocity).max() < 1e-14 * scale
+        assert np.abs(bodies.mass @ bodies.velocity).max() <= 1e-14 * scale
         assert np.abs(bodies.mass @ bodies.position).max() < 1e-12 * np.abs(bodies.position).max()
-        assert sum(energies(*bodies[:3])) < 0
         assert math.isfinite(t_end)
-        assert (bodies.mass > 0).all()
+        assert (bodies.mass > 0).all() or name in (*LIGHT, "comets", "encounter", "thousand")
+        assert bodies.mass[0] > 0
+        if (bodies.mass > 0).all() and name != "encounter":
+            assert sum(energies(*bodies[:3])) < 0
 
 
 def test_the_stream_of_a_family_is_its_own():
@@ -81,7 +84,7 @@ def test_the_stream_of_a_family_is_its_own():
 
 def test_kepler():
     found = []
-    for bodies, t_end in samples("kepler"):
+    for bodies, t_end, *_ in samples("kepler"):
         x, v = bodies.position[1] - bodies.position[0], bodies.velocity[1] - bodies.velocity[0]
         a, e = orbit(1.0, x, v)
         normal = np.cross(x, v)
@@ -101,7 +104,7 @@ def test_kepler():
 
 def test_triple():
     inner_e, outer_e, spacing = [], [], []
-    for bodies, t_end in samples("triple"):
+    for bodies, t_end, *_ in samples("triple"):
         m, x, v = bodies.mass, bodies.position, bodies.velocity
         a, e = orbit(m[0] + m[1], x[1] - x[0], v[1] - v[0])
         centre = [(m[:2] @ y[:2]) / m[:2].sum() for y in (x, v)]
@@ -116,12 +119,12 @@ def test_triple():
     assert uniform(inner_e, 0, 0.9)
     assert uniform(outer_e, 0, 0.6)
     assert uniform(spacing, 4, 12)
-    assert uniform([math.log10(b.mass[1]) for b, _ in samples("triple")], -1, 0)
+    assert uniform([math.log10(b.mass[1]) for b, *_ in samples("triple")], -1, 0)
 
 
 def test_random3():
     ratios, masses = [], []
-    for bodies, t_end in samples("random3"):
+    for bodies, t_end, *_ in samples("random3"):
         K, U = energies(*bodies[:3])
         ratios.append(K / -U)
         masses += np.log10(bodies.mass).tolist()
@@ -134,7 +137,7 @@ def test_random3():
 @pytest.mark.parametrize("dim", [2, 3])
 def test_cluster(dim):
     sizes = set()
-    for bodies, t_end in samples("cluster", 200, dim):
+    for bodies, t_end, *_ in samples("cluster", 200, dim):
         K, U = energies(*bodies[:3])
         assert (pytest.approx(0.25), pytest.approx(-0.5)) == (K, U)
         assert t_end == pytest.approx(2 * 2 * math.sqrt(2))
@@ -145,7 +148,7 @@ def test_cluster(dim):
 
 def test_planets():
     counts, masses, ratios, eccentricities = [], [], [], []
-    for bodies, t_end in samples("planets"):
+    for bodies, t_end, *_ in samples("planets"):
         m, x, v = bodies.mass, bodies.position, bodies.velocity
         counts.append(len(m) - 1)
         masses += np.log10(m[1:]).tolist()
@@ -165,10 +168,10 @@ def test_planets():
 
 def test_longrun_is_three_quarters_orbits_and_one_quarter_planets():
     made = samples("longrun")
-    pairs = [(b, t) for b, t in made if len(b.mass) == 3]
+    pairs = [(b, t) for b, t, *_ in made if len(b.mass) == 3]
     assert pytest.approx(len(pairs) / len(made), abs=0.08) == 0.25
-    assert {round(t / ORBIT) for b, t in made if len(b.mass) == 2} == {1000}
-    two = [orbit(1.0, b.position[1] - b.position[0], b.velocity[1] - b.velocity[0])[1] for b, _ in made if len(b.mass) == 2]
+    assert {round(t / ORBIT) for b, t, *_ in made if len(b.mass) == 2} == {1000}
+    two = [orbit(1.0, b.position[1] - b.position[0], b.velocity[1] - b.velocity[0])[1] for b, *_ in made if len(b.mass) == 2]
     assert uniform(two, 0.3, 0.99)
     for bodies, t_end in pairs:
         m, x, v = bodies.mass, bodies.position, bodies.velocity
@@ -183,7 +186,7 @@ def test_longrun_is_three_quarters_orbits_and_one_quarter_planets():
 @pytest.mark.parametrize("dim", [2, 3])
 def test_scatter_arrives_on_a_hyperbola_and_is_given_the_time_to_leave(dim):
     pericentres = []
-    for bodies, t_end in samples("scatter", MANY, dim):
+    for bodies, t_end, *_ in samples("scatter", MANY, dim):
         m, x, v = bodies.mass, bodies.position, bodies.velocity
         centre = [(m[:2] @ y[:2]) / m[:2].sum() for y in (x, v)]
         X, V = x[2] - centre[0], v[2] - centre[1]

@@ -9,15 +9,16 @@ import pytest
 
 from aitimestepper.bodies import Bodies
 from aitimestepper.errors import ConfigError, InitialConditionError, SnapshotError
+from aitimestepper.fields import PointMassTidalField
 from aitimestepper.files import seal
 from aitimestepper.files.archives import SEAL
+from aitimestepper.initial.own_families import families_from_file
 from aitimestepper.initial.suite_file import load_suite, save_suite
 from aitimestepper.initial.suites import (
     REFERENCES,
     Case,
     Suite,
     checked,
-    families_from_file,
     make_suite,
     named_suite,
     reference_case,
@@ -27,7 +28,9 @@ from aitimestepper.simulate.engine import simulate
 OWN = """
 import numpy as np
 from aitimestepper.bodies import Bodies
+from aitimestepper.fields import PointMassTidalField
 from aitimestepper.initial import InitialConditions
+from aitimestepper.initial.draws import Sample
 
 def pairs(rng, dim):
     "Two equal masses."
@@ -43,6 +46,10 @@ def units(rng, dim):
 def soft(rng, dim):
     made, t_end = pairs(rng, dim)
     return Bodies(*made[:3], softening=0.1), t_end
+
+def tide(rng, dim):
+    made, t_end = pairs(rng, dim)
+    return Sample(Bodies(*made[:3], external_field=PointMassTidalField(1.0, R0=9.0)), t_end, softening=0.2, regular=True)
 
 def _helper(rng, dim):
     return None
@@ -166,15 +173,18 @@ def test_families_of_ones_own_come_from_a_file(tmp_path):
     path = tmp_path / "own.py"
     path.write_text(OWN)
     own = families_from_file(path)
-    assert set(own) == {"own.py:pairs", "own.py:units", "own.py:soft", "own.py:broken"}
+    assert set(own) == {"own.py:pairs", "own.py:units", "own.py:soft", "own.py:tide", "own.py:broken"}
     suite = make_suite(["own.py:pairs", "kepler"], "train", 2, 2, own)
     assert suite.families == ("own.py:pairs", "kepler")
     assert same(suite.cases[1], make_suite(["own.py:pairs"], "train", 2, 2, own).cases[1])
     made = make_suite(["own.py:units"], "train", 1, 2, own).cases[0]
     assert (made.initial.G, made.t_end, made.initial.position.shape) == (4.0, 1.5, (2, 2))
-    with pytest.raises(InitialConditionError, match=r"own.py:soft must return .*: problems of a family have no softening"):
-        make_suite(["own.py:soft"], "train", 1, 2, own)
-    with pytest.raises(InitialConditionError, match=r"own.py:broken must return \(Bodies, t_end\); it ended with TypeError"):
+    soft = make_suite(["own.py:soft"], "train", 1, 2, own).cases[0]
+    assert (soft.softening, soft.regular, soft.external_field) == (0.1, False, None)
+    tide = make_suite(["own.py:tide"], "train", 1, 2, own).cases[0]
+    assert (tide.softening, tide.regular, tide.external_field) == (0.2, True, PointMassTidalField(1.0, R0=9.0))
+    message = r"own.py:broken must return \(Bodies, t_end\) or a Sample; it ended with TypeError"
+    with pytest.raises(InitialConditionError, match=message):
         make_suite(["own.py:broken"], "train", 1, 2, own)
 
 

@@ -15,7 +15,8 @@ from ..evaluation.contenders import CLASSICAL, Contender, Rule, contenders, rule
 from ..evaluation.runs import Systems, measure
 from ..evaluation.statistics import resampled
 from ..evaluation.sweep import ParameterSweep, sweep_parameters
-from ..initial.families import STANDARD, Family
+from ..initial.draws import Family
+from ..initial.families import STANDARD
 from ..initial.suites import Suite, make_suite
 from ..integrators import integrator_named
 from ..simulate.progress import Watch

@@ -25,8 +25,9 @@ from ..bench.steps import StepsPlan, step_quality
 from ..errors import UserError
 from ..evaluation.contenders import Contender, rule_named
 from ..initial.families import FAMILIES
+from ..initial.own_families import families_named
 from ..initial.suite_file import load_suite, save_suite
-from ..initial.suites import REFERENCES, Suite, families_named, make_suite
+from ..initial.suites import REFERENCES, Suite, make_suite
 from . import bench_tables, study_tables
 from .arguments import Request
 from .terminal import console, table_of, task

@@ -21,7 +21,8 @@ from ..evaluation.asked import Answer, answers_of_network, answers_of_package, a
 from ..files import read_json_lines
 from ..initial.families import STANDARD
 from ..initial.named import InitialConditions
-from ..initial.suites import Case, families_named
+from ..initial.own_families import families_named
+from ..initial.suites import Case
 from ..models import Model, find_model
 from ..report.asked import IAS15, MINE, PACKAGE, headlines
 from ..report.compare import Curve, classical_curves, learned_curve

@@ -15,7 +15,7 @@ import numpy as np
 from ..bodies import Bodies
 from ..criteria.base import Criterion
 from ..criteria.learned import LearnedStep
-from ..initial.families import Family
+from ..initial.draws import Family
 from ..initial.suites import make_suite
 from ..simulate.engine import simulate
 from ..simulate.result import OK

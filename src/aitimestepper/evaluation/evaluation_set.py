@@ -12,7 +12,8 @@ import numpy as np
 from ..criteria.base import Criterion
 from ..criteria.learned import LearnedStep
 from ..criteria.wrappers import Symmetrized
-from ..initial.families import ORBIT, STANDARD, Family
+from ..initial.draws import ORBIT, Family
+from ..initial.families import STANDARD
 from ..initial.suites import make_suite
 from ..integrators import SPLITTINGS
 from ..simulate.progress import Watch

@@ -16,7 +16,8 @@ from ..fields import field_from
 from ..specs import build, computed, converted
 from ..sums import squared_differences, tree_sum
 from .named import MAKERS, InitialConditions, eccentric_anomaly, two_body
-from .suites import Case, families_named, make_suite
+from .own_families import families_named
+from .suites import Case, make_suite
 
 
 class Problem(NamedTuple):

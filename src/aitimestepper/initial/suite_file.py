@@ -11,25 +11,30 @@ from typing import Any
 import numpy as np
 
 from ..errors import InitialConditionError, SnapshotError, UserError
+from ..fields import OWN, field_from_plain, field_to_plain
 from ..files import is_sealed, parse_json, path_shown, read_bytes, seal, write_atomically
 from ..files.archives import MARK, SEAL
 from ..files.hdf5 import all_stored, attributes_of, datasets_in
 from .named import InitialConditions
 from .suites import Case, Known, Suite, checked
 
-FORMAT, VERSION = "aitimestepper-suite", 2
-NAMES = ("mass", "position", "velocity", "t_end", "bodies", "G", "softening", "period", "name", "family", "known")
-TEXTS = ("name", "family", "known")
+FORMAT, VERSION = "aitimestepper-suite", 3
+READABLE = (2, VERSION)  # 2 has no fields, and does not say what is regular
+TEXTS = ("name", "family", "known", "field")
+NAMES = ("mass", "position", "velocity", "t_end", "bodies", "G", "softening", "period", "regular", *TEXTS)
 ATTRIBUTES = ("format", "version", "name", "split", "seeds")
 DAMAGED = "it is damaged, or was changed by another program: its contents do not fit the checksum at its end"
 
 
 def save_suite(suite: Suite, path: str | Path) -> Path:
-    """Write a suite, whole or not at all: mass (P, N), position and velocity (P, N, D), bodies, t_end, G, softening (P,)."""
+    """Write a suite, whole or not at all: mass (P, N), position and velocity (P, N, D), bodies, t_end, G, ... (P,)."""
     import h5py
 
     if len({case.initial.position.shape[1] for case in suite.cases}) != 1:
         raise SnapshotError(f"the problems of {suite.name} have 2 and 3 axes; write a file for each.")
+    own = [case.name for case in suite.cases if field_to_plain(case.external_field) == OWN]
+    if own:
+        raise SnapshotError(f"{own[0]} has an external field of your own, which a file cannot hold; write the others.")
     P, N, D = len(suite), max(case.size for case in suite.cases), suite.cases[0].initial.position.shape[1]
     mass, position, velocity = np.zeros((P, N)), np.zeros((P, N, D)), np.zeros((P, N, D))
     for i, case in enumerate(suite.cases):
@@ -46,6 +51,8 @@ def save_suite(suite: Suite, path: str | Path) -> Path:
         f["G"] = np.array([case.initial.G or 1.0 for case in suite.cases])
         f["period"] = np.array([math.nan if c.initial.period is None else c.initial.period for c in suite.cases])
         f["softening"] = np.array([case.softening for case in suite.cases])
+        f["regular"] = suite.regular.astype(np.int8)
+        f["field"] = np.array([json.dumps(field_to_plain(case.external_field)).encode() for case in suite.cases])
         f["name"] = np.array([case.name.encode() for case in suite.cases])
         f["family"] = np.array([case.family.encode() for case in suite.cases])
         f["known"] = np.array([_known_text(case).encode() for case in suite.cases])
@@ -100,7 +107,7 @@ def _suite(arrays: dict[str, np.ndarray], attrs: dict[str, Any], stem: str) -> S
     missing = [name for name in ("mass", "position", "velocity", "t_end") if name not in arrays]
     if missing:
         raise SnapshotError(f"it has no {', '.join(missing)}")
-    if attrs.get("format", FORMAT) != FORMAT or attrs.get("version", VERSION) != VERSION:
+    if attrs.get("format", FORMAT) != FORMAT or attrs.get("version", VERSION) not in READABLE:
         found = f"{attrs.get('format', FORMAT)} {attrs.get('version', VERSION)}"
         raise SnapshotError(f"it is of the format {found}, this program reads {FORMAT} {VERSION}")
     shape = arrays["mass"].shape
@@ -135,7 +142,8 @@ def _case(arrays: dict[str, np.ndarray], i: int, stem: str) -> Case:
         Known(str(k["quantity"]), float(k["time"]), np.array(k["values"], dtype=float)) for k in parse_json(text("known", "[]"))
     )
     name, family = text("name", f"{stem}-{i}"), text("family", stem)
-    return Case(name, family, initial, number("t_end", 0.0), number("softening", 0.0), known)
+    external_field, regular = field_from_plain(parse_json(text("field", "null"))), bool(number("regular", 0.0))
+    return Case(name, family, initial, number("t_end", 0.0), number("softening", 0.0), known, regular, external_field)
 
 
 def _known_text(case: Case) -> str:

@@ -2,21 +2,22 @@
 
 from __future__ import annotations
 
-import inspect
+import json
 import math
 import zlib
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
-from pathlib import Path
+from dataclasses import dataclass, field, replace
 from typing import Any, NamedTuple
 
 import numpy as np
 
 from ..bodies import Bodies
 from ..errors import ConfigError, InitialConditionError, nearest_name_hint
-from ..plugins import load_module
-from .families import STANDARD, Family, Sample, family_named, sample, seed_range
+from ..fields import field_to_plain
+from .draws import Family
+from .families import STANDARD, family_named, sample, seed_range
 from .named import InitialConditions, agekyan, burrau, figure8, kepler, kozai, plummer, solar
+from .own_families import as_sample
 
 KM_PER_S = 31_557_600 / 149_597_870.7  # au per year
 REINFORCEMENT = range(100)  # seeds of the set `rl`
@@ -32,7 +33,10 @@ class Known(NamedTuple):
 
 @dataclass(frozen=True)
 class Case:
-    """One problem: initial conditions, the end time, and known facts about the solution."""
+    """One problem: initial conditions, the end time, and known facts about the solution.
+
+    regular: whether the motion is regular, so that the tolerance also holds for every body's own orbit.
+    """
 
     name: str
     family: str
@@ -40,6 +44,8 @@ class Case:
     t_end: float  # in the time unit of the initial conditions
     softening: float = 0.0
     known: tuple[Known, ...] = ()
+    regular: bool = False
+    external_field: Any = None
 
     @property
     def size(self) -> int:
@@ -71,26 +77,53 @@ class Suite:
         return np.array([self.families.index(case.family) for case in self.cases])
 
     @property
+    def regular(self) -> np.ndarray:
+        """Whether the motion of every problem is regular, (P,) bool."""
+        return np.array([case.regular for case in self.cases], dtype=bool)
+
+    @property
     def checksum(self) -> int:
         """Checksum of all numbers; suites with the same checksum hold the same problems, whatever their names."""
         found = 0
         for case in self.cases:
             for values in (*case.initial[:3], [case.t_end, case.softening, case.initial.G or 1.0]):
                 found = zlib.crc32(np.ascontiguousarray(values, dtype=float).tobytes(), found)
+            if case.external_field is not None:
+                found = zlib.crc32(json.dumps(field_to_plain(case.external_field)).encode(), found)
         return found
 
     def batch(self, rows: Sequence[int] | np.ndarray | None = None) -> tuple[Bodies, np.ndarray]:
         """Return all problems, or those with the indices `rows`, and their end times, (P,).
 
-        Velocities and times are in the unit of time in which G = 1, so that one batch holds problems of any units.
+        All must have the same external field; see `by_field`. Velocities and times are in the unit of time in which G = 1, so
+        that one batch holds problems of any units.
         """
         chosen = [self.cases[int(i)] for i in (range(len(self)) if rows is None else rows)]
+        if any(case.external_field != chosen[0].external_field for case in chosen):
+            raise ConfigError(f"the problems of {self.name} have different external fields; `by_field` gives a suite for each.")
         rates = [math.sqrt(case.initial.G or 1.0) for case in chosen]
         systems = [
-            Bodies(c.initial.mass, c.initial.position, c.initial.velocity / rate, softening=c.softening)
+            Bodies(
+                c.initial.mass,
+                c.initial.position,
+                c.initial.velocity / rate,
+                softening=c.softening,
+                external_field=c.external_field,
+            )
             for c, rate in zip(chosen, rates, strict=True)
         ]
         return Bodies.stack(systems), np.array([c.t_end * rate for c, rate in zip(chosen, rates, strict=True)])
+
+    def by_field(self) -> list[tuple[np.ndarray, Suite]]:
+        """Return a suite for each external field, and the indices of its problems here; those without a field come first."""
+        rows: list[list[int]] = [[]]
+        fields: list[Any] = [None]
+        for i, case in enumerate(self.cases):
+            if case.external_field not in fields:
+                fields.append(case.external_field)
+                rows.append([])
+            rows[fields.index(case.external_field)].append(i)
+        return [(np.array(own), replace(self, cases=tuple(self.cases[i] for i in own))) for own in rows if own]
 
 
 def make_suite(
@@ -109,8 +142,9 @@ def make_suite(
     for name in dict.fromkeys(families):
         family = (own or {}).get(name) or family_named(name)
         for number in numbers:
-            made, t_end = sample(family, name, number, dim)
-            cases.append(checked(Case(f"{name}-{number}", name, _initial_conditions(made), float(t_end))))
+            made = as_sample(sample(family, name, number, dim))
+            about = {"softening": made.softening, "regular": made.regular, "external_field": made.external_field}
+            cases.append(checked(Case(f"{name}-{number}", name, made.initial, made.t_end, **about)))
     seeds = dict.fromkeys(families, (numbers.start, numbers.stop))
     return Suite("+".join(dict.fromkeys(families)), tuple(cases), split, seeds)
 
@@ -134,65 +168,9 @@ def checked(case: Case) -> Case:
         raise InitialConditionError(f"{case.name}: G = {G} must be above 0, softening = {case.softening} at least 0.")
     if not (math.isfinite(case.t_end) and case.t_end > 0):
         raise InitialConditionError(f"{case.name}: t_end = {case.t_end} must be a positive time.")
+    if case.external_field is not None and G != 1.0:
+        raise InitialConditionError(f"{case.name}: a problem with an external field must have G = 1, not {G}.")
     return case
-
-
-def families_from_file(path: str | Path) -> dict[str, Family]:
-    """Run a Python file and return its families by FILE:NAME: its public functions with the parameters (rng, dim)."""
-    module = load_module(Path(path), "families")
-    found = {
-        f"{Path(path).name}:{name}": value
-        for name, value in vars(module).items()
-        if inspect.isfunction(value) and value.__module__ == module.__name__ and not name.startswith("_")
-        if list(inspect.signature(value).parameters)[:2] == ["rng", "dim"]
-    }
-    if not found:
-        raise ConfigError(f"{path} holds no family: write a function (rng, dim) that returns (Bodies, t_end).")
-    return {name: _named(function, name) for name, function in found.items()}
-
-
-def families_named(names: Sequence[str]) -> tuple[list[str], dict[str, Family]]:
-    """Return the names of the families (`FILE.py` means all families in it), and the functions of those from files."""
-    found, own = [], {}
-    for name in names:
-        file, _, wanted = name.partition(":")
-        if not file.endswith(".py"):
-            family_named(name)
-            found.append(name)
-            continue
-        there = families_from_file(file)
-        if wanted and f"{Path(file).name}:{wanted}" not in there:
-            raise ConfigError(f"{file} has no family {wanted!r}; it has {', '.join(there)}.")
-        chosen = [f"{Path(file).name}:{wanted}"] if wanted else list(there)
-        found += chosen
-        own.update({k: there[k] for k in chosen})
-    return found, own
-
-
-def _named(function: Any, name: str) -> Family:
-    """Return a user's function as a family; it may return any object with mass, position and velocity, and t_end."""
-
-    def family(rng: np.random.Generator, dim: int) -> Sample:
-        try:
-            made, t_end = function(rng, dim)
-            return Sample(_initial_conditions(made), float(t_end))
-        except Exception as error:  # a user's own code
-            words = f"{type(error).__name__}: {error}"
-            raise InitialConditionError(f"{name} must return (Bodies, t_end); it ended with {words}.") from None
-
-    return family
-
-
-def _initial_conditions(made: Any) -> InitialConditions:
-    """Return one system as `InitialConditions`; problems of a family have no softening and no external field."""
-    for extra in ("softening", "external_field"):
-        value = getattr(made, extra, None)
-        if value is not None and np.any(value):
-            raise ConfigError(f"problems of a family have no {extra}; leave it out")
-    mass, position, velocity = (np.asarray(x, dtype=float) for x in (made.mass, made.position, made.velocity))
-    if isinstance(made, Bodies) and len(made) == 1:
-        mass, position, velocity = (x[0][made.present[0]] for x in (mass, position, velocity))
-    return InitialConditions(mass, position, velocity, getattr(made, "period", None), getattr(made, "G", 1.0))
 
 
 def reinforcement_case(seed: int) -> Case:

@@ -23,7 +23,8 @@ from ...errors import ConfigError, UserError
 from ...evaluation.evaluation_set import LONG, EvaluationSet, evaluate
 from ...evaluation.runs import Systems
 from ...initial.families import STANDARD
-from ...initial.suites import families_named, make_suite
+from ...initial.own_families import families_named
+from ...initial.suites import make_suite
 from ...integrators import SPLITTINGS
 from ...simulate.threads import chosen_threads
 from ..checkpoints import misfit
