@@ -1,0 +1,303 @@
+"""Hierarchy: what every body of a system orbits, and whether that orbit is regular enough to be promised a tolerance.
+
+The massive bodies are joined to a tree: of all pairs of nodes (bodies, or groups that are joined already, each at its centre of
+mass) the one with the smallest semi-major axis of a bound two-body orbit is joined next, until no two nodes are bound. Every
+join is one two-body orbit, and belongs to the lightest body that leads one of its sides. Massless bodies orbit a node, but are
+none.
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import numpy as np
+
+from .bodies import Bodies
+from .constants import ENERGY_FLOOR
+from .sums import dot
+from .validation import TINY
+
+MOST_MASSIVE = 300  # largest number of massive bodies of a system for which the tree, of a cost like N^3, is made
+# An outer mass X at distance d or beyond leaves an orbit of total mass M and apocentre Q regular up to this (X / M) (Q / d)^3.
+# It is 0.39 Hill radii of a moon, and 0.27 of the distance of an equal companion, as found for planets in binaries.
+TIDE = 0.02
+# The quadrupole of an inner pair, m1 m2 / (m1 + m2)^2 (Q / q)^2, up to which an outer orbit of pericentre q is regular: 0.043
+# is the limit of stability for planets about two equal stars, at e = 0 and e = 0.5.
+QUADRUPOLE = 0.03
+HILL_RADII = 3.5  # that neighbouring orbits about one primary have to be apart: 2 sqrt(3) of them make two planets Hill-stable
+PLANETARY = 0.01  # largest mass relative to the primary for which a Hill radius means something
+NO_PERTURBER = 1e-7  # bodies lighter than this, relative to the mass of an orbit, do not disturb it even if they cross it
+# Bodies below this fraction of the mass of an orbit need not be on regular orbits themselves, if these now stay away from it.
+MINOR = 1e-4
+
+
+class OwnOrbits(NamedTuple):
+    """The orbit of every body about that which it is most tightly bound to.
+
+    The leader of a group, a planet with moons, has the orbit of the group: its energy is that of the group's centre of mass.
+    """
+
+    host: np.ndarray  # (B, N, N) bool, host[b, i, j]: body j belongs to what body i orbits; no j: body i orbits nothing
+    covered: np.ndarray  # (B, N) bool: body i is bound to its host, and no other body comes so close that chaos sets in
+    group: np.ndarray  # (B, N, N) bool, group[b, i, j]: body j moves with body i on its orbit; i itself always does
+
+
+def own_orbits(bodies: Bodies) -> OwnOrbits:
+    """Return what every body orbits, as of the positions and velocities given.
+
+    The primary of a system shares the orbit of the heaviest companion that it joins. Nothing is covered in systems of more than
+    `MOST_MASSIVE` massive bodies, which are clusters.
+    """
+    B, N = bodies.mass.shape
+    found = OwnOrbits(np.zeros((B, N, N), bool), np.zeros((B, N), bool), np.repeat(np.eye(N, dtype=bool)[None], B, 0))
+    for b in range(B):
+        massive = np.flatnonzero(bodies.present[b] & (bodies.mass[b] > 0))
+        massless = np.flatnonzero(bodies.present[b] & (bodies.mass[b] == 0))
+        if 0 < len(massive) <= MOST_MASSIVE:
+            _fill(OwnOrbits(*(part[b] for part in found)), bodies, b, massive, massless)
+    return found
+
+
+def own_energy(bodies: Bodies, host: np.ndarray, group: np.ndarray | None = None) -> tuple[np.ndarray, np.ndarray]:
+    """Return the specific two-body energy E of every body about its host, and the scale of its errors, each (B, N).
+
+    E = v^2 / 2 - G M / r of the centre of mass of the body's group (without `group` the body alone) relative to that of its
+    host, M the mass of both, r softened. The scale is max(|E|, 1e-4 (v^2 / 2 + G M / r)). Both are NaN without a host.
+    host, group: (B, N, N), or (1, N, N) for many states of one system.
+    """
+    mass, x, v = _centres(bodies, host)
+    if group is None:
+        lighter, x, v = bodies.mass, bodies.position - x, bodies.velocity - v
+    else:
+        lighter, x1, v1 = _centres(bodies, group, at_least_self=True)
+        x, v = x1 - x, v1 - v
+    r = np.sqrt(dot(x, x) + (bodies.softening**2)[:, None])
+    with np.errstate(divide="ignore", invalid="ignore"):  # two bodies at the same place, states of runs that broke off
+        kinetic, potential = 0.5 * dot(v, v), bodies.G * (mass + lighter) / r
+        energy = kinetic - potential
+        return energy, np.maximum(np.maximum(np.abs(energy), ENERGY_FLOOR * (kinetic + potential)), TINY)
+
+
+def _centres(bodies: Bodies, member: np.ndarray, at_least_self: bool = False) -> tuple[np.ndarray, ...]:
+    """Return mass (B, N), position and velocity (B, N, D) of the centre of mass of the bodies that `member` (B, N, N) names.
+
+    A massless body alone is its own centre with `at_least_self`; other centres without mass are NaN.
+    """
+    share, m = member.astype(float), bodies.mass[..., None]
+    mass = np.matmul(share, m)[..., 0]
+    found = []
+    for values in (bodies.position, bodies.velocity):
+        with np.errstate(divide="ignore", invalid="ignore"):
+            centre = np.matmul(share, m * values) / mass[..., None]
+        found.append(np.where(mass[..., None] > 0, centre, values) if at_least_self else centre)
+    return mass, found[0], found[1]
+
+
+# ---- the tree --------------------------------------------------------------------------------------------------------------
+class _Tree(NamedTuple):
+    """The nodes of a system of n massive bodies, K = n + J of them for J joins: the bodies first, then the groups."""
+
+    member: np.ndarray  # (K, n) bool
+    mass: np.ndarray  # (K,)
+    x: np.ndarray  # (K, D)
+    v: np.ndarray  # (K, D)
+    pair: np.ndarray  # (J, 2) the nodes that a join makes one of, the one with the lighter leader second
+    born: np.ndarray  # (K,) semi-major axis at which a node is made
+    died: np.ndarray  # (K,) semi-major axis at which it is joined, infinite for those that never are
+    owner: np.ndarray  # (J,) the body that a join is the orbit of
+    leader: np.ndarray  # (K,) the body of a node that no join within the node belongs to
+
+
+class _Orbits(NamedTuple):
+    """Two-body orbits, each array (O,)."""
+
+    node: np.ndarray  # the node that the orbit is in
+    q: np.ndarray  # pericentre distance
+    Q: np.ndarray  # apocentre distance
+    mass: np.ndarray  # of both sides
+    light: np.ndarray  # mass of the lighter side
+
+
+def _inverse_axis(gm: np.ndarray, x: np.ndarray, v: np.ndarray, softening: float) -> np.ndarray:
+    """Return 1/a of the orbits with separations x and relative velocities v (..., D); -infinity without mass."""
+    with np.errstate(divide="ignore", invalid="ignore"):
+        found = 2.0 / np.sqrt(dot(x, x) + softening**2) - dot(v, v) / gm
+    return np.where((gm > 0) & ~np.isnan(found), found, -np.inf)
+
+
+def _apsides(gm: np.ndarray, x: np.ndarray, v: np.ndarray, softening: float) -> tuple[np.ndarray, np.ndarray]:
+    """Return the distances of pericentre and apocentre, infinite for an unbound orbit."""
+    binding, xv = _inverse_axis(gm, x, v, softening), dot(x, v)
+    with np.errstate(divide="ignore", invalid="ignore"):
+        latus = np.maximum(dot(x, x) * dot(v, v) - xv * xv, 0.0) / gm
+        e = np.sqrt(np.maximum(1.0 - latus * binding, 0.0))
+        return latus / (1.0 + e), np.where(binding > 0, (1.0 + e) / binding, np.inf)
+
+
+def _tree(mass: np.ndarray, x: np.ndarray, v: np.ndarray, G: float, softening: float) -> _Tree:
+    """Return the tree of n massive bodies, with arrays (n,) and (n, D)."""
+    n = len(mass)
+    member, masses, leader = [*np.eye(n, dtype=bool)], [*mass], [*range(n)]
+    places, speeds = [*x], [*v]
+    pair: list[tuple[int, int]] = []
+    owner: list[int] = []
+    axes: list[float] = []
+    node, m, x, v = np.arange(n), mass.copy(), x.copy(), v.copy()  # of the slots, one for each node that is not joined yet
+    binding = _inverse_axis(G * (m[:, None] + m), x - x[:, None], v - v[:, None], softening)
+    np.fill_diagonal(binding, -np.inf)
+    while n > 1:
+        i, j = divmod(int(binding.argmax()), n)
+        if not binding[i, j] > 0:
+            break
+        i, j = (i, j) if (m[i], -i) > (m[j], -j) else (j, i)  # the lighter one second
+        axes.append(1.0 / binding[i, j])
+        pair.append((node[i], node[j]))
+        owner.append(leader[node[j]])
+        leader.append(leader[node[i]])
+        member.append(member[node[i]] | member[node[j]])
+        total = m[i] + m[j]
+        x[i], v[i] = (x[i] * (m[i] / total) + x[j] * (m[j] / total)), (v[i] * (m[i] / total) + v[j] * (m[j] / total))
+        m[i], m[j], node[i] = total, 0.0, len(masses)
+        for values, value in ((masses, total), (places, x[i].copy()), (speeds, v[i].copy())):
+            values.append(value)
+        binding[j] = binding[:, j] = -np.inf
+        closer = _inverse_axis(np.where(m > 0, G * (m + total), 0.0), x - x[i], v - v[i], softening)
+        closer[i] = -np.inf
+        binding[i] = binding[:, i] = closer
+    joined, reached = np.array(pair, int).reshape(-1, 2), np.maximum.accumulate(np.array(axes, float))
+    born, died = np.concatenate([np.zeros(n), reached]), np.full(len(masses), np.inf)
+    died[joined.ravel()] = np.repeat(reached, 2)
+    kept = np.array(member), np.array(masses), np.array(places), np.array(speeds)
+    return _Tree(*kept, joined, born, died, np.array(owner, int), np.array(leader))
+
+
+def _fill(found: OwnOrbits, bodies: Bodies, b: int, massive: np.ndarray, massless: np.ndarray) -> None:
+    """Write hosts, groups and coverage of one system, arrays (N, N) and (N,), in place."""
+    G, softening = bodies.G, float(bodies.softening[b])
+    tree = _tree(bodies.mass[b, massive], bodies.position[b, massive], bodies.velocity[b, massive], G, softening)
+    x, v = bodies.position[b, massless], bodies.velocity[b, massless]
+    node = _hosts_of_massless(tree, x, v, G, softening)
+    bound = node >= 0
+    massless, node, x, v = massless[bound], node[bound], x[bound], v[bound]
+    # every orbit by the side with its owner and the other one: the joins, then the massless bodies
+    inner, outer = tree.pair.T
+    apart = np.concatenate([tree.x[outer] - tree.x[inner], x - tree.x[node]])
+    speed = np.concatenate([tree.v[outer] - tree.v[inner], v - tree.v[node]])
+    mass = np.concatenate([tree.mass[outer] + tree.mass[inner], tree.mass[node]])
+    light = np.concatenate([tree.mass[outer], np.zeros(len(node))])
+    nodes = np.concatenate([len(massive) + np.arange(len(inner)), node])
+    orbits = _Orbits(nodes, *_apsides(G * mass, apart, speed, softening), mass, light)
+    regular = _regular(tree, orbits, G, softening)
+    if bodies.external_field is not None:
+        from_ = np.concatenate([tree.x[inner], tree.x[node]])
+        regular &= _regular_in_field(bodies, b, from_, from_ + apart, orbits)
+    for s, body in _owned_joins(tree):
+        mine, other = (outer[s], inner[s]) if tree.owner[s] == body else (inner[s], outer[s])
+        found.host[massive[body], massive] = tree.member[other]
+        found.group[massive[body], massive] = tree.member[mine]
+        found.covered[massive[body]] = regular[s]
+    found.host[massless[:, None], massive] = tree.member[node]
+    found.covered[massless] = regular[len(inner) :]
+
+
+def _owned_joins(tree: _Tree) -> list[tuple[int, int]]:
+    """Return every join with the body that it is the orbit of, and for each primary its join with the heaviest companion."""
+    found = list(enumerate(tree.owner.tolist()))
+    companions = tree.mass[tree.pair[:, 1]]
+    for body in set(tree.leader[~np.isfinite(tree.died)].tolist()):
+        joins = np.flatnonzero(tree.leader[tree.pair[:, 0]] == body)
+        if len(joins):
+            found.append((int(joins[companions[joins].argmax()]), body))
+    return found
+
+
+def _hosts_of_massless(tree: _Tree, x: np.ndarray, v: np.ndarray, G: float, softening: float) -> np.ndarray:
+    """Return the node that each massless body, (P, D), is joined to when the tree is made; -1: to none."""
+    binding = _inverse_axis(G * tree.mass, x[:, None] - tree.x, v[:, None] - tree.v, softening)
+    with np.errstate(divide="ignore"):
+        axis = np.where(binding > 0, 1.0 / binding, np.inf)
+    joined = np.where(axis < tree.died, np.maximum(axis, tree.born), np.inf)
+    return np.where(np.isfinite(joined.min(1)), joined.argmin(1), -1)
+
+
+# ---- regular motion --------------------------------------------------------------------------------------------------------
+def _regular(tree: _Tree, orbits: _Orbits, G: float, softening: float) -> np.ndarray:
+    """Return whether each orbit is so far from all massive bodies that are not part of it that its motion is regular, (O,)."""
+    J, size = len(tree.pair), tree.member.sum(1)
+    first = tree.member.argmax(1)[orbits.node]
+
+    def inside(nodes: np.ndarray, which: slice) -> np.ndarray:
+        return tree.member[nodes][:, first[which]] & (size[orbits.node[which]] <= size[nodes][:, None])
+
+    joins, every = slice(0, J), slice(None)
+    sides, others = tree.pair.T.ravel(), tree.pair[:, ::-1].T.ravel()  # (2 J,) a side of each join, and the other side
+    q, within = np.tile(orbits.q[joins], 2), inside(sides, every)
+    massless = inside(orbits.node[J:], joins)
+    alone = ~(within & _disturbs_inner(orbits, tree.mass[others][:, None], q[:, None])).any(0)
+    wrong = within[:, joins] & _disturbs_outer(_part(orbits, joins), tree.mass[others][:, None], q[:, None])
+    alone[joins] &= ~wrong.any(1).reshape(2, J).any(0)
+    alone[J:] &= ~(massless & _disturbs_outer(_part(orbits, joins), 0.0, orbits.q[J:, None])).any(1)
+    alone &= ~_disturbed_by_other_trees(tree, orbits, first, G, softening)
+    # what an orbit is made of, and what it is part of, has to be regular too, unless the bodies are light
+    heavy = orbits.light[joins] > MINOR * orbits.mass[joins]
+    shaky = within[:, joins] & (heavy & ~alone[joins])
+    regular = alone.copy()
+    regular[joins] &= ~shaky.any(1).reshape(2, J).any(0)
+    regular[J:] &= ~(massless & (heavy & ~alone[joins])).any(1)
+    shaken = within & (tree.mass[others][:, None] > MINOR * orbits.mass) & ~np.tile(alone[joins], 2)[:, None]
+    return regular & ~shaken.any(0)
+
+
+def _part(orbits: _Orbits, which: slice) -> _Orbits:
+    return _Orbits(*(values[which] for values in orbits))
+
+
+def _too_near(inner: _Orbits, mass: np.ndarray | float, q: np.ndarray) -> np.ndarray:
+    """Return whether an outer body of some mass comes within `HILL_RADII` of the apocentres of the inner orbits."""
+    share = np.minimum((inner.light + mass) / inner.mass, PLANETARY)
+    half = 0.5 * HILL_RADII * np.cbrt(share / 3.0)
+    return q * (1.0 - half) < inner.Q * (1.0 + half)
+
+
+def _disturbs_inner(inner: _Orbits, mass: np.ndarray, q: np.ndarray) -> np.ndarray:
+    """Return whether masses that come as near as q disturb the inner orbits."""
+    with np.errstate(divide="ignore", invalid="ignore", over="ignore"):
+        tide = mass / inner.mass * (inner.Q / q) ** 3
+        return (mass > NO_PERTURBER * inner.mass) & (_too_near(inner, mass, q) | ~(tide < TIDE))
+
+
+def _disturbs_outer(inner: _Orbits, mass: np.ndarray | float, q: np.ndarray) -> np.ndarray:
+    """Return whether the inner orbits disturb that of an outer body of some mass with pericentre q about them."""
+    share = inner.light / inner.mass
+    with np.errstate(divide="ignore", invalid="ignore", over="ignore"):
+        quadrupole = share * (1.0 - share) * (inner.Q / q) ** 2
+        return (share > NO_PERTURBER) & (_too_near(inner, mass, q) | ~(quadrupole < QUADRUPOLE))
+
+
+def _disturbed_by_other_trees(tree: _Tree, orbits: _Orbits, first: np.ndarray, G: float, softening: float) -> np.ndarray:
+    """Return whether nodes that are not bound to the one of each orbit come too near: at pericentre, or now if they leave."""
+    disturbed = np.zeros(len(first), bool)
+    roots = np.flatnonzero(~np.isfinite(tree.died))
+    for root in roots:
+        mine, others = tree.member[root][first], roots[roots != root]
+        x, v = tree.x[others] - tree.x[root], tree.v[others] - tree.v[root]
+        q, _ = _apsides(G * (tree.mass[others] + tree.mass[root]), x, v, softening)
+        q = np.where(dot(x, v) < 0, q, np.sqrt(dot(x, x)))
+        part = _Orbits(*(values[mine] for values in orbits))
+        disturbed[mine] = _disturbs_inner(part, tree.mass[others][:, None], q[:, None]).any(0)
+    return disturbed
+
+
+def _regular_in_field(bodies: Bodies, b: int, x: np.ndarray, y: np.ndarray, orbits: _Orbits) -> np.ndarray:
+    """Return whether the external field, as it is now, pulls so evenly on both sides of each orbit that its motion is regular.
+
+    x, y: (O, D) places of the two sides. The difference of the accelerations, taken to grow with the distance up to apocentre,
+    may be 2 `TIDE` of the attraction there.
+    """
+    if not len(x):
+        return np.zeros(0, bool)
+    with np.errstate(all="ignore"):
+        pull = [np.asarray(bodies.external_field.acceleration(z[None], bodies.time[b : b + 1]))[0] for z in (x, y)]
+        apart = np.sqrt(dot(y - x, y - x))
+        difference = np.sqrt(dot(pull[1] - pull[0], pull[1] - pull[0])) * orbits.Q / apart
+        return np.asarray(difference * orbits.Q**2 < 2.0 * TIDE * bodies.G * orbits.mass)
