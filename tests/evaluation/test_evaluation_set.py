@@ -45,7 +45,7 @@ def test_long_runs_are_cut():
 def test_scores_are_those_of_simulations(problems, step):
     scores = evaluate(step, problems)
     assert scores.log_forces.shape == scores.log_excess.shape == (2, 6)
-    start, ends = problems.systems
+    start, ends, _ = problems.systems
     for t, tol in enumerate(TOLERANCES):
         done = simulate(start, t_end=ends, criterion=Symmetrized(step.at_tolerance(tol)), integrator="leapfrog")
         np.testing.assert_allclose(np.exp(scores.log_forces[t]), done.force_evaluations, rtol=1e-3)

@@ -108,7 +108,7 @@ def values_of(peer: Peer, case: Case, points: int) -> list[float]:
     if peer.parameter != "dt":
         every = EPSILONS if peer.parameter == "epsilon" else TAYLOR_TOLERANCES
         return list(every if points >= len(every) else every[::2])
-    start, ends = Systems.of(Suite(case.name, (case,)))
+    start, ends, _ = Systems.of(Suite(case.name, (case,)))
     unit = float(free_fall_time(start)[0]) * case.t_end / float(ends[0])  # free-fall time in the unit of the case
     return [step_parameter * unit for step_parameter in step_parameters("leapfrog", points)]
 

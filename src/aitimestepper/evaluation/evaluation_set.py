@@ -18,6 +18,7 @@ from ..initial.suites import make_suite
 from ..integrators import SPLITTINGS
 from ..simulate.progress import Watch
 from .contenders import Contender, learned_rule, rule_named
+from .own_errors import OwnReference, own_reference
 from .runs import Systems, measure
 from .statistics import share_error
 
@@ -38,6 +39,7 @@ class EvaluationSet(NamedTuple):
     family: np.ndarray  # (P,) indices into `families`
     families: tuple[str, ...]
     budgets: tuple[tuple[int, ...], ...]  # largest number of force evaluations of a run, for every tolerance and family
+    own: OwnReference | None = None  # what the own energies of bodies are compared with; None: the total counts alone
 
     @classmethod
     def make(
@@ -58,7 +60,9 @@ class EvaluationSet(NamedTuple):
         suite = make_suite(families, split, count, 3, own, first)
         cases = tuple(replace(c, t_end=min(c.t_end, LONG_END)) if c.family == LONG else c for c in suite.cases)
         suite = replace(suite, cases=cases)
-        made = cls(integrator, tuple(tolerances), Systems.of(suite), suite.family_of, suite.families, ())
+        systems = Systems.of(suite)
+        reference = own_reference(systems, suite.regular, threads)
+        made = cls(integrator, tuple(tolerances), systems, suite.family_of, suite.families, (), reference)
         return made._replace(budgets=tuple(_budgets(made, tol, threads) for tol in tolerances))
 
     @property
@@ -68,14 +72,18 @@ class EvaluationSet(NamedTuple):
 
     def rows(self, index: np.ndarray) -> EvaluationSet:
         """Return the set with only the problems of these indices."""
-        return self._replace(systems=self.systems.rows(index), family=self.family[index])
+        reference = None if self.own is None else self.own.rows(index)
+        return self._replace(systems=self.systems.rows(index), family=self.family[index], own=reference)
 
 
 class Scores(NamedTuple):
     """Force evaluations and errors of the runs of an evaluation set, with one row for each tolerance."""
 
     log_forces: np.ndarray  # (T, P) ln of the force evaluations
-    log_excess: np.ndarray  # (T, P) ln of the largest relative energy error over the tolerance
+    # (T, P) ln of the larger one of the largest relative energy error and the largest error of a body's own energy, over the
+    # tolerance
+    log_excess: np.ndarray
+    log_own_excess: np.ndarray | None = None  # (T, P) the same of the own energies alone; None: they were not measured
 
 
 def _budgets(problems: EvaluationSet, tol: float, threads: int) -> tuple[int, ...]:
@@ -103,12 +111,20 @@ def evaluate(
     """
     rule = learned_rule(step)._replace(make=lambda tol, *_: wrap(step.at_tolerance(factor * tol)))
     contender = Contender(rule, "plain", problems.integrator)
-    forces, excess = (np.empty((len(problems.tolerances), len(problems.family))) for _ in range(2))
+    forces, excess, own_excess = (np.empty((len(problems.tolerances), len(problems.family))) for _ in range(3))
     for t, (tol, budgets) in enumerate(zip(problems.tolerances, problems.budgets, strict=True)):
         budget_of = np.array(budgets)[problems.family]
         for budget in np.unique(budget_of):  # families of one budget together
             rows = np.flatnonzero(budget_of == budget)
-            outcome = measure(problems.systems.rows(rows), contender, contender.step_parameter(tol), budget, watch, threads)
+            part, parameter = problems.rows(rows), contender.step_parameter(tol)
+            outcome = measure(part.systems, contender, parameter, budget, watch, threads, part.own)
             forces[t, rows] = np.log(outcome.forces)
-            excess[t, rows] = np.log(np.maximum(outcome.error / tol, SMALLEST_EXCESS)).clip(max=WORST)
-    return Scores(forces, excess)
+            own_excess[t, rows] = _log_excess(outcome.own_error, tol, len(rows))
+            excess[t, rows] = np.maximum(_log_excess(outcome.error, tol, len(rows)), own_excess[t, rows])
+    return Scores(forces, excess, None if problems.own is None else own_excess)
+
+
+def _log_excess(error: np.ndarray | None, tol: float, problems: int) -> np.ndarray:
+    """Return ln of error over tolerance between its limits, (P,); errors that were not measured are none."""
+    error = np.zeros(problems) if error is None else error
+    return np.log(np.maximum(error / tol, SMALLEST_EXCESS)).clip(max=WORST)
