@@ -11,16 +11,23 @@ NEGLIGIBLE = 1e-20  # positive features that could vanish are raised to this bef
 TIGHT = 1.0 / 32.0
 # |1 - x/2| of a pair, x = r v^2 / G M, does not count as less than about this: on a parabola the own energy of a pair vanishes.
 PARABOLIC = 0.02
-# Largest change of ln tau_4 in a step that is chosen from invariant features. It is less than ln 2 = 0.69, beyond which a
-# symmetrized step of such a network falls back to the unsymmetrized one (`LearnedStep.symmetrization`).
-MAX_CHANGE = 0.6
-UNLIMITED = 1e10  # in units of tau_4: the unit of invariant features needs no limit of its own, since the ceiling limits dt
 MIN_DT = 1e-12  # added to every dt that a network gives, the same everywhere
 NEAREST = 1e-3  # smallest pericentre, as a fraction of the present distance, that features resolve
-# c of EnergyBudget for every order of the method, and the unit of the steps of networks
-BUDGET_CONSTANTS = {2: 0.44, 4: 0.7, 6: 0.9, 8: 1.0}
-# c of EnergyBudget for methods with far smaller errors than others of their order
-OWN_BUDGET_CONSTANTS = {"blanes_moan4": 1.3, "blanes_moan6": 1.3}
+# EnergyBudget's c for each splitting, also the unit of the steps of its network (diagnostics/energy_budget_constant.py)
+BUDGET_CONSTANTS = {
+    "leapfrog": 0.44,
+    "suzuki4": 0.7,
+    "chin4": 0.7,
+    "blanes_moan4": 1.3,
+    "kahan_li6": 0.9,
+    "blanes_moan6": 1.3,
+    "kahan_li8": 1.0,
+}
+# Longest step of EnergyBudget in units of the dynamical time of the tightest pairs; and the largest change of ln tau_4 in a
+# step of EnergyBudget and of networks. It is less than ln 2 = 0.69, beyond which a symmetrized step of a network falls back to
+# the unsymmetrized one (`LearnedStep.symmetrization`).
+BUDGET_CEILING = 0.5
+MAX_CHANGE = 0.6
 HUAYNO_PROBE = 1e-3  # of the step: its rate of change is a central difference over twice that time
 # ---- of the network
 LOG_RANGE = 30.0  # |ln dt| stays below this: 1e-13 ... 1e13 time units, so that exp neither overflows nor vanishes

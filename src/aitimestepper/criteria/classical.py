@@ -11,7 +11,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import ClassVar
 
-from ..constants import BUDGET_CONSTANTS, OWN_BUDGET_CONSTANTS
+from ..constants import BUDGET_CONSTANTS
 from ..errors import ConfigError, nearest_name_hint, shown
 from ..integrators import SPLITTINGS, like_splitting
 from .base import Criterion, Numbers, positive_numbers
@@ -158,10 +158,11 @@ class LastTerm(_OneNumber):
 class EnergyBudget(Criterion):
     """dt = c tol^(1/p) tau_4 chi^(-1/p) for a method of order p: the step that a tolerance for the energy allows.
 
-    chi is the potential of the tightest pairs over the total energy: sum w m_i m_j / r / S / sum w, w = tau^-4, with the
-    energy scale S = max(|E|, 1e-4 (K + |U|)). With the constant c of each method the largest error of 90 % of two-body,
-    three-body and cluster runs is below tol, for tolerances from 1e-2 (order 2) to 1e-10 (order 8):
-    diagnostics/energy_budget_constant.py (89 to 100 % on fresh seeds). Order and constant are those of the run's integrator.
+    chi is how large the potential of the tightest pairs is against the total energy, or against their own two-body energies:
+    sqrt(A^2 + B^2), A = sum w m_i m_j / r / S / sum w with w = tau^-4 and the energy scale S = max(|E|, 1e-4 (K + |U|)),
+    B = sum w / |1 - x/2| / sum w with x = r v^2 / G M, at most 50. B counts bodies however light they are. The step is at most
+    half the dynamical time of the tightest pairs, and so short that ln tau_4 changes by at most 0.6; it approaches these
+    limits smoothly. Order and constant are those of the run's integrator (diagnostics/energy_budget_constant.py).
     """
 
     name: ClassVar[str] = "energybudget"
@@ -190,9 +191,7 @@ class EnergyBudget(Criterion):
     @property
     def constant(self) -> float:
         """The constant c."""
-        if self.c is not None:
-            return self.c
-        return OWN_BUDGET_CONSTANTS.get(self.integrator or "leapfrog", BUDGET_CONSTANTS[self.order])
+        return BUDGET_CONSTANTS[self.integrator or "leapfrog"] if self.c is None else self.c
 
     @property
     def exponent(self) -> float:

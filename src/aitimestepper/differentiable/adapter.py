@@ -11,7 +11,7 @@ import torch
 from torch import Tensor, nn
 
 from ..config import Config
-from ..constants import MAX_CHANGE, MIN_DT, UNLIMITED
+from ..constants import MIN_DT
 from ..criteria.base import Numbers
 from ..criteria.classical import EnergyBudget
 from ..errors import ConfigError, shown
@@ -23,7 +23,7 @@ from .features import describe, invariant_features, measure_scales, requested_fe
 from .history import HistoryBuffer
 from .network import FullyConnectedNN
 from .particle import ParticleTorch
-from .timescales import PairSums, budget_time, moving_pairs, pair_sums, smooth_minimum_time
+from .timescales import PairSums, budget_time, limited, longest_step, moving_pairs, pair_sums, smooth_minimum_time
 
 DEVICES = ("cpu", "cuda", "mps")
 
@@ -192,13 +192,11 @@ class ModelAdapter:
         """Return the observation of states whose sums over pairs and features (B, 9) are known.
 
         `tol` and `error_fraction`, the energy error over `tol` with its sign, are (B,). The unit is the step of `EnergyBudget`:
-        a network with the constant output 1 is that criterion. The ceiling also bounds the change of tau_4 in a step: a step
-        much longer than the time in which tau_4 changes cannot be time-symmetric.
+        a network with the constant output 1 is that criterion, apart from the share of the dynamical time in its ceiling.
         """
         budget = EnergyBudget(integrator=self.config.integrator)
-        unit = budget_time(sums.tau_4, sums.chi, tol, budget.order, budget.constant, UNLIMITED)
-        rate, change = 1.0 / (self.config.dt_ceiling * sums.shortest), sums.growth / MAX_CHANGE
-        ceiling = 1.0 / torch.sqrt(rate * rate + change * change)
+        unit = budget_time(sums.tau_4, sums.chi, tol, budget.order, budget.constant)
+        ceiling = longest_step(sums, self.config.dt_ceiling)
         requested = requested_features(error_fraction, tol)
         return Observation(torch.cat([features, requested], dim=-1), ceiling, unit)
 
@@ -236,8 +234,7 @@ class ModelAdapter:
         """Return the steps wanted (B,), limited by the ceiling (B,)."""
         if not self.sees_tolerance:
             return torch.minimum(wanted, ceiling)
-        ratio = wanted / ceiling
-        return wanted / torch.sqrt(1.0 + ratio * ratio)
+        return limited(wanted, ceiling)
 
     def predict_dt(self, model: nn.Module, particle: ParticleTorch, history_buffer: HistoryBuffer | None = None) -> Tensor:
         """Return the step (B,) for this state, in the graph of the parameters; the same in every mode of the model."""

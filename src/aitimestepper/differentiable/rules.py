@@ -12,9 +12,10 @@ from collections.abc import Callable
 import torch
 from torch import Tensor
 
+from ..constants import BUDGET_CEILING
 from .gravity import dot, pairs, taylor_accelerations, tree_sum
 from .particle import ParticleTorch
-from .timescales import budget_time, chi, moving_pairs, over_pairs, root, smooth_minimum_time
+from .timescales import budget_time, limited, longest_step, moving_pairs, over_pairs, pair_sums, root, smooth_minimum_time
 
 Rule = Callable[[ParticleTorch, Tensor], Tensor]
 
@@ -94,9 +95,9 @@ def lastterm(p: ParticleTorch, epsilon: Tensor) -> Tensor:
 
 
 def energy_budget(p: ParticleTorch, tol: Tensor, order: int, c: float) -> Tensor:
-    """Return c (tol / chi)^(1/order) tau_4, at most half a tau_4."""
-    pair = moving_pairs(p)
-    return budget_time(smooth_minimum_time(pair.freefall_rate2), chi(p, pair), tol, order, c)
+    """Return c (tol / chi)^(1/order) tau_4, at most half the dynamical time of the tightest pairs."""
+    sums = pair_sums(p)
+    return limited(budget_time(sums.tau_4, sums.chi, tol, order, c), longest_step(sums, BUDGET_CEILING))
 
 
 RULES: dict[str, Rule] = {

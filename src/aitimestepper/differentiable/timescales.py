@@ -11,7 +11,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-from ..constants import PARABOLIC, TIGHT, TINY
+from ..constants import MAX_CHANGE, PARABOLIC, TIGHT, TINY
 from .conserved import energy_scale
 from .gravity import dot, pairs, tree_sum
 from .particle import ParticleTorch
@@ -82,13 +82,9 @@ def binding_energy_ratio(p: ParticleTorch, pair: MovingPairs, scale: Tensor) -> 
     return torch.where(weighted > 0, weighted / over_pairs(weight) / scale, 0.0)
 
 
-def budget_time(tau_4: Tensor, chi: Tensor, tol: Tensor, order: int, c: float = 1.0, limit: float = 0.5) -> Tensor:
-    """Return c (tol / chi)^(1/order) tau_4 (B,): the step with a relative energy error of about `tol` at that order.
-
-    It is at most `limit` times tau_4: half a tau_4 is 12 steps a revolution.
-    """
-    in_tau_4 = c * root((tol / chi).clamp_max(1e20), order)
-    return in_tau_4.clamp_max(limit) * tau_4
+def budget_time(tau_4: Tensor, chi: Tensor, tol: Tensor, order: int, c: float = 1.0) -> Tensor:
+    """Return c (tol / chi)^(1/order) tau_4 (B,): the step with a relative energy error of about `tol` at that order."""
+    return c * root((tol / chi).clamp_max(1e20), order) * tau_4
 
 
 class PairSums(NamedTuple):
@@ -98,7 +94,7 @@ class PairSums(NamedTuple):
     pair in all terms of the velocities: 0 for all but the few tightest ones.
     """
 
-    chi: Tensor  # see `chi`
+    chi: Tensor  # potential energy of the tightest pairs over the total energy, or over their own energies
     total_chi: Tensor  # see `binding_energy_ratio`
     tau_2: Tensor  # smooth minima of the free-fall times, see `smooth_minimum_time`
     tau_4: Tensor
@@ -146,11 +142,6 @@ def _own_chi(tight: _TightPairs) -> Tensor:
     return tight.mean(twice / torch.sqrt((bound * bound + least * least).clamp_min(TINY)))
 
 
-def chi(p: ParticleTorch, pair: MovingPairs) -> Tensor:
-    """Return how large the potential energy of the tightest pairs is against the total energy, or against their own, (B,)."""
-    return _larger_chi(binding_energy_ratio(p, pair, energy_scale(p)), _own_chi(_tight_pairs(pair)))
-
-
 def _larger_chi(total: Tensor, own: Tensor) -> Tensor:
     """Return a smooth maximum, (B,): any kink would spoil time-symmetric steps."""
     return torch.sqrt(total * total + own * own)
@@ -178,6 +169,21 @@ def pair_sums(p: ParticleTorch) -> PairSums:
         pulling=tree_sum(p.mass * dot(p.get_acceleration(), p.get_acceleration()), 1),
         energy_scale=scale,
     )
+
+
+def longest_step(sums: PairSums, share: float) -> Tensor:
+    """Return the ceiling of a step (B,): a share of the dynamical time, or that in which ln tau_4 changes by `MAX_CHANGE`.
+
+    A step much longer than the time in which tau_4 changes cannot be time-symmetric.
+    """
+    rate, change = 1.0 / (share * sums.shortest), sums.growth / MAX_CHANGE
+    return 1.0 / torch.sqrt(rate * rate + change * change)
+
+
+def limited(dt: Tensor, ceiling: Tensor) -> Tensor:
+    """Return steps (B,) that approach their ceilings (B,) without a kink."""
+    ratio = dt / ceiling
+    return dt / torch.sqrt(1.0 + ratio * ratio)
 
 
 def _motion_along(pair: MovingPairs) -> tuple[Tensor, Tensor]:

@@ -40,6 +40,7 @@ from .plan import (
     Net,
 )
 from .rules import freefall_and_flyby_sums
+from .tight_pairs import limited
 
 if TYPE_CHECKING:
     from .system import StateEnergies, SystemView
@@ -220,8 +221,7 @@ def learned_step(
         unit, ceiling = observe_invariants(w, block, net, rule, energies, energy_change)
         log_dt, log10_error, out_of_range = network(w, net)
         dt = (exp(log_dt) + net.numbers[MIN_DT]) * unit
-        ratio = dt / ceiling
-        return StepChoice(dt / sqrt(fma(ratio, ratio, 1.0)), log10_error, dt > ceiling, out_of_range)
+        return StepChoice(limited(dt, ceiling), log10_error, dt > ceiling, out_of_range)
     both, _, _ = freefall_and_flyby_sums(w, block)
     ceiling = net.numbers[CEILING] / sqrt(sqrt(both))
     if net.shape[HISTORY] > 0:

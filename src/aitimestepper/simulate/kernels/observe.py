@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from ...constants import MAX_CHANGE, NEAREST, NEGLIGIBLE, TIGHT, UNLIMITED
+from ...constants import NEAREST, NEGLIGIBLE
 from .elementary import log
 from .jit import inlined, over_pairs, strict
 from .kinds import Number, Numbers, Place
@@ -26,7 +26,7 @@ from .plan import (
     Net,
 )
 from .system import StateEnergies, SystemView, budget_time, energy_scale, inner_kinetic_energy, mass_at, weighted_mean
-from .tight_pairs import largest_share, tight_pairs
+from .tight_pairs import largest_share, longest_step, tight_pairs
 
 # nine of the invariant features are logarithms, next to each other
 FIRST_LOG, AFTER_LOGS = np.uint64(1), np.uint64(10)
@@ -177,7 +177,6 @@ def observe_invariants(
     pairs = tight_pairs(w, block, F)
     W = pairs.weight
     S = energy_scale(inner_kinetic_energy(w, block, energies.kinetic), energies.potential)
-    g = 1.5 * pairs.expansion / W
     tol = rule[VALUE]
     x, radial_share = sqrt(pairs.flyby / W) / F, pairs.radial / W  # r v^2 / G M, and the share of v^2 along r
     parameter = x * (1.0 - radial_share)
@@ -202,7 +201,5 @@ def observe_invariants(
     scratch[4] *= -0.125
     scratch[9] *= copysign(0.5, energy_change)
     scratch[10] = rule[LOG_VALUE]
-    unit = budget_time(rate4_sum, chi, tol, rule[ORDER], rule[BUDGET_C], UNLIMITED)
-    flyby_rate4 = pairs.flyby / ((1.0 - TIGHT) * (1.0 - TIGHT))
-    rate, growth = sqrt(sqrt(rate4_sum + flyby_rate4)) / net.numbers[CEILING], g / MAX_CHANGE
-    return unit, 1.0 / sqrt(fma(rate, rate, growth * growth))
+    unit = budget_time(rate4_sum, chi, tol, rule[ORDER], rule[BUDGET_C])
+    return unit, longest_step(pairs, rate4_sum, like(net.numbers[CEILING], unit))

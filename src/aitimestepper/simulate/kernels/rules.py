@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
+from ...constants import BUDGET_CEILING
 from .elementary import exp, log
 from .jit import add_product, inlined, over_pairs, strict
 from .kinds import Kind, Number, Numbers, Place
@@ -11,7 +12,7 @@ from .lanes import fma, larger, larger_or_nan, like, no, smaller, sqrt, where
 from .layout import POSITION, SOFTENING2, U0, U1, U2, U3, VELOCITY
 from .plan import AARSETH, BOEKHOLT, BUDGET_C, CONSTANT, FREEFALL, HUTMAKINO, LAST_TERM, ORDER, PRS23, TIDAL, VALUE
 from .system import StateEnergies, SystemView, budget_time, energy_scale, gm_at, inner_kinetic_energy, scratch_at
-from .tight_pairs import largest_share, tight_pairs
+from .tight_pairs import largest_share, limited, longest_step, tight_pairs
 
 
 @inlined
@@ -206,7 +207,8 @@ def classical_step(w: SystemView, block: Place, kind: Kind, rule: Numbers, energ
     scale = energy_scale(inner_kinetic_energy(w, block, energies.kinetic), energies.potential)
     pairs = tight_pairs(w, block, sqrt(sqrt(energies.rate8_sum)))
     chi = largest_share(energies.binding_sum / energies.rate4_sum / scale, pairs.own / pairs.weight)
-    return budget_time(energies.rate4_sum, chi, value, rule[ORDER], rule[BUDGET_C], 0.5)
+    dt = budget_time(energies.rate4_sum, chi, value, rule[ORDER], rule[BUDGET_C])
+    return limited(dt, longest_step(pairs, energies.rate4_sum, like(BUDGET_CEILING, dt)))
 
 
 @strict

@@ -145,8 +145,7 @@ def energy_scale(kinetic: Number, potential: Number) -> Number:
 
 
 @inlined
-def budget_time(rate4_sum: Number, chi: Number, tol: Number, order: Number, c: Number, largest: float) -> Number:
-    """Return c (tol / chi)^(1/p) tau_4, at most `largest` tau_4; see `criteria.classical.EnergyBudget`."""
-    tau = 1.0 / sqrt(sqrt(rate4_sum))
+def budget_time(rate4_sum: Number, chi: Number, tol: Number, order: Number, c: Number) -> Number:
+    """Return c (tol / chi)^(1/p) tau_4; see `criteria.classical.EnergyBudget`."""
     allowed = where(chi > 0.0, smaller(tol / chi, 1e20), 1e20)
-    return smaller(c * root(allowed, order), largest) * tau
+    return c * root(allowed, order) / sqrt(sqrt(rate4_sum))

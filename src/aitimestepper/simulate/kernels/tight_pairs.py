@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
-from ...constants import PARABOLIC, TIGHT, TINY
+from ...constants import MAX_CHANGE, PARABOLIC, TIGHT, TINY
 from .jit import add_product, by_width, inlined, reassociated, strict
 from .kinds import Number, Place
 from .lanes import fma, larger, like, sqrt, where
@@ -81,6 +81,21 @@ def _tight_pairs_of_one(w: SystemView, block: Place, F: Number) -> TightPairs:
 # Return the sums for a state and F. Of one system a row whose sum of f^2 is below the threshold has no tight pair and is
 # skipped, as is that of a body without mass; the force pass stored these row sums, and says which pairs belong to a row.
 tight_pairs = by_width(_tight_pairs_of_one, _tight_pairs_of_lanes)
+
+
+@inlined
+def longest_step(pairs: TightPairs, rate4_sum: Number, share: Number) -> Number:
+    """Return the ceiling of a step: a share of the dynamical time, or that in which ln tau_4 changes by `MAX_CHANGE`."""
+    rate = sqrt(sqrt(rate4_sum + pairs.flyby / ((1.0 - TIGHT) * (1.0 - TIGHT)))) / share
+    growth = 1.5 * pairs.expansion / pairs.weight / MAX_CHANGE
+    return 1.0 / sqrt(fma(rate, rate, growth * growth))
+
+
+@inlined
+def limited(dt: Number, ceiling: Number) -> Number:
+    """Return a step that approaches its ceiling without a kink."""
+    ratio = dt / ceiling
+    return dt / sqrt(fma(ratio, ratio, 1.0))
 
 
 @inlined

@@ -173,7 +173,8 @@ def _reference_run(system: Systems, tol: float) -> _ReferenceRun:
 def _budget_step(sums: PairSums, integrator: str, tol: float) -> Tensor:
     """Return the step (S,) that EnergyBudget would choose."""
     budget = EnergyBudget(integrator=integrator)
-    return budget_time(sums.tau_4, sums.chi, torch.full_like(sums.chi, tol), budget.order, budget.constant, LONGEST)
+    allowed = budget_time(sums.tau_4, sums.chi, torch.full_like(sums.chi, tol), budget.order, budget.constant)
+    return torch.minimum(allowed, LONGEST * sums.tau_4)
 
 
 def error_rate(p: ParticleTorch, h: Tensor, integrator: str) -> Tensor:
