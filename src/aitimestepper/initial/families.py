@@ -70,7 +70,8 @@ def longrun(rng: np.random.Generator, dim: int) -> Sample:
     p = int(rng.integers(1, 4))  # 2:1, 3:2, 4:3
     ratio = (p + 1) / p * (1 + rng.uniform(-0.02, 0.02))
     orbits = [Orbit(1.0, rayleigh(rng, 0.02), flat=True), Orbit(ratio ** (2 / 3), rayleigh(rng, 0.02), flat=True)]
-    return Sample(nested(mass, orbits, rng, dim), 10_000 * ORBIT / math.sqrt(mass[:2].sum()), regular=True)
+    t_end = 10_000 * ORBIT / math.sqrt(mass[:2].sum())
+    return Sample(nested(mass, orbits, rng, dim), t_end, regular=clear_orbits(mass, orbits))
 
 
 def scatter(rng: np.random.Generator, dim: int) -> Sample:

@@ -15,6 +15,7 @@ TIDE = PointMassTidalField(1000.0, R0=100.0)  # one for all problems of `tidal`,
 STRETCH = math.sqrt(2 * 1000.0 / 100.0**3)  # rate at which a displacement towards its mass grows e-fold
 TIDE_RADIUS = 100.0 / 1000.0 ** (1 / 3)  # of a system of mass 1
 REGULAR_TIDE = 0.3  # largest apocentre, in tidal radii, of an orbit that is called regular
+NEAR = 1.5  # Hill radii of a giant within which no comet may come, where its motion is called regular
 KICK = 10.0  # a comet's next passage depends KICK m a^2.5 times as much on its phase as this one (m, a of the giant are 1)
 
 
@@ -23,7 +24,7 @@ def comets(rng: np.random.Generator, dim: int) -> Sample:
 
     The giants have 10^U(-3.5,-2.5) and e = U(0,.1), at 1 and U(1.8,3). Comets come from any direction; each passes its
     pericentre within the run, of 5 orbits of the shortest comet or 300 of the first giant. Regular where no comet's orbit comes
-    within 3 Hill radii of a giant's, and those that return are kicked so little that the kicks do not make chaos.
+    within 1.5 Hill radii of a giant's, and those that return are kicked so little that the kicks do not make chaos.
     """
     giants = [Orbit(1.0, rng.uniform(0, 0.1), turn=tilt(rng, dim))]
     if rng.uniform() < 0.5:
@@ -42,7 +43,7 @@ def comets(rng: np.random.Generator, dim: int) -> Sample:
         orbits.append(Orbit(a, e, turn=turn, mean_anomaly=2 * math.pi * (1 - passage / cycle)))
         kick = KICK * float(heavy.max()) * a**2.5
         near = [_distance(orbits[-1], giant) / (giant.a * (m / 3) ** (1 / 3)) for giant, m in zip(giants, heavy, strict=True)]
-        regular &= min(near) > 3 and (passage + cycle > t_end or kick < 1)
+        regular &= min(near) > NEAR and (passage + cycle > t_end or kick < 1)
     initial = nested(np.array([1.0, *heavy, *light]), [*giants, *orbits], rng, dim)
     return Sample(initial, t_end, regular=bool(regular))
 

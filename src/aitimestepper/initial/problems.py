@@ -34,7 +34,7 @@ def make_problem(config: Config) -> Problem:
     itself, one of each.
     """
     if config.ic_family is not None:
-        return as_problem([case.initial for case in _of_families(config)], config)
+        return _problem_of(_of_families(config), config)
     return as_problem([_system(config, number) for number in range(config.num_orbits)], config)
 
 
@@ -46,12 +46,26 @@ def _of_families(config: Config) -> tuple[Case, ...]:
 def family_ends(config: Config) -> list[float]:
     """Return the end times that the families `ic_family` have for their problems, in the order of `make_problem`."""
     cases = _of_families(config)
-    G = as_problem([case.initial for case in cases], config).bodies.G
+    G = _problem_of(cases, config).bodies.G
     return [case.t_end * math.sqrt((case.initial.G or 1.0) / G) for case in cases]  # in the unit of time of that batch
 
 
-def as_problem(systems: Sequence[InitialConditions], config: Config) -> Problem:
-    """Return one batch of all systems, with the softening, the G and the external field of `config`.
+def _problem_of(cases: Sequence[Case], config: Config) -> Problem:
+    """Return problems of families as one batch, with the softening and the external field of the settings or their own."""
+    families, own = " ".join(config.ic_family or ()), [case.external_field for case in cases]
+    if any(field != own[0] for field in own):
+        raise ConfigError(f"ic_family = {families}: its problems have different external fields; run each family alone.")
+    for name, given in (("external_field", own[0] is not None), ("softening", any(case.softening for case in cases))):
+        if given and getattr(config, name):
+            raise ConfigError(f"ic_family = {families} has its own {name}; leave {name} = {getattr(config, name)} out.")
+    softening = [case.softening or config.softening for case in cases]
+    return as_problem([case.initial for case in cases], config, softening, own[0])
+
+
+def as_problem(
+    systems: Sequence[InitialConditions], config: Config, softening: Sequence[float] | None = None, external_field: Any = None
+) -> Problem:
+    """Return one batch of all systems, with the softening, the G and the external field of `config` unless they are given.
 
     A problem made for another G than that of the settings is run as the same problem in another unit of time.
     """
@@ -60,8 +74,12 @@ def as_problem(systems: Sequence[InitialConditions], config: Config) -> Problem:
     if own and G == 1.0:
         G = own.pop()
     faster = [1.0 if s.G is None else math.sqrt(G / s.G) for s in systems]
-    shared: dict[str, Any] = {"softening": config.softening, "G": G, "external_field": field_from(config)}
-    batches = [Bodies(s.mass, s.position, s.velocity * f, **shared) for s, f in zip(systems, faster, strict=True)]
+    shared: dict[str, Any] = {"G": G, "external_field": field_from(config) if external_field is None else external_field}
+    lengths = [config.softening] * len(systems) if softening is None else softening
+    batches = [
+        Bodies(s.mass, s.position, s.velocity * f, softening=length, **shared)
+        for s, f, length in zip(systems, faster, lengths, strict=True)
+    ]
     periods = [_period(s, b) if s.period is None else s.period / f for s, b, f in zip(systems, batches, faster, strict=True)]
     return Problem(Bodies.stack(batches), max(periods))
 
