@@ -61,7 +61,8 @@ def broken(rng, dim):
 
 def same(a: Case, b: Case) -> bool:
     return (
-        (a.name, a.family, a.t_end, a.softening, a.initial.G) == (b.name, b.family, b.t_end, b.softening, b.initial.G)
+        all(getattr(a, x) == getattr(b, x) for x in ("name", "family", "t_end", "softening", "regular", "external_field"))
+        and a.initial.G == b.initial.G
         and all(np.array_equal(x, y) for x, y in zip(a.initial[:3], b.initial[:3], strict=True))
         and [(k.quantity, k.time) for k in a.known] == [(k.quantity, k.time) for k in b.known]
         and all(np.array_equal(x.values, y.values) for x, y in zip(a.known, b.known, strict=True))
@@ -90,11 +91,69 @@ def test_one_batch_holds_problems_of_all_units_and_they_run_as_in_their_own():
 
 
 def test_a_file_holds_everything(tmp_path):
-    for suite in (make_suite(("kepler", "planets", "scatter"), "test", 2), named_suite("burrau"), named_suite("rl")):
+    families = make_suite(("kepler", "planets", "scatter", "softened", "tidal"), "test", 2)
+    assert families.regular.any()
+    assert not families.regular.all()
+    for suite in (families, named_suite("burrau"), named_suite("rl")):
         again = load_suite(save_suite(suite, tmp_path / "suite.h5"))
         assert (again.name, again.split, again.seeds) == (suite.name, suite.split, suite.seeds)
         assert all(same(a, b) for a, b in zip(again.cases, suite.cases, strict=True))
     assert sorted(p.name for p in tmp_path.iterdir()) == ["suite.h5"]
+
+
+def test_files_of_the_version_before_still_read(tmp_path):
+    """They say neither what is regular nor which field acts."""
+    suite = make_suite(("scatter", "kepler"), "test", 2)
+    path = save_suite(suite, tmp_path / "old.h5")
+    image = io.BytesIO(path.read_bytes()[:-SEAL])
+    with h5py.File(image, "a") as f:
+        del f["regular"], f["field"]
+        f.attrs["version"] = 2
+    path.write_bytes(seal(image.getvalue()))
+    again = load_suite(path)
+    assert again.checksum == suite.checksum
+    assert not again.regular.any()
+    with h5py.File(image, "a") as f:
+        f.attrs["version"] = 1
+    path.write_bytes(seal(image.getvalue()))
+    with pytest.raises(SnapshotError, match="of the format aitimestepper-suite 1, this program reads aitimestepper-suite 3"):
+        load_suite(path)
+
+
+def test_a_field_of_ones_own_cannot_be_stored(tmp_path):
+    case = make_suite(("kepler",), "test", 1).cases[0]
+    moving = PointMassTidalField(1.0, R_of_t=lambda t: np.stack([9 + t, 0 * t], -1))
+    with pytest.raises(SnapshotError, match=f"{case.name} has an external field of your own, which a file cannot hold"):
+        save_suite(Suite("x", (replace(case, external_field=moving),)), tmp_path / "x.h5")
+
+
+def test_one_batch_has_one_external_field():
+    suite = make_suite(("tidal", "kepler", "softened"), "test", 2)
+    with pytest.raises(ConfigError, match="have different external fields; `by_field` gives a suite for each"):
+        suite.batch()
+    assert suite.batch([0, 1])[0].external_field == suite.cases[0].external_field
+    (without, alone), (within, tide) = suite.by_field()
+    assert (without.tolist(), within.tolist()) == ([2, 3, 4, 5], [0, 1])
+    assert alone.cases == tuple(suite.cases[i] for i in without)
+    start, _ = alone.batch()
+    assert start.external_field is None
+    assert start.softening.tolist() == [case.softening for case in alone.cases]
+    assert start.softening.any()
+    assert tide.batch()[0].external_field == PointMassTidalField(1000.0, R0=100.0)
+    assert [len(part) for _, part in make_suite(("kepler",), "test", 3).by_field()] == [3]
+
+
+def test_the_checksum_covers_fields_where_there_are_any():
+    suite = make_suite(("tidal",), "test", 2)
+    bare = replace(suite, cases=tuple(replace(case, external_field=None, regular=False) for case in suite.cases))
+    other = replace(suite, cases=tuple(replace(c, external_field=PointMassTidalField(1.0, R0=9.0)) for c in suite.cases))
+    assert len({suite.checksum, bare.checksum, other.checksum}) == 3
+
+
+def test_a_problem_in_a_field_has_the_unit_of_time_of_the_field():
+    case = make_suite(("tidal",), "test", 1).cases[0]
+    with pytest.raises(InitialConditionError, match=r"a problem with an external field must have G = 1, not 4\.0"):
+        checked(replace(case, initial=case.initial._replace(G=4.0)))
 
 
 def test_a_file_from_elsewhere_needs_four_arrays(tmp_path):

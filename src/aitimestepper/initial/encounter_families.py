@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from functools import cache
 
 import numpy as np
 
@@ -30,6 +31,12 @@ def encounter(rng: np.random.Generator, dim: int) -> Sample:
     return Sample(InitialConditions(mass, (arms * (turn @ x))[:, :dim], (arms * (turn @ v))[:, :dim]), 2 * t, regular=True)
 
 
+@cache
+def _gauss(points: int) -> tuple[np.ndarray, np.ndarray]:
+    nodes, weights = np.polynomial.legendre.leggauss(points)
+    return np.asarray(nodes), np.asarray(weights)
+
+
 def _approach(e: float, gm: float) -> tuple[np.ndarray, np.ndarray, float]:
     """Return position and velocity at the distance FAR before a pericentre of 1, and the time to it; e is above 0.99.
 
@@ -39,7 +46,7 @@ def _approach(e: float, gm: float) -> tuple[np.ndarray, np.ndarray, float]:
     cos = (p / FAR - 1) / e
     sin = -math.sqrt((1 - cos) * (1 + cos))
     x, v = FAR * np.array([cos, sin, 0.0]), math.sqrt(gm / p) * np.array([-sin, e + cos, 0.0])
-    nodes, weights = np.polynomial.legendre.leggauss(200)
+    nodes, weights = _gauss(200)
     end = math.sqrt((1 - cos) / (1 + cos))
     s = (nodes + 1) / 2 * end
     t = float((weights * (1 + s**2) / (1 + (1 - e) / (1 + e) * s**2) ** 2).sum()) * end / math.sqrt(gm * p)

@@ -9,7 +9,6 @@ import numpy as np
 from ..fields import PointMassTidalField
 from .draws import Sample, log_uniform, period, rayleigh, tilt, tilt_by
 from .hierarchies import Orbit, clear_orbits, nested, stable_triple
-from .named import ellipse
 
 TIDE = PointMassTidalField(1000.0, R0=100.0)  # one for all problems of `tidal`, so that they are one batch
 STRETCH = math.sqrt(2 * 1000.0 / 100.0**3)  # rate at which a displacement towards its mass grows e-fold
@@ -105,10 +104,9 @@ def tidal(rng: np.random.Generator, dim: int) -> Sample:
 
 def _distance(a: Orbit, b: Orbit, points: int = 200) -> float:
     """Return the smallest distance between two orbits of given orientation about one body."""
-    places = []
+    places, angles = [], np.linspace(0, 2 * math.pi, points, endpoint=False)
     for orbit in (a, b):
         assert orbit.turn is not None
-        angles = np.linspace(0, 2 * math.pi, points, endpoint=False)
-        places.append(np.array([orbit.turn @ ellipse(orbit.e, orbit.a, E, 1.0)[0] for E in angles]))
-    separation = np.linalg.norm(places[0][:, None] - places[1][None], axis=-1)
-    return float(separation.min())
+        across = math.sqrt((1 - orbit.e) * (1 + orbit.e)) * np.sin(angles)
+        places.append(orbit.a * np.stack([np.cos(angles) - orbit.e, across, 0 * angles], -1) @ orbit.turn.T)
+    return float(np.linalg.norm(places[0][:, None] - places[1][None], axis=-1).min())
