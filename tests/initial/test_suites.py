@@ -8,11 +8,13 @@ import numpy as np
 import pytest
 
 from aitimestepper.bodies import Bodies
+from aitimestepper.config import Config
 from aitimestepper.errors import ConfigError, InitialConditionError, SnapshotError
 from aitimestepper.fields import PointMassTidalField
 from aitimestepper.files import seal
 from aitimestepper.files.archives import SEAL
 from aitimestepper.initial.own_families import families_from_file
+from aitimestepper.initial.problems import make_problem
 from aitimestepper.initial.suite_file import load_suite, save_suite
 from aitimestepper.initial.suites import (
     REFERENCES,
@@ -305,3 +307,20 @@ def test_a_suite_from_elsewhere_has_its_data_in_the_file(tmp_path):
                 f["velocity"] = h5py.ExternalLink(str(other), "/x") if how == "link" else h5py.SoftLink("/position")
         with pytest.raises(SnapshotError, match=r"s\.h5 is refused: velocity is (stored in another file|a link)"):
             load_suite(path)
+
+
+def test_a_simulation_has_the_softening_and_the_field_of_its_problems():
+    config = Config(ic_family=("softened",), num_orbits=6)
+    cases = make_suite(("softened",), "train", 6).cases
+    assert make_problem(config).bodies.softening.tolist() == [case.softening for case in cases]
+    assert make_problem(Config(ic_family=("tidal",), num_orbits=2)).bodies.external_field == PointMassTidalField(
+        1000.0, R0=100.0
+    )
+    both = Config(ic_family=("kepler", "tidal"))
+    with pytest.raises(ConfigError, match="kepler tidal: its problems have different external fields; run each family alone"):
+        make_problem(both)
+    with pytest.raises(ConfigError, match=r"ic_family = softened has its own softening; leave softening = 0\.1 out"):
+        make_problem(replace(config, softening=0.1))
+    with pytest.raises(ConfigError, match="ic_family = tidal has its own external_field; leave external_field = "):
+        make_problem(Config(ic_family=("tidal",), external_field="tidal:M=1,R0=9"))
+    assert make_problem(Config(ic_family=("kepler",), softening=0.1)).bodies.softening.tolist() == [0.1]
