@@ -10,7 +10,7 @@ import pytest
 
 from aitimestepper.bodies import Bodies
 from aitimestepper.fields import PointMassTidalField
-from aitimestepper.hierarchy import own_energy, own_orbits
+from aitimestepper.hierarchy import covered_bodies, own_energy, own_orbits
 from aitimestepper.initial.families import ellipse
 from aitimestepper.initial.named import InitialConditions, burrau, figure8, kepler, plummer, solar, triple
 
@@ -170,6 +170,16 @@ def test_absent_bodies_and_other_systems_change_nothing():
     found = own_orbits(batch)
     assert found.covered.tolist() == [[True, True, False], [False] * 3, [True, True, False]]
     assert not found.host[[0, 2]][:, :, 2].any()
+    np.testing.assert_array_equal(covered_bodies(batch), found.covered)
+
+
+def test_coverage_alone_is_that_of_the_orbits():
+    light = orbiting([1.0, 0.0], [[0]], [(1.0, 0.95, math.pi)])
+    passing = Bodies([1.0, 1.0], [[0, 0, 0], [1, 0, 0]], [[0, 0, 0], [0, 9.0, 0]])
+    batch = Bodies.stack([light, passing, bodies_of(triple()), orbiting([1.0, 1e-3], [[0]], [(1.0, 0.3, 1.0)])])
+    np.testing.assert_array_equal(covered_bodies(batch), own_orbits(batch).covered)
+    alone = bodies_of(kepler(), external_field=PointMassTidalField(1.0, 3.0))
+    np.testing.assert_array_equal(covered_bodies(alone), own_orbits(alone).covered)
 
 
 def test_the_energies_of_many_states_need_one_hierarchy():

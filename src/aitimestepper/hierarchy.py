@@ -8,6 +8,7 @@ none.
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Iterator
 from typing import NamedTuple
 
 import numpy as np
@@ -49,13 +50,23 @@ def own_orbits(bodies: Bodies) -> OwnOrbits:
     `MOST_MASSIVE` massive bodies, which are clusters.
     """
     B, N = bodies.mass.shape
-    found = OwnOrbits(np.zeros((B, N, N), bool), np.zeros((B, N), bool), np.repeat(np.eye(N, dtype=bool)[None], B, 0))
-    for b in range(B):
-        massive = np.flatnonzero(bodies.present[b] & (bodies.mass[b] > 0))
-        massless = np.flatnonzero(bodies.present[b] & (bodies.mass[b] == 0))
-        if 0 < len(massive) <= MOST_MASSIVE:
-            _fill(OwnOrbits(*(part[b] for part in found)), bodies, b, massive, massless)
-    return found
+    host, group = np.zeros((B, N, N), bool), np.repeat(np.eye(N, dtype=bool)[None], B, 0)
+    covered = np.zeros((B, N), bool)
+    for b, system in _systems(bodies, range(B)):
+        _write_members(system, host[b], group[b])
+        _write_covered(system, covered[b])
+    return OwnOrbits(host, covered, group)
+
+
+def covered_bodies(bodies: Bodies) -> np.ndarray:
+    """Return `own_orbits(bodies).covered`, (B, N), in less time for pairs, and without arrays of N^2 numbers a system."""
+    covered = np.zeros(bodies.mass.shape, bool)
+    pairs = (bodies.present & (bodies.mass > 0)).sum(1) == 2
+    pairs &= (bodies.body_count == 2) & (bodies.external_field is None)
+    covered[pairs] = _bound_pairs(bodies.select(pairs))[:, None] & bodies.present[pairs] if pairs.any() else False
+    for b, system in _systems(bodies, np.flatnonzero(~pairs).tolist()):
+        _write_covered(system, covered[b])
+    return covered
 
 
 def own_energy(bodies: Bodies, host: np.ndarray, group: np.ndarray | None = None) -> tuple[np.ndarray, np.ndarray]:
@@ -118,7 +129,7 @@ class _Orbits(NamedTuple):
     light: np.ndarray  # mass of the lighter side
 
 
-def _inverse_axis(gm: np.ndarray, x: np.ndarray, v: np.ndarray, softening: float) -> np.ndarray:
+def _inverse_axis(gm: np.ndarray, x: np.ndarray, v: np.ndarray, softening: float | np.ndarray) -> np.ndarray:
     """Return 1/a of the orbits with separations x and relative velocities v (..., D); -infinity without mass."""
     with np.errstate(divide="ignore", invalid="ignore"):
         found = 2.0 / np.sqrt(dot(x, x) + softening**2) - dot(v, v) / gm
@@ -171,15 +182,33 @@ def _tree(mass: np.ndarray, x: np.ndarray, v: np.ndarray, G: float, softening: f
     return _Tree(*kept, joined, born, died, np.array(owner, int), np.array(leader))
 
 
-def _fill(found: OwnOrbits, bodies: Bodies, b: int, massive: np.ndarray, massless: np.ndarray) -> None:
-    """Write hosts, groups and coverage of one system, arrays (N, N) and (N,), in place."""
+class _System(NamedTuple):
+    """The tree of one system of N bodies, and its orbits: the J joins, then the P massless bodies that are bound."""
+
+    tree: _Tree
+    massive: np.ndarray  # (n,) numbers of the massive bodies
+    massless: np.ndarray  # (P,) numbers of the massless ones
+    node: np.ndarray  # (P,) what they orbit
+    regular: np.ndarray  # (J + P,) bool
+
+
+def _systems(bodies: Bodies, which: Iterable[int]) -> Iterator[tuple[int, _System]]:
+    """Yield the systems of some numbers in which there is mass, and not too many bodies with it."""
+    for b in which:
+        massive = np.flatnonzero(bodies.present[b] & (bodies.mass[b] > 0))
+        if 0 < len(massive) <= MOST_MASSIVE:
+            yield b, _system(bodies, b, massive)
+
+
+def _system(bodies: Bodies, b: int, massive: np.ndarray) -> _System:
+    """Return the tree and the orbits of system `b`."""
     G, softening = bodies.G, float(bodies.softening[b])
     tree = _tree(bodies.mass[b, massive], bodies.position[b, massive], bodies.velocity[b, massive], G, softening)
+    massless = np.flatnonzero(bodies.present[b] & (bodies.mass[b] == 0))
     x, v = bodies.position[b, massless], bodies.velocity[b, massless]
     node = _hosts_of_massless(tree, x, v, G, softening)
     bound = node >= 0
     massless, node, x, v = massless[bound], node[bound], x[bound], v[bound]
-    # every orbit by the side with its owner and the other one: the joins, then the massless bodies
     inner, outer = tree.pair.T
     apart = np.concatenate([tree.x[outer] - tree.x[inner], x - tree.x[node]])
     speed = np.concatenate([tree.v[outer] - tree.v[inner], v - tree.v[node]])
@@ -189,15 +218,35 @@ def _fill(found: OwnOrbits, bodies: Bodies, b: int, massive: np.ndarray, massles
     orbits = _Orbits(nodes, *_apsides(G * mass, apart, speed, softening), mass, light)
     regular = _regular(tree, orbits, G, softening)
     if bodies.external_field is not None:
-        from_ = np.concatenate([tree.x[inner], tree.x[node]])
-        regular &= _regular_in_field(bodies, b, from_, from_ + apart, orbits)
+        centre = np.concatenate([tree.x[inner], tree.x[node]])
+        regular &= _regular_in_field(bodies, b, centre, centre + apart, orbits)
+    return _System(tree, massive, massless, node, regular)
+
+
+def _write_members(system: _System, host: np.ndarray, group: np.ndarray) -> None:
+    """Write hosts and groups of a system, each (N, N), in place."""
+    tree, massive, massless, node, _ = system
     for s, body in _owned_joins(tree):
-        mine, other = (outer[s], inner[s]) if tree.owner[s] == body else (inner[s], outer[s])
-        found.host[massive[body], massive] = tree.member[other]
-        found.group[massive[body], massive] = tree.member[mine]
-        found.covered[massive[body]] = regular[s]
-    found.host[massless[:, None], massive] = tree.member[node]
-    found.covered[massless] = regular[len(inner) :]
+        inner, outer = tree.pair[s]
+        mine, other = (outer, inner) if tree.owner[s] == body else (inner, outer)
+        host[massive[body], massive] = tree.member[other]
+        group[massive[body], massive] = tree.member[mine]
+    host[massless[:, None], massive] = tree.member[node]
+
+
+def _write_covered(system: _System, covered: np.ndarray) -> None:
+    """Write which bodies of a system are covered, (N,), in place."""
+    for s, body in _owned_joins(system.tree):
+        covered[system.massive[body]] = system.regular[s]
+    covered[system.massless] = system.regular[len(system.tree.pair) :]
+
+
+def _bound_pairs(pairs: Bodies) -> np.ndarray:
+    """Return whether two bodies with mass, the only ones of each system, are bound, (B,)."""
+    first, last = pairs.present.argmax(1), pairs.present.shape[1] - 1 - pairs.present[:, ::-1].argmax(1)
+    rows = np.arange(len(pairs))
+    x, v = (values[rows, last] - values[rows, first] for values in (pairs.position, pairs.velocity))
+    return _inverse_axis(pairs.G * pairs.mass.sum(1), x, v, pairs.softening) > 0
 
 
 def _owned_joins(tree: _Tree) -> list[tuple[int, int]]:

@@ -23,6 +23,8 @@ def test_a_terminal_gets_a_table_of_several_systems(command, tmp_path):
     assert lines[0] == "12 systems: 12 ok"
     within = sum(s["within_tolerance"] for s in systems)
     assert f"within the tolerance of 0.001: {within} of 12" in lines
+    assert {s["covered_bodies"] for s in systems} == {"all"}
+    assert "bodies whose own orbits the tolerance covers: 24 of 24" in lines
     errors = [s["max_energy_error"] for s in systems]
     row = next(line for line in lines if line.startswith("largest energy error")).split()
     numbers = (min(errors), float(np.median(errors)), max(errors))

@@ -31,6 +31,9 @@ def show_summary(result: SimulationResult, more: Mapping[str, Any]) -> None:
     if result.tol is not None and result.within_tolerance is not None:
         within = int(result.within_tolerance.sum())
         out.print(f"within the tolerance of {_range(result.tol)}: {within} of {len(result.status)}")
+    if result.covered_bodies is not None:
+        covered, bodies = int(result.covered_bodies.sum()), int(result.final.present.sum())
+        out.print(f"bodies whose own orbits the tolerance covers: {covered} of {bodies}")
     out.print(_over_systems(result, out))
     out.print(_worst_systems(result, out))
     _print_files(result, more, out)

@@ -11,6 +11,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from ..bodies import Bodies
+from ..hierarchy import covered_bodies
 
 OK, MAX_STEPS, NON_FINITE, STUCK = "ok", "max_steps", "non_finite", "stuck"
 ROUNDING_UNIT = 0.1 * np.finfo(np.float64).eps  # with it Burrau's problem has a rounding error of 6e-10; it reaches 8e-10
@@ -106,6 +107,16 @@ class SimulationResult:
         ended = np.array([status == OK for status in self.status])
         return np.asarray(ended & (self.max_energy_error <= self.tol))
 
+    @cached_property
+    def covered_bodies(self) -> np.ndarray | None:
+        """Which bodies have an own orbit, about what they are bound to, that a calibrated tolerance covers, (B, N) bool.
+
+        It is as of the first start of the run: the body is bound, and other bodies stay so far away that its motion is regular.
+        The error of its own orbit cannot be measured during the run; `within_tolerance` is about the total energy. None if no
+        tolerance was asked for, and from the loop in torch.
+        """
+        return None if self.tol is None or self.limits is None else covered_bodies(self.limits.start)
+
     @property
     def advice(self) -> tuple[str, ...]:
         """One sentence for each thing that went wrong in a system: what happened, and what to do. `simulate` warns of them."""
@@ -129,6 +140,8 @@ class SimulationResult:
         row: dict[str, Any] = {"status": self.status[i], "time": self.final.time[i].item()}
         if self.tol is not None and within is not None:
             row |= {"tol": self.tol[i].item(), "within_tolerance": bool(within[i])}
+        if self.covered_bodies is not None:
+            row["covered_bodies"] = self._covered(i)
         for name in NUMBERS:
             values = getattr(self, name)
             row[name] = None if values is None else values[i].item()
@@ -141,6 +154,15 @@ class SimulationResult:
             if self.final.names is not None:
                 row["closest_approach"]["names"] = [self.final.names[k] for k in pair]
         return row
+
+    def _covered(self, i: int) -> str | list[str] | list[int]:
+        """Return "all" if all bodies of a system are covered, else the names, or numbers, of those that are."""
+        assert self.covered_bodies is not None
+        covered, names = self.covered_bodies[i], self.final.names
+        if covered[self.final.present[i]].all():
+            return "all"
+        found = np.flatnonzero(covered).tolist()
+        return found if names is None else [names[k] for k in found]
 
 
 def momentum_errors(start: Bodies, final: Bodies) -> tuple[np.ndarray | None, np.ndarray | None]:
