@@ -10,7 +10,7 @@ import time
 from collections.abc import Callable, Iterator
 
 from aitimestepper import Bodies, Constant, Criterion, EnergyBudget, LearnedStep, simulate
-from aitimestepper.bench.peers import rebound_of
+from aitimestepper.bench.rebound_runs import rebound_of
 from aitimestepper.bench.timing import Effort, Job, rotate
 from aitimestepper.initial.named import InitialConditions, random
 from measure import Row

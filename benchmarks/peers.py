@@ -6,7 +6,8 @@ import math
 from collections.abc import Callable
 
 from aitimestepper import Bodies, Config
-from aitimestepper.bench.peers import PeerRun, rebound_of, watched
+from aitimestepper.bench.peer_runs import PeerRun
+from aitimestepper.bench.rebound_runs import rebound_of, watched
 from aitimestepper.initial.named import InitialConditions, figure8, kepler, plummer
 from aitimestepper.initial.problems import as_problem
 

@@ -7,7 +7,8 @@ import pytest
 
 from aitimestepper.bench import points
 from aitimestepper.bench.curves import PEER_BUDGETS, CurvesPlan, curve, part_name, work_precision_curves
-from aitimestepper.bench.peers import PeerRun, peer_named
+from aitimestepper.bench.peer_runs import PeerRun
+from aitimestepper.bench.peers import peer_named
 from aitimestepper.bench.points import Point, points_of, processor_seconds, step_parameters, values_of
 from aitimestepper.bench.records import Partial, Results
 from aitimestepper.errors import ConfigError, UserError

@@ -7,23 +7,16 @@ import math
 import numpy as np
 import pytest
 
-from aitimestepper.bench import peers
-from aitimestepper.bench.peers import (
-    ADAPTIVE_MODES,
-    PEERS,
-    available_peers,
-    energy_of,
-    peer_named,
-    prepare,
-    rebound_of,
-    refusal,
-    watched,
-)
+from aitimestepper.bench import peers, rebound_runs
+from aitimestepper.bench.peer_runs import energy_of
+from aitimestepper.bench.peers import PEERS, available_peers, peer_named, prepare, refusal
+from aitimestepper.bench.rebound_runs import ADAPTIVE_MODES, METHODS, rebound_of, watched
 from aitimestepper.bodies import as_bodies
 from aitimestepper.criteria.classical import Constant
 from aitimestepper.errors import ConfigError, UserError
 from aitimestepper.evaluation.contenders import Contender, rule_named
 from aitimestepper.evaluation.runs import Systems, measure
+from aitimestepper.initial.named import InitialConditions, kepler
 from aitimestepper.initial.suites import Case, Suite, reference_case
 from aitimestepper.simulate.engine import simulate
 
@@ -52,7 +45,8 @@ def heyoka():
 # ---- what there is ---------------------------------------------------------------------------------------------------
 def test_peers_have_names_and_unknown_ones_are_refused():
     assert all(peer_named(name).name == name for name in PEERS)
-    assert {"rebound:ias15:prs23", "rebound:whfast", "rebound:leapfrog", "heyoka:taylor"} <= set(PEERS)
+    assert {"rebound:ias15:prs23", "rebound:whfast", "rebound:trace", "heyoka:taylor"} <= set(PEERS)
+    assert {"rebound:leapfrog", "rebound:leapfrog4", "rebound:leapfrog6", "rebound:leapfrog8"} <= set(PEERS)
     with pytest.raises(ConfigError, match="did you mean 'rebound:whfast'"):
         peer_named("rebound:whfats")
 
@@ -74,6 +68,10 @@ def test_a_package_that_is_missing_is_a_sentence_with_the_remedy(monkeypatch):
         ("rebound:whfast", "figure8", 0.0, "needs a central body with more than 90% of the mass, figure8 has 33%"),
         ("rebound:whfast", "plummer64", 0.0, "plummer64 has 2%"),
         ("rebound:whfast", "solar", 0.1, "no softening"),
+        ("rebound:trace", "kepler0.9", 0.0, ""),
+        ("rebound:trace", "burrau", 0.0, "TRACE needs a central body with more than 90% of the mass, burrau has 42%"),
+        ("rebound:trace", "solar", 0.1, "no softening"),
+        ("rebound:leapfrog8", "figure8", 0.1, ""),
         ("heyoka:taylor", "solar", 0.1, "no softening"),
         ("heyoka:taylor", "figure8", 0.0, ""),
         ("rebound:ias15:prs23", "figure8", 0.1, ""),
@@ -85,7 +83,7 @@ def test_methods_are_refused_where_they_do_not_apply(peer, problem, softening, w
     assert why in found
     assert bool(found) == bool(why)
     if why:
-        with pytest.raises(ConfigError, match=r"WHFast|softening"):
+        with pytest.raises(ConfigError, match=r"WHFast|TRACE|softening"):
             prepare(peer_named(peer), case, 1e-2)
 
 
@@ -96,7 +94,7 @@ def test_every_code_starts_with_the_same_energy(rebound, name, softening):
     case = dataclasses.replace(reference_case(name), softening=softening)
     sim = rebound_of(case.initial, "leapfrog", softening=softening)
     ours = as_bodies(case.initial, softening=case.softening).total_energy()[0]
-    assert peers._energy_of(sim)() == pytest.approx(ours, rel=1e-13)
+    assert rebound_runs._energy_of(sim)() == pytest.approx(ours, rel=1e-13)
     assert energy_of(case.initial.mass, state_of(sim), sim.G, softening) == pytest.approx(ours, rel=1e-13)
 
 
@@ -186,6 +184,56 @@ def test_whfast_makes_no_error_with_two_bodies_and_one_of_second_order_with_plan
     assert fine < 0.1 * leapfrog.error
 
 
+@pytest.mark.parametrize(("order", "dt"), [(2, 0.1), (4, 0.1), (6, 0.2), (8, 0.3)])
+def test_each_leapfrog_converges_at_its_order(rebound, order, dt):
+    peer = peer_named("rebound:leapfrog" if order == 2 else f"rebound:leapfrog{order}")
+    case = Case("kepler0.3", "", kepler(0.3, q=1e-3), 20.0)
+    coarse, fine = (prepare(peer, case, h).watch(10**6) for h in (dt, dt / 2))
+    assert math.log2(coarse.error / fine.error) == pytest.approx(order, abs=0.45)
+    assert fine.seconds > 0
+
+
+@pytest.mark.parametrize("method", [m for m in METHODS if m.startswith("leapfrog")])
+def test_the_forces_of_a_leapfrog_are_those_that_rebound_evaluates(rebound, method):
+    integrator, per_step, settings = METHODS[method]
+    initial = kepler(0.3, q=1e-3)
+    counted = watched(lambda: rebound_of(initial, integrator, 0.05, **settings), 5.0, math.inf)
+    assert counted.forces == per_step * counted.steps
+    known = prepare(peer_named(f"rebound:{method}"), Case("", "", initial, 5.0), 0.05).watch(10**6)
+    assert (known.forces, known.steps, known.error) == (counted.forces, counted.steps, counted.error)
+    stopped = prepare(peer_named(f"rebound:{method}"), Case("", "", initial, 5.0), 0.05).watch(20 * per_step)
+    assert stopped.unfinished
+    assert stopped.forces == 21 * per_step
+
+
+def test_the_leapfrogs_know_softening(rebound):
+    """At their order they conserve the softened energy, and not the other one."""
+    case = Case("", "", kepler(0.3, q=1e-3), 20.0, softening=0.3)
+    errors = [prepare(peer_named(f"rebound:leapfrog{order}"), case, 0.1).watch(10**6).error for order in (4, 6, 8)]
+    assert errors[0] < 1e-4
+    assert errors[2] < errors[1] < 0.01 * errors[0]
+
+
+def test_trace_converges_at_order_two_and_its_forces_are_not_counted(rebound):
+    trace, case = peer_named("rebound:trace"), Case("kepler0.3", "", kepler(0.3, q=1e-3), 20.0)
+    coarse, fine = (prepare(trace, case, dt).watch(10**6) for dt in (0.05, 0.025))
+    assert math.log2(coarse.error / fine.error) == pytest.approx(2, abs=0.3)
+    assert fine.forces is None
+    assert fine.seconds > 0
+    stopped = prepare(trace, case, 0.05).watch(100)
+    assert stopped.unfinished
+    assert stopped.steps == 51
+
+
+def test_trace_resolves_an_encounter_of_planets(rebound):
+    """Two planets, which collide on nearly the same orbit: WHFast at the same step loses them."""
+    mass, place, speed = np.array([1.0, 1e-3, 1e-3]), np.zeros((3, 3)), np.zeros((3, 3))
+    place[1:, 0], speed[1:, 1] = (1.0, -1.05), (1.0, -1.0 / math.sqrt(1.05))
+    case = Case("", "", InitialConditions(mass, place, speed, None, 1.0), 150.0)
+    whfast, trace = (prepare(peer_named(f"rebound:{name}"), case, 0.05).watch(10**6).error for name in ("whfast", "trace"))
+    assert trace < 0.1 * whfast
+
+
 def test_whfast_gets_the_central_body_first_whatever_the_order_of_the_problem(rebound):
     case = short("solar", 0.02)
     b = case.initial
@@ -221,7 +269,16 @@ def test_taylor_can_be_run_again_and_be_stopped(heyoka):
 
 
 # ---- time ------------------------------------------------------------------------------------------------------------
-@pytest.mark.parametrize(("name", "value"), [("rebound:ias15:prs23", 1e-9), ("rebound:whfast", 0.1), ("heyoka:taylor", 1e-15)])
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("rebound:ias15:prs23", 1e-9),
+        ("rebound:whfast", 0.1),
+        ("rebound:leapfrog8", 0.1),
+        ("rebound:trace", 0.1),
+        ("heyoka:taylor", 1e-15),
+    ],
+)
 def test_what_is_timed_is_whole_runs(name, value):
     peer = peer_named(name)
     pytest.importorskip(peer.package)
@@ -229,9 +286,9 @@ def test_what_is_timed_is_whole_runs(name, value):
     prepared = prepare(peer, case, value)
     if peer.package == "rebound":
         made = []
-        original = peers.rebound_of
+        original = rebound_runs.rebound_of
         with pytest.MonkeyPatch.context() as patch:
-            patch.setattr(peers, "rebound_of", lambda *a, **k: made.append(original(*a, **k)) or made[-1])
+            patch.setattr(rebound_runs, "rebound_of", lambda *a, **k: made.append(original(*a, **k)) or made[-1])
             call = prepared.job(3)
             assert [sim.t for sim in made] == [0.0] * 3  # making them is not timed
             call()

@@ -16,11 +16,13 @@ from ..evaluation.contenders import COARSEST, Contender
 from ..evaluation.runs import Outcome, Systems, measure
 from ..initial.suites import Case, Suite
 from ..integrators import integrator_named
-from .peers import Peer, PeerRun, prepare
+from .peer_runs import PeerRun
+from .peers import Peer, prepare
 from .timing import Job
 
 FIRST = {"radau15": 2 * COARSEST}  # at the first step of the others its error is 1e-10 already
 EPSILONS = (1e-3, 1e-4, 1e-5, 1e-7, 1e-9)  # epsilon of IAS15; the last one is its default
+ALIKE = {"leapfrog4": "suzuki4", "leapfrog6": "kahan_li6", "leapfrog8": "kahan_li8"}  # splittings of the same order
 TAYLOR_TOLERANCES = (1e-4, 1e-8, 1e-12, 1e-16)
 ROUNDING = 1e-11  # an error below this that no longer decreases is one of rounding
 CALL, LONG = 0.005, 0.02  # seconds of a timed call; a run of more than `LONG` seconds is timed only once
@@ -103,14 +105,14 @@ def points_of_peer(case: Case, peer: Peer, values: Sequence[float], most: int) -
 def values_of(peer: Peer, case: Case, points: int) -> list[float]:
     """Return values of a peer's parameter from coarse to fine.
 
-    Those of IAS15 include its default; a fixed step is as long as that of the rule `constant`.
+    Those of IAS15 include its default; a fixed step is as long as that of the rule `constant` with a splitting of its order.
     """
     if peer.parameter != "dt":
         every = EPSILONS if peer.parameter == "epsilon" else TAYLOR_TOLERANCES
         return list(every if points >= len(every) else every[::2])
     start, ends, _ = Systems.of(Suite(case.name, (case,)))
     unit = float(free_fall_time(start)[0]) * case.t_end / float(ends[0])  # free-fall time in the unit of the case
-    return [step_parameter * unit for step_parameter in step_parameters("leapfrog", points)]
+    return [step_parameter * unit for step_parameter in step_parameters(ALIKE.get(peer.method, "leapfrog"), points)]
 
 
 def _is_rounding(errors: Sequence[float]) -> bool:

@@ -52,11 +52,26 @@ PEERS: dict[tuple[str, str, str], tuple[str, str, str, bool]] = {  # package, me
     ("rebound", "ias15", "individual"): ("IAS15, individual", GREY, "v", True),
     ("rebound", "ias15", "aarseth85"): ("IAS15, Aarseth 85", GREY, "s", True),
     ("rebound", "whfast", "plain"): ("REBOUND WHFast", "black", "s", False),
+    ("rebound", "trace", "plain"): ("REBOUND TRACE", "black", "P", False),
     ("rebound", "leapfrog", "plain"): ("REBOUND leapfrog", "black", "x", True),
+    ("rebound", "leapfrog4", "plain"): ("leapfrog, order 4", GREY, "1", True),
+    ("rebound", "leapfrog6", "plain"): ("leapfrog, order 6", GREY, "2", True),
+    ("rebound", "leapfrog8", "plain"): ("leapfrog, order 8", GREY, "3", True),
     ("heyoka", "taylor", "plain"): ("heyoka Taylor", "black", "D", False),
 }
 EVERYWHERE = (("rebound", "ias15", "prs23"), ("heyoka", "taylor", "plain"))
-NEAR = {"leapfrog": ("leapfrog", "whfast"), "logh": ("leapfrog", "whfast"), "radau15": ("ias15",)}  # methods to compare with
+# methods to compare with
+NEAR = {
+    "leapfrog": ("leapfrog", "whfast", "trace"),
+    "logh": ("leapfrog", "whfast", "trace"),
+    "suzuki4": ("leapfrog4",),
+    "blanes_moan4": ("leapfrog4",),
+    "chin4": ("leapfrog4",),
+    "kahan_li6": ("leapfrog6",),
+    "blanes_moan6": ("leapfrog6",),
+    "kahan_li8": ("leapfrog8",),
+    "radau15": ("ias15",),
+}
 MEASURES = (("forces", "force evaluations"), ("seconds", "processor time of the run, seconds"))
 
 
