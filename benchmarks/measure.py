@@ -35,7 +35,9 @@ class Row(NamedTuple):
         return {**self._asdict(), "measured": None if math.isnan(self.measured) else self.measured, "met": self.met}
 
 
-def interleaved(jobs: dict[str, Callable[[], object]], rounds: int, warm_up: int = 2) -> Times:
+def interleaved(
+    jobs: dict[str, Callable[[], object]], rounds: int, warm_up: int = 2, clock: Callable[[], float] = time.perf_counter
+) -> Times:
     """Return the seconds of every job in every round; jobs take turns, so that other programs slow all of them.
 
     The first `warm_up` rounds are not counted.
@@ -43,8 +45,8 @@ def interleaved(jobs: dict[str, Callable[[], object]], rounds: int, warm_up: int
     times: dict[str, list[float]] = {name: [] for name in jobs}
     for turn in range(rounds + warm_up):
         for name, job in jobs.items():
-            began = time.perf_counter()
+            began = clock()
             job()
             if turn >= warm_up:
-                times[name].append(time.perf_counter() - began)
+                times[name].append(clock() - began)
     return Times(times)
