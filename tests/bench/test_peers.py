@@ -17,7 +17,7 @@ from aitimestepper.errors import ConfigError, UserError
 from aitimestepper.evaluation.contenders import Contender, rule_named
 from aitimestepper.evaluation.runs import Systems, measure
 from aitimestepper.initial.named import InitialConditions, kepler
-from aitimestepper.initial.suites import Case, Suite, reference_case
+from aitimestepper.initial.suites import Case, Suite, make_suite, reference_case
 from aitimestepper.simulate.engine import simulate
 
 PROBLEMS = ("kepler0.9", "figure8", "burrau", "solar", "plummer64")
@@ -85,6 +85,12 @@ def test_methods_are_refused_where_they_do_not_apply(peer, problem, softening, w
     if why:
         with pytest.raises(ConfigError, match=r"WHFast|TRACE|softening"):
             prepare(peer_named(peer), case, 1e-2)
+
+
+def test_no_peer_is_run_on_a_problem_in_an_outer_field():
+    case = make_suite(("tidal",), "test", 1).cases[0]
+    for peer in PEERS.values():
+        assert "outer field" in refusal(peer, case) or "central body" in refusal(peer, case)
 
 
 # ---- the same problem ------------------------------------------------------------------------------------------------

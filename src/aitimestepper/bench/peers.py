@@ -71,6 +71,8 @@ def refusal(peer: Peer, case: Case) -> str:
         return f"{who} needs a central body with more than {CENTRAL:.0%} of the mass, {case.name} has {share:.0%}"
     if peer.method in (*CENTRED, "taylor") and case.softening > 0:
         return f"{peer.name} knows no softening, {case.name} has {case.softening:g}"
+    if case.external_field is not None:
+        return f"{peer.name} is run without outer fields, {case.name} has one"
     return ""
 
 
