@@ -37,7 +37,9 @@ A rule with a free constant is calibrated on problems of `train` until 90 % of t
 below the tolerance), and then measured on `test`. A rule that takes a tolerance is also measured with that tolerance as asked.
 `fitted`: at the constant with which 90 % of the measured problems comply. `best`: at the best constant of each problem,
 which is known in hindsight only (mode `hindsight` in the JSON).""",
-    "curves": "Give a trained network as --criteria learned:RUN. The figures are written beside the JSON file.",
+    "curves": """\
+Give a trained network as --criteria learned:RUN. The figures are written beside the JSON file. The other codes, where they are
+installed and suit the problem: REBOUND's IAS15 in its four modes, leapfrogs of order 2, 4, 6 and 8, WHFast and TRACE; heyoka.""",
     "rl": "Three suns, 30 years, seeds 0-99 (Saz Ulibarrena & Portegies Zwart 2025, arXiv 2502.12809).",
     "longrun": "All rules use the same number of force evaluations per orbit.",
     "suite": """\
