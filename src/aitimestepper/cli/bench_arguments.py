@@ -39,7 +39,7 @@ below the tolerance), and then measured on `test`. A rule that takes a tolerance
 which is known in hindsight only (mode `hindsight` in the JSON).""",
     "curves": """\
 Give a trained network as --criteria learned:RUN. The figures are written beside the JSON file. The other codes, where they are
-installed and suit the problem: REBOUND's IAS15 in its four modes, leapfrogs of order 2, 4, 6 and 8, WHFast and TRACE; heyoka.""",
+installed and suit the problem: heyoka, and REBOUND's IAS15 in four modes, leapfrogs of order 2, 4, 6, 8, WHFast and TRACE.""",
     "rl": "Three suns, 30 years, seeds 0-99 (Saz Ulibarrena & Portegies Zwart 2025, arXiv 2502.12809).",
     "longrun": "All rules use the same number of force evaluations per orbit.",
     "suite": """\
