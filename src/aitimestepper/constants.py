@@ -15,12 +15,12 @@ MIN_DT = 1e-12  # added to every dt that a network gives, the same everywhere
 NEAREST = 1e-3  # smallest pericentre, as a fraction of the present distance, that features resolve
 # EnergyBudget's c for each splitting, also the unit of the steps of its network (diagnostics/energy_budget_constant.py)
 BUDGET_CONSTANTS = {
-    "leapfrog": 0.44,
+    "leapfrog": 0.4,
     "suzuki4": 0.7,
-    "chin4": 0.7,
-    "blanes_moan4": 1.3,
+    "chin4": 0.75,
+    "blanes_moan4": 2.2,
     "kahan_li6": 0.9,
-    "blanes_moan6": 1.3,
+    "blanes_moan6": 2.0,
     "kahan_li8": 1.0,
 }
 # Longest step of EnergyBudget in units of the dynamical time of the tightest pairs; and the largest change of ln tau_4 in a

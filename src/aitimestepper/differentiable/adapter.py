@@ -166,24 +166,30 @@ class ModelAdapter:
         history_buffer: HistoryBuffer | None = None,
         energy: Tensor | None = None,
         tol: Tensor | None = None,
+        scale: Tensor | None = None,
     ) -> Observation:
         """Return the input of the network for every system, without a graph.
 
-        `energy` (B,): the conserved energy at the start of the run, if there is one. `tol` (B,): the tolerance wanted.
+        `energy`, `scale` (B,): the conserved energy and S at the start of the run, if there is one. `tol` (B,): the tolerance
+        wanted.
         """
         with torch.no_grad():
             if self.sees_tolerance:
-                return self._observe_invariants(particle, energy, tol)
+                return self._observe_invariants(particle, energy, tol, scale)
             features = self.build_feature_tensor(particle, history_buffer)
             pair = moving_pairs(particle)
             ceiling = self.config.dt_ceiling * smooth_minimum_time(pair.freefall_rate2 + pair.flyby_rate2)
             return Observation(features, ceiling, torch.full_like(ceiling, 1.0 if self.scales is None else self.scales.T0))
 
     def _observe_invariants(
-        self, particle: ParticleTorch, energy: Tensor | None = None, wanted: Tensor | None = None
+        self,
+        particle: ParticleTorch,
+        energy: Tensor | None = None,
+        wanted: Tensor | None = None,
+        scale: Tensor | None = None,
     ) -> Observation:
         tol = self.calibrated_tolerance(self.tolerance_of(particle) if wanted is None else wanted)
-        sums, fraction = pair_sums(particle), torch.zeros_like(tol)
+        sums, fraction = pair_sums(particle, scale), torch.zeros_like(tol)
         if energy is not None:
             fraction = (conserved_energy(particle) - energy) / (sums.energy_scale * tol)
         return self.observe_sums(sums, invariant_features(sums), tol, fraction)

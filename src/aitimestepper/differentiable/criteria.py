@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from functools import partial
-
 import torch
 from torch import Tensor
 
@@ -17,6 +15,7 @@ from ..errors import ConfigError
 from ..integrators import SPLITTINGS
 from ..policy import bind
 from .adapter import ModelAdapter
+from .conserved import energy_scale
 from .learned import LearnedModule
 from .network import network_from
 from .particle import ParticleTorch
@@ -32,13 +31,9 @@ class ClassicalModule(StepModule):
         super().__init__()
         self.criterion, self.tolerance = criterion, criterion.tolerance
         self.made_for = criterion.made_for if criterion.made_for in SPLITTINGS else None
-        self.rule: Rule
-        if type(criterion) is EnergyBudget:
-            self.rule = partial(energy_budget, order=criterion.order, c=criterion.constant)
-        elif type(criterion) is CRITERIA.get(criterion.name):  # not a subclass, which may be another rule
-            self.rule = RULES[criterion.name]
-        else:
+        if type(criterion) is not CRITERIA.get(criterion.name) or criterion.name not in RULES:  # a subclass may be another rule
             raise ConfigError(f"the criterion {criterion} has no form in torch: write a StepModule that chooses its steps.")
+        self.rule: Rule = RULES[criterion.name]
 
     def init(self, particle: ParticleTorch) -> Tensor:
         """Return the number of every system, (B,)."""
@@ -47,6 +42,24 @@ class ClassicalModule(StepModule):
     def choose(self, particle: ParticleTorch, memory: Tensor) -> tuple[Tensor, Tensor]:
         """Return dt (B,) and the same numbers."""
         return self.rule(particle, memory), memory
+
+
+class BudgetModule(StepModule):
+    """The step of EnergyBudget; its memory is the tolerance of every system and S at the start of the run."""
+
+    def __init__(self, criterion: EnergyBudget) -> None:
+        super().__init__()
+        self.criterion, self.tolerance = criterion, criterion.tolerance
+        self.made_for = criterion.made_for if criterion.made_for in SPLITTINGS else None
+
+    def init(self, particle: ParticleTorch) -> tuple[Tensor, Tensor]:
+        """Return tolerance and S of every system, each (B,)."""
+        return torch.from_numpy(self.criterion.values(len(particle))).to(particle.time), energy_scale(particle).detach()
+
+    def choose(self, particle: ParticleTorch, memory: tuple[Tensor, Tensor]) -> tuple[Tensor, tuple[Tensor, Tensor]]:
+        """Return dt (B,) and the same memory."""
+        tol, scale = memory
+        return energy_budget(particle, tol, self.criterion.order, self.criterion.constant, scale), memory
 
 
 class OwnModule(StepModule):
@@ -96,4 +109,6 @@ def _built(criterion: Criterion, integrator: str) -> StepModule:
         # a network in single precision is evaluated in double, as in the engine
         network = network_from(criterion.bound_model).double()
         return LearnedModule(network, ModelAdapter.of_model(criterion.bound_model), criterion.tol)
+    if type(criterion) is EnergyBudget:
+        return BudgetModule(criterion)
     return OwnModule(criterion) if type(criterion) is OwnCriterion else ClassicalModule(criterion)

@@ -10,7 +10,7 @@ from torch import Tensor, nn
 
 from ..criteria.base import positive_numbers
 from .adapter import ModelAdapter, Prediction, eval_mode
-from .conserved import conserved_energy
+from .conserved import conserved_energy, energy_scale
 from .history import HistoryBuffer
 from .network import FullyConnectedNN
 from .particle import ParticleTorch
@@ -30,6 +30,7 @@ class LearnedMemory:
     last: ParticleTorch | None  # the previous state: it is pushed to the history when the step taken from it is known
     tol: Tensor  # the tolerance wanted
     energy: Tensor  # the conserved energy at the start
+    scale: Tensor  # S at the start, which energy errors are relative to
     largest_log10_error: Tensor  # log10 of the largest energy error that the network expected of a step
     at_ceiling: Tensor  # number of steps shortened by the ceiling
     out_of_range: Tensor  # number of states with inputs outside the range of the training
@@ -56,9 +57,10 @@ class LearnedModule(StepModule):
     def init(self, particle: ParticleTorch) -> LearnedMemory:
         """Return an empty history, if the features need one, the tolerance, the energy at the start, and counts of zero."""
         zero = torch.zeros_like(particle.time)
-        energy = conserved_energy(particle).detach() if self.adapter.sees_tolerance else zero
+        sees = self.adapter.sees_tolerance
+        start = (conserved_energy(particle).detach(), energy_scale(particle).detach()) if sees else (zero, zero)
         tol = self.adapter.tolerance_of(particle, self.tol)
-        return LearnedMemory(self.adapter.new_history(), None, tol, energy, torch.full_like(zero, -torch.inf), zero, zero)
+        return LearnedMemory(self.adapter.new_history(), None, tol, *start, torch.full_like(zero, -torch.inf), zero, zero)
 
     def choose(self, particle: ParticleTorch, memory: LearnedMemory) -> tuple[Tensor, LearnedMemory]:
         """Return dt (B,), without a graph, and the memory; the network is evaluated once."""
@@ -69,6 +71,7 @@ class LearnedModule(StepModule):
             None if history is None else particle,
             memory.tol,
             memory.energy,
+            memory.scale,
             torch.maximum(memory.largest_log10_error, prediction.log10_error),
             memory.at_ceiling + prediction.at_ceiling,
             memory.out_of_range + prediction.out_of_range,
@@ -90,7 +93,7 @@ class LearnedModule(StepModule):
 
     def _predict(self, particle: ParticleTorch, memory: LearnedMemory, history: HistoryBuffer | None) -> Prediction:
         with torch.no_grad(), eval_mode(self.network):
-            observation = self.adapter.observe(particle, history, memory.energy, memory.tol)
+            observation = self.adapter.observe(particle, history, memory.energy, memory.tol, memory.scale)
             prediction = self.adapter.predict(self.network, observation)
         if self.adapter.sees_tolerance:
             return prediction

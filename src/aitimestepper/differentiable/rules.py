@@ -94,9 +94,12 @@ def lastterm(p: ParticleTorch, epsilon: Tensor) -> Tensor:
     return prs23(p, (5040.0 * epsilon) ** (1.0 / 7.0))
 
 
-def energy_budget(p: ParticleTorch, tol: Tensor, order: int, c: float) -> Tensor:
-    """Return c (tol / chi)^(1/order) tau_4, at most half the dynamical time of the tightest pairs."""
-    sums = pair_sums(p)
+def energy_budget(p: ParticleTorch, tol: Tensor, order: int, c: float, scale: Tensor | None = None) -> Tensor:
+    """Return c (tol / chi)^(1/order) tau_4, at most half the dynamical time of the tightest pairs.
+
+    scale (B,): S at the start of the run; without it that of the state.
+    """
+    sums = pair_sums(p, scale)
     return limited(budget_time(sums.tau_4, sums.chi, tol, order, c), longest_step(sums, BUDGET_CEILING))
 
 

@@ -104,7 +104,7 @@ class PairSums(NamedTuple):
     growth: Tensor  # 3/2 sum w (r.v) / r^2 / sum w: about d ln tau_4 / dt, the only sum that is odd in the velocities
     shortest: Tensor  # (sum freefall_rate2^2 + (32/31)^2 sum w flyby_rate2^2)^(-1/4): the dynamical time of the tight pairs
     pulling: Tensor  # sum m |a|^2, an external field included
-    energy_scale: Tensor  # S of this state, see `conserved.energy_scale`
+    energy_scale: Tensor  # S, see `conserved.energy_scale`
 
 
 class _TightPairs(NamedTuple):
@@ -147,13 +147,13 @@ def _larger_chi(total: Tensor, own: Tensor) -> Tensor:
     return torch.sqrt(total * total + own * own)
 
 
-def pair_sums(p: ParticleTorch) -> PairSums:
-    """Return the sums over pairs of every system."""
+def pair_sums(p: ParticleTorch, scale: Tensor | None = None) -> PairSums:
+    """Return the sums over pairs of every system; scale (B,): S at the start of the run, without it that of the state."""
     pair = moving_pairs(p)
     fastest, tight = pair.freefall_rate2.amax((1, 2)), _tight_pairs(pair)
     v2 = tight.mean(tight.v * tight.v)
     radial, growth = _motion_along(pair)
-    scale = energy_scale(p)
+    scale = energy_scale(p) if scale is None else scale
     total_chi = binding_energy_ratio(p, pair, scale)
     dynamical = 0.5 * over_pairs(tight.f * tight.f) + v2 * tight.weight / (1.0 - TIGHT) ** 2
     return PairSums(

@@ -64,8 +64,8 @@ def _known_step(
     """Return the step of a criterion of the package at a state, before any wrapper; `work`: that of a moving field so far."""
     if plan.ints[KIND] == LEARNED:
         change = energies.kinetic + energies.potential - work - row.real[at.ENERGY_START]
-        return learned_step(w, block, net, row.rule, energies, change, row.window, last)
-    return plain_choice(classical_step(w, block, plan.ints[KIND], row.rule, energies))
+        return learned_step(w, block, net, row.rule, energies, change, row.real[at.ENERGY_SCALE], row.window, last)
+    return plain_choice(classical_step(w, block, plan.ints[KIND], row.rule, energies, row.real[at.ENERGY_SCALE]))
 
 
 @strict

@@ -212,13 +212,17 @@ def learned_step(
     rule: Numbers,
     energies: StateEnergies,
     energy_change: Number,
+    scale: Number,
     memory: Numbers,
     last: Place,
 ) -> StepChoice:
-    """Return the step that the network chooses at the state in `block`; `energy_change` is that since the start of the run."""
+    """Return the step that the network chooses at the state in `block`.
+
+    energy_change: that since the start of the run. scale: S at the start.
+    """
     factor = rule[VALUE]
     if net.shape[FEATURES] == INVARIANT:
-        unit, ceiling = observe_invariants(w, block, net, rule, energies, energy_change)
+        unit, ceiling = observe_invariants(w, block, net, rule, energies, energy_change, scale)
         log_dt, log10_error, out_of_range = network(w, net)
         dt = (exp(log_dt) + net.numbers[MIN_DT]) * unit
         return StepChoice(limited(dt, ceiling), log10_error, dt > ceiling, out_of_range)

@@ -25,7 +25,7 @@ from .plan import (
     VALUE,
     Net,
 )
-from .system import StateEnergies, SystemView, budget_time, energy_scale, inner_kinetic_energy, mass_at, weighted_mean
+from .system import StateEnergies, SystemView, budget_time, mass_at, weighted_mean
 from .tight_pairs import largest_share, longest_step, tight_pairs
 
 # nine of the invariant features are logarithms, next to each other
@@ -169,20 +169,22 @@ def _weighted_acceleration2(w: SystemView, block: Place) -> Number:
 
 @inlined
 def observe_invariants(
-    w: SystemView, block: Place, net: Net, rule: Numbers, energies: StateEnergies, energy_change: Number
+    w: SystemView, block: Place, net: Net, rule: Numbers, energies: StateEnergies, energy_change: Number, scale: Number
 ) -> tuple[Number, Number]:
-    """Write the invariant features to net.scratch; return (unit of the step, ceiling of the step), both in units of time."""
+    """Write the invariant features to net.scratch; return (unit of the step, ceiling of the step), both in units of time.
+
+    energy_change: that since the start of the run. scale: S at the start.
+    """
     rate4_sum = energies.rate4_sum
     F = sqrt(sqrt(energies.rate8_sum))
     pairs = tight_pairs(w, block, F)
     W = pairs.weight
-    S = energy_scale(inner_kinetic_energy(w, block, energies.kinetic), energies.potential)
     tol = rule[VALUE]
     x, radial_share = sqrt(pairs.flyby / W) / F, pairs.radial / W  # r v^2 / G M, and the share of v^2 along r
     parameter = x * (1.0 - radial_share)
     e2 = larger(fma(x - 2.0, parameter, 1.0), 0.0)
-    error_fraction = 10.0 * energy_change / (S * tol)
-    total = energies.binding_sum / rate4_sum / S
+    error_fraction = 10.0 * energy_change / (scale * tol)
+    total = energies.binding_sum / rate4_sum / scale
     chi = largest_share(total, pairs.own / W)
     scratch = net.scratch
     scratch[0] = radial_share
@@ -192,7 +194,7 @@ def observe_invariants(
     scratch[4] = energies.rate8_sum / (rate4_sum * rate4_sum)
     scratch[5] = parameter / (1.0 + sqrt(e2)) + NEAREST
     scratch[6] = 1.0 + e2
-    scratch[7] = larger(_weighted_acceleration2(w, block) / (sqrt(rate4_sum) * S), NEGLIGIBLE)
+    scratch[7] = larger(_weighted_acceleration2(w, block) / (sqrt(rate4_sum) * scale), NEGLIGIBLE)
     scratch[8] = where(chi > 0.0, total / chi, 1.0) + NEAREST
     scratch[9] = fma(error_fraction, error_fraction, 1.0)
     for k in range(FIRST_LOG, AFTER_LOGS):

@@ -11,7 +11,7 @@ from .kinds import Kind, Number, Numbers, Place
 from .lanes import fma, larger, larger_or_nan, like, no, smaller, sqrt, where
 from .layout import POSITION, SOFTENING2, U0, U1, U2, U3, VELOCITY
 from .plan import AARSETH, BOEKHOLT, BUDGET_C, CONSTANT, FREEFALL, HUTMAKINO, LAST_TERM, ORDER, PRS23, TIDAL, VALUE
-from .system import StateEnergies, SystemView, budget_time, energy_scale, gm_at, inner_kinetic_energy, scratch_at
+from .system import StateEnergies, SystemView, budget_time, gm_at, scratch_at
 from .tight_pairs import largest_share, limited, longest_step, tight_pairs
 
 
@@ -184,8 +184,8 @@ def _derivative_time(w: SystemView, block: Place, kind: Kind) -> Number:
 
 
 @strict
-def classical_step(w: SystemView, block: Place, kind: Kind, rule: Numbers, energies: StateEnergies) -> Number:
-    """Return the step that the classical criterion `kind` chooses at the state in `block`."""
+def classical_step(w: SystemView, block: Place, kind: Kind, rule: Numbers, energies: StateEnergies, scale: Number) -> Number:
+    """Return the step of the classical criterion `kind` at the state in `block`; scale: S at the start of the run."""
     value = rule[VALUE]
     if kind == CONSTANT:
         return value
@@ -204,7 +204,6 @@ def classical_step(w: SystemView, block: Place, kind: Kind, rule: Numbers, energ
         return last_term_factor(value) * _derivative_time(w, block, PRS23)
     if kind == PRS23:
         return value * _derivative_time(w, block, kind)
-    scale = energy_scale(inner_kinetic_energy(w, block, energies.kinetic), energies.potential)
     pairs = tight_pairs(w, block, sqrt(sqrt(energies.rate8_sum)))
     chi = largest_share(energies.binding_sum / energies.rate4_sum / scale, pairs.own / pairs.weight)
     dt = budget_time(energies.rate4_sum, chi, value, rule[ORDER], rule[BUDGET_C])
