@@ -131,7 +131,7 @@ def test_a_field_of_ones_own_cannot_be_stored(tmp_path):
 
 def test_one_batch_has_one_external_field():
     suite = make_suite(("tidal", "kepler", "softened"), "test", 2)
-    with pytest.raises(ConfigError, match="have different external fields; `by_field` gives a suite for each"):
+    with pytest.raises(ConfigError, match="of tidal, kepler, softened have different external fields: take them by themselves"):
         suite.batch()
     assert suite.batch([0, 1])[0].external_field == suite.cases[0].external_field
     (without, alone), (within, tide) = suite.by_field()

@@ -100,7 +100,10 @@ class Suite:
         """
         chosen = [self.cases[int(i)] for i in (range(len(self)) if rows is None else rows)]
         if any(case.external_field != chosen[0].external_field for case in chosen):
-            raise ConfigError(f"the problems of {self.name} have different external fields; `by_field` gives a suite for each.")
+            names = ", ".join(dict.fromkeys(case.family for case in chosen))
+            raise ConfigError(
+                f"the problems of {names} have different external fields: take them by themselves (`Suite.by_field`)."
+            )
         rates = [math.sqrt(case.initial.G or 1.0) for case in chosen]
         systems = [
             Bodies(
