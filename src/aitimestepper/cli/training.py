@@ -17,7 +17,7 @@ from ..config import INTEGRATORS, Config
 from ..criteria.learned import DEFAULT, LearnedStep
 from ..errors import CheckpointError, ConfigError, UserError, require
 from ..files import read_bytes, write_atomically
-from ..initial.families import STANDARD
+from ..initial.families import LEARNED
 from ..initial.problems import make_problem
 from ..models import Model, find_model, load_model, shipped
 from ..policy import cheapest_splitting
@@ -206,7 +206,7 @@ def _new(request: Request) -> tuple[Config, None, Path]:
             f"{', '.join(INTEGRATORS)}."
         )
     if config.judge == "run" and config.ic_family is None:
-        config = dataclasses.replace(config, ic_family=STANDARD)
+        config = dataclasses.replace(config, ic_family=LEARNED)
     if config.save_name is None:
         config = dataclasses.replace(config, save_name=time.strftime("run-%Y%m%d-%H%M%S"))
     if config.seed is None:

@@ -18,19 +18,19 @@ from aitimestepper.differentiable.network import build_network
 from aitimestepper.errors import ConfigError
 from aitimestepper.evaluation.asked import FIRST
 from aitimestepper.evaluation.evaluation_set import EvaluationSet, evaluate
-from aitimestepper.evaluation.runs import Systems
 from aitimestepper.initial.named import kepler
 from aitimestepper.initial.problems import make_problem
 from aitimestepper.initial.suites import Case, Suite, make_suite
 from aitimestepper.integrators import SPLITTINGS
 from aitimestepper.models import load_model
 from aitimestepper.training.checkpoints import load_checkpoint
-from aitimestepper.training.judges.calibration import calibrate
+from aitimestepper.training.judges.calibration import Trial, calibrate, search
 from aitimestepper.training.judges.networks import learned_step
 from aitimestepper.training.judges.objective import Score, scores
+from aitimestepper.training.judges.problems import ProblemSets
 from aitimestepper.training.judges.reference import TIGHTEST, measure_references
 from aitimestepper.training.judges.run import CALIBRATION, RunJudge
-from aitimestepper.training.judges.tolerances import SUITABLE, asked, learned
+from aitimestepper.training.judges.tolerances import FARTHEST, SUITABLE, asked, learned
 from aitimestepper.training.metrics import Recorder
 
 SMALL = Config(
@@ -124,6 +124,8 @@ def test_the_model_needs_nothing_else(trained):
     assert run.max_energy_error.item() < 3e-3
     card = done["card"]
     assert [pair[0] for pair in card["calibration"]] == [1e-2, 1e-3]
+    assert set(card["decided_by"]) <= {"kepler", "planets"}
+    assert len(card["decided_by"]) == 2
     assert (card["families"], card["seed"], card["symmetrization"]) == (["kepler", "planets"], 1, [2.0, 1.007])
     checkpoint = load_checkpoint(folder / "model_epoch_0003.pt")
     assert checkpoint.card == load_model(folder / "model_epoch_0003.npz").card == card
@@ -152,12 +154,12 @@ def test_a_finished_training_is_not_finished_twice(trained):
 
 def test_a_reference_run_above_its_gate_is_made_again():
     """The gate is below what the first run reaches; the run that passes is within it, and has more points."""
-    systems = Systems.of(Suite("", (Case("", "kepler", kepler(0.9), 6.0),)))
-    loose, tight = (measure_references(systems, "leapfrog", (1e-3,), gate)[0] for gate in (1e-6, 1e-9))
+    suite = Suite("", (Case("", "kepler", kepler(0.9), 6.0),))
+    loose, tight = (measure_references(suite, "leapfrog", (1e-3,), gate)[0] for gate in (1e-6, 1e-9))
     assert loose.rejected == 0 < tight.rejected
     assert tight.error <= 1e-9 < loose.error <= 1e-6
     assert len(tight.time) > len(loose.time)
-    assert measure_references(systems, "leapfrog", (1e-3,), 1e-3 * TIGHTEST) == [None]
+    assert measure_references(suite, "leapfrog", (1e-3,), 1e-3 * TIGHTEST) == [None]
 
 
 def test_new_problems_in_every_epoch_none_of_them_for_calibration(monkeypatch):
@@ -204,13 +206,36 @@ def test_tolerances_too_loose_for_an_order_are_calibrated_but_not_learned_from()
 
 def test_a_network_with_too_long_steps_is_asked_for_less():
     """Steps four times too long at order 2: errors 16 times too large, so a sixteenth of the tolerance is asked for."""
-    problems = EvaluationSet.make("leapfrog", (1e-3,), "train", 10, ("kepler",))
+    problems = ProblemSets.make("leapfrog", (1e-3,), "train", 10, ("kepler",))
     config = Config(judge="run", layers=(4,))
     plain, too_long = build_network(config), build_network(config)
     with torch.no_grad():
         too_long.log_dt.bias += math.log(4.0) / 4
-    factors = [calibrate(learned_step(network, config), problems)[0][1] for network in (plain, too_long)]
+    factors = [calibrate(learned_step(network, config), problems)[0].factor for network in (plain, too_long)]
     assert factors[1] / factors[0] == pytest.approx(1 / 16, rel=0.15)
+
+
+@pytest.mark.parametrize("slope", [0.4, 1.0, 3.0])
+@pytest.mark.parametrize("start", [-5.0, -0.3, 0.2, 4.0])
+def test_the_calibration_ends_where_all_families_comply(slope, start):
+    """Also where the errors grow faster or more slowly than the tolerance asked for, and jump."""
+
+    def trial(at: float) -> Trial:
+        excess = start + slope * at
+        return Trial(at, excess + 0.3 * (excess > 0), -0.25 * at, "kepler")
+
+    best = search(trial)
+    assert -0.2 < best.excess <= 0 or best.at == FARTHEST
+
+
+def test_the_calibration_takes_the_least_error_where_nothing_complies():
+    best = search(lambda at: Trial(at, 3.0 + 0.1 * at, -at, "kepler"))
+    assert best.at == -FARTHEST
+
+
+def test_the_calibration_does_not_go_on_to_looser_tolerances_that_cost_more():
+    best = search(lambda at: Trial(at, -3.0 + at, abs(at), "kepler"))
+    assert best.at == 0.0
 
 
 @pytest.mark.parametrize(

@@ -32,7 +32,7 @@ def fit_error_estimate(
             _, shown = converged_prediction(network, adapter, references, tol, ROUNDS)
             observation = adapter.observe_sums(references.sums, references.features, torch.full_like(shown, tol), shown)
             log_Q = torch.log(adapter.predict(network, observation).dt)
-            error = references.rate_at(log_Q).abs() * torch.exp((order + 1) * log_Q)
+            error = references.rate_at(log_Q)[0].abs() * torch.exp((order + 1) * log_Q)
             hidden = network.last_hidden(observation.features[::STRIDE])
             rows.append(torch.cat([hidden, torch.ones_like(hidden[:, :1])], dim=1))
             targets.append(torch.log10(error[::STRIDE].clamp_min(SMALLEST)))

@@ -11,6 +11,7 @@ import torch
 from torch import Tensor
 
 from ...evaluation.evaluation_set import EvaluationSet, Scores
+from .problems import ProblemSets
 
 SHARE = 0.93  # fraction of each family that is to comply: a margin above the 90 % promised, for noise
 WINDOW = 0.06  # the quantile is a mean over levels this far on either side, so that no single problem decides
@@ -55,7 +56,7 @@ def log_cost(log_forces: Tensor, log_excess: Tensor, family: Tensor, order: int)
     return forces + (excess + SLACK * excess.abs()) / order
 
 
-def scores(problems: EvaluationSet, measured: Scores) -> list[Score]:
+def scores(problems: EvaluationSet | ProblemSets, measured: Scores) -> list[Score]:
     """Return one score for each tolerance."""
     found, family = [], torch.from_numpy(problems.family)
     for tol, log_forces, log_excess in zip(problems.tolerances, measured.log_forces, measured.log_excess, strict=True):

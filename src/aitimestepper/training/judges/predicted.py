@@ -28,9 +28,9 @@ class PredictedError(NamedTuple):
     """Prediction for runs along P trajectories with S points."""
 
     log_forces: Tensor  # (P,) ln of the force evaluations
-    log_excess: Tensor  # (P,) ln of the largest relative energy error over the tolerance
+    log_excess: Tensor  # (P,) ln of the largest relative error over the tolerance, of the total or of a body's own energy
     roughness: Tensor  # (P,) mean square of the changes of ln Q in a step beyond `CHANGE`, and of those of it beyond `BEND`
-    error_fraction: Tensor  # (S,) the energy error so far over the tolerance, without a graph
+    error_fraction: Tensor  # (S,) the error of the total energy so far over the tolerance, without a graph
 
 
 def predict_error(
@@ -67,16 +67,24 @@ def predict_for_steps(log_Q: Tensor, references: ReferenceTrajectories, tol: flo
     span = (references.time[1:] - references.time[:-1])[inside]
     Q = torch.exp(0.5 * (log_Q[1:] + log_Q[:-1])[inside])
     steps = torch.zeros_like(references.time[: len(references.first)]).index_add(0, owner, span / Q)
-    rates = references.rate_at(log_Q)
-    rate = 0.5 * (rates[1:] + rates[:-1])[inside]
-    gained = torch.zeros_like(references.time).index_put((inside.nonzero().flatten() + 1,), Q**method.order * rate * span)
-    total = torch.cumsum(gained, 0)
-    error = (total - total[references.first][trajectory]) / tol
-    largest = torch.zeros_like(steps).scatter_reduce(0, trajectory, error.abs(), "amax", include_self=False)
+    here = inside.nonzero().flatten() + 1
+
+    def integral(rate: Tensor, weight: Tensor) -> Tensor:
+        """Return the integral of `weight` (I,) times `rate` (..., S) from the first point of each trajectory on."""
+        gained = torch.zeros_like(rate)
+        gained[..., here] = (0.5 * (rate[..., 1:] + rate[..., :-1]))[..., inside] * weight
+        total = torch.cumsum(gained, -1)
+        return total - total[..., references.first[trajectory]]
+
+    total, own, shift = integral(references.rate_at(log_Q), Q**method.order * span) / tol
+    slope, drift = references.own
+    own = own + slope * (shift + integral(drift * own, span))
+    error = torch.maximum(total.abs(), own.abs())
+    largest = torch.zeros_like(steps).scatter_reduce(0, trajectory, error, "amax", include_self=False)
     excess = _squared_excess((log_Q[1:] - log_Q[:-1])[inside] * Q / span, owner, Q, span)
     roughness = torch.zeros_like(steps).index_add(0, owner, excess * span / Q) / steps
     log_forces = torch.log(steps) + math.log(method.stages)
-    return PredictedError(log_forces, torch.log(largest + TINY), roughness, error.detach())
+    return PredictedError(log_forces, torch.log(largest + TINY), roughness, total.detach())
 
 
 def _squared_excess(change: Tensor, owner: Tensor, Q: Tensor, span: Tensor) -> Tensor:

@@ -12,20 +12,24 @@ from torch import Tensor
 
 from ...criteria.classical import EnergyBudget
 from ...criteria.wrappers import Symmetrized
+from ...differentiable.conserved import conserved_energy
 from ...differentiable.features import invariant_features
 from ...differentiable.particle import ParticleTorch
-from ...differentiable.stepping import step
 from ...differentiable.timescales import PairSums, budget_time, pair_sums
 from ...evaluation.runs import Systems
+from ...hierarchy import own_orbits
+from ...initial.suites import Suite
 from ...integrators import SPLITTINGS
 from ...simulate.engine import simulate
 from ...simulate.recording import TrajectoryRecorder
 from ...simulate.result import MAX_STEPS, OK
+from .own import centred_step, own_errors
 
-REFERENCE, REFERENCE_TOL = "suzuki4", 1e-6
+REFERENCE, REFERENCE_TOL = "blanes_moan6", 1e-6
 # A run that is rejected is made again with a tolerance tighter by this factor; below `TIGHTEST` rounding errors are larger.
 TIGHTER, TIGHTEST = 10.0, 1e-13
-POINTS = 5000  # largest number of points of a trajectory; of longer runs only the beginning is recorded
+POINTS = 2500  # largest number of points of a trajectory; of longer runs only the beginning is recorded
+PAIRS, FEWEST = 600_000, 150  # of N bodies at most PAIRS / N^2 points, but FEWEST are recorded always
 LONGEST = 0.6  # longest step that errors are measured with, in free-fall times
 
 
@@ -36,7 +40,10 @@ class ReferenceTrajectories(NamedTuple):
     sums: PairSums
     features: Tensor  # (S, 9)
     step: Tensor  # (K, S) steps, from long to short, that errors were measured with
-    rate: Tensor  # (K, S) relative energy error of these steps in unit time, over h^p: independent of h for small h
+    # (K, 3, S) errors of these steps in unit time, over h^p: independent of h for small h. They are relative errors of the
+    # total energy and of the own energy of the body that suffers most, and the time by which that body is ahead (see `own`)
+    rate: Tensor
+    own: Tensor  # (2, S) `slope` and `drift` of that body, see `own.OwnErrors`
     trajectory: Tensor  # the index of each point's trajectory
     first: Tensor  # (P,) the first point of each trajectory
     family: Tensor  # (P,)
@@ -52,7 +59,8 @@ class ReferenceTrajectories(NamedTuple):
             sums=PairSums(*(x[points] for x in self.sums)),
             features=self.features[points],
             step=self.step[:, points],
-            rate=self.rate[:, points],
+            rate=self.rate[..., points],
+            own=self.own[:, points],
             trajectory=torch.repeat_interleave(torch.arange(len(chosen), device=chosen.device), counts[chosen]),
             first=torch.cumsum(counts[chosen], 0) - counts[chosen],
             family=self.family[chosen],
@@ -65,11 +73,14 @@ class ReferenceTrajectories(NamedTuple):
         return self._replace(**moved, sums=PairSums(*(x.to(device) for x in self.sums)))
 
     def rate_at(self, log_h: Tensor) -> Tensor:
-        """Return the rate (S,) for steps exp(log_h) (S,), interpolated linearly in ln h; beyond the ends, the nearest one."""
-        found, log_step = self.rate[0], torch.log(self.step)
+        """Return the rates (3, S) for steps exp(log_h) (S,), interpolated linearly in h^2; beyond the ends, the nearest one.
+
+        The steps are time-reversible, so their errors over h^p are even in h.
+        """
+        found, h2, square = self.rate[0], torch.exp(2.0 * log_h), self.step**2
         for k in range(1, len(self.rate)):
-            width = log_step[k - 1] - log_step[k]
-            weight = ((log_step[k - 1] - log_h) / torch.where(width > 0, width, 1.0)).clamp(0.0, 1.0)
+            width = square[k - 1] - square[k]
+            weight = ((square[k - 1] - h2) / torch.where(width > 0, width, 1.0)).clamp(0.0, 1.0)
             found = found + torch.where(width > 0, weight, 1.0) * (self.rate[k] - self.rate[k - 1])
         return found
 
@@ -82,12 +93,13 @@ class MeasuredTrajectory(NamedTuple):
     features: Tensor
     step: Tensor
     rate: Tensor
+    own: Tensor
     error: float  # largest relative energy error of the run
     rejected: int  # runs that were rejected before it
 
 
 def measure_references(
-    systems: Systems,
+    suite: Suite,
     integrator: str,
     tolerances: Sequence[float],
     gate: float,
@@ -98,12 +110,14 @@ def measure_references(
 
     tolerances: errors are measured with the steps of EnergyBudget at these. report(done, total) is called after every problem.
     """
-    P, found = len(systems.ends), []
+    regular, found = suite.regular, []
     with ThreadPoolExecutor(threads) as pool:
-        work = pool.map(lambda i: _measure(systems.rows(np.array([i])), integrator, tolerances, gate), range(P))
+        work = pool.map(
+            lambda i: _measure(Systems(*suite.batch([i])), integrator, tolerances, gate, regular[i]), range(len(suite))
+        )
         for one in work:
             found.append(one)
-            report(len(found), P)
+            report(len(found), len(suite))
     return found
 
 
@@ -115,14 +129,17 @@ def join_references(made: Sequence[MeasuredTrajectory], family: Sequence[int]) -
         sums=PairSums(*(torch.cat(parts) for parts in zip(*(one.sums for one in made), strict=True))),
         features=torch.cat([one.features for one in made]),
         step=torch.cat([one.step for one in made], dim=1),
-        rate=torch.cat([one.rate for one in made], dim=1),
+        rate=torch.cat([one.rate for one in made], dim=2),
+        own=torch.cat([one.own for one in made], dim=1),
         trajectory=torch.repeat_interleave(torch.arange(len(made)), counts),
         first=torch.cumsum(counts, 0) - counts,
         family=torch.tensor(family),
     )
 
 
-def _measure(system: Systems, integrator: str, tolerances: Sequence[float], gate: float) -> MeasuredTrajectory | None:
+def _measure(
+    system: Systems, integrator: str, tolerances: Sequence[float], gate: float, regular: bool
+) -> MeasuredTrajectory | None:
     """Return a trajectory of one problem within the gate, with the errors of steps along it; None: there is none."""
     tol, rejected = REFERENCE_TOL, 0
     while (run := _reference_run(system, tol)).status not in (OK, MAX_STEPS) or not run.error <= gate:
@@ -133,9 +150,37 @@ def _measure(system: Systems, integrator: str, tolerances: Sequence[float], gate
     with torch.no_grad():
         sums = pair_sums(run.states)
         steps = [_budget_step(sums, integrator, tol) for tol in tolerances]
-        rates = [error_rate(run.states, h, integrator) for h in steps]
-    features, rate = invariant_features(sums), torch.stack(rates) / scale
-    return MeasuredTrajectory(run.states.time, sums, features, torch.stack(steps), rate, run.error, rejected)
+        made = [centred_step(run.states, h, integrator) for h in steps]
+        total = torch.stack([error_rate(before, after, integrator) for before, after in made]) / scale
+        rate, own = _with_own(run.states, steps, [after for _, after in made], total, integrator, system, regular)
+    return MeasuredTrajectory(
+        run.states.time, sums, invariant_features(sums), torch.stack(steps), rate, own, run.error, rejected
+    )
+
+
+def _with_own(
+    p: ParticleTorch,
+    steps: Sequence[Tensor],
+    after: Sequence[ParticleTorch],
+    total: Tensor,
+    integrator: str,
+    system: Systems,
+    regular: bool,
+) -> tuple[Tensor, Tensor]:
+    """Return `rate` (K, 3, S) and `own` (2, S) of the rates `total` (K, S): zero for own energies where they do not count."""
+    start, zero = system.start, torch.zeros_like(total)
+    nothing = torch.stack([total, zero, zero], dim=1), zero.new_zeros(2, len(p))
+    if not regular:
+        return nothing
+    if p.mass.shape[1] == 2 and p.external_field is None and bool((p.mass[0] > 0).all()):  # the total energy is their own
+        return torch.stack([total, total, zero], dim=1), nothing[1]
+    orbits, present = own_orbits(start), start.present[0]
+    covered = orbits.covered[0] & present
+    if not covered.any():
+        return nothing
+    members = (torch.from_numpy(part[0][np.ix_(covered, present)]) for part in (orbits.host, orbits.group))
+    own = own_errors(p, steps, after, integrator, *members)
+    return torch.stack([total, own.energy_rate, own.shift_rate], dim=1), torch.stack([own.slope, own.drift])
 
 
 class _ReferenceRun(NamedTuple):
@@ -145,8 +190,9 @@ class _ReferenceRun(NamedTuple):
 
 
 def _reference_run(system: Systems, tol: float) -> _ReferenceRun:
-    """Solve one problem to about a tolerance; of long runs only the first `POINTS` steps."""
-    recorder = TrajectoryRecorder(limit=POINTS + 1)
+    """Solve one problem to about a tolerance; of long runs only the beginning."""
+    points = min(POINTS, max(FEWEST, PAIRS // system.start.mass.shape[1] ** 2))
+    recorder = TrajectoryRecorder(limit=points + 1)
     done = simulate(
         system.start,
         t_end=system.ends,
@@ -154,7 +200,7 @@ def _reference_run(system: Systems, tol: float) -> _ReferenceRun:
         integrator=REFERENCE,
         output_steps=1,
         sinks=(recorder.take,),
-        max_steps=POINTS,
+        max_steps=points,
         threads=1,
         warn=False,
     )
@@ -166,6 +212,7 @@ def _reference_run(system: Systems, tol: float) -> _ReferenceRun:
         softening=float(start.softening[0]),
         time=run.time,
         G=start.G,
+        external_field=start.external_field,
     )
     return _ReferenceRun(states, float(done.max_energy_error[0]), done.status[0])
 
@@ -177,7 +224,7 @@ def _budget_step(sums: PairSums, integrator: str, tol: float) -> Tensor:
     return torch.minimum(allowed, LONGEST * sums.tau_4)
 
 
-def error_rate(p: ParticleTorch, h: Tensor, integrator: str) -> Tensor:
-    """Return dE/dt over h^p (B,) of a run with steps h (B,) at the given states, from one step forward and one back."""
-    change = step(p, h, integrator).total_energy() - step(p, -h, integrator).total_energy()
-    return change / (2.0 * h ** (SPLITTINGS[integrator].order + 1))
+def error_rate(before: ParticleTorch, after: ParticleTorch, integrator: str) -> Tensor:
+    """Return dE/dt over h^p (B,) of a run with the steps h that lead from one state to the other."""
+    change = conserved_energy(after) - conserved_energy(before)
+    return change / after.dt ** (SPLITTINGS[integrator].order + 1)

@@ -20,9 +20,8 @@ from ...differentiable.adapter import ModelAdapter
 from ...differentiable.network import FullyConnectedNN
 from ...differentiable.particle import ParticleTorch
 from ...errors import ConfigError, UserError
-from ...evaluation.evaluation_set import LONG, EvaluationSet, evaluate
-from ...evaluation.runs import Systems
-from ...initial.families import STANDARD
+from ...evaluation.evaluation_set import LONG
+from ...initial.families import LEARNED
 from ...initial.own_families import families_named
 from ...initial.suites import make_suite
 from ...integrators import SPLITTINGS
@@ -36,6 +35,7 @@ from .error_estimate import fit_error_estimate
 from .networks import learned_step, trained_parameters
 from .objective import SHARE, Score, log_cost, mean_log_cost, scores
 from .predicted import PredictedError, converged_prediction, predict_error
+from .problems import ProblemSets
 from .ranges import input_ranges
 from .reference import MeasuredTrajectory, ReferenceTrajectories, join_references, measure_references
 from .tolerances import asked, learned, measured_at
@@ -71,16 +71,16 @@ class RunJudge:
         if not isinstance(network, FullyConnectedNN):
             raise ConfigError(f"judge = run needs a FullyConnectedNN, which simulations can use, not {type(network).__name__}.")
         self.network, self.optimizer, self.config, self.adapter = network, optimizer, config, adapter
-        self.families, self.own = families_named(config.ic_family or STANDARD)
-        # with all families of the package also long runs, for eccentric orbits and resonances
-        self.learned_from = [*self.families, *([LONG] if tuple(self.families) == STANDARD else [])]
+        self.learned_from, self.own = families_named(config.ic_family or LEARNED)
+        # long runs are learned from and calibrated on, but take too long after every epoch
+        self.families = [f for f in self.learned_from if f != LONG] or self.learned_from
         self.tolerances, self.order = learned(config), SPLITTINGS[config.integrator].order
         self.threads = chosen_threads(config.threads)
         self.measured: list[tuple[int, MeasuredTrajectory]] = []  # (family, trajectory)
         self.best: dict[str, Any] = {}  # weights and mean ln cost of the best validation
         self._iterations = 0
         self._last: dict[str, Tensor] = {}  # the network of the last epoch, once `finish` has replaced it
-        self._validation: EvaluationSet | None = None
+        self._validation: ProblemSets | None = None
 
     # ---- Part 1 ---------------------------------------------------------------------------------------------------------
     def collect(self, particle: ParticleTorch, epoch: int, watch: Watch) -> Collected:
@@ -94,7 +94,7 @@ class RunJudge:
         config = self.config
         suite = make_suite(self.learned_from, "train", config.num_orbits, 3, self.own, (epoch - 1) * config.num_orbits)
         made = measure_references(
-            Systems.of(suite),
+            suite,
             config.integrator,
             measured_at(asked(config)),
             config.energy_threshold,
@@ -186,12 +186,12 @@ class RunJudge:
         if self._validation is None:
             self._validation = self._problems("validation", 0, self.config.validation, self.families)
         step = learned_step(self.network, self.config, card)
-        return scores(self._validation, evaluate(step, self._validation, None, self.threads))
+        return scores(self._validation, self._validation.evaluate(step, self.threads))
 
-    def _problems(self, split: str, first: int, count: int, families: Sequence[str]) -> EvaluationSet:
+    def _problems(self, split: str, first: int, count: int, families: Sequence[str]) -> ProblemSets:
         """Return `count` problems of each family, from number `first` of the split on, at the tolerances asked for."""
         config = self.config
-        return EvaluationSet.make(config.integrator, asked(config), split, count, families, self.own, first, self.threads)
+        return ProblemSets.make(config.integrator, asked(config), split, count, families, self.own, first, self.threads)
 
     def about(self) -> dict[str, Any]:
         """Return what the card of every model says: the families and tolerances that were learned from."""
@@ -230,7 +230,9 @@ class RunJudge:
             problems = self._problems("train", CALIBRATION, config.calibration, self.learned_from)
             step = learned_step(self.network, config)
             report = lambda done, total: watch("calibration", done, total, "")  # noqa: E731  one use, one line
-            card["calibration"] = [list(pair) for pair in calibrate(step, problems, self.threads, report)]
+            calibrated = calibrate(step, problems, self.threads, report)
+            card["calibration"] = [[one.tol, one.factor] for one in calibrated]
+            card["decided_by"] = [one.decided_by for one in calibrated]
             card["symmetrization"] = list(step.symmetrization)
         card["validation"] = [score._asdict() for score in self._validate(card, watch)]
         return card
