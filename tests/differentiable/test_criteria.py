@@ -47,6 +47,16 @@ def dt_of(criterion: Criterion, p: ParticleTorch, integrator: str = "leapfrog") 
     return module.choose(p, module.init(p))[0]
 
 
+def own_chi(energy: float) -> float:
+    """Return the potential energy of a pair over its own energy, from E/U = 1 - r v^2 / (2 G M): at most 50."""
+    return 1 / math.hypot(energy, 0.02)
+
+
+def chi_of_two(energy: float) -> float:
+    """Return chi of two bodies with mass from E/U: that of the whole system and the pair's own, added in squares."""
+    return math.hypot(1 / abs(energy), own_chi(energy))
+
+
 # ---- formulas -----------------------------------------------------------------------------------------------------------
 @pytest.mark.parametrize("dim", [2, 3])
 @pytest.mark.parametrize(("e", "q", "anomaly"), [(0.0, 1.0, 0.3), (0.6, 0.1, 0.2), (0.6, 3.0, 2.5), (0.97, 1e-3, 0.05)])
@@ -57,7 +67,7 @@ def test_two_bodies_give_the_closed_forms(two_body, dim, e, q, anomaly):
     v = math.sqrt(G * (2 / r - 1 / a))
     m1, m2 = 1 / (1 + q), q / (1 + q)
     tau = math.sqrt(r**3 / G)
-    chi = (G * m1 * m2 / r) / (G * m1 * m2 / (2 * a))
+    chi = chi_of_two(r / (2 * a))
     Q = (G / r**3) ** 2 + (v / r) ** 4
     expected = {
         Constant(0.7): 0.7,
@@ -119,7 +129,11 @@ def test_many_bodies_give_the_sums_and_minima_over_pairs(random_system, n):
     K = sum(mi * mj * v * v for _, v, mi, mj in pairs) / (2 * p.mass.sum().item())  # about the centre of mass
     U = -G * sum(mi * mj / r for r, _, mi, mj in pairs)
     S = max(abs(K + U), 1e-4 * (K - U))
-    chi = sum(w * G * mi * mj / r for w, (r, _, mi, mj) in zip(weights, pairs, strict=True)) / S / sum(weights)
+    total = sum(w * G * mi * mj / r for w, (r, _, mi, mj) in zip(weights, pairs, strict=True)) / S / sum(weights)
+    F = sum(t**-8 for t in tau) ** 0.25
+    tight = [max(t**-2 / F - 1 / 32, 0) ** 2 for t in tau]
+    own = [own_chi(1 - r * v * v / (2 * G * (mi + mj))) for r, v, mi, mj in pairs]
+    chi = math.hypot(total, sum(w * o for w, o in zip(tight, own, strict=True)) / sum(tight))
     assert dt_of(EnergyBudget(1e-6, c=0.44), p).item() == pytest.approx(0.44 * math.sqrt(1e-6 / chi) * smooth, rel=1e-12, abs=0)
 
 
@@ -285,7 +299,7 @@ def test_a_sweep_in_one_batch_equals_separate_runs(two_body, name, wrap):
     """One number per system; systems end at different times, and the numbers of the others stay with them."""
     p = two_body(e=0.5, q=0.3)
     values = [0.02, 0.003, 0.05, 0.008, 0.03]
-    if name in ("tidal", "aarseth"):  # their steps go with the square root
+    if name in ("tidal", "aarseth", "energybudget"):  # their steps go with the square root
         values = [v * v for v in values]
 
     def run(systems, criterion):
@@ -317,23 +331,54 @@ def test_the_numbers_of_a_sweep_are_memory(random_system):
 @pytest.mark.parametrize("integrator", SPLITTINGS)
 @pytest.mark.parametrize("drift", [0.0, 3.0])
 def test_energybudget_follows_test_particles_round_a_star(integrator, drift):
-    """No pair has binding energy, at rest not even the whole system: dt is half a free-fall time at any tolerance."""
+    """No pair has binding energy, at rest not even the whole system: dt is that of the tightest orbit, a circle, alone."""
     x = torch.tensor([[0.0, 0.0], [4.0, 0.0], [0.0, 9.0]], dtype=torch.float64)
     v = torch.tensor([[drift, 0.0], [drift, 0.5], [drift + 1 / 3, 0.0]], dtype=torch.float64)
     p = ParticleTorch.from_tensors([1.0, 0.0, 0.0], x, v)
     smooth = (8.0**-4 + 27.0**-4) ** -0.25
+    order = SPLITTINGS[integrator].order
     for tol in (1e-2, 1e-12):
-        assert dt_of(EnergyBudget(tol, integrator), p).item() == pytest.approx(0.5 * smooth, rel=1e-12, abs=0)
+        expected = min(0.6 * (tol / own_chi(0.5)) ** (1 / order), 0.5) * smooth
+        assert dt_of(EnergyBudget(tol, integrator, c=0.6), p).item() == pytest.approx(expected, rel=1e-12, abs=0)
     assert simulate(p, t_end=4 * math.pi, criterion=EnergyBudget(1e-6, integrator)).status == ("ok",)
+
+
+@pytest.mark.parametrize("energy", [0.9, 0.5, 0.1, 0.01, 0.0, -0.5])
+def test_energybudget_of_two_bodies_depends_on_their_masses_only_through_the_whole_system(energy):
+    """A massless planet has the own orbit of any other of that E/U; with mass it counts in the whole system as well."""
+    for q in (0.0, 1e-9, 0.3, 1.0):
+        r, speed = 3.0, math.sqrt(2 * (1 - energy) / 3.0)
+        mass, share = [1 / (1 + q), q / (1 + q)], torch.tensor([[q / (1 + q)], [-1 / (1 + q)]], dtype=torch.float64)
+        x, v = torch.tensor([[[-r, 0.0]], [[0.6 * speed, 0.8 * speed]]], dtype=torch.float64)
+        p = ParticleTorch.from_tensors(mass, share * x, share * v)
+        floor = 1e-4 * (1 + abs(1 - energy))  # E counts as 1e-4 (K + |U|) or more
+        total = 1 / max(abs(energy), floor) if q else 0.0
+        expected = 0.2 * math.sqrt(1e-6 / math.hypot(total, own_chi(energy))) * r**1.5
+        assert dt_of(EnergyBudget(1e-6, c=0.2), p).item() == pytest.approx(expected, rel=1e-11, abs=0), q
+
+
+def test_a_massless_planet_has_the_step_of_any_light_one_beside_another_binary(two_body):
+    """The planets are on one and the same orbit, and so little of the total energy that only their own counts."""
+    binary = two_body(e=0.3)
+    place, speed = torch.tensor([[[[1e6, 0.0], [1e6, 0.2]]], [[[0.0, 0.0], [0.05, 0.0]]]], dtype=torch.float64)
+
+    def step(planet):
+        mass = torch.cat([1e6 * binary.mass, torch.tensor([[1e-3, planet]], dtype=torch.float64)], 1)
+        x, v = torch.cat([1e4 * binary.position, place], 1), torch.cat([10.0 * binary.velocity, speed], 1)
+        return dt_of(EnergyBudget(1e-6), ParticleTorch.from_tensors(mass, x, v)).item()
+
+    own = own_chi(1 - 0.2 * 0.05**2 / (2 * 1e-3))
+    assert step(0.0) == pytest.approx(0.44 * math.sqrt(1e-6 / own) * math.sqrt(0.2**3 / 1e-3), rel=1e-6)
+    assert step(1e-10) == pytest.approx(step(0.0), rel=1e-6)
 
 
 @pytest.mark.parametrize(("integrator", "order"), [(name, method.order) for name, method in SPLITTINGS.items()])
 def test_energybudget_of_a_parabolic_pair_is_an_ordinary_step(integrator, order):
-    """E = 0: its errors are measured against 1e-4 of K + |U| = 2 |U|, which makes chi 5000; and a run keeps the tolerance."""
+    """E = 0: its errors are measured against 1e-4 of K + |U| = 2 |U|, chi is 5000, and its own 50; a run keeps the tolerance."""
     p = ParticleTorch.from_tensors([1.0, 1.0], [[-1.0, 0.0], [1.0, 0.0]], [[0.0, -0.5], [0.0, 0.5]], G=0.5)
     assert p.total_energy().item() == 0
     criterion = EnergyBudget(1e-4, integrator, c=0.5)
-    expected = 0.5 * (1e-4 / 5000) ** (1 / order) * math.sqrt(8.0)
+    expected = 0.5 * (1e-4 / math.hypot(5000, 50)) ** (1 / order) * math.sqrt(8.0)
     assert dt_of(criterion, p).item() == pytest.approx(expected, rel=1e-12, abs=0)
     run = simulate(p, t_end=0.1, criterion=Symmetrized(EnergyBudget(1e-2, integrator)))
     assert run.status == ("ok",)

@@ -217,9 +217,9 @@ def test_features_include_the_external_field(random_system, kind):
 
 
 def test_features_of_the_request_by_hand():
-    """The energy error over the tolerance with its sign, then the tolerance and the order of the method."""
+    """The energy error over the tolerance with its sign, then the tolerance."""
     fraction, tol = torch.tensor([0.0, 0.1, -0.5], dtype=torch.float64), torch.tensor([1e-2, 1e-4, 1e-6], dtype=torch.float64)
-    found = requested_features(fraction, tol, 6)
+    found = requested_features(fraction, tol)
+    assert found.shape == (3, 2)
     assert found[:, 0].tolist() == pytest.approx([0.0, 0.5 * math.log(2), -0.5 * math.log(26)], rel=1e-14)
     assert found[:, 1].tolist() == pytest.approx([math.log(t) for t in tol.tolist()], rel=1e-14)
-    assert found[:, 2].tolist() == [math.log(6)] * 3

@@ -23,7 +23,7 @@ def assert_close(found, expected, tol=1e-12):
 
 
 def by_loops(p: ParticleTorch) -> tuple[list[float], float, float]:
-    """Return (the 8 features, shortest time, chi) of the one system of p, straight from the definitions."""
+    """Return (the 9 features, shortest time, chi) of the one system of p, straight from the definitions."""
     m, x, v, soft = p.mass[0].tolist(), p.position[0].tolist(), p.velocity[0].tolist(), p.softening.item()
     n = len(m)
     pairs = []
@@ -43,7 +43,9 @@ def by_loops(p: ParticleTorch) -> tuple[list[float], float, float]:
     M = sum(m)
     P2 = sum(sum(a * b[k] for a, b in zip(m, v, strict=True)) ** 2 for k in range(len(v[0])))
     K = sum(a * sum(c * c for c in b) for a, b in zip(m, v, strict=True)) / 2 - P2 / (2 * M)
-    chi = sum(freefall_rate2**2 * binding for freefall_rate2, _, binding, *_ in pairs) / S4 / abs(K + U)
+    total = sum(freefall_rate2**2 * binding for freefall_rate2, _, binding, *_ in pairs) / S4 / abs(K + U)
+    own = [1 / math.hypot(1 - flyby_rate2 / (2 * freefall_rate2), 0.02) for freefall_rate2, flyby_rate2, *_ in pairs]
+    chi = math.hypot(total, sum(a * b for a, b in zip(w, own, strict=True)) / W)
     flyby = math.sqrt(sum(a * flyby_rate2**2 for a, (_, flyby_rate2, *_) in zip(w, pairs, strict=True)) / W)
     rad = sum(a * rv**2 / (r2 * v2) for a, (*_, r2, v2, rv) in zip(w, pairs, strict=True) if v2 > 0) / W
     x, p_over_r = flyby / F, flyby / F * (1 - rad)
@@ -60,6 +62,7 @@ def by_loops(p: ParticleTorch) -> tuple[list[float], float, float]:
         math.log(p_over_r / (1 + math.sqrt(e2)) + 1e-3),
         math.log(1 + e2),
         math.log(pull * tau_4**2 / abs(K + U)),
+        math.log(total / chi + 1e-3),
     ]
     return features, (S4 + fly4) ** (-1 / 4), chi
 
@@ -79,14 +82,16 @@ def test_they_are_the_sums_over_pairs(random_system, n, dim, softening, G):
 
 @pytest.mark.parametrize(("e", "q", "anomaly"), [(0.0, 1.0, 0.3), (0.6, 0.1, 2.0), (0.97, 1e-3, 0.05)])
 def test_two_bodies_in_closed_form(two_body, e, q, anomaly):
-    """With one pair all smooth minima are the same, chi = 2 a / r, and the orbit is known."""
+    """With one pair all smooth minima are the same, U/E = 2 a / r for the system and the pair, and the orbit is known."""
     p = two_body(e=e, q=q, a=3.0, G=2.0, anomaly=anomaly)
     r = 3 * (1 - e * math.cos(anomaly))
     v2 = 2 * (2 / r - 1 / 3)
     rv2 = 2 * 3 * (e * math.sin(anomaly)) ** 2  # (r.v)^2 = G M a (e sin E)^2
-    expected = [rv2 / (r**2 * v2), math.log(6 / r), math.log(1 + v2 * r / 2), 0, 0, math.log(3 * (1 - e) / r + 1e-3)]
+    chi = math.hypot(6 / r, 1 / math.hypot(r / 6, 0.02))  # sqrt(2) times 6 / r, but for what the pair at most counts
+    expected = [rv2 / (r**2 * v2), math.log(chi), math.log(1 + v2 * r / 2), 0, 0, math.log(3 * (1 - e) / r + 1e-3)]
     pull = q / (1 + q) ** 2 * (2 / r**2) ** 2 * r**3 / 2  # m |a|^2 tau^2, G = 2
     expected += [math.log(1 + e * e), math.log(pull / abs(p.total_energy().item()))]
+    expected.append(math.log(6 / r / chi + 1e-3))
     assert_close(describe(p, "invariant")[0], torch.tensor(expected, dtype=torch.float64))
 
 
@@ -179,13 +184,16 @@ def test_systems_without_energy_have_finite_features():
     parabola = ParticleTorch.from_tensors([1.0, 1.0], [[-1.0, 0.0], [1.0, 0.0]], [[0.0, -0.5], [0.0, 0.5]], G=0.5)
     found = describe(parabola, "invariant")[0]
     assert parabola.total_energy().item() == 0
-    # K = |U|, and the energy counts as 1e-4 of their sum
-    assert found[1].item() == pytest.approx(math.log(1 / 2e-4), rel=1e-12)
+    # K = |U|, and the energy counts as 1e-4 of their sum; that of the pair as a fiftieth
+    assert found[1].item() == pytest.approx(math.log(math.hypot(5000, 50)), rel=1e-12)
+    assert found[8].item() == pytest.approx(math.log(5000 / math.hypot(5000, 50) + 1e-3), rel=1e-9)
     v = [[0.0, 0.0], [0.0, 0.5], [1 / 3, 0.0]]
     massless = ParticleTorch.from_tensors([1.0, 0.0, 0.0], [[0.0, 0.0], [4.0, 0.0], [0.0, 9.0]], v)
     found = describe(massless, "invariant")[0]
-    assert pair_sums(massless).chi.item() == 0
-    assert found[[1, 7]].tolist() == pytest.approx([math.log(1e-20)] * 2)  # they neither bind nor attract
+    sums, own = pair_sums(massless), 1 / math.hypot(0.5, 0.02)  # all orbits are circles
+    assert sums.total_chi.item() == 0
+    assert sums.chi.item() == pytest.approx(own, rel=1e-12)
+    assert found[[1, 7, 8]].tolist() == pytest.approx([math.log(own), math.log(1e-20), math.log(1e-3)])  # they attract nothing
     assert torch.isfinite(describe(ParticleTorch.stack([parabola, parabola]), "invariant")).all()
 
 
@@ -212,7 +220,7 @@ def test_an_external_field_counts_in_the_energies_as_they_are(random_system):
     p.set_external_field(PointMassTidalField(100.0, R0=8.0))
     found, sums = describe(p, "invariant")[0], pair_sums(p)
     assert torch.equal(sums.energy_scale, p.total_energy().abs())
-    assert (found != alone)[[1, 7]].all()
+    assert (found != alone)[[1, 7, 8]].all()
     assert torch.equal(found[[0, 2, 3, 4, 5, 6]], alone[[0, 2, 3, 4, 5, 6]])
     pull = p.get_acceleration()  # the field pulls as well
     assert sums.pulling.item() == pytest.approx((p.mass.unsqueeze(-1) * pull * pull).sum().item(), rel=1e-14)
