@@ -35,6 +35,7 @@ OF_EVERY_RUN = (Power(2, 0), Power(-3, 0), Power(1, -2), Power(0, -2), Power(3, 
 _OF_DERIVATIVES = (Power(4, -16), Power(4, -12), Power(-3, -3))
 # rate^4 times the energy of a pair, whose factors the compiler multiplies in any order
 _OF_BINDING = (Power(0, -4), Power(0, -4, 1), Power(-1, -4), Power(3, -6))
+_OF_TIGHT_PAIRS = (Power(0, -8),)  # by the smooth maximum of squared rates
 OF_CRITERION = {
     "freefall": (Power(0, -4),),
     "tidal": (Power(0, -4),),
@@ -42,8 +43,8 @@ OF_CRITERION = {
     "aarseth": _OF_DERIVATIVES,
     "prs23": _OF_DERIVATIVES,
     "lastterm": _OF_DERIVATIVES,
-    "energybudget": _OF_BINDING,
-    "learned": (*_OF_BINDING, Power(0, -8), Power(4, -2), Power(2, -2)),
+    "energybudget": (*_OF_BINDING, *_OF_TIGHT_PAIRS),
+    "learned": (*_OF_BINDING, *_OF_TIGHT_PAIRS, Power(4, -2), Power(2, -2)),
 }
 # by the derivatives of the method, whatever the criterion
 OF_METHOD = {"hermite4": (Power(1, -3), Power(-2, -1)), "radau15": _OF_DERIVATIVES}
