@@ -131,6 +131,13 @@ def crowd(n: int, seed: int = 0) -> Bodies:
     return Bodies(np.exp(rng.normal(size=n)) / n, rng.normal(size=(n, 3)), 0.5 * rng.normal(size=(n, 3)), softening=0.02)
 
 
+def among_massless(n: int, massive: int, softening: float = 0.0, seed: int = 0) -> Bodies:
+    """Return one system of n bodies, all but `massive` of them without mass, in random order."""
+    rng = np.random.default_rng([n, massive, seed])
+    mass = rng.permutation(np.where(np.arange(n) < massive, np.exp(rng.normal(size=n)), 0.0))
+    return Bodies(mass, rng.normal(size=(n, 3)), 0.5 * rng.normal(size=(n, 3)), softening=softening, G=1.3)
+
+
 # ---- networks -----------------------------------------------------------------------------------------------------------
 def network(start: Bodies, row: SimpleNamespace, dtype: str = "float64") -> LearnedStep:
     """Return an untrained network whose steps are about 0.015 and follow its inputs."""

@@ -11,10 +11,12 @@ from parity import (
     RUNS,
     STEPS,
     WRAPPERS,
+    among_massless,
     assert_same_run,
     bodies,
     both,
     both_of,
+    changed,
     covering,
     crowd,
     first_steps,
@@ -28,7 +30,10 @@ from aitimestepper import differentiable
 from aitimestepper.bodies import Bodies, as_bodies
 from aitimestepper.criteria.classical import Constant, EnergyBudget, FreeFall
 from aitimestepper.criteria.wrappers import Huayno, HutMakinoMcMillan, Limited, Symmetrized
+from aitimestepper.differentiable.adapter import ModelAdapter
+from aitimestepper.differentiable.particle import ParticleTorch
 from aitimestepper.errors import ConfigError
+from aitimestepper.features import ERROR_FRACTION, INVARIANT
 from aitimestepper.fields import tidal
 from aitimestepper.initial import named
 from aitimestepper.simulate.engine import simulate
@@ -130,6 +135,37 @@ def test_any_number_of_bodies_is_the_same_in_both(criterion, n):
     """Loops over four or eight numbers at a time have remainders of every length."""
     start = crowd(n, seed=n)
     assert_same_run(start, *both(start, rule_for(criterion, start, "suzuki4"), steps=5, integrator="suzuki4"))
+
+
+MASSLESS = [(2, 1), (3, 2), (6, 1), (12, 4), (13, 1), (20, 7), (40, 10)]
+
+
+@pytest.mark.parametrize(("n", "massive"), MASSLESS)
+@pytest.mark.parametrize("softening", [0.0, 0.1])
+@pytest.mark.parametrize("criterion", ["energybudget", "invariant", "hutmakino", "boekholt"])
+def test_systems_with_massless_bodies_are_the_same_in_both(criterion, n, massive, softening):
+    """Their own energies count in the step: with chi of the whole system alone some of these would take other ones."""
+    start = among_massless(n, massive, softening)
+    assert_same_run(start, *both(start, Symmetrized(rule_for(criterion, start, "suzuki4")), steps=8, integrator="suzuki4"))
+
+
+@pytest.mark.parametrize(("n", "massive"), MASSLESS)
+@pytest.mark.parametrize("softening", [0.0, 0.1])
+def test_invariant_features_with_massless_bodies_are_the_same_in_both(n, massive, softening):
+    """A network that shows one feature in its step, one after the other."""
+    start = among_massless(n, massive, softening, seed=1)
+    step = one_network(start, features=("invariant", 0), tol=1e-4)
+    seen = ModelAdapter.of_model(step.model).observe(ParticleTorch.from_bodies(start)).features[0].numpy()
+    plain = simulate(start, steps=1, criterion=step).dt_max[0]
+    for k in range(ERROR_FRACTION):
+
+        def shifted(net, k=k):
+            net.lowest[k], net.highest[k] = -1e30, seen[k] - 0.1
+
+        other = changed(step, shifted)
+        ours, theirs = both(start, other, steps=1)
+        assert ours.dt_max == pytest.approx(theirs.dt_max, rel=1e-12, abs=0), INVARIANT[k]
+        assert abs(ours.dt_max[0] / plain - 1) > 1e-9, INVARIANT[k]
 
 
 # ---- special criteria ---------------------------------------------------------------------------------------------------

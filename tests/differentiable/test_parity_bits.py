@@ -7,7 +7,7 @@ import sys
 
 import numpy as np
 import pytest
-from parity import assert_same_run, bodies, both, crowd, one_network
+from parity import among_massless, assert_same_run, bodies, both, crowd, one_network
 
 from aitimestepper.bodies import Bodies
 from aitimestepper.criteria.classical import PRS23, Aarseth, Boekholt, Constant, EnergyBudget, FreeFall, Tidal
@@ -72,6 +72,14 @@ def test_many_short_turns_give_the_bits_of_one_long_one(plan, monkeypatch):
 def test_forces_of_many_bodies_are_those_of_torch(n):
     """From 192 bodies on the pair sum is made of 16 chunks: their sums, those over pairs, and the nearest pair."""
     start = crowd(n)
+    for criterion in (EnergyBudget(1e-3), one_network(start, features=("invariant", 0))):
+        ours, theirs = both(start, criterion, steps=2)
+        assert_same_run(start, ours, theirs)
+
+
+@pytest.mark.parametrize("n", [191, 192, 250])
+def test_many_bodies_with_massless_ones_in_between_are_those_of_torch(n):
+    start = among_massless(n, 60, 0.02)
     for criterion in (EnergyBudget(1e-3), one_network(start, features=("invariant", 0))):
         ours, theirs = both(start, criterion, steps=2)
         assert_same_run(start, ours, theirs)

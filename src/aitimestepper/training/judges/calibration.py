@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
+from functools import partial
 from typing import NamedTuple
 
 import numpy as np
@@ -50,7 +51,7 @@ def calibrate(
     for k, tol in enumerate(problems.tolerances):
         report(k, len(problems.tolerances))
         one = problems.at(k)
-        best = search(lambda at, one=one: _trial(step, one, at, threads))
+        best = search(partial(_trial, step, one, threads))
         found.append(Calibrated(tol, math.exp(best.at), best.worst))
     return found
 
@@ -83,7 +84,7 @@ def _next(tried: list[Trial]) -> float:
     return max(-FARTHEST, min(FARTHEST, at))
 
 
-def _trial(step: LearnedStep, problems: ProblemSets, at: float, threads: int) -> Trial:
+def _trial(step: LearnedStep, problems: ProblemSets, threads: int, at: float) -> Trial:
     """Run the problems with a network that is asked for exp(at) times the tolerance."""
     measured, family = problems.evaluate(step, threads, math.exp(at)), problems.family
     members = [family == k for k in range(len(problems.families))]

@@ -148,7 +148,7 @@ def _measure(
             return None
     scale = float(system.start.energy_scale()[0])
     with torch.no_grad():
-        sums = pair_sums(run.states)
+        sums = pair_sums(run.states, torch.full_like(run.states.time, scale))
         steps = [_budget_step(sums, integrator, tol) for tol in tolerances]
         made = [centred_step(run.states, h, integrator) for h in steps]
         total = torch.stack([error_rate(before, after, integrator) for before, after in made]) / scale
