@@ -374,7 +374,7 @@ def test_a_massless_planet_has_the_step_of_any_light_one_beside_another_binary(t
 
 @pytest.mark.parametrize(("integrator", "order"), [(name, method.order) for name, method in SPLITTINGS.items()])
 def test_energybudget_of_a_parabolic_pair_is_an_ordinary_step(integrator, order):
-    """E = 0: its errors are measured against 1e-4 of K + |U| = 2 |U|, chi is 5000, and its own 50; a run keeps the tolerance."""
+    """E = 0: its errors are measured against 1e-4 of K + |U| = 2 |U|, chi is 5000, its own 50; a run keeps the tolerance."""
     p = ParticleTorch.from_tensors([1.0, 1.0], [[-1.0, 0.0], [1.0, 0.0]], [[0.0, -0.5], [0.0, 0.5]], G=0.5)
     assert p.total_energy().item() == 0
     criterion = EnergyBudget(1e-4, integrator, c=0.5)
