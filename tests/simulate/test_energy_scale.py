@@ -74,18 +74,30 @@ def test_the_step_of_energybudget_is_that_of_the_system_at_rest():
 
 
 def test_with_a_field_the_kinetic_energy_is_as_it_is():
-    """Places and speeds count there: a system that moves is another one, with another energy and another step."""
+    """Places and speeds count there: a system that moves is another one, with another energy and another step.
+
+    chi^2 of the moving one, of an energy of only 0.05, is larger by what the potential of the tightest pairs is over S.
+    """
     field = PointMassTidalField(20.0, R0=5.0)
     still = started(initial.figure8()).replace(external_field=field)
-    fast, dt = moving(still, 2.0), []
+    energy = still.total_energy()[0]
+    assert energy < -1
+    fast, dt = moving(still, np.sqrt((-0.05 - energy) / 1.875)), []
+    pairs = [np.linalg.norm(still.position[0, i] - still.position[0, j]) for i, j in ((0, 1), (0, 2), (1, 2))]
+    rates = sum(4 / r**6 for r in pairs)
+    bound = sum(4 / r**7 for r in pairs) / rates  # masses of 1
+    chi2, total2 = [], []
     for p in (still, fast):
         K, U = p.kinetic_energy()[0], p.potential_energy()[0]
         r = simulate(p, steps=1, criterion=Constant(0.01))
         error = abs(r.final.total_energy()[0] - (K + U)) / max(abs(K + U), 1e-4 * (K + abs(U)))
         assert error > 1e-9
         assert r.final_energy_error[0] == pytest.approx(error, rel=1e-4)
-        dt.append(simulate(p, steps=1, criterion=EnergyBudget(1e-4)).dt_max[0])
+        dt.append(simulate(p, steps=1, criterion=EnergyBudget(1e-4), integrator="leapfrog").dt_max[0])
+        chi2.append((1e-4 * (0.44 * rates**-0.25 / dt[-1]) ** 2) ** 2)
+        total2.append((bound / (K + U)) ** 2)
     assert abs(dt[1] / dt[0] - 1) > 0.1
+    assert chi2[1] - chi2[0] == pytest.approx(total2[1] - total2[0], rel=1e-9)
     assert simulate(fast, steps=1, criterion=FreeFall()).dt_max[0] == simulate(still, steps=1, criterion=FreeFall()).dt_max[0]
 
 
