@@ -113,7 +113,7 @@ def measure_references(
     regular, found = suite.regular, []
     with ThreadPoolExecutor(threads) as pool:
         work = pool.map(
-            lambda i: _measure(Systems(*suite.batch([i])), integrator, tolerances, gate, regular[i]), range(len(suite))
+            lambda i: _measure(Systems(*suite.batch([i])), integrator, tolerances, gate, bool(regular[i])), range(len(suite))
         )
         for one in work:
             found.append(one)
