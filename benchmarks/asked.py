@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from aitimestepper import simulate
-from aitimestepper.evaluation.own_errors import EVERY, Comparison, OwnReference, natural_units, own_reference
+from aitimestepper.evaluation.own_errors import Comparison, OwnReference, natural_units, own_reference
 from aitimestepper.evaluation.runs import Systems
 from aitimestepper.initial.suites import Suite
 
@@ -55,7 +55,9 @@ class Problems(NamedTuple):
             return Asked(tol, done.integrator, error, nothing, done.force_evaluations.astype(float))
         comparison = Comparison(self.own)
         units = natural_units(self.systems)  # those in which own energies are compared
-        done = simulate(units.start, t_end=units.ends, output_every=EVERY, sinks=(comparison.take,), **options)
+        done = simulate(
+            units.start, t_end=units.ends, output_every=comparison.reference.every, sinks=(comparison.take,), **options
+        )
         comparison.end(done.final)
         error = np.where(np.array(done.status) == "ok", done.max_energy_error, math.inf)
         own = np.where(self.own.compared, comparison.error, error)  # of two bodies it is that of the total

@@ -24,7 +24,7 @@ from .statistics import share_error
 
 LONG = "longrun"  # the family of runs of 1000 orbits, which are shortened to a hundred here
 LONG_END = 100 * ORBIT
-UNLIMITED_FORCES = 1_000_000  # limit of the forces of the EnergyBudget runs from which budgets follow
+UNLIMITED_FORCES = 10_000_000  # limit of the forces of the EnergyBudget runs from which budgets follow
 BUDGET_FACTOR = 8.0  # budget of a run over the forces that nine in ten runs of EnergyBudget stay below
 WORST = math.log(1e4)  # ln of error over tolerance that is assigned to a run that broke off
 SMALLEST_EXCESS = 1e-9  # lower limit of error over tolerance, before its logarithm is taken

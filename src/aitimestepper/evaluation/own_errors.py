@@ -2,6 +2,7 @@
 
 Energies are compared at the same times with a run of Gauss-Radau. All problems of a batch are compared at multiples of
 `EVERY` in units in which each run takes between 1 and 2; such units change times by powers of two, and hence no bit of a run.
+An external field allows no such units: there it is a fraction of the shortest run.
 """
 
 from __future__ import annotations
@@ -12,7 +13,6 @@ import numpy as np
 
 from ..bodies import Bodies
 from ..criteria.classical import PRS23
-from ..errors import ConfigError
 from ..hierarchy import own_energy, own_orbits
 from ..simulate.engine import simulate
 from ..simulate.result import OK
@@ -36,11 +36,12 @@ class OwnReference(NamedTuple):
     compared: np.ndarray  # (P,) bool: the problem's own energies have to be compared; otherwise the total error is the own one
     energy: np.ndarray  # (K, P, N) specific energy; NaN after the end of a run, and where nothing is compared
     scale: np.ndarray  # (K, P, N) what its errors are relative to
+    every: float  # time between two comparisons, in natural units
 
     def rows(self, index: np.ndarray) -> OwnReference:
         """Return the reference of the problems of these indices."""
         by_problem = self.host[index], self.group[index], self.covered[index], self.compared[index]
-        return OwnReference(*by_problem, self.energy[:, index], self.scale[:, index])
+        return OwnReference(*by_problem, self.energy[:, index], self.scale[:, index], self.every)
 
 
 class Comparison:
@@ -76,30 +77,33 @@ def own_reference(systems: Systems, regular: np.ndarray, threads: int = 1) -> Ow
     Only problems of three and more bodies need a run; the energy of two bodies is that of their start. Nothing counts in a
     problem whose reference run breaks off or has an error above `REFERENCE_ERROR`.
     """
-    _refuse_field(systems.start)
     found = own_orbits(systems.start)
     covered = found.covered & np.asarray(regular, bool)[:, None]
     pair = systems.start.body_count == 2
     compared = covered.any(1) & ~(pair & ((systems.start.mass > 0).sum(1) == 2))
     runs = np.flatnonzero(compared & ~pair)
-    energy, scale, good = _energies_of_runs(systems, runs, found.host, found.group, threads)
+    natural = natural_units(systems)
+    every = EVERY if systems.start.external_field is None else EVERY * float(natural.ends.min(initial=np.inf))
+    energy, scale, good = _energies_of_runs(natural, every, runs, found.host, found.group, threads)
     covered[runs[~good]] = compared[runs[~good]] = False
     constant = np.flatnonzero(compared & pair)
-    start = natural_units(systems.rows(constant)).start
+    start = natural.rows(constant).start
     energy[:, constant], scale[:, constant] = own_energy(start, found.host[constant], found.group[constant])
-    return OwnReference(found.host, found.group, covered, compared, energy, scale)
+    return OwnReference(found.host, found.group, covered, compared, energy, scale, every)
 
 
 def natural_units(systems: Systems) -> Systems:
     """Return the same problems, each in a unit of time that is a power of two and in which its run takes from 1 to below 2.
 
-    G, lengths and softenings stay; masses are multiplied by the unit squared.
+    G, lengths and softenings stay; masses are multiplied by the unit squared. In an external field the unit is that of time
+    itself, since the field is shared.
     """
-    _refuse_field(systems.start)
     if not len(systems.start):
         return systems
     start, duration = systems.start, systems.ends - systems.start.time
     unit = np.exp2(np.floor(np.log2(np.where(duration > 0, duration, 1.0))))
+    if start.external_field is not None:
+        unit = np.ones_like(unit)
     mass, velocity = start.mass * (unit * unit)[:, None], start.velocity * unit[:, None, None]
     return systems._replace(
         start=start.replace(mass=mass, velocity=velocity, time=np.zeros(len(unit))),
@@ -108,14 +112,14 @@ def natural_units(systems: Systems) -> Systems:
 
 
 def _energies_of_runs(
-    systems: Systems, runs: np.ndarray, host: np.ndarray, group: np.ndarray, threads: int
+    systems: Systems, every: float, runs: np.ndarray, host: np.ndarray, group: np.ndarray, threads: int
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Return own energies and their scales, (K, P, N), by reference runs of some problems, and which of these are good."""
-    shape, latest = systems.start.mass.shape, int(2.0 / EVERY) + 2
+    shape, latest = systems.start.mass.shape, int(systems.ends.max(initial=0.0) / every) + 2
     energy, scale = (np.full((latest + 1, *shape), np.nan) for _ in range(2))
     if not len(runs):
         return energy, scale, np.zeros(0, bool)
-    chosen, members, k = natural_units(systems.rows(runs)), (host[runs], group[runs]), 0
+    chosen, members, k = systems.rows(runs), (host[runs], group[runs]), 0
 
     def take(start: Bodies, rows: dict[str, np.ndarray]) -> None:
         nonlocal k
@@ -124,7 +128,7 @@ def _energies_of_runs(
             k += 1
 
     options: dict[str, Any] = {"criterion": PRS23(), "integrator": "radau15", "threads": threads, "warn": False}
-    result = simulate(chosen.start, t_end=chosen.ends, output_every=EVERY, sinks=(take,), **options)
+    result = simulate(chosen.start, t_end=chosen.ends, output_every=every, sinks=(take,), **options)
     energy[-1, runs], scale[-1, runs] = own_energy(result.final, *members)
     good = np.array([status == OK for status in result.status]) & (result.max_energy_error <= REFERENCE_ERROR)
     return energy, scale, good
@@ -137,9 +141,3 @@ def _states(start: Bodies, rows: dict[str, np.ndarray], which: np.ndarray) -> li
         some.moved(x[which], v[which], t[which])
         for x, v, t in zip(rows["position"], rows["velocity"], rows["time"], strict=True)
     ]
-
-
-def _refuse_field(start: Bodies) -> None:
-    """Raise an error for problems in an external field, which no unit of time of each problem's own suits."""
-    if start.external_field is not None:
-        raise ConfigError("the own energies of bodies in an external field are not measured: leave the field out.")

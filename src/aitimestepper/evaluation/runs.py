@@ -18,7 +18,7 @@ from ..simulate.engine import simulate
 from ..simulate.progress import Watch
 from ..simulate.result import MAX_STEPS, OK
 from .contenders import Contender
-from .own_errors import EVERY, Comparison, OwnReference, natural_units
+from .own_errors import Comparison, OwnReference, natural_units
 
 SOUND = 0.1  # largest relative energy error at which a run still describes its problem
 SHORTENING = 1e-3  # factor of the steps of `first_steps`: so short a step has no close encounter inside
@@ -83,7 +83,7 @@ def measure(
         max_steps=max(1, int(budget) // contender.forces_per_step),
         threads=threads,
         progress=watch or False,
-        output_every=None if comparison is None else EVERY,
+        output_every=None if comparison is None else comparison.reference.every,
         sinks=() if comparison is None else (comparison.take,),
         warn=False,
     )

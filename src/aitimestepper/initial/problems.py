@@ -40,7 +40,9 @@ def make_problem(config: Config) -> Problem:
 
 def _of_families(config: Config) -> tuple[Case, ...]:
     families, own = families_named(config.ic_family or ())
-    return make_suite(families, "train", 1 if config.judge == "run" else config.num_orbits, 3, own).cases
+    if config.judge != "run":
+        return make_suite(families, "train", config.num_orbits, 3, own).cases
+    return make_suite(families, "train", 1, 3, own).by_field()[0][1].cases  # examples, as one batch
 
 
 def family_ends(config: Config) -> list[float]:
