@@ -14,7 +14,6 @@ from torch import Tensor
 
 from aitimestepper import Config, ModelAdapter
 from aitimestepper.differentiable.network import FullyConnectedNN, build_network
-from aitimestepper.evaluation.runs import Systems
 from aitimestepper.initial.suites import Suite
 from aitimestepper.integrators import SPLITTINGS
 from aitimestepper.training.judges.ranges import input_ranges
@@ -26,7 +25,7 @@ from aitimestepper.training.judges.tolerances import asked
 def references_of(suite: Suite, integrator: str, tolerances: Sequence[float], threads: int = 1) -> ReferenceTrajectories:
     """Return the reference trajectories of all problems that have one; errors are measured with steps at the tolerances."""
     gate = Config(judge="run").energy_threshold
-    made = measure_references(Systems.of(suite), integrator, tolerances, gate, threads)
+    made = measure_references(suite, integrator, tolerances, gate, threads)
     found = [(one, int(k)) for one, k in zip(made, suite.family_of, strict=True) if one is not None]
     return join_references(*zip(*found, strict=True))
 

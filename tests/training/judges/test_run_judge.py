@@ -155,9 +155,9 @@ def test_a_finished_training_is_not_finished_twice(trained):
 def test_a_reference_run_above_its_gate_is_made_again():
     """The gate is below what the first run reaches; the run that passes is within it, and has more points."""
     suite = Suite("", (Case("", "kepler", kepler(0.9), 6.0),))
-    loose, tight = (measure_references(suite, "leapfrog", (1e-3,), gate)[0] for gate in (1e-6, 1e-9))
+    loose, tight = (measure_references(suite, "leapfrog", (1e-3,), gate)[0] for gate in (1e-6, 1e-10))
     assert loose.rejected == 0 < tight.rejected
-    assert tight.error <= 1e-9 < loose.error <= 1e-6
+    assert tight.error <= 1e-10 < loose.error <= 1e-6
     assert len(tight.time) > len(loose.time)
     assert measure_references(suite, "leapfrog", (1e-3,), 1e-3 * TIGHTEST) == [None]
 

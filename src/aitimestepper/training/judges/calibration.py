@@ -50,8 +50,7 @@ def calibrate(
     found = []
     for k, tol in enumerate(problems.tolerances):
         report(k, len(problems.tolerances))
-        one = problems.at(k)
-        best = search(partial(_trial, step, one, threads))
+        best = search(partial(_trial, step, problems.at(k), threads))
         found.append(Calibrated(tol, math.exp(best.at), best.worst))
     return found
 

@@ -15,7 +15,7 @@ from .problems import ProblemSets
 
 SHARE = 0.93  # fraction of each family that is to comply: a margin above the 90 % promised, for noise
 WINDOW = 0.06  # the quantile is a mean over levels this far on either side, so that no single problem decides
-SHARPNESS = 2.0  # sharpness of the soft maximum over families
+SHARPNESS = 8.0  # of the soft maximum over families: one of twenty has to be seen, since it decides the calibration
 POOLED = 0.5  # weight of all problems together; the rest is that of the worst families
 SLACK = 0.5  # penalty for errors off the tolerance, in either direction, besides the forces
 

@@ -111,11 +111,12 @@ def measure_references(
     tolerances: errors are measured with the steps of EnergyBudget at these. report(done, total) is called after every problem.
     """
     regular, found = suite.regular, []
+
+    def measured(i: int) -> MeasuredTrajectory | None:
+        return _measure(Systems(*suite.batch([i])), integrator, tolerances, gate, bool(regular[i]))
+
     with ThreadPoolExecutor(threads) as pool:
-        work = pool.map(
-            lambda i: _measure(Systems(*suite.batch([i])), integrator, tolerances, gate, bool(regular[i])), range(len(suite))
-        )
-        for one in work:
+        for one in pool.map(measured, range(len(suite))):
             found.append(one)
             report(len(found), len(suite))
     return found
