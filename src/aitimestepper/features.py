@@ -52,11 +52,9 @@ TRANSITION: Table = (
     ("dt", TIME),
 )
 INVARIANT: Table = (
-    ("radial part of the motion of the tightest pairs", NUMBER),
     ("ln chi, the tightest pairs' potential energy over the total energy and over their own", NUMBER),
     ("ln(1 + flyby rate over free-fall rate of the tightest pairs)", NUMBER),
     ("ln(tau_2/tau_4): how many pairs matter", NUMBER),
-    ("ln(tau_8/tau_4)", NUMBER),
     ("ln(0.001 + pericentre distance over distance) of the tightest pairs, as if each were alone", NUMBER),
     ("ln(1 + eccentricity^2) of their orbits", NUMBER),
     ("ln(sum m a^2 tau_4^2 over the total energy)", NUMBER),
@@ -64,7 +62,7 @@ INVARIANT: Table = (
     ("ln(1 + (10 times the energy error so far over the tolerance)^2) / 2, with its sign", NUMBER),
     ("ln tolerance", NUMBER),
 )
-ERROR_FRACTION = 9  # index of the invariant feature that holds the energy error so far over the tolerance
+ERROR_FRACTION = 7  # index of the invariant feature that holds the energy error so far over the tolerance
 
 
 @dataclass(frozen=True)
@@ -103,6 +101,6 @@ def slot_table(feature_type: str, history_len: int) -> Table:
 
 
 def feature_count(feature_type: str, history_len: int) -> int:
-    """Return the length of the vector: (K+1) F for `basic` and `rich`, 10 K for `delta_mag` with history, 11 `invariant`."""
+    """Return the length of the vector: (K+1) F for `basic` and `rich`, 10 K for `delta_mag` with history, 9 `invariant`."""
     slots = history_len if feature_type == "delta_mag" and history_len else history_len + 1
     return slots * len(slot_table(feature_type, history_len))

@@ -195,7 +195,7 @@ class ModelAdapter:
         return self.observe_sums(sums, invariant_features(sums), tol, fraction)
 
     def observe_sums(self, sums: PairSums, features: Tensor, tol: Tensor, error_fraction: Tensor) -> Observation:
-        """Return the observation of states whose sums over pairs and features (B, 9) are known.
+        """Return the observation of states whose sums over pairs and features (B, 7) are known.
 
         `tol` and `error_fraction`, the energy error over `tol` with its sign, are (B,). The unit is the step of `EnergyBudget`:
         a network with the constant output 1 is that criterion, apart from the share of the dynamical time in its ceiling.

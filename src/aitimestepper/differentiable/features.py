@@ -62,7 +62,7 @@ def _norms(x: Tensor) -> Tensor:
 
 
 def describe(p: ParticleTorch, kind: str) -> Tensor:
-    """Return the features of a state: (B, 11) for `basic`, (B, 23) for `rich`, (B, 9) for `invariant`.
+    """Return the features of a state: (B, 11) for `basic`, (B, 23) for `rich`, (B, 7) for `invariant`.
 
     The first two are in the units of the particle, about its centre of mass. The invariant ones are those of the state alone,
     without `requested_features`.
@@ -104,17 +104,15 @@ def describe(p: ParticleTorch, kind: str) -> Tensor:
 
 
 def invariant_features(sums: PairSums) -> Tensor:
-    """Return 9 dimensionless numbers (B, 9) that do not depend on the observer and are even in the velocities.
+    """Return 7 dimensionless numbers (B, 7) that do not depend on the observer and are even in the velocities.
 
     Arguments of logarithms are at least 1e-20: test particles have no binding energy and attract nothing.
     """
     pericentre, eccentricity2 = _orbit(sums.flyby_over_freefall, sums.radial)
     columns = [
-        sums.radial,
         torch.log(sums.chi.clamp_min(NEGLIGIBLE)),
         torch.log1p(sums.flyby_over_freefall),
         torch.log(sums.tau_2 / sums.tau_4),
-        torch.log(sums.tau_8 / sums.tau_4),
         torch.log(pericentre + NEAREST),
         torch.log1p(eccentricity2),
         torch.log((sums.pulling * sums.tau_4 * sums.tau_4 / sums.energy_scale).clamp_min(NEGLIGIBLE)),

@@ -98,7 +98,6 @@ class PairSums(NamedTuple):
     total_chi: Tensor  # see `binding_energy_ratio`
     tau_2: Tensor  # smooth minima of the free-fall times, see `smooth_minimum_time`
     tau_4: Tensor
-    tau_8: Tensor
     flyby_over_freefall: Tensor  # sqrt(sum w flyby_rate2^2 / sum w) / F
     radial: Tensor  # sum w (r.v)^2 / (r^2 v^2) / sum w: 0 on a circle, 1 on a line
     growth: Tensor  # 3/2 sum w (r.v) / r^2 / sum w: about d ln tau_4 / dt, the only sum that is odd in the velocities
@@ -161,7 +160,6 @@ def pair_sums(p: ParticleTorch, scale: Tensor | None = None) -> PairSums:
         total_chi=total_chi,
         tau_2=smooth_minimum_time(pair.freefall_rate2, 2),
         tau_4=smooth_minimum_time(pair.freefall_rate2, 4),
-        tau_8=smooth_minimum_time(pair.freefall_rate2, 8),
         flyby_over_freefall=torch.sqrt(v2) / tight.largest,
         radial=tight.mean(radial),
         growth=1.5 * tight.mean(growth),

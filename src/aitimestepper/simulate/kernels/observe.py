@@ -28,8 +28,7 @@ from .plan import (
 from .system import StateEnergies, SystemView, budget_time, mass_at, weighted_mean
 from .tight_pairs import largest_share, longest_step, tight_pairs
 
-# nine of the invariant features are logarithms, next to each other
-FIRST_LOG, AFTER_LOGS = np.uint64(1), np.uint64(10)
+LOGS = np.uint64(8)  # the first eight of the invariant features are logarithms: whole vector registers
 
 
 @strict
@@ -187,21 +186,18 @@ def observe_invariants(
     total = energies.binding_sum / rate4_sum / scale
     chi = largest_share(total, pairs.own / W)
     scratch = net.scratch
-    scratch[0] = radial_share
-    scratch[1] = larger(chi, NEGLIGIBLE)
-    scratch[2] = 1.0 + x
-    scratch[3] = energies.rate2_sum * energies.rate2_sum / rate4_sum
-    scratch[4] = energies.rate8_sum / (rate4_sum * rate4_sum)
-    scratch[5] = parameter / (1.0 + sqrt(e2)) + NEAREST
-    scratch[6] = 1.0 + e2
-    scratch[7] = larger(_weighted_acceleration2(w, block) / (sqrt(rate4_sum) * scale), NEGLIGIBLE)
-    scratch[8] = where(chi > 0.0, total / chi, 1.0) + NEAREST
-    scratch[9] = fma(error_fraction, error_fraction, 1.0)
-    for k in range(FIRST_LOG, AFTER_LOGS):
+    scratch[0] = larger(chi, NEGLIGIBLE)
+    scratch[1] = 1.0 + x
+    scratch[2] = energies.rate2_sum * energies.rate2_sum / rate4_sum
+    scratch[3] = parameter / (1.0 + sqrt(e2)) + NEAREST
+    scratch[4] = 1.0 + e2
+    scratch[5] = larger(_weighted_acceleration2(w, block) / (sqrt(rate4_sum) * scale), NEGLIGIBLE)
+    scratch[6] = where(chi > 0.0, total / chi, 1.0) + NEAREST
+    scratch[7] = fma(error_fraction, error_fraction, 1.0)
+    for k in range(U0, LOGS):
         scratch[k] = log(scratch[k])
-    scratch[3] *= -0.25
-    scratch[4] *= -0.125
-    scratch[9] *= copysign(0.5, energy_change)
-    scratch[10] = rule[LOG_VALUE]
+    scratch[2] *= -0.25
+    scratch[7] *= copysign(0.5, energy_change)
+    scratch[8] = rule[LOG_VALUE]
     unit = budget_time(rate4_sum, chi, tol, rule[ORDER], rule[BUDGET_C])
     return unit, longest_step(pairs, rate4_sum, like(net.numbers[CEILING], unit))

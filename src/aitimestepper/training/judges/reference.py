@@ -38,7 +38,7 @@ class ReferenceTrajectories(NamedTuple):
 
     time: Tensor
     sums: PairSums
-    features: Tensor  # (S, 9)
+    features: Tensor  # (S, 7)
     step: Tensor  # (K, S) steps, from long to short, that errors were measured with
     # (K, 3, S) errors of these steps in unit time, over h^p: independent of h for small h. They are relative errors of the
     # total energy and of the own energy of the body that suffers most, and the time by which that body is ahead (see `own`)
