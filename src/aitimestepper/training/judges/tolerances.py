@@ -7,13 +7,13 @@ import math
 from ...config import Config
 
 SUITABLE: dict[str, tuple[float, ...]] = {  # tolerances for which a splitting is of use
-    "leapfrog": (1e-1, 1e-2, 1e-3, 1e-4, 1e-5),
+    "leapfrog": (1e-1, 1e-2, 1e-3, 1e-4),
     "suzuki4": (1e-2, 1e-3, 1e-4, 1e-5, 1e-6),
     "kahan_li6": (1e-2, 1e-3, 1e-4, 1e-5, 1e-6, 1e-7, 1e-8),
     "kahan_li8": (1e-2, 1e-3, 1e-4, 1e-5, 1e-6, 1e-7, 1e-8),
-    "blanes_moan4": (1e-2, 1e-3, 1e-4, 1e-5, 1e-6, 1e-7),
-    "blanes_moan6": (1e-2, 1e-3, 1e-4, 1e-5, 1e-6, 1e-7, 1e-8),
-    "chin4": (1e-2, 1e-3, 1e-4, 1e-5, 1e-6),
+    "blanes_moan4": (1e-2, 1e-3, 1e-4, 1e-5, 1e-6),
+    "blanes_moan6": (1e-3, 1e-4, 1e-5, 1e-6, 1e-7, 1e-8),
+    "chin4": (1e-2, 1e-3, 1e-4, 1e-5),
 }
 # The loosest of them at which there is something to learn: at looser ones ceilings and smoothness determine the steps.
 # For Blanes & Moan's and Chin's it is the loosest that suits them.
@@ -23,7 +23,7 @@ LOOSEST_LEARNED = {
     "kahan_li6": 1e-4,
     "kahan_li8": 1e-6,
     "blanes_moan4": 1e-2,
-    "blanes_moan6": 1e-2,
+    "blanes_moan6": 1e-3,
     "chin4": 1e-2,
 }
 FARTHEST = math.log(1000.0)  # largest |ln| of the tolerance that calibration asks a network for over the one wanted
