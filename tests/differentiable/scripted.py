@@ -46,6 +46,21 @@ class Function(StepModule):
         return self.function(particle), memory
 
 
+class Begun(StepModule):
+    """A step module in a run that began elsewhere: the memory is that of another state, or of a run so far."""
+
+    def __init__(self, module, memory):
+        super().__init__()
+        self.module, self.memory = module, memory
+        self.trial_steps, self.made_for = module.trial_steps, module.made_for
+
+    def init(self, particle):
+        return self.memory
+
+    def choose(self, particle, memory):
+        return self.module.choose(particle, memory)
+
+
 def played(module, p, n):
     """Return the steps (n, B) that a module chooses one after the other at one state, each taken as chosen."""
     memory, steps = module.init(p), []

@@ -23,8 +23,8 @@ def small(**more) -> ParticleTorch:
 
 
 def test_counts_are_those_of_the_contract():
-    assert (len(BASIC), len(RICH), len(TRANSITION), len(INVARIANT)) == (11, 23, 10, 11)
-    assert (slot_table("invariant", 0), feature_count("invariant", 0)) == (INVARIANT, 11)
+    assert (len(BASIC), len(RICH), len(TRANSITION), len(INVARIANT)) == (11, 23, 10, 9)
+    assert (slot_table("invariant", 0), feature_count("invariant", 0)) == (INVARIANT, 9)
     assert {(kind, K): feature_count(kind, K) for kind in ("basic", "rich", "delta_mag") for K in (0, 1, 3, 5)} == {
         ("basic", 0): 11,
         ("basic", 1): 22,

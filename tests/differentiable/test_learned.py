@@ -14,6 +14,7 @@ from aitimestepper.config import Config
 from aitimestepper.criteria.learned import LearnedStep
 from aitimestepper.criteria.wrappers import Symmetrized
 from aitimestepper.differentiable.adapter import ModelAdapter
+from aitimestepper.differentiable.conserved import energy_scale
 from aitimestepper.differentiable.criteria import module_for
 from aitimestepper.differentiable.learned import LearnedModule
 from aitimestepper.differentiable.loop import simulate
@@ -52,28 +53,41 @@ def walk(p, module, n):
 @FEATURE_TYPES
 @pytest.mark.parametrize("dropout", [0.0, 0.4])
 def test_the_same_state_always_gives_the_same_dt(two_body, feature_type, history_len, dropout):
-    """Trap 5, with dropout and the model in training mode as well."""
+    """Trap 5, with dropout and the model in training mode as well.
+
+    `predict_dt` knows no run: with invariant features its step is that of a run which begins at the state.
+    """
     p = two_body(e=0.7)
     module = learned(p, feature_type=feature_type, history_len=history_len, dropout=dropout, eval_mode=False)
     before = module.init(p)
     for state, memory, dt in walk(p, module, 4):
         for _ in range(3):
             assert torch.equal(module.choose(state, before)[0], dt)
-            assert torch.equal(module.adapter.predict_dt(module.network, state, memory.history), dt)
+            alone = module.adapter.predict_dt(module.network, state, memory.history)
+            assert torch.equal(alone, dt_of(module, state) if feature_type == "invariant" else dt)
         before = memory
         assert module.network.training
 
 
 @FEATURE_TYPES
 def test_training_and_simulation_choose_the_same_step(two_body, feature_type, history_len):
-    """Trap 9: dt from `ModelAdapter.predict_dt` is that of the module to the bit, all along a run of the loop."""
+    """Trap 9: dt from `ModelAdapter.predict_dt` is that of the module to the bit, all along a run of the loop.
+
+    Invariant features see the energy at the start of the run, which `predict_dt` knows nothing of: it is asked at the start,
+    and along the run the observation is given that energy and its scale.
+    """
     p = ParticleTorch.stack([two_body(e=0.7), two_body(e=0.2, q=0.1)])
     module = learned(p, feature_type=feature_type, history_len=history_len)
     steps = []
     simulate(p, steps=6, criterion=module, observer=lambda before, after, error, running: steps.append((before, after.dt)))
     history = module.adapter.new_history()
-    for before, dt in steps:
-        assert torch.equal(module.adapter.predict_dt(module.network, before, history).detach(), dt)
+    for n, (before, dt) in enumerate(steps):
+        if feature_type != "invariant" or n == 0:
+            assert torch.equal(module.adapter.predict_dt(module.network, before, history).detach(), dt)
+        else:
+            observed = module.adapter.observe(before, None, p.total_energy(), scale=energy_scale(p))
+            assert torch.equal(module.adapter.predict(module.network, observed).dt.detach(), dt)
+            assert (module.adapter.predict_dt(module.network, before) != dt).all()  # S has changed
         module.adapter.update_history(history, before, dt)
     assert len(steps) == 6
     assert len({dt[0].item() for _, dt in steps}) == 6  # dt does depend on the state

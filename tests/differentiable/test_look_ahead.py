@@ -8,7 +8,7 @@ import math
 import numpy as np
 import pytest
 import torch
-from scripted import Counting, Function, Script, dt_of
+from scripted import Begun, Counting, Function, Script, dt_of
 from torch import nn
 
 from aitimestepper.config import Config
@@ -80,7 +80,10 @@ def test_hmm_iterates_the_mean_of_the_steps_here_and_there(two_body, rate, itera
 @pytest.mark.parametrize("inner", [FreeFall(0.1), Boekholt(0.1), Tidal(0.01), EnergyBudget(1e-2), Aarseth(0.01)])
 def test_the_error_of_the_mean_falls_by_half_the_rate_an_iteration(two_body, inner):
     """dt = 1/2 (tau(s) + tau(s(dt))): every iteration multiplies what is missing by 1/2 dtau(s(dt))/d dt."""
-    p, tau = two_body(e=0.6, q=0.3, anomaly=2.0), module_for(inner)
+    p = two_body(e=0.6, q=0.3, anomaly=2.0)
+    tau = Begun(
+        module_for(inner), module_for(inner).init(p)
+    )  # EnergyBudget knows the energy at the start, where it looks ahead
 
     def there(dt):
         return dt_of(tau, step(p, dt))
@@ -173,13 +176,19 @@ def test_trial_steps_count_the_force_evaluations_of_a_run(monkeypatch, two_body,
     ],
 )
 def test_a_run_is_reversible(two_body, flipped, inner, integrator):
-    """n steps, velocities reversed, n steps: back at the start to what the iteration leaves; the plain step is not."""
+    """n steps, velocities reversed, n steps: back at the start to what the iteration leaves; the plain step is not.
+
+    The way back has the memory of the way there: EnergyBudget knows the energy at the start.
+    """
     p, n = two_body(e=0.6, q=0.3, anomaly=2.0), 24
 
     def distance_from_start(criterion):
+        module = module_for(criterion, integrator)
+        module = Begun(module, module.init(p))
+
         def run(state):
             states = []
-            simulate(state, steps=n, criterion=criterion, integrator=integrator, observer=lambda b, a, e, i: states.append(a))
+            simulate(state, steps=n, criterion=module, integrator=integrator, observer=lambda b, a, e, i: states.append(a))
             return states[-1]
 
         there = run(p)

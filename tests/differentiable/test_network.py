@@ -246,18 +246,18 @@ def test_an_untrained_network_for_invariant_features_has_output_one_and_ignores_
     net = build_network(Config(feature_type="invariant", seed=2))
     assert net.log_dt.bias.item() == 0
     assert net.lowest[ERROR_FRACTION] == net.highest[ERROR_FRACTION] == 0
-    x = inputs(50, 11)
+    x = inputs(50, 9)
     other = x.clone()
     other[:, ERROR_FRACTION] = 7.0
     assert torch.equal(net(x), net(other))
     assert not net.out_of_range(other).any()
-    net.limit_inputs(torch.full((11,), -100.0), torch.cat([torch.full((10,), 100.0), torch.zeros(1)]))
-    assert torch.equal(net.out_of_range(x), x[:, 10] > 0)
+    net.limit_inputs(torch.full((9,), -100.0), torch.cat([torch.full((8,), 100.0), torch.zeros(1)]))
+    assert torch.equal(net.out_of_range(x), x[:, 8] > 0)
 
 
 @pytest.mark.parametrize("integrator", ["leapfrog", "suzuki4", "kahan_li6", "kahan_li8"])
 def test_shipped_networks_can_be_learned_on_with(integrator):
     net = network_from(shipped(integrator))
     assert net.soft
-    assert torch.isfinite(net(inputs(5, 11))).all()
+    assert torch.isfinite(net(inputs(5, 9))).all()
     assert all(p.requires_grad for p in net.parameters())
