@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 import torch
 
+from aitimestepper.constants import NEGLIGIBLE
 from aitimestepper.differentiable.criteria import module_for
 from aitimestepper.differentiable.features import describe, measure_scales
 from aitimestepper.differentiable.history import HistoryBuffer
@@ -29,14 +30,30 @@ def assert_close(found, recorded, sensitivity=0.0, scale=None):
     assert (np.abs(found - recorded) <= allowed).all(), (found, recorded)
 
 
+# sums over pairs, and the names that they were recorded with; chi was that of the whole system alone, without own energies
+SUMS = {name: name for name in ("tau_2", "tau_4", "radial", "growth", "shortest", "pulling")}
+SUMS |= {"total_chi": "chi", "flyby_over_freefall": "fly_over_fall", "energy_scale": "energy"}
+
+
+def invariants(p: ParticleTorch, number: int) -> tuple[np.ndarray, np.ndarray]:
+    """Return the invariant features that are those recorded, here and there; ln chi with the chi that it was recorded with."""
+    here = describe(p, "invariant")[0].numpy()
+    here[0] = np.log(max(pair_sums(p).total_chi.item(), NEGLIGIBLE))
+    return here[:6], np.delete(RECORDED["features.invariant"][number], [0, 4])  # radial share and tau_8 are no inputs now
+
+
 @pytest.mark.parametrize("number", range(len(CASES["states"])))
 def test_features_are_those_recorded(number):
     p = state(number)
-    for kind in ("basic", "rich", "invariant"):
+    for kind in ("basic", "rich"):
         assert_close(describe(p, kind)[0].numpy(), RECORDED[f"features.{kind}"][number])
+    assert_close(*invariants(p, number))
     scales = measure_scales(p)
     assert_close(np.array([scales.L0, scales.V0, scales.A0, scales.T0, scales.M0]), RECORDED["features.scales"][number])
-    assert_close(np.array([x.item() for x in pair_sums(p)]), RECORDED["features.pair_sums"][number])
+    names = CASES["features"]["columns"]["pair_sums"]
+    sums, recorded = pair_sums(p), dict(zip(names, RECORDED["features.pair_sums"][number], strict=True))
+    for name, before in SUMS.items():
+        assert_close(np.array([getattr(sums, name).item()]), recorded[before])
     for energy in ("kinetic_energy", "potential_energy", "field_power"):
         assert_close(getattr(p, energy)().numpy(), RECORDED[f"features.{energy}"][number])
     dt = torch.from_numpy(RECORDED["features.history_dt"][[number]])
@@ -52,23 +69,26 @@ def test_features_are_those_recorded(number):
 
 @pytest.mark.parametrize("section", ["steps", "learned.steps"])
 def test_steps_are_those_recorded(section):
-    """EnergyBudget is left out where the system moves as a whole: it divides by the energy about the centre of mass now."""
+    """EnergyBudget is left out: it counts own energies now, and has another ceiling (its closed forms: test_criteria.py)."""
     cases = CASES["steps"] if section == "steps" else CASES["learned"]["steps"]
     for case in cases:
         module = module_for(criterion_of(case), case["integrator"])
-        for number, which in enumerate(CASES["states"]):
-            if case["criterion"] == "energybudget" and which.get("boosted"):
-                continue
+        if case["criterion"] == "energybudget":
+            continue
+        for number in range(len(CASES["states"])):
             p, at = state(number), (case["row"], number)
             dt = module.choose(p, module.init(p))[0].numpy()
             assert_close(dt, RECORDED[f"{section}.dt_torch"][at], RECORDED[f"{section}.sensitivity"][at])
 
 
 def test_runs_are_those_recorded():
-    """The loop in torch repeats runs that the engine recorded, with wrappers of all kinds around the classical criteria."""
-    cases = [case for case in CASES["sequences"] if case["integrator"] in SPLITTINGS]
-    assert len(cases) == 64
-    for case in cases[::3]:
+    """The loop in torch repeats runs that the engine recorded, with wrappers of all kinds around the classical criteria.
+
+    EnergyBudget, which has changed since, is left out.
+    """
+    cases = [case for case in CASES["sequences"] if case["integrator"] in SPLITTINGS and case["criterion"] != "energybudget"]
+    assert len(cases) == 43
+    for case in cases[::2]:
         row, sensitivity, p, taken = case["row"], case["sensitivity"], state(case["state"]), []
         r = simulate(
             p,

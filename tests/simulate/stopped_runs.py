@@ -33,6 +33,7 @@ from aitimestepper.simulate.progress import Status
 from aitimestepper.simulate.result import SimulationResult
 from aitimestepper.simulate.snapshots import Snapshots
 from aitimestepper.simulate.snapshots.records import FIELDS
+from encounters import encounter
 
 T_END = 2.0
 EVERY = 0.0625  # exact in binary: 32 rows and the start
@@ -80,6 +81,7 @@ def plans() -> dict[str, dict[str, Any]]:
         "learned": (three, Symmetrized(invariant), "leapfrog"),
         "looking back": (three, looking_back, "leapfrog"),
         "batch": (batch, FreeFall(0.03), "suzuki4"),
+        "parabolic": (encounter(), Symmetrized(EnergyBudget(1e-3)), "kahan_li6"),
         "moving field": (moving, FreeFall(0.013), "suzuki4"),
     }
     runs = {k: {"particle": p, "criterion": c, "integrator": i, "t_end": T_END} for k, (p, c, i) in given.items()}

@@ -46,7 +46,8 @@ def test_rows_are_at_exact_multiples_and_say_what_the_state_is(name, tmp_path):
             state = s[i]
             there = np.isfinite(s.time[i])
             if start.external_field is None:
-                np.testing.assert_allclose(s.energy[i][there], state.total_energy()[there], rtol=1e-13)
+                rounding = 1e-15 * np.abs(state.potential_energy()[there]).max()  # a parabolic pair has no other energy
+                np.testing.assert_allclose(s.energy[i][there], state.total_energy()[there], rtol=1e-13, atol=rounding)
         assert np.array_equal(s[0].position, start.position)
         if name != "batch":
             assert np.array_equal(s[-1].position, r.final.position)

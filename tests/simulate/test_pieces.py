@@ -25,6 +25,7 @@ from aitimestepper.errors import ConfigError
 from aitimestepper.fields import tidal
 from aitimestepper.initial.named import burrau, figure8, kepler
 from aitimestepper.models import shipped
+from encounters import encounter
 
 
 def energy_errors(first: Bodies, last: Bodies) -> np.ndarray:
@@ -85,6 +86,49 @@ def test_the_same_criterion_given_again_is_the_same_run(name):
     whole = simulate(figure8(), steps=60, **given)
     second = simulate(simulate(figure8(), steps=25, **given).final, steps=35, **given)
     assert np.array_equal(whole.final.velocity, second.final.velocity)
+
+
+@pytest.mark.parametrize("how", [{"criterion": EnergyBudget(1e-3)}, {"criterion": Symmetrized(EnergyBudget(1e-3))}])
+@pytest.mark.parametrize("integrator", ["suzuki4", "hermite4", "radau15"])
+def test_the_energy_scale_of_the_steps_is_that_of_the_first_start(how, integrator):
+    """A parabolic encounter, where S of a state follows the distance: it is cut before, near and after the pericentre."""
+    start, given = encounter(), {**how, "integrator": integrator}
+    n = int(simulate(start, t_end=2.0, **given).steps[0])
+    whole = simulate(start, steps=n, **given)
+    assert whole.closest_approach.distance[0] == pytest.approx(0.1, rel=1e-2)
+    for cut in (n // 5, n // 2, 4 * n // 5):
+        first = simulate(start, steps=cut, **given)
+        for hand_on in (lambda result: result, lambda result: result.final, lambda result: copy.deepcopy(result)):
+            second = simulate(hand_on(first), steps=n - cut)
+            assert np.array_equal(whole.final.position, second.final.position)
+            assert (second.steps, second.dt_min, second.dt_max) == (whole.steps, whole.dt_min, whole.dt_max)
+        anew = simulate(first.final.replace(), t_end=2.0, **given)  # the same bodies, without a past: S is larger
+        assert anew.steps[0] < 0.95 * (n - cut)
+
+
+@pytest.mark.parametrize("first", [Constant(1e-3), FreeFall(0.01)])
+def test_energybudget_takes_over_with_the_energy_scale_of_the_first_start(first):
+    """Its step in closed form: chi is 1/2 / r / S of the whole system and 50 of the pair, E = 0 of both."""
+    start = encounter()
+    before = simulate(start, t_end=1.1, criterion=first, integrator="suzuki4").final
+    x, v = (a[0, 1] - a[0, 0] for a in (before.position, before.velocity))
+    r = np.linalg.norm(x)
+    assert r < 0.2 * np.linalg.norm(start.position[0, 1] - start.position[0, 0])
+    seen = []
+    simulate(
+        before,
+        steps=1,
+        criterion=EnergyBudget(1e-3, "suzuki4"),
+        integrator="suzuki4",
+        output_steps=1,
+        sinks=(lambda _, rows: seen.extend(rows["dt"][:, 0]),),
+    )
+    bound = 1 - r * (v @ v) / 3  # its energy over its potential: 0 but for errors so far
+    chi = np.hypot(0.5 / r / start.energy_scale()[0], 1 / np.hypot(bound, 0.02))
+    allowed = 0.7 * (1e-3 / chi) ** 0.25 * np.sqrt(r**3 / 1.5)
+    rate2, growth = np.hypot(1.5 / r**3, (v @ v) / r**2), 1.5 * (x @ v) / r**2
+    expected = 1 / np.sqrt(1 / allowed**2 + 4 * rate2 + (growth / 0.6) ** 2)
+    assert seen[-1] == pytest.approx(expected, rel=1e-12)
 
 
 def test_past_states_are_remembered(tmp_path):

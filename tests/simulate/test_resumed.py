@@ -26,7 +26,8 @@ from aitimestepper.simulate.kernels import plan
 def killed(tmp_path_factory) -> Path:
     """A folder with every run of `PLANS`, killed in its first turn and in its ninth."""
     folder = tmp_path_factory.mktemp("killed")
-    subprocess.run([sys.executable, stopped_runs.__file__, folder], check=True, timeout=120)
+    where = {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)}
+    subprocess.run([sys.executable, stopped_runs.__file__, folder], check=True, timeout=120, env=where)
     return folder
 
 
