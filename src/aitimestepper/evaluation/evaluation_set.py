@@ -28,6 +28,7 @@ LONG = "longrun"  # the family of runs of 1000 orbits, which are shortened to a 
 LONG_END = 100 * ORBIT
 UNLIMITED_FORCES = 10_000_000  # limit of the forces of the EnergyBudget runs from which budgets follow
 BUDGET_FACTOR = 8.0  # budget of a run over the forces that nine in ten runs of EnergyBudget stay below
+LEAST_BUDGET = 50_000
 WORST = math.log(1e4)  # ln of error over tolerance that is assigned to a run that broke off
 SMALLEST_EXCESS = 1e-9  # lower limit of error over tolerance, before its logarithm is taken
 # A problem counts at tolerances from this multiple of the error of Gauss-Radau on: three bodies from rest may meet so closely
@@ -112,7 +113,7 @@ def _budgets(problems: EvaluationSet, tol: float, threads: int) -> tuple[int, ..
     for k in range(len(problems.families)):
         rows = problems.systems.rows(np.flatnonzero(problems.family == k))
         forces = measure(rows, rule, rule.step_parameter(tol), UNLIMITED_FORCES, None, threads).forces
-        found.append(int(BUDGET_FACTOR * int(share_error(forces, 0.9))))
+        found.append(max(LEAST_BUDGET, int(BUDGET_FACTOR * int(share_error(forces, 0.9)))))
     return tuple(found)
 
 

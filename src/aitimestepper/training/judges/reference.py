@@ -28,7 +28,7 @@ from .own import centred_step, own_errors
 REFERENCE, REFERENCE_TOL = "blanes_moan6", 1e-6
 # A run that is rejected is made again with a tolerance tighter by this factor; below `TIGHTEST` rounding errors are larger.
 TIGHTER, TIGHTEST = 10.0, 1e-13
-POINTS = 2500  # largest number of points of a trajectory; of longer runs only the beginning is recorded
+POINTS = 1500  # largest number of points of a trajectory; of longer runs only the beginning is recorded
 PAIRS, FEWEST = 600_000, 150  # of N bodies at most PAIRS / N^2 points, but FEWEST are recorded always
 LONGEST = 0.6  # longest step that errors are measured with, in free-fall times
 
