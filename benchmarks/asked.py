@@ -36,23 +36,17 @@ class Problems(NamedTuple):
 
     suite: Suite
     systems: Systems
-    own: OwnReference | None  # None: in an external field no body has an orbit of its own
+    own: OwnReference
 
     @classmethod
     def of(cls, suite: Suite, threads: int = 1) -> Problems:
         """Return the problems of a suite; own orbits count where the motion is regular."""
         systems = Systems.of(suite)
-        alone = systems.start.external_field is None
-        return cls(suite, systems, own_reference(systems, suite.regular, threads) if alone else None)
+        return cls(suite, systems, own_reference(systems, suite.regular, threads))
 
     def asked(self, tol: float, threads: int = 1) -> Asked:
         """Run all problems."""
         options: dict[str, Any] = {"tol": tol, "max_steps": BUDGET, "threads": threads, "warn": False}
-        if self.own is None:
-            done = simulate(self.systems.start, t_end=self.systems.ends, **options)
-            error = np.where(np.array(done.status) == "ok", done.max_energy_error, math.inf)
-            nothing = np.full(len(error), math.nan)
-            return Asked(tol, done.integrator, error, nothing, done.force_evaluations.astype(float))
         comparison = Comparison(self.own)
         units = natural_units(self.systems)  # those in which own energies are compared
         done = simulate(

@@ -24,7 +24,7 @@ from .records import Partial, Record, rounded
 
 PROBLEMS = ("kepler0.5", "kepler0.9", "figure8", "burrau", "solar", "plummer64")
 QUICK_PROBLEMS = ("kepler0.9", "figure8", "plummer64")
-QUICK_INTEGRATORS = ("leapfrog", "suzuki4", "kahan_li8", "radau15")
+QUICK_INTEGRATORS = ("leapfrog", "blanes_moan4", "blanes_moan6", "radau15")
 TOLERANCES = tuple(10.0**-k for k in range(1, 13))
 PAIRS = 100  # number of pairs above which the budget is reduced in proportion
 PEER_BUDGETS = 4  # largest cost of a peer, in budgets: IAS15 with its defaults needs 2.5 on the figure-eight

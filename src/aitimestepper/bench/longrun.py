@@ -52,7 +52,7 @@ class LongrunPlan:
     rules: Sequence[Rule] = field(default_factory=lambda: [rule_named(name) for name in CLASSICAL])
     variants: Sequence[str] = ("plain", "symmetrized")
     integrators: Sequence[str] = ("leapfrog",)
-    higher: Sequence[str] = ("kahan_li6",)  # integrators with which only time-symmetric steps are run
+    higher: Sequence[str] = ("blanes_moan6",)  # integrators with which only time-symmetric steps are run
     also: Sequence[Contender] = field(default_factory=lambda: [Contender(rule_named("constant"), "plain", "logh")])
     references: Sequence[str] = REFERENCES
     count: int = 3  # number of problems of the family `longrun`

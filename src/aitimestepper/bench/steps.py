@@ -43,7 +43,7 @@ class StepsPlan:
     """Settings of the study: rules, integrators and tolerances, problems, and the budget."""
 
     rules: Sequence[Rule] = field(default_factory=lambda: [rule_named(name) for name in CLASSICAL])
-    integrators: Sequence[str] = ("leapfrog", "suzuki4", "kahan_li6", "kahan_li8")
+    integrators: Sequence[str] = ("leapfrog", "chin4", "blanes_moan4", "blanes_moan6")
     variants: Sequence[str] = ("plain", "symmetrized")
     tolerances: Sequence[float] | None = None  # None: `TOLERANCES` of each integrator
     families: Sequence[str] = STANDARD

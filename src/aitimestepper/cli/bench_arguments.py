@@ -29,7 +29,7 @@ same command is given again.""",
     "steps": """\
 examples:
   aitimestepper bench steps                       all classical rules; about ten minutes on two cores
-  aitimestepper bench steps --quick               leapfrog and kahan_li6 on fewer problems, learned too; a minute
+  aitimestepper bench steps --quick               leapfrog and blanes_moan4 on fewer problems, learned too; a minute
   aitimestepper bench steps --criteria learned:runs/first freefall --integrators leapfrog
   aitimestepper bench steps --suite mine.h5 --train-suite mine_too.h5
 
@@ -120,7 +120,7 @@ def _add_contenders(group: Any) -> None:
         "--integrators",
         nargs="+",
         metavar="NAME",
-        help="integrators, such as leapfrog, suzuki4, kahan_li6, kahan_li8, hermite4",
+        help="integrators, such as leapfrog, chin4, blanes_moan4, blanes_moan6, hermite4",
     )
     variants = "forms of each rule: plain, symmetrized, huayno, hmm (default: the first two)"
     group.add_argument("--variants", nargs="+", metavar="NAME", help=variants)

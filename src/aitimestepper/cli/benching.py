@@ -61,7 +61,7 @@ def steps_plan(options: argparse.Namespace) -> StepsPlan:
     plan = _with_rules(StepsPlan(), options)
     if options.quick:
         plan = replace(
-            plan, integrators=("leapfrog", "kahan_li6"), tolerances=(1e-2, 1e-3, 1e-4), train=6, test=8, budget=30_000
+            plan, integrators=("leapfrog", "blanes_moan4"), tolerances=(1e-2, 1e-3, 1e-4), train=6, test=8, budget=30_000
         )
     if options.full:
         plan = replace(plan, tolerances=EVERY_TOLERANCE, train=24, test=24)

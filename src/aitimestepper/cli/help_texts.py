@@ -23,7 +23,7 @@ examples:
   aitimestepper train --ic kepler --num-orbits 64 --e-max 0.95 --epochs 100 --steps-per-epoch 20 --lr 1e-3 --save-name orbits
   aitimestepper train --ic random:n=3 --num-orbits 32 --feature-type rich --save-name three
   aitimestepper train --judge run --ic-family my.py --tolerances 1e-5 --save-name mine       for problems of your own
-  aitimestepper train --judge run --integrator kahan_li6 --save-name sixth                   for all families of the package
+  aitimestepper train --judge run --integrator blanes_moan6 --save-name mine                   for all families of the package
   aitimestepper train --resume orbits --epochs 200
 
 Each epoch has two parts. With judge step (the default), Part 1 collects steps_per_epoch accepted steps of every system: a step

@@ -30,7 +30,7 @@ NETWORK = "FullyConnectedNN"  # the only kind of network that the engine can eva
 CARD = {"calibration": list[list[float]], "symmetrization": list[float], "learned": list[float], "integrator": str}
 FOLDER = Path(__file__).parent
 SHIPPED = tuple(name for name in SPLITTINGS if os.path.isfile(FOLDER / f"{name}.npz"))  # splittings with a network
-# Hermite takes one force evaluation a step where suzuki4, of the same order, takes five. Its network is asked for a tolerance
+# Hermite takes one force evaluation a step where chin4, of the same order, takes three. Its network is asked for a tolerance
 # smaller by this factor, so that nine in ten runs are within the tolerance (tests/evaluation/test_shipped.py).
 HERMITE_FACTOR = 300.0
 
@@ -240,7 +240,7 @@ def is_shipped(integrator: str) -> bool:
 def shipped(integrator: str) -> Model:
     """Return the network of the package for an integrator, read once."""
     if integrator.partition(":")[0] == "hermite4":
-        return _for_hermite(shipped("suzuki4"))
+        return _for_hermite(shipped("chin4"))
     if not is_shipped(integrator):
         hint = nearest_name_hint(integrator, [*sorted(SHIPPED), "hermite4"])
         raise ConfigError(f"no learned step is shipped for integrator = {integrator}: {hint}")
@@ -248,6 +248,6 @@ def shipped(integrator: str) -> Model:
 
 
 def _for_hermite(model: Model) -> Model:
-    """Return the network of suzuki4, calibrated for Hermite: it is asked for `HERMITE_FACTOR` times less."""
+    """Return the network of chin4, calibrated for Hermite: it is asked for `HERMITE_FACTOR` times less."""
     calibration = [[HERMITE_FACTOR * tol, factor / HERMITE_FACTOR] for tol, factor in model.calibration]
     return dataclasses.replace(model, card={**model.card, "calibration": calibration, "integrator": "hermite4"})
