@@ -27,186 +27,122 @@ def loaded(name: str) -> Any:
     return json.loads((FILES / name).read_text(encoding="utf-8"))
 
 
-def promises() -> Iterator[str]:
-    """Yield how many runs stay within the tolerance asked for, and at which cost beside the classical rules."""
-    learned, classical = Results.load(FILES / "steps.json.gz"), Results.load(BENCH / "steps.json.gz")
-    yield f"### Asked for a tolerance, on `test`\n\n`{learned.command}`, beside `{classical.command}` (the same problems)."
-    worst, rows = worst_families(learned), []
-    for r in learned.records:
-        if r.family != "all" or r.mode != "asked" or r.tolerance is None or (r.compliance or 0.0) < 0.5:
-            continue
-        cells = [r.integrator, f"{r.tolerance:.0e}", f"{r.compliance:.0%} ({worst[r.key]:.0%})"]
-        cells += [f"{(r.error_quantiles['0.5'] or math.nan) / r.tolerance:.2g}", short(r.forces)]
-        for mode, count in (("fitted", "forces"), ("hindsight", "forces"), ("fitted", "charged_forces")):
-            own, rivals = (_alike(results, r, mode, count) for results in (learned, classical))
-            best = min(rivals, key=lambda x, count=count: getattr(x, count), default=None)
-            cells.append(_against(own[0] if own else None, best, count))
-        rows.append(cells)
-    head = ["integrator", "asked", "within it (worst family)", "median error / asked", "forces"]
-    ratios = ["fitted, over the best classical", "hindsight, over the best classical", "fitted, choosing charged"]
-    yield table([*head, *ratios], rows)
+def shown(x: float | None) -> str:
+    """Return a number with two digits."""
+    return "–" if x is None else f"{x:.2g}"
 
 
-def _alike(results: Results, r: Record, mode: str, count: str) -> list[Record]:
-    """Return the records over all families for the same integrator and tolerance."""
-    return [
-        x
-        for x in results.records
-        if (x.family, x.integrator, x.tolerance, x.mode) == ("all", r.integrator, r.tolerance, mode) and getattr(x, count)
-    ]
+def by_family(file: str) -> Iterator[str]:
+    """Yield what is kept of every family, and the medians of the errors, at every tolerance."""
+    rows = loaded(file)["rows"]
+    tolerances = list(dict.fromkeys(row["tol"] for row in rows))
+    cells: dict[str, list[str]] = {}
+    for row in rows:
+        median = row.get("median_own") or row["median_total"]
+        limit = f" of {row['possible']:.0%}" if row.get("possible", 1.0) < 1.0 else ""
+        cells.setdefault(row["family"], []).append(f"{row['kept_both']:.0%}{limit}, {shown(median)}")
+    yield table(["family", *(f"{tol:.0e}" for tol in tolerances)], [[name, *own] for name, own in cells.items()])
 
 
-def _against(mine: Record | None, other: Record | None, count: str) -> str:
-    if mine is None or other is None:
-        return "–"
-    ours, theirs = getattr(mine, count), getattr(other, count)
-    return f"{short(ours)} / {short(theirs)} = {ours / theirs:.2f} ({label(other)})"
+def families() -> Iterator[str]:
+    """Yield every family of the package."""
+    about = loaded("families.json")
+    yield (
+        f"### Every kind of problem, on `{about['split']}`\n\n`python benchmarks/families.py`: the tolerance alone. Share of "
+        f"{about['count']} problems in which the total energy, and where the motion is regular every body's own, stay within "
+        "it; median error over the tolerance (of own energies where they count). `of`: what double precision allows."
+    )
+    yield from by_family("families.json")
+
+
+def light() -> Iterator[str]:
+    """Yield light bodies."""
+    about = loaded("light.json")
+    yield (
+        "### Light bodies\n\n`python benchmarks/light_bodies.py`: masses of 0 to 1e-5, e = 0 to 0.95, forty orbits. Share of "
+        f"{about['count']} problems in which all own energies stay within the tolerance; median own error over the tolerance."
+    )
+    yield from by_family("light.json")
 
 
 def automatic() -> Iterator[str]:
-    """Yield a tolerance and nothing else, beside IAS15."""
-    yield "### A tolerance and nothing else, beside IAS15\n\n`python benchmarks/automatic.py`"
-    rows = []
+    """Yield a tolerance and nothing else, beside other codes."""
+    yield (
+        "### A tolerance and nothing else, beside other codes\n\n`python benchmarks/automatic.py`: the five families of "
+        "`bench steps`."
+    )
+    rows, others = [], []
     for r in loaded("automatic.json")["rows"]:
-        ias = "–" if "ratio" not in r else f"{r['ias15_forces']:.0f} (ε = {r['epsilon']:g})"
-        ratio, time = (f"{r[k]:.2f}" if k in r else "–" for k in ("ratio", "time_ratio"))
-        within = f"{r['within_tolerance']:.0%} ({r['worst']:.0%})"
-        mine = [f"{r['tol']:.0e}", r["integrator"], within, f"{r['median']:.2g}", f"{r['forces']:.0f}"]
-        rows.append([*mine, ias, ratio, time])
-    head = ["asked", "integrator chosen", "within it (worst family)", "median error / asked", "forces"]
-    yield table([*head, "IAS15, loosest ε within it", "forces, ratio", "time, ratio"], rows)
+        mine = [f"{r['tol']:.0e}", r["integrator"], f"{r['within_tolerance']:.0%} ({r['worst']:.0%})", shown(r["kept_own"])]
+        peer = next((p for p in r["peers"] if p["peer"] == "rebound:ias15:prs23" and p["reached"]), None)
+        ratios = ["–"] * 4
+        if peer is not None:
+            ias15 = f"{peer['forces']:.0f} (ε = {peer['value']:g})"
+            ratios = [ias15, *(f"{peer[k]:.2g}" for k in ("force_ratio", "alone_ratio", "batch_ratio"))]
+        rows.append([*mine, shown(r["median"]), f"{r['forces']:.0f}", *ratios])
+        for p in r["peers"]:
+            if p["peer"] not in ("rebound:ias15:prs23", "radau15") and p["reached"]:
+                cells = [shown(p[k]) for k in ("force_ratio", "alone_ratio", "batch_ratio")]
+                others.append([f"{r['tol']:.0e}", p["peer"], str(p["problems"]), f"{p['value']:.2g}", *cells])
+    head = ["asked", "chosen", "within it (worst)", "own orbits", "median", "forces"]
+    yield table([*head, "IAS15, loosest ε within it", "forces, ratio", "time, one by one", "time, batch"], rows)
+    yield "Other codes at the loosest parameter with which nine in ten problems stay within the tolerance; ours over theirs:"
+    yield table(["asked", "other", "problems", "parameter", "forces", "time, one by one", "time, batch"], others)
 
 
-def unseen() -> Iterator[str]:
-    """Yield problems of other kinds."""
-    yield "### Problems of kinds it was never trained on\n\n`python benchmarks/unseen.py`"
-    rows = []
-    for r in loaded("unseen.json")["rows"]:
-        none, share = r["ratio"] is None, r["classical_within_tolerance"]
-        rival = "none is within it" if none else f"{r['classical']}: {share:.0%}, {r['classical_forces']:.0f}"
-        mine = [f"{r['within_tolerance']:.0%}", f"{r['median']:.2g}", f"{r['forces']:.0f}"]
-        rows.append([r["problem"], r["integrator"], f"{r['tol']:.0e}", *mine, rival, "–" if none else f"{r['ratio']:.2f}"])
-    head = ["problem", "integrator", "asked", "within it", "error / asked", "forces", "best calibrated classical", "ratio"]
-    yield table(head, rows)
-
-
-def ablations() -> Iterator[str]:
-    """Yield what each part is worth."""
-    about = loaded("ablations.json")
-    yield (
-        f"### What each part is worth\n\n`python diagnostics/ablations.py`: {about['integrator']}, {about['iterations']} "
-        f"iterations each, {about['problems']} references a family, measured on `validation`."
-    )
-    base, rows = about["rows"]["everything"]["log_cost"], []
-    for name, r in about["rows"].items():
-        costs = [short(c) for c in r["cost"].values()]
-        rows.append(
-            [
-                name,
-                f"{math.exp(r['log_cost'] - base):.2f}",
-                *costs,
-                f"{r['forces_an_orbit']:.0f}",
-                f"{r['max']:.1e}",
-                f"{r['final']:.1e}",
-            ]
-        )
-    tolerances = list(about["rows"]["everything"]["cost"])
-    run = ["1000 orbits of e = 0.9, asked for 1e-3: forces an orbit", "largest error", "at the end"]
-    yield table(["network", "cost, ratio", *tolerances, *run], rows)
-
-
-def loose() -> Iterator[str]:
-    """Yield what learning from loose tolerances costs."""
-    about = loaded("loose_tolerances.json")
-    yield (
-        f"### What to learn from\n\n`python diagnostics/loose_tolerances.py`: {about['iterations']} iterations; forces at "
-        "which the error is the tolerance, on `validation`."
-    )
-    costs = [(name, tol, *pair) for name, rows in about["cost"].items() for tol, pair in rows.items()]
-    rows = [[name, tol, f"{every:.0f}", f"{tight:.0f}", f"{tight / every:.2f}"] for name, tol, every, tight in costs]
-    yield table(["integrator", "asked", "learned from all tolerances", "from the tight ones", "ratio"], rows)
-
-
-def one_for_all() -> Iterator[str]:
-    """Yield what one network costs that has the order as an input."""
-    about = loaded("one_for_all.json")
-    yield (
-        f"### One network for all orders?\n\n`python diagnostics/one_for_all.py`: {about['iterations']} iterations for each "
-        "order; forces at which runs stay within the tolerances, on `validation`, and their ratio to those of a network each."
-    )
-    first, *_ = about["cost"].values()
+def ensembles() -> Iterator[str]:
+    """Yield systems a second."""
+    about = loaded("ensembles.json")
+    yield f"### Systems a second, one thread\n\n`python benchmarks/ensembles.py`: {about['count']} systems, beside IAS15."
     rows = [
-        [name, *(f"{forces:.0f}, {forces / first[order]:.2f}" for order, forces in row.items())]
-        for name, row in about["cost"].items()
+        [
+            r["family"],
+            f"{r['tol']:.0e}",
+            r["integrator"],
+            f"{r['within_tolerance']:.0%}",
+            f"{r['systems_per_second']:.0f}",
+            f"{r['ias15_systems_per_second']:.0f} (ε = {r['epsilon']:g}, {r['ias15_within_tolerance']:.0%})",
+            f"{r['ratio']:.1f}",
+        ]
+        for r in about["rows"]
     ]
-    yield table(["networks", *first], rows)
+    yield table(["systems", "asked", "chosen", "within it", "ours", "IAS15", "ratio"], rows)
 
 
-def smoothness() -> Iterator[str]:
-    """Yield when time-symmetric steps are given up."""
-    about = loaded("smoothness.json")
+def promises() -> Iterator[str]:
+    """Yield the cost beside the classical rules on the same integrator."""
+    results = Results.load(BENCH / "steps.json.gz")
     yield (
-        "### When a time-symmetric step is given up\n\n`python diagnostics/smoothness.py`: the factor `smoothness` by which it "
-        "may differ from the extrapolated one. Forces at which the error is the tolerance, on `validation`, over those with "
-        f"{about['package']:g}; largest error over the tolerance in a thousand orbits of e = "
-        f"{', '.join(map(str, about['e']))}."
+        f"### Beside classical rules on the same integrator, on `test`\n\n`{results.command}`: forces of the learned step over "
+        "those of the cheapest classical rule, both with the one constant with which nine in ten problems stay within the "
+        "tolerance; and with the constant that is best for each problem in hindsight."
     )
-    rows = [
-        [name, *(f"{ratio:.2f}; {', '.join(f'{x:.2g}' for x in largest)}" for ratio, *largest in row.values())]
-        for name, row in about["rows"].items()
-    ]
-    yield table(["smoothness", *(f"{name}, {tol:g}" for name, tol in about["asked"].items())], rows)
-
-
-def limits() -> Iterator[str]:
-    """Yield what steps that know one problem only would cost."""
-    about = loaded("limit_of_state.json")
-    yield (
-        "### What limits it\n\n`python diagnostics/limit_of_state.py`: forces at which the error is the tolerance, as "
-        "predicted along reference trajectories of `validation`; in brackets: those of the package's network over these."
-    )
-    rows = [
-        [name, f"{about['asked'][name]:g}", family, f"{mine:.0f}", *(f"{x:.0f} ({mine / x:.2f})" for x in others)]
-        for name, families in about["rows"].items()
-        for family, (mine, *others) in families.items()
-    ]
-    head = ["integrator", "asked", "family", "the package's network", "after learning from that problem alone"]
-    yield table([*head, "any steps as smooth, the run being known", "EnergyBudget, best constant for it"], rows)
-
-
-def positions() -> Iterator[str]:
-    """Yield errors in position."""
-    about = loaded("phase_errors.json")
-    yield (
-        f"### Errors in position\n\n`python diagnostics/phase_errors.py`: {about['integrator']}, the learned step "
-        f"asked for {about['tol']:g}, the others with as many forces on each problem. Median error in position / in energy."
-    )
-    families = list(next(iter(about["rows"].values())))
-    rows = [[name, *(f"{row[f][0]:.1e} / {row[f][1]:.1e}" for f in families)] for name, row in about["rows"].items()]
-    yield table(["step", *families], rows)
-
-
-def long_runs() -> Iterator[str]:
-    """Yield a thousand orbits at 500 forces each, and the reinforcement-learning set."""
-    mine, others = Results.load(FILES / "longrun.json.gz"), Results.load(BENCH / "longrun.json.gz")
-    yield f"### A thousand orbits, 500 forces each\n\n`{mine.command}`, beside the best classical rule of docs/bench.md."
-    rows = []
-    for r in mine.records:
-        if r.integrator != "leapfrog" or r.mode != "matched":
+    worst, rows = worst_families(results), []
+    for r in results.records:
+        if r.family != "all" or r.mode != "asked" or r.criterion != "learned" or r.tolerance is None:
             continue
-        rivals = [x for x in others.records if (x.family, x.integrator, x.mode) == (r.family, "leapfrog", "matched")]
-        best = min(rivals, key=lambda x: x.error_quantiles.get("1") or math.inf)
-        mine_words = [f"{r.error_quantiles['1']:.1e}", f"{r.more['final_error']:.1e}"]
-        rows.append([r.family, *mine_words, f"{best.error_quantiles['1']:.1e} ({label(best)})"])
-    yield table(["problem", "largest error", "at the end", "best classical"], rows)
-    rl = Results.load(FILES / "rl.json.gz")
-    own = next(r for r in rl.records if r.mode == "matched" and r.criterion == "learned")
-    final, forces = own.more["final_quantiles"], own.more["median_forces"]
-    yield (
-        f"`{rl.command}`: on the set of the reinforcement-learning stepper, Hermite 4, {short(forces)} forces in the median, "
-        f"the error at the end is {final['0.5']:.1e} in the median, {final['0.9']:.1e} at 90 %, {final['1']:.1e} at most (best "
-        "released weights: 5.4e-10, 4.3e-4, 0.92 with 50.8k forces; best constant: 3.3e-10, 9.5e-9, 6.3e-6 with 11.5k)."
-    )
+        cells = [r.integrator, f"{r.tolerance:.0e}", f"{r.compliance:.0%} ({worst[r.key]:.0%})"]
+        cells += [f"{(r.error_quantiles['0.5'] or math.nan) / r.tolerance:.2g}", short(r.forces)]
+        for mode in ("fitted", "hindsight"):
+            alike = _alike(results, r, mode)
+            own = [x for x in alike if x.criterion == "learned"]
+            best = min((x for x in alike if x.criterion != "learned"), key=lambda x: x.forces, default=None)
+            cells.append(_against(own[0] if own else None, best))
+        rows.append(cells)
+    head = ["integrator", "asked", "within it (worst family)", "median error / asked", "forces"]
+    yield table([*head, "calibrated alike", "hindsight"], rows)
+
+
+def _alike(results: Results, r: Record, mode: str) -> list[Record]:
+    """Return the records over all families for the same integrator and tolerance."""
+    wanted = ("all", r.integrator, r.tolerance, mode)
+    return [x for x in results.records if (x.family, x.integrator, x.tolerance, x.mode) == wanted and x.forces]
+
+
+def _against(mine: Record | None, other: Record | None) -> str:
+    if mine is None or other is None:
+        return "–"
+    return f"{short(mine.forces)} / {short(other.forces)} = {mine.forces / other.forces:.2f} ({label(other)})"
 
 
 def thousand_orbits() -> Iterator[str]:
@@ -214,8 +150,7 @@ def thousand_orbits() -> Iterator[str]:
     rows = loaded("thousand_orbits.json")["rows"]
     yield (
         "### A thousand orbits, asked for a tolerance\n\n`python diagnostics/thousand_orbits.py`: largest error and error at "
-        "the end, both over the tolerance, and forces an orbit. The networks were calibrated on runs of ten to a few hundred "
-        "orbits."
+        "the end, both over the tolerance, and forces an orbit."
     )
     cells = [[f"{r['largest']:.2g}, {r['final']:.0e}, {r['forces']:.0f}" for r in row["orbits"]] for row in rows]
     head = ["asked", "integrator chosen", *(f"e = {r['e']:g}" for r in rows[0]["orbits"])]
@@ -224,9 +159,8 @@ def thousand_orbits() -> Iterator[str]:
 
 def page() -> str:
     """Return all tables of the page."""
-    makers = (promises, automatic, long_runs, thousand_orbits, unseen, positions, limits)
-    more = (smoothness, loose, one_for_all, ablations)
-    return "\n\n".join(part for make in (*makers, *more) for part in make())
+    makers = (families, light, automatic, ensembles, promises, thousand_orbits)
+    return "\n\n".join(part for make in makers for part in make())
 
 
 if __name__ == "__main__":

@@ -69,7 +69,7 @@ class EvaluationSet(NamedTuple):
         suite = replace(suite, cases=cases)
         systems = Systems.of(suite)
         reference = own_reference(systems, suite.regular, threads)
-        rounding = _rounding_errors(systems, suite.regular, threads)
+        rounding = rounding_errors(systems, suite.regular, threads)
         made = cls(integrator, tuple(tolerances), systems, suite.family_of, suite.families, (), reference, rounding)
         return made._replace(budgets=tuple(_budgets(made, tol, threads) for tol in tolerances))
 
@@ -95,7 +95,7 @@ class Scores(NamedTuple):
     log_own_excess: np.ndarray | None = None  # (T, P) the same of the own energies alone; None: they were not measured
 
 
-def _rounding_errors(systems: Systems, regular: np.ndarray, threads: int) -> np.ndarray:
+def rounding_errors(systems: Systems, regular: np.ndarray, threads: int) -> np.ndarray:
     """Return the largest relative energy errors of Gauss-Radau with its own rule, (P,); of regular problems 0."""
     found, chaotic = np.zeros(len(regular)), np.flatnonzero(~regular)
     if len(chaotic):
