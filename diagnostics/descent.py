@@ -1,4 +1,4 @@
-"""Part 2 of a training on runs by itself, which ablations.py, loose_tolerances.py and one_for_all.py share.
+"""Part 2 of a training on runs by itself, which ablations.py and limit_of_state.py share.
 
 All references are there from the first iteration, and the learning rate falls from one to the next. No network is validated,
 chosen or calibrated on the way.

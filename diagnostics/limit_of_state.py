@@ -1,6 +1,6 @@
 """What limits the learned step? A shipped network against steps that are optimized for one problem.
 
-    python diagnostics/limit_of_state.py [--integrators leapfrog kahan_li6] [--problems 2] [--iterations 250] [--json FILE]
+    python diagnostics/limit_of_state.py [--integrators leapfrog blanes_moan4] [--problems 2] [--iterations 250] [--json FILE]
 
 Measured are the forces at which the error is the tolerance, as predicted along reference trajectories of `validation` (see
 aitimestepper.training.judges.predicted). `package`: the network of the package. `own`: the same network after learning from
@@ -37,7 +37,7 @@ from aitimestepper.training.judges.reference import ReferenceTrajectories
 from aitimestepper.training.judges.run import ROUGHNESS_WEIGHT
 from descent import references_of
 
-ASKED = {"leapfrog": 1e-3, "suzuki4": 1e-4, "kahan_li6": 1e-6, "kahan_li8": 1e-7}  # a tolerance for which each order is of use
+ASKED = {"leapfrog": 1e-3, "chin4": 1e-3, "blanes_moan4": 1e-4, "blanes_moan6": 1e-6}  # a tolerance for which each order is of use
 LR, DAMPING, ROUNDS = 1e-2, 0.7, 30
 BUMPS, WIDTH = 1000, 1.5  # for steps that are free all along a run: largest number of bell curves, width of each in steps
 

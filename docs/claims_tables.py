@@ -113,8 +113,8 @@ def energy_budget() -> Iterator[str]:
     """Yield how well EnergyBudget does as asked."""
     about = MEASURED.settings["measured_on"]
     yield (
-        f"Runs whose total energy is within the tolerance, of {about['problems']} problems of five families that nothing was tuned\n"
-        "on. In brackets the worst family. The steps are time-symmetric."
+        f"Runs whose total energy is within the tolerance, of {about['problems']} problems of five families that nothing was\n"
+        "tuned on. In brackets the worst family. The steps are time-symmetric."
     )
     yield compliance(MEASURED, WORTH, "energybudget")
 

@@ -14,7 +14,7 @@ OUT = Path(__file__).resolve().parent / "learned_steps.png"
 PERIOD = 2 * math.pi
 PANELS = (
     Panel("Kepler orbit, e = 0.9, leapfrog, tol 1e-3", "kepler0.9", 2 * PERIOD, 1e-3, "leapfrog", t_unit=PERIOD),
-    Panel("Burrau's closest encounter, order 6, tol 1e-6", "burrau", 16.6, 1e-6, "kahan_li6", begin=15.2),
+    Panel("Burrau's closest encounter, order 6, tol 1e-6", "burrau", 16.6, 1e-6, "blanes_moan6", begin=15.2),
 )
 
 if __name__ == "__main__":
