@@ -37,7 +37,8 @@ from aitimestepper.training.judges.reference import ReferenceTrajectories
 from aitimestepper.training.judges.run import ROUGHNESS_WEIGHT
 from descent import references_of
 
-ASKED = {"leapfrog": 1e-3, "chin4": 1e-3, "blanes_moan4": 1e-4, "blanes_moan6": 1e-6}  # a tolerance for which each order is of use
+# a tolerance for which each integrator is of use
+ASKED = {"leapfrog": 1e-3, "chin4": 1e-3, "blanes_moan4": 1e-4, "blanes_moan6": 1e-6}
 LR, DAMPING, ROUNDS = 1e-2, 0.7, 30
 BUMPS, WIDTH = 1000, 1.5  # for steps that are free all along a run: largest number of bell curves, width of each in steps
 

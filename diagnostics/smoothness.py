@@ -3,8 +3,9 @@
     python diagnostics/smoothness.py [--smoothness 1.004 1.007 1.1] [--count 24] [--orbits 1000] [--json FILE]
 
 `smoothness` is the factor by which the time-symmetric step may differ from the step that the last three lead to expect (see
-`Symmetrized`). Measured are the forces of a run in which the error is the tolerance, on `validation`, as the order of the method predicts it from a run with other steps,
-over those with the ratio of the package, and the largest error over the tolerance in a thousand Kepler orbits (m2/m1 = 1e-3).
+`Symmetrized`). Measured are the forces of a run in which the error is the tolerance, on `validation`, as the order of the
+method predicts it from a run with other steps, over those with the ratio of the package, and the largest error over the
+tolerance in a thousand Kepler orbits (m2/m1 = 1e-3).
 """
 
 from __future__ import annotations

@@ -14,7 +14,7 @@ from aitimestepper.bench.records import Results
 from aitimestepper.cli import bench_tables, study_tables, terminal
 
 RESULTS = Path(__file__).resolve().parents[2] / "docs"
-FILES = ("bench/steps", "bench/curves", "bench/rl", "bench/longrun", "learned/steps", "learned/longrun", "learned/rl")
+FILES = ("bench/steps", "bench/curves", "bench/rl", "bench/longrun")
 SHOW = {
     "steps": bench_tables.show_steps,
     "curves": study_tables.show_curves,
