@@ -12,7 +12,10 @@ TIGHT = 1.0 / 32.0
 # |1 - x/2| of a pair, x = r v^2 / G M, does not count as less than about this: on a parabola the own energy of a pair vanishes.
 PARABOLIC = 0.02
 MIN_DT = 1e-12  # added to every dt that a network gives, the same everywhere
-FAINTEST = 1e-4  # smallest share of other pairs in the rates of a system that features resolve
+# Orbits of the tightest pair up to which a network is asked for the same tolerance, whatever the length of the run. Disturbed
+# bodies are compared at the same time, and they are late in proportion to the length: beyond it the tolerance shrinks so.
+LONG_RUN = 40.0
+MOST_DISTURBED = 12  # largest number of bodies with mass for which that counts; in larger systems no orbit is regular
 NEAREST = 1e-3  # smallest pericentre, as a fraction of the present distance, that features resolve
 # EnergyBudget's c for each splitting, also the unit of the steps of its network (diagnostics/energy_budget_constant.py)
 BUDGET_CONSTANTS = {

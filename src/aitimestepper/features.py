@@ -54,7 +54,7 @@ TRANSITION: Table = (
 INVARIANT: Table = (
     ("ln chi, the tightest pairs' potential energy over the total energy and over their own", NUMBER),
     ("ln(1 + flyby rate over free-fall rate of the tightest pairs)", NUMBER),
-    ("ln(0.0001 + (tau_4/tau_2)^4 - 1): how much other pairs matter than the tightest one", NUMBER),
+    ("ln(tau_2/tau_4): how many pairs matter", NUMBER),
     ("ln(0.001 + pericentre distance over distance) of the tightest pairs, as if each were alone", NUMBER),
     ("ln(1 + eccentricity^2) of their orbits", NUMBER),
     ("ln(sum m a^2 tau_4^2 over the total energy)", NUMBER),

@@ -10,6 +10,7 @@ from typing import Any, ClassVar
 
 import numpy as np
 
+from ..constants import LONG_RUN, TINY
 from ..errors import ConfigError, shown
 from ..integrators import SPLITTINGS
 from ..models import Model, find_model, load_model, shipped
@@ -38,6 +39,9 @@ class LearnedStep(Criterion):
     model: Model | None = None
     tol: Numbers | None = None
     symmetrized: bool = True
+    turns: Numbers | None = (
+        None  # orbits of the tightest pair in a run, for systems in which it matters; `simulate` counts them
+    )
 
     def __post_init__(self) -> None:
         if self.model is not None and not isinstance(self.model, Model):
@@ -48,6 +52,8 @@ class LearnedStep(Criterion):
             raise ConfigError(f"symmetrized = {shown(self.symmetrized)} must be True or False.")
         if self.tol is not None:
             object.__setattr__(self, "tol", positive_numbers(self.tol, "tol"))
+        if self.turns is not None and not all(0 <= number < math.inf for number in each(self.turns)):
+            raise ConfigError(f"turns = {shown(self.turns)} must be numbers of orbits.")
 
     @classmethod
     def load(cls, path_or_name: str | Path, tol: Any = None, integrator: str | None = None) -> LearnedStep:
@@ -124,11 +130,21 @@ class LearnedStep(Criterion):
         return super().values(systems)
 
     def calibrated_tolerance(self, tol: np.ndarray) -> np.ndarray:
-        """Return the tolerance that the network is asked for where `tol` (B,) is wanted: linear between logarithms."""
+        """Return the tolerance that the network is asked for where `tol` (B,) is wanted: linear between logarithms.
+
+        In runs of more than `LONG_RUN` orbits of disturbed bodies it is smaller in proportion.
+        """
+        tol = tol * self.shortening(len(tol))
         if not self.bound_model.calibration:
             return tol
         at, factor = zip(*sorted(self.bound_model.calibration), strict=True)
         return np.asarray(tol * np.exp(np.interp(np.log(tol), np.log(at), np.log(factor))))
+
+    def shortening(self, systems: int) -> np.ndarray:
+        """Return the factor of the tolerance for the length of the run, (systems,), at most 1."""
+        if self.turns is None:
+            return np.ones(systems)
+        return np.broadcast_to(np.minimum(1.0, LONG_RUN / np.maximum(np.asarray(self.turns, float), TINY)), (systems,)).copy()
 
     def step_factor(self, tol: np.ndarray) -> np.ndarray:
         """Return the factor of dt (B,) for `tol` (B,): 1 if the tolerance is an input of the network."""

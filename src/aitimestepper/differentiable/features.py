@@ -10,7 +10,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-from ..constants import FAINTEST, NEAREST, NEGLIGIBLE
+from ..constants import NEAREST, NEGLIGIBLE
 from ..features import Scales, Table
 from .gravity import dot, pairs, tree_sum
 from .particle import ParticleTorch
@@ -112,7 +112,7 @@ def invariant_features(sums: PairSums) -> Tensor:
     columns = [
         torch.log(sums.chi.clamp_min(NEGLIGIBLE)),
         torch.log1p(sums.flyby_over_freefall),
-        torch.log(sums.others + FAINTEST),
+        torch.log(sums.tau_2 / sums.tau_4),
         torch.log(pericentre + NEAREST),
         torch.log1p(eccentricity2),
         torch.log((sums.pulling * sums.tau_4 * sums.tau_4 / sums.energy_scale).clamp_min(NEGLIGIBLE)),

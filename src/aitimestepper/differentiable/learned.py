@@ -28,7 +28,7 @@ class LearnedMemory:
 
     history: HistoryBuffer | None
     last: ParticleTorch | None  # the previous state: it is pushed to the history when the step taken from it is known
-    tol: Tensor  # the tolerance wanted
+    tol: Tensor  # the tolerance wanted, smaller for long runs of disturbed bodies
     energy: Tensor  # the conserved energy at the start
     scale: Tensor  # S at the start, which energy errors are relative to
     largest_log10_error: Tensor  # log10 of the largest energy error that the network expected of a step
@@ -43,15 +43,17 @@ class LearnedMemory:
 class LearnedModule(StepModule):
     """A network as a step, with the features, scales and integrator of its adapter.
 
-    `tol`: the relative energy error wanted, a number or one a system; by default that of the adapter. If the tolerance is no
-    input of the network, dt is scaled from the threshold that its single steps were trained for.
+    `tol`: the relative energy error wanted, a number or one a system; by default that of the adapter. `shortening`: its factor
+    for the length of the run. If the tolerance is no input of the network, dt is scaled from the threshold that its single
+    steps were trained for.
     """
 
-    def __init__(self, network: nn.Module, adapter: ModelAdapter, tol: Any = None) -> None:
+    def __init__(self, network: nn.Module, adapter: ModelAdapter, tol: Any = None, shortening: Any = 1.0) -> None:
         super().__init__()
         self.network, self.adapter = network, adapter
         self.velocity_even, self.made_for = not adapter.history_enabled, adapter.config.integrator
         self.tol = None if tol is None else positive_numbers(tol, "tol")
+        self.shortening = torch.as_tensor(shortening, dtype=torch.float64)
         self.tolerance = self.tol if adapter.calibration else None  # only calibrated networks promise it for whole runs
 
     def init(self, particle: ParticleTorch) -> LearnedMemory:
@@ -59,7 +61,7 @@ class LearnedModule(StepModule):
         zero = torch.zeros_like(particle.time)
         sees = self.adapter.sees_tolerance
         start = (conserved_energy(particle).detach(), energy_scale(particle).detach()) if sees else (zero, zero)
-        tol = self.adapter.tolerance_of(particle, self.tol)
+        tol = self.adapter.tolerance_of(particle, self.tol) * self.shortening.to(particle.time)
         return LearnedMemory(self.adapter.new_history(), None, tol, *start, torch.full_like(zero, -torch.inf), zero, zero)
 
     def choose(self, particle: ParticleTorch, memory: LearnedMemory) -> tuple[Tensor, LearnedMemory]:

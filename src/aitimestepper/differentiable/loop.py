@@ -25,6 +25,7 @@ from ..integrators import SPLITTINGS
 from ..policy import choose
 from ..simulate.advice import warn_of
 from ..simulate.engine import end_times, step_limit
+from ..simulate.length import for_length
 from ..simulate.result import MAX_STEPS, NON_FINITE, OK, STUCK, SimulationResult, momentum_errors
 from ..simulate.units import refuse_extreme_units
 from ..validation import plain
@@ -73,9 +74,10 @@ def simulate(
         bodies = as_bodies(particle, external_field=external_field)
         start = ParticleTorch.from_bodies(bodies)
     refuse_extreme_units(bodies)
-    plan, limit = _plan(criterion, tol, integrator, dt_min, dt_max), step_limit(steps, max_steps)
+    ends, limit = end_times(bodies, plain(t_end), steps), step_limit(steps, max_steps)
+    plan = _plan(criterion, tol, integrator, dt_min, dt_max, bodies, ends)
     refuse_extreme_units(bodies, plan.criterion, plan.integrator)
-    end = torch.from_numpy(end_times(bodies, plain(t_end), steps)).to(start.time)
+    end = torch.from_numpy(ends).to(start.time)
     run = _Run(start, plan.module.to(start.position.device), plan.integrator, end, observer)
     run.advance(limit, OK if limit == steps else MAX_STEPS)
     result = _result(run, plan, bodies, clock.perf_counter() - began)
@@ -100,6 +102,8 @@ def _plan(
     integrator: str,
     dt_min: float | None,
     dt_max: float | None,
+    bodies: Bodies,
+    ends: np.ndarray,
 ) -> _Plan:
     limited = dt_min is not None or dt_max is not None
     if isinstance(criterion, StepModule):
@@ -111,7 +115,8 @@ def _plan(
         module = LimitedModule(criterion, dt_min, dt_max) if limited else criterion
         return _Plan(module, _splitting(name), criterion.tolerance, type(criterion).__name__, None)
     chosen = choose(criterion, tol, integrator)
-    value = Limited(chosen.criterion, dt_min, dt_max) if limited else chosen.criterion
+    value = for_length(chosen.criterion, bodies, ends)
+    value = Limited(value, dt_min, dt_max) if limited else value
     name = _splitting(str(chosen.integrator))
     return _Plan(module_for(value, name), name, chosen.tol, str(value), value)
 

@@ -96,8 +96,8 @@ class PairSums(NamedTuple):
 
     chi: Tensor  # potential energy of the tightest pairs over the total energy, or over their own energies
     total_chi: Tensor  # see `binding_energy_ratio`
-    tau_4: Tensor  # smooth minimum of the free-fall times, see `smooth_minimum_time`
-    others: Tensor  # (tau_4/tau_2)^4 - 1: how much other pairs matter than the tightest one, 0 for two bodies
+    tau_2: Tensor  # smooth minima of the free-fall times, see `smooth_minimum_time`
+    tau_4: Tensor
     flyby_over_freefall: Tensor  # sqrt(sum w flyby_rate2^2 / sum w) / F
     radial: Tensor  # sum w (r.v)^2 / (r^2 v^2) / sum w: 0 on a circle, 1 on a line
     growth: Tensor  # 3/2 sum w (r.v) / r^2 / sum w: about d ln tau_4 / dt, the only sum that is odd in the velocities
@@ -158,8 +158,8 @@ def pair_sums(p: ParticleTorch, scale: Tensor | None = None) -> PairSums:
     return PairSums(
         chi=_larger_chi(total_chi, _own_chi(tight)),
         total_chi=total_chi,
+        tau_2=smooth_minimum_time(pair.freefall_rate2, 2),
         tau_4=smooth_minimum_time(pair.freefall_rate2, 4),
-        others=_others(tight.f),
         flyby_over_freefall=torch.sqrt(v2) / tight.largest,
         radial=tight.mean(radial),
         growth=1.5 * tight.mean(growth),
@@ -167,12 +167,6 @@ def pair_sums(p: ParticleTorch, scale: Tensor | None = None) -> PairSums:
         pulling=tree_sum(p.mass * dot(p.get_acceleration(), p.get_acceleration()), 1),
         energy_scale=scale,
     )
-
-
-def _others(f: Tensor) -> Tensor:
-    """Return (sum f)^2 / sum f^2 - 1 over pairs (B,) of squared rates f (B, N, N), at least 0."""
-    total = 0.5 * over_pairs(f)
-    return (total * total / (0.5 * over_pairs(f * f)) - 1.0).clamp_min(0.0)
 
 
 def longest_step(sums: PairSums, share: float) -> Tensor:

@@ -23,6 +23,7 @@ from .advice import warn_of
 from .batch import MOST_ROWS, Batch, Output
 from .callbacks import OwnFunctions
 from .continuation import Continuation
+from .length import for_length
 from .pilot import constant_step
 from .program import Program, program_of
 from .progress import Sink, Watch
@@ -164,6 +165,7 @@ def _steering(
         criterion, tol = before.criterion, None
         integrator = before.words["integrator"] if integrator == "auto" else integrator
     choice = _choice(criterion, tol, integrator, start, end, limit, guard)
+    choice = choice._replace(criterion=for_length(choice.criterion, start, end))
     choice = _limited(choice, dt_min, dt_max)
     if guard and tol is not None and choice.tol is None:  # what the guard is given for
         choice = choice._replace(tol=float(tol))

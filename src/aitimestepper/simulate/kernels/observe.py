@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from ...constants import FAINTEST, NEAREST, NEGLIGIBLE
+from ...constants import NEAREST, NEGLIGIBLE
 from .elementary import log
 from .jit import inlined, over_pairs, strict
 from .kinds import Number, Numbers, Place
@@ -188,7 +188,7 @@ def observe_invariants(
     scratch = net.scratch
     scratch[0] = larger(chi, NEGLIGIBLE)
     scratch[1] = 1.0 + x
-    scratch[2] = larger(energies.rate2_sum * energies.rate2_sum / rate4_sum - 1.0, 0.0) + FAINTEST
+    scratch[2] = energies.rate2_sum * energies.rate2_sum / rate4_sum
     scratch[3] = parameter / (1.0 + sqrt(e2)) + NEAREST
     scratch[4] = 1.0 + e2
     scratch[5] = larger(_weighted_acceleration2(w, block) / (sqrt(rate4_sum) * scale), NEGLIGIBLE)
@@ -196,6 +196,7 @@ def observe_invariants(
     scratch[7] = fma(error_fraction, error_fraction, 1.0)
     for k in range(U0, LOGS):
         scratch[k] = log(scratch[k])
+    scratch[2] *= -0.25
     scratch[7] *= copysign(0.5, energy_change)
     scratch[8] = rule[LOG_VALUE]
     unit = budget_time(rate4_sum, chi, tol, rule[ORDER], rule[BUDGET_C])

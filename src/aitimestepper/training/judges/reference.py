@@ -181,9 +181,7 @@ def _with_own(
         return nothing
     members = (torch.from_numpy(part[0][np.ix_(covered, present)]) for part in (orbits.host, orbits.group))
     own = own_errors(p, steps, after, integrator, *members)
-    # of a run of which only the beginning is recorded, the shift at the end is that much larger
-    longer = float((system.ends[0] - start.time[0]) / (p.time[-1] - p.time[0]))
-    return torch.stack([total, own.energy_rate, own.shift_rate], dim=1), torch.stack([longer * own.slope, own.drift])
+    return torch.stack([total, own.energy_rate, own.shift_rate], dim=1), torch.stack([own.slope, own.drift])
 
 
 class _ReferenceRun(NamedTuple):

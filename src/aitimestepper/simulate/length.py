@@ -1,0 +1,33 @@
+"""The length of a run, for a learned step: the orbits of disturbed bodies are compared at the same time, late or not."""
+
+from __future__ import annotations
+
+import dataclasses
+
+import numpy as np
+
+from ..bodies import Bodies
+from ..constants import LONG_RUN, MOST_DISTURBED
+from ..criteria.base import Criterion
+from ..criteria.learned import LearnedStep
+from ..criteria.wrappers import Wrapper
+from ..initial.problems import shortest_period
+
+
+def for_length(criterion: Criterion, start: Bodies, end: np.ndarray) -> Criterion:
+    """Return the criterion for runs until `end` (B,): a network that was trained on runs is told how many orbits they have."""
+    if isinstance(criterion, Wrapper):
+        return dataclasses.replace(criterion, criterion=for_length(criterion.criterion, start, end))
+    if not isinstance(criterion, LearnedStep) or criterion.bound_model.config.judge != "run" or criterion.turns is not None:
+        return criterion
+    turns = turns_of(start, end)
+    return criterion if turns.max() <= LONG_RUN else dataclasses.replace(criterion, turns=tuple(turns.tolist()))
+
+
+def turns_of(start: Bodies, end: np.ndarray) -> np.ndarray:
+    """Return the orbits of the tightest pair until `end`, (B,): 0 for two bodies, clusters and runs without an end."""
+    found, massive = np.zeros(len(start)), (start.mass > 0).sum(1)
+    some = np.flatnonzero((start.body_count >= 3) & (massive <= MOST_DISTURBED) & np.isfinite(end))
+    if len(some):
+        found[some] = (end[some] - start.time[some]) / shortest_period(start.select(some))
+    return found
