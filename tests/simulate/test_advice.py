@@ -81,7 +81,7 @@ def test_a_network_outside_of_what_it_knows(caught):
 def test_a_network_that_knows_no_range_says_none(caught):
     """It cannot say 0: a network of two bodies in a chaotic problem would look at home."""
     model = shipped("leapfrog")
-    weights = {**model.weights, "lowest": np.full(11, -np.inf), "highest": np.full(11, np.inf)}
+    weights = {**model.weights, "lowest": np.full(9, -np.inf), "highest": np.full(9, np.inf)}
     step = LearnedStep(dataclasses.replace(model, weights=weights), 1e-3)
     result, _ = caught(figure8(), steps=5, criterion=step)
     assert result.reports["steps_outside_training"] is None

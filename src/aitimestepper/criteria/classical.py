@@ -159,10 +159,11 @@ class EnergyBudget(Criterion):
     """dt = c tol^(1/p) tau_4 chi^(-1/p) for a method of order p: the step that a tolerance for the energy allows.
 
     chi is how large the potential of the tightest pairs is against the total energy, or against their own two-body energies:
-    sqrt(A^2 + B^2), A = sum w m_i m_j / r / S / sum w with w = tau^-4 and the energy scale S = max(|E|, 1e-4 (K + |U|)),
-    B = sum w / |1 - x/2| / sum w with x = r v^2 / G M, at most 50. B counts bodies however light they are. The step is at most
-    half the dynamical time of the tightest pairs, and so short that ln tau_4 changes by at most 0.6; it approaches these
-    limits smoothly. Order and constant are those of the run's integrator (diagnostics/energy_budget_constant.py).
+    sqrt(A^2 + B^2), A = sum w m_i m_j / r / S / sum w with w = tau^-4 and the energy scale S = max(|E|, 1e-4 (K + |U|)) at the
+    start of the run, B = sum w / |1 - x/2| / sum w with x = r v^2 / G M, at most 50. B counts bodies however light they are.
+    The step is at most half the dynamical time of the tightest pairs, and so short that ln tau_4 changes by at most 0.6; it
+    approaches these limits smoothly. Order and constant are those of the run's integrator
+    (diagnostics/energy_budget_constant.py).
     """
 
     name: ClassVar[str] = "energybudget"

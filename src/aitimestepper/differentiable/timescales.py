@@ -71,7 +71,7 @@ def smooth_minimum_time(squared_rates: Tensor, k: int = 4) -> Tensor:
 
 
 def binding_energy_ratio(p: ParticleTorch, pair: MovingPairs, scale: Tensor) -> Tensor:
-    """Return the potential energy of the tightest pairs over the energy scale S of the state, `scale` (B,), (B,).
+    """Return the potential energy of the tightest pairs (B,) over the energy scale S, `scale` (B,).
 
     It is sum w G m_i m_j / r / sum w / S over the pairs `pair` of the state, w = tau^-4.
     """
