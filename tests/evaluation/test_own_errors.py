@@ -9,9 +9,10 @@ import numpy as np
 import pytest
 
 from aitimestepper.bodies import Bodies
+from aitimestepper.criteria.classical import PRS23, EnergyBudget
 from aitimestepper.criteria.learned import LearnedStep
-from aitimestepper.errors import ConfigError
-from aitimestepper.evaluation.contenders import Contender, learned_rule, rule_named
+from aitimestepper.criteria.wrappers import Symmetrized
+from aitimestepper.evaluation.contenders import Contender, rule_named
 from aitimestepper.evaluation.evaluation_set import EvaluationSet, evaluate
 from aitimestepper.evaluation.own_errors import natural_units, own_reference
 from aitimestepper.evaluation.runs import Systems, measure
@@ -20,9 +21,10 @@ from aitimestepper.hierarchy import own_energy
 from aitimestepper.initial.named import figure8, kepler, solar, triple
 from aitimestepper.initial.suites import Case, Suite, make_suite
 from aitimestepper.models import shipped
+from aitimestepper.simulate.engine import simulate
 
 PLENTY = 10**7
-LEARNED = Contender(learned_rule(LearnedStep(shipped("leapfrog"))), "symmetrized", "leapfrog")
+COARSE = Contender(rule_named("freefall"), "plain", "leapfrog")
 RADAU = Contender(rule_named("prs23"), "plain", "radau15")
 BUDGET = Contender(rule_named("energybudget"), "symmetrized", "leapfrog")
 
@@ -49,7 +51,7 @@ def test_the_own_error_sees_what_the_total_energy_does_not():
     systems = light_planet()
     own = own_reference(systems, systems.regular)
     assert own.covered.tolist() == [[False, True]]
-    done = measure(systems, LEARNED, LEARNED.step_parameter(1e-2), PLENTY, own=own)
+    done = measure(systems, COARSE, COARSE.step_parameter(0.5), PLENTY, own=own)
     assert done.error[0] < 1e-12
     assert done.own_error[0] > 0.1
     accurate = measure(systems, RADAU, RADAU.step_parameter(0.17), PLENTY, own=own)
@@ -130,11 +132,32 @@ def test_natural_units_last_from_one_to_two_and_change_no_bits():
     np.testing.assert_array_equal(*(s.start.kinetic_energy() / np.abs(s.start.potential_energy()) for s in (systems, scaled)))
 
 
-def test_problems_in_a_field_are_refused():
-    systems = problem(kepler(), 1)
-    start = systems.start.replace(external_field=PointMassTidalField(1.0, 50.0))
-    with pytest.raises(ConfigError, match="external field"):
-        own_reference(systems._replace(start=start), systems.regular)
+@pytest.mark.parametrize("mass", [None, [1.0, 0.0]])
+def test_two_bodies_in_a_field_have_own_errors_against_a_finer_run(mass):
+    """The field pulls at both unevenly, so that their own energy is not that of the start."""
+    systems = problem(kepler(0.5, 0.3), 5)
+    start = systems.start.replace(external_field=PointMassTidalField(1.0, 10.0))
+    systems = systems._replace(start=start if mass is None else start.replace(mass=[mass]))
+    own = own_reference(systems, systems.regular)
+    assert own.compared.tolist() == [True]
+    assert own.covered.tolist() == [[mass is None, True]]
+    runs = []
+    for criterion, integrator in ((Symmetrized(EnergyBudget(1e-2)), "leapfrog"), (PRS23(0.05), "radau15")):
+        states = []
+
+        def take(of: Bodies, rows: dict[str, np.ndarray], states: list[Bodies] = states) -> None:
+            states += [of.moved(*row) for row in zip(rows["position"], rows["velocity"], rows["time"], strict=True)]
+
+        how = {"criterion": criterion, "integrator": integrator, "warn": False}
+        done = simulate(systems.start, t_end=systems.ends, output_every=own.every, sinks=(take,), **how)
+        runs.append([own_energy(state, own.host, own.group) for state in (*states, done.final)])
+    assert len(runs[0]) == len(runs[1]) > 15
+    true, scale = np.transpose(runs[1], (1, 0, 2, 3))
+    error = (np.abs(np.array(runs[0])[:, 0] - true) / scale)[:, own.covered].max()
+    assert np.ptp(true[..., 1]) > 10 * error * scale[0, 0, 1]
+    measured = measure(systems, BUDGET, BUDGET.step_parameter(1e-2), PLENTY, own=own)
+    assert measured.own_error[0] == pytest.approx(error, rel=1e-5)
+    assert measure(systems, RADAU, RADAU.step_parameter(0.1), PLENTY, own=own).own_error[0] < 1e-9
 
 
 def test_scores_take_the_larger_one_of_both_errors():

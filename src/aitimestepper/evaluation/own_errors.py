@@ -27,7 +27,7 @@ REFERENCE_ERROR = 1e-8  # largest relative energy error of a reference run that 
 class OwnReference(NamedTuple):
     """The own energies of the bodies of P problems at K times, the last of which is the end of the run.
 
-    Two bodies with mass need none: the relative error of their own energy is that of the total.
+    Two bodies with mass alone need none: the relative error of their own energy is that of the total.
     """
 
     host: np.ndarray  # (P, N, N) bool, as in `OwnOrbits`
@@ -74,12 +74,12 @@ class Comparison:
 def own_reference(systems: Systems, regular: np.ndarray, threads: int = 1) -> OwnReference:
     """Return the own energies of all bodies that count: those on regular orbits in the problems that are `regular`, (P,).
 
-    Only problems of three and more bodies need a run; the energy of two bodies is that of their start. Nothing counts in a
-    problem whose reference run breaks off or has an error above `REFERENCE_ERROR`.
+    Only problems of three and more bodies, or in an external field, need a run; the energy of two bodies alone is that of their
+    start. Nothing counts in a problem whose reference run breaks off or has an error above `REFERENCE_ERROR`.
     """
     found = own_orbits(systems.start)
     covered = found.covered & np.asarray(regular, bool)[:, None]
-    pair = systems.start.body_count == 2
+    pair = (systems.start.body_count == 2) & (systems.start.external_field is None)
     compared = covered.any(1) & ~(pair & ((systems.start.mass > 0).sum(1) == 2))
     runs = np.flatnonzero(compared & ~pair)
     natural = natural_units(systems)
