@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import dataclasses
+import itertools
 import math
+import re
 
 import numpy as np
 import pytest
@@ -21,15 +23,21 @@ from aitimestepper import (
 )
 from aitimestepper.criteria.classical import ConstantByTrial
 from aitimestepper.criteria.wrappers import innermost
-from aitimestepper.errors import CheckpointError, ConfigError
-from aitimestepper.integrators import SPLITTINGS
-from aitimestepper.models import SHIPPED, save_model, shipped
-from aitimestepper.policy import DEFAULT_TOL, bind, cheapest_splitting, choose
+from aitimestepper.errors import CheckpointError, ConfigError, nearest_name_hint
+from aitimestepper.integrators import SPLITTINGS, like_splitting
+from aitimestepper.models import HERMITE_FACTOR, SHIPPED, save_model, shipped
+from aitimestepper.policy import CHEAPEST, DEFAULT_TOL, RADAU_BELOW, bind, cheapest_splitting, choose
+
+LEAST = min(tol for tol, _ in shipped("leapfrog").calibration)
+# the smallest tolerance of each splitting that is the cheapest anywhere
+FROM = [(max(above, RADAU_BELOW), name) for above, name in CHEAPEST]
 
 
 @pytest.mark.parametrize(
     ("tol", "integrator"),
-    [(1e-2, "leapfrog"), (1e-3, "suzuki4"), (1e-5, "kahan_li6"), (1e-7, "kahan_li8"), (1e-8, "radau15"), (1e-12, "radau15")],
+    [(1.01 * low, name) for low, name in FROM]
+    + [(0.99 * low, name) for (low, _), (_, name) in itertools.pairwise([*FROM, (0.0, "radau15")])]
+    + [(1e-12, "radau15")],
 )
 def test_a_tolerance_picks_the_cheapest(tol, integrator):
     choice = choose(None, tol)
@@ -39,6 +47,13 @@ def test_a_tolerance_picks_the_cheapest(tol, integrator):
         assert cheapest_splitting(tol) == integrator
         assert choice.criterion == Symmetrized(LearnedStep(shipped(integrator), tol))
     assert choose("default", tol) == choice
+
+
+def test_every_splitting_that_is_the_cheapest_anywhere_has_a_network_and_a_range():
+    limits = [low for low, _ in FROM]
+    assert limits == sorted(limits, reverse=True)
+    assert len(set(limits)) == len(limits)
+    assert {name for _, name in FROM} <= set(SHIPPED)
 
 
 def test_below_the_reach_of_a_loose_epsilon_gauss_radau_goes_to_rounding():
@@ -65,20 +80,22 @@ def test_a_splitting_without_a_network_gets_the_energy_budget(name):
         assert choose(criterion, 1e-4, name).criterion == Symmetrized(budget)
     assert choose(LearnedStep(None, 1e-4, symmetrized=False), None, name).criterion == budget
     assert choose(None, 1e-4, name).tol == 1e-4
-    with pytest.raises(ConfigError, match=f"no learned step is shipped for integrator = {name}: known: hermite4, kahan_li6"):
+    hint = nearest_name_hint(name, [*SHIPPED, "hermite4"])
+    with pytest.raises(ConfigError, match=re.escape(f"no learned step is shipped for integrator = {name}: {hint}")):
         LearnedStep.load("default", 1e-4, name)
     with pytest.raises(ConfigError, match=f"no learned step is shipped for integrator = {name}: "):
         bind(Limited(LearnedStep(), 1e-9), name)
 
 
 def test_hermite_is_asked_for_less_and_promises_what_was_asked():
-    choice = choose(None, 1e-4, "hermite4:n=2")
+    tol = 1e-4 * HERMITE_FACTOR
+    choice = choose(None, tol, "hermite4:n=2")
     assert str(choice.integrator) == "hermite4:n=2"
-    assert choice.tol == 1e-4
+    assert choice.tol == tol
     step = innermost(choice.criterion)
     assert step.made_for == "hermite4"
-    of_suzuki4 = LearnedStep(shipped("suzuki4")).calibrated_tolerance(np.array([1e-4 / 300]))
-    assert step.calibrated_tolerance(np.array([1e-4])) == pytest.approx(of_suzuki4, rel=1e-12)
+    of_chin4 = LearnedStep(shipped("chin4")).calibrated_tolerance(np.array([1e-4]))
+    assert step.calibrated_tolerance(np.array([tol])) == pytest.approx(of_chin4, rel=1e-12)
 
 
 def test_beyond_what_a_network_covers_energybudget_takes_over():
@@ -89,9 +106,9 @@ def test_beyond_what_a_network_covers_energybudget_takes_over():
 def test_what_was_left_open_is_bound_through_wrappers():
     bound = bind(Limited(Symmetrized(EnergyBudget(1e-5)), 1e-9), "kahan_li8")
     assert innermost(bound) == EnergyBudget(1e-5, "kahan_li8")
-    assert innermost(bind(HutMakinoMcMillan(EnergyBudget(1e-5)), "hermite4")) == EnergyBudget(1e-5, "suzuki4")
-    assert innermost(bind(Symmetrized(LearnedStep.load("default", 1e-5)), "suzuki4")).model == shipped("suzuki4")
-    assert bind(Symmetrized(LearnedStep.load("default", 1e-5)), "suzuki4").ratios == (2.0, 1.007)
+    assert innermost(bind(HutMakinoMcMillan(EnergyBudget(1e-5)), "hermite4")) == EnergyBudget(1e-5, like_splitting("hermite4"))
+    assert innermost(bind(Symmetrized(LearnedStep.load("default", 1e-5)), "chin4")).model == shipped("chin4")
+    assert bind(Symmetrized(LearnedStep.load("default", 1e-5)), "chin4").ratios == (2.0, 1.007)
     given = Huayno(FreeFall(0.1))
     assert bind(given, "kahan_li6") == given
     assert bind(EnergyBudget(1e-5, "leapfrog"), "suzuki4") == EnergyBudget(1e-5, "leapfrog")
@@ -101,8 +118,8 @@ def test_a_criterion_brings_its_integrator():
     assert choose(FreeFall(0.1)).integrator.name == "leapfrog"
     assert choose(LastTerm()).integrator.name == "radau15"
     assert choose(EnergyBudget(1e-5, "kahan_li6")).integrator.name == "kahan_li6"
-    assert choose(LearnedStep.load("default", 1e-5)).integrator.name == "kahan_li6"
-    assert choose(Symmetrized(LearnedStep.load("default", 1e-5, "suzuki4"))).integrator.name == "suzuki4"
+    assert choose(LearnedStep.load("default", 1e-5)).integrator.name == cheapest_splitting(1e-5)
+    assert choose(Symmetrized(LearnedStep.load("default", 1e-5, "chin4"))).integrator.name == "chin4"
 
 
 def test_prs23_alone_is_the_rule_of_radau15():
@@ -116,10 +133,10 @@ def test_prs23_alone_is_the_rule_of_radau15():
 def test_text_is_a_criterion_too(tmp_path):
     assert choose("freefall:eta=0.03").criterion == FreeFall(0.03)
     assert choose("energybudget", 1e-5, "suzuki4").criterion == EnergyBudget(1e-5, "suzuki4")
-    path = save_model(tmp_path / "mine.npz", shipped("suzuki4"))
+    path = save_model(tmp_path / "mine.npz", shipped("chin4"))
     choice = choose(path, 1e-4)
-    assert choice.criterion == Symmetrized(LearnedStep(shipped("suzuki4"), 1e-4))
-    assert choice.integrator.name == "suzuki4"
+    assert choice.criterion == Symmetrized(LearnedStep(shipped("chin4"), 1e-4))
+    assert choice.integrator.name == "chin4"
     assert choose(str(path), 1e-4) == choice
 
 
@@ -151,7 +168,7 @@ def test_a_tolerance_is_that_of_the_criterion_if_it_can_keep_one(tmp_path):
     assert choose(EnergyBudget(), 1e-5, "kahan_li6").tol == 1e-5
     assert choose(Limited(Symmetrized(EnergyBudget()), 1e-9), 1e-5).tol == 1e-5
     assert choose(EnergyBudget(1e-5), 1e-5).tol == 1e-5
-    path = save_model(tmp_path / "mine.npz", shipped("suzuki4"))
+    path = save_model(tmp_path / "mine.npz", shipped("chin4"))
     assert choose(LearnedStep.load(path), 1e-5).tol == 1e-5
     assert choose(LearnedStep.load("default"), 1e-5) == choose(None, 1e-5)
 
@@ -164,7 +181,7 @@ def test_a_tolerance_is_that_of_the_criterion_if_it_can_keep_one(tmp_path):
         ("prs23", 1e-8, "prs23 has no calibrated tolerance"),
         (EnergyBudget(1e-5), 1e-6, "the criterion has tol = 1e-05 already: give only one"),
         (LearnedStep.load("default", 1e-5), 1e-6, "the criterion has tol = 1e-05 already"),
-        (LearnedStep(shipped("leapfrog")), 1e-9, r"calibrated for 1e-05 to 0.1 \(and 3 times beyond\): ask for one of these"),
+        (LearnedStep(shipped("leapfrog")), 1e-9, rf"calibrated for {LEAST:g} to 0.1 \(and 3 times beyond\): ask for one"),
     ],
 )
 def test_a_tolerance_that_cannot_be_kept_is_refused_in_a_sentence(criterion, tol, words):
@@ -188,19 +205,20 @@ def test_a_network_of_single_steps_has_no_tolerance_of_a_run():
 @pytest.mark.parametrize("wrap", [lambda c: c, Symmetrized, HutMakinoMcMillan, lambda c: Limited(c, 1e-9)])
 @pytest.mark.parametrize("integrator", ["leapfrog", "kahan_li6", "hermite4", "radau15", "logh"])
 def test_a_network_made_for_one_integrator_is_refused_under_another(wrap, integrator):
-    words = f"the network is made for integrator = suzuki4, not for {integrator}: leave the integrator out"
+    words = f"the network is made for integrator = chin4, not for {integrator}: leave the integrator out"
     with pytest.raises(ConfigError, match=words):
-        choose(wrap(LearnedStep.load("default", 1e-4, "suzuki4")), None, integrator)
+        choose(wrap(LearnedStep.load("default", 1e-4, "chin4")), None, integrator)
 
 
 def test_energybudget_made_for_one_order_is_refused_under_another():
     with pytest.raises(ConfigError, match="energybudget is made for integrator = suzuki4, not for kahan_li6"):
         choose(Symmetrized(EnergyBudget(1e-4, "suzuki4")), None, "kahan_li6")
-    assert choose(EnergyBudget(1e-4, "suzuki4"), None, "hermite4").criterion == EnergyBudget(1e-4, "suzuki4")
+    budget = EnergyBudget(1e-4, like_splitting("hermite4"))
+    assert choose(budget, None, "hermite4").criterion == budget
 
 
 def test_a_model_brings_its_symmetrization():
-    step = LearnedStep.load("default", 1e-4, "suzuki4")
+    step = LearnedStep.load("default", 1e-4, "chin4")
     assert choose(step).criterion == Symmetrized(step, 2.0, 1.007)
     assert choose(Limited(step, 1e-9)).criterion == Limited(Symmetrized(step), 1e-9)
     assert choose(Huayno(step)).criterion == Huayno(step)
@@ -212,8 +230,8 @@ def test_a_model_brings_its_symmetrization():
 
 
 def test_without_a_tolerance_a_network_keeps_one_that_it_was_calibrated_for():
-    assert choose(LearnedStep(shipped("leapfrog"))).tol == 1e-5
-    assert choose(LearnedStep(shipped("kahan_li6"))).tol == DEFAULT_TOL
+    assert choose(LearnedStep(shipped("leapfrog"))).tol == LEAST
+    assert choose(LearnedStep(shipped("blanes_moan6"))).tol == DEFAULT_TOL
 
 
 def test_logh_with_a_tolerance_alone_is_a_constant_step_found_by_trial():
@@ -223,7 +241,7 @@ def test_logh_with_a_tolerance_alone_is_a_constant_step_found_by_trial():
 
 def test_steps_are_made_symmetric_once():
     """A wrapper in between does not hide the outer one."""
-    step = LearnedStep.load("default", 1e-4, "suzuki4")
+    step = LearnedStep.load("default", 1e-4, "chin4")
     assert choose(Symmetrized(Limited(step, 1e-9))).criterion == Symmetrized(Limited(step, 1e-9))
 
 
@@ -232,7 +250,7 @@ def test_steps_are_made_symmetric_once():
     [
         lambda: choose(Symmetrized(LearnedStep()), 1e-12),
         lambda: choose(Limited(LearnedStep(), 1e-9), 1e-12),
-        lambda: LearnedStep.load("default", 1e-9, "suzuki4"),
+        lambda: LearnedStep.load("default", 1e-9, "chin4"),
         lambda: choose(LearnedStep(shipped("leapfrog")), 1.0),
     ],
 )

@@ -42,10 +42,10 @@ def test_simulations_with_output_and_inspect_work(without_torch):
 
 
 def test_models_are_used_and_described(without_torch):
-    model = FOLDER / "suzuki4.npz"
+    model = FOLDER / "chin4.npz"
     flags = ("--symmetrized", "--tol", "1e-4", "--ic", "kepler:e=0.5", "--t-end", "3")
     summary = json.loads(without_torch("simulate", "--model", model, *flags).stdout)
-    assert (summary["criterion"], summary["integrator"]) == ("symmetrized(learned)", "suzuki4")
+    assert (summary["criterion"], summary["integrator"]) == ("symmetrized(learned)", "chin4")
     assert json.loads(without_torch("inspect", model, "--json").stdout)["kind"] == "model"
 
 

@@ -32,7 +32,7 @@ def own(time, mass, position, velocity, acceleration, value):
     return value
 
 
-MODEL = shipped("suzuki4")
+MODEL = shipped("chin4")
 CRITERIA = [
     Constant(0.1 + 0.2),
     FreeFall((0.01, 0.02, 1e-300)),

@@ -12,7 +12,7 @@ from aitimestepper.constants import LOG_RANGE
 from aitimestepper.differentiable.network import FullyConnectedNN, SeededDropout, build_network, model_from, network_from
 from aitimestepper.errors import CheckpointError, ConfigError
 from aitimestepper.features import ERROR_FRACTION, Scales
-from aitimestepper.models import load_model, save_model, shipped
+from aitimestepper.models import SHIPPED, load_model, save_model, shipped
 
 
 def inputs(rows: int, width: int, seed: int = 0, dtype=torch.float64) -> torch.Tensor:
@@ -255,7 +255,7 @@ def test_an_untrained_network_for_invariant_features_has_output_one_and_ignores_
     assert torch.equal(net.out_of_range(x), x[:, 8] > 0)
 
 
-@pytest.mark.parametrize("integrator", ["leapfrog", "suzuki4", "kahan_li6", "kahan_li8"])
+@pytest.mark.parametrize("integrator", SHIPPED)
 def test_shipped_networks_can_be_learned_on_with(integrator):
     net = network_from(shipped(integrator))
     assert net.soft

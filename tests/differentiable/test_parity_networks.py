@@ -111,7 +111,7 @@ def test_a_network_trained_on_runs_gets_the_same_error_in_both(wrapper, field, t
 def test_the_networks_of_the_package_choose_the_same_steps_in_both(integrator):
     start, tol = (
         bodies(3).select([0, 3, 4]),
-        {"leapfrog": 1e-2, "suzuki4": 1e-3, "kahan_li6": 1e-5, "kahan_li8": 1e-6}[integrator],
+        {"leapfrog": 1e-2, "chin4": 1e-3, "blanes_moan4": 1e-4, "blanes_moan6": 1e-6}[integrator],
     )
     step = LearnedStep.load("default", tol, integrator)
     assert_same_run(start, *both(start, Symmetrized(step)), 2e-14 / tol)

@@ -30,7 +30,7 @@ TOLERANCES = (1e-2, 1e-4)
 
 @pytest.fixture(scope="module")
 def rules() -> list[CalibratedRule]:
-    return calibrated_rules("suzuki4", ("kepler", "triple"), TOLERANCES, problems=10)
+    return calibrated_rules("chin4", ("kepler", "triple"), TOLERANCES, problems=10)
 
 
 def test_nine_in_ten_of_the_training_problems_are_within_each_tolerance_and_not_wastefully(rules):
@@ -46,7 +46,7 @@ def test_nine_in_ten_of_the_training_problems_are_within_each_tolerance_and_not_
 
 def test_the_answers_are_those_of_plain_runs(rules):
     bodies = as_bodies(triple())
-    model = shipped("suzuki4")
+    model = shipped("chin4")
     for tol, mine in zip(TOLERANCES, answers_of_network("x", LearnedStep(model), bodies, 50.0, TOLERANCES), strict=True):
         run = simulate(bodies, t_end=50.0, criterion=LearnedStep(model), tol=tol)
         assert (mine.tol, mine.error, mine.forces) == (tol, run.max_energy_error[0], run.force_evaluations[0])
@@ -62,7 +62,7 @@ def test_a_tolerance_without_a_calibration_is_left_out_and_a_broken_run_got_noth
     bodies = as_bodies(triple())
     rule = rules[0]._replace(step_parameter={1e-2: math.nan, 1e-4: rules[0].step_parameter[1e-4]})
     assert [answer.tol for answer in answers_of_rule(rule, bodies, 5.0, TOLERANCES)] == [1e-4]
-    endless = CalibratedRule(Contender(rule_named("freefall"), "symmetrized", "suzuki4"), {1e-2: 1e-9})
+    endless = CalibratedRule(Contender(rule_named("freefall"), "symmetrized", "chin4"), {1e-2: 1e-9})
     (answer,) = answers_of_rule(endless, bodies, 5.0, (1e-2,))
     assert np.isinf(answer.error)
     assert not answer.within

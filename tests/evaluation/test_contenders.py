@@ -98,7 +98,7 @@ def test_forces_per_step_are_those_that_are_counted(systems, integrator, variant
 # ---- learned rules ---------------------------------------------------------------------------------------------------
 def test_networks_of_the_package_are_chosen_by_integrator(systems):
     rule = rule_named("learned")
-    for integrator in ("kahan_li6", "hermite4"):
+    for integrator in ("blanes_moan4", "hermite4"):
         contender = Contender(rule, "plain", integrator)
         step = contender.criterion(contender.step_parameter(1e-3), systems.start)
         assert isinstance(step, LearnedStep)

@@ -11,19 +11,72 @@ from aitimestepper.bodies import Bodies, as_bodies
 from aitimestepper.criteria.learned import LearnedStep
 from aitimestepper.criteria.wrappers import Symmetrized
 from aitimestepper.errors import ConfigError
+from aitimestepper.evaluation.evaluation_set import EvaluationSet, Scores, evaluate
 from aitimestepper.evaluation.runs import first_steps
 from aitimestepper.fields import tidal
-from aitimestepper.initial.named import figure8, kepler, plummer, random
-from aitimestepper.initial.suites import make_suite
-from aitimestepper.models import FOLDER, SHIPPED, shipped
+from aitimestepper.hierarchy import own_energy, own_orbits
+from aitimestepper.initial.families import LIGHT, STANDARD
+from aitimestepper.initial.named import ellipse, figure8, kepler, plummer, random
+from aitimestepper.models import FOLDER, HERMITE_FACTOR, SHIPPED, shipped
 from aitimestepper.simulate.engine import simulate
 
 CALIBRATED = {  # exponents of the tolerances that each network is calibrated for
-    "leapfrog": range(1, 6),
-    "suzuki4": range(2, 7),
-    "kahan_li6": range(2, 9),
-    "kahan_li8": range(2, 9),
+    "leapfrog": range(1, 5),
+    "chin4": range(2, 6),
+    "blanes_moan4": range(2, 7),
+    "blanes_moan6": range(3, 9),
 }
+MEASURED = {  # tolerances of the runs below
+    "leapfrog": (1e-2, 1e-3),
+    "chin4": (1e-2, 1e-4),
+    "blanes_moan4": (1e-3, 1e-5),
+    "blanes_moan6": (1e-5, 1e-7),
+}
+PLENTY = 10**7
+
+
+@pytest.fixture(scope="module")
+def problems() -> EvaluationSet:
+    """8 of each family of `validation`, beyond those that the training was measured on."""
+    return EvaluationSet.make("", (), "validation", 8, (*STANDARD, *LIGHT), first=5000)
+
+
+def scores_of(problems: EvaluationSet, integrator: str, tolerances: tuple[float, ...]) -> Scores:
+    budgets = ((PLENTY,) * len(problems.families),) * len(tolerances)
+    asked = problems._replace(integrator=integrator, tolerances=tolerances, budgets=budgets)
+    return evaluate(LearnedStep(shipped(integrator)), asked)
+
+
+def assert_nine_in_ten_keep(scores: Scores, problems: EvaluationSet) -> None:
+    """Total and own energies, of all families and of those with light bodies.
+
+    Of a true 92 %, one in forty samples of 72 has less than 85 %, and one in forty of 32 less than 81 %.
+    """
+    light = problems.family >= len(STANDARD)
+    assert (scores.log_own_excess[:, light] > math.log(1e-6)).mean() > 0.8  # own energies were measured
+    for excess in scores.log_excess:
+        assert (excess <= 0).mean() >= 0.85
+        assert (excess[light] <= 0).mean() >= 0.81
+
+
+def own_errors(start: Bodies, t_end: float, tol: float) -> np.ndarray:
+    """Return the largest error of each body's own energy, (N,), in a run with a tolerance alone, about that by Gauss-Radau."""
+    host, covered, group = own_orbits(start)
+    assert covered[0, start.mass[0] < 1].all()
+    found = []
+    for how in ({"tol": tol}, {"tol": 1e-12, "integrator": "radau15"}):
+        states = []
+
+        def take(of: Bodies, rows: dict[str, np.ndarray], states: list[Bodies] = states) -> None:
+            states += [of.moved(*row) for row in zip(rows["position"], rows["velocity"], rows["time"], strict=True)]
+
+        done = simulate(start, t_end=t_end, output_every=t_end / 4001.7, sinks=(take,), warn=False, **how)
+        assert done.status == ("ok",)
+        found.append([own_energy(state, host, group) for state in (*states, done.final)])
+    (mine, _), (true, scale) = (np.transpose(energies, (1, 0, 2, 3))[:, :, 0] for energies in found)
+    return (np.abs(mine - true) / scale)[:, covered[0]].max(0)
+
+
 EVERY = pytest.mark.parametrize("integrator", SHIPPED)
 
 
@@ -41,14 +94,29 @@ def test_each_order_has_a_small_model_with_a_card(integrator):
 
 
 @EVERY
-def test_runs_of_problems_that_no_training_used_are_within_tolerance(integrator):
-    """10 of each family of `validation`, beyond those that the training was measured on: nine in ten, and not wastefully."""
-    start, ends = make_suite(split="validation", count=10, first=5000).batch()
-    tolerances = {"leapfrog": (1e-2, 1e-3), "suzuki4": (1e-3, 1e-5), "kahan_li6": (1e-5, 1e-7), "kahan_li8": (1e-6, 1e-8)}
-    for tol in tolerances[integrator]:
-        done = simulate(start, t_end=ends, tol=tol, integrator=integrator)
-        assert done.within_tolerance.mean() >= 0.86  # 43 of 50: of a true 92 %, one in forty such samples has less
-        assert np.median(done.max_energy_error / tol) > 0.1
+def test_runs_of_problems_that_no_training_used_are_within_tolerance(integrator, problems):
+    """Nine in ten, and not wastefully."""
+    scores = scores_of(problems, integrator, MEASURED[integrator])
+    assert_nine_in_ten_keep(scores, problems)
+    assert (np.median(scores.log_excess, 1) > math.log(0.1)).all()
+
+
+@pytest.mark.parametrize("tol", [1e-2, 1e-4, 1e-6])
+def test_a_massless_planet_keeps_its_own_energy(tol):
+    """100 orbits of e = 0.9 about a star: the total energy says nothing of it, whose own was off by half at 1e-6 once."""
+    planet = kepler(e=0.9, q=1e-300)
+    assert own_errors(Bodies([1.0, 0.0], planet.position, planet.velocity), 200 * math.pi, tol).max() <= tol
+
+
+def test_massless_bodies_beside_a_giant_keep_their_own_energies():
+    """Sun, Jupiter and ten massless bodies of e = 0.95 inside its orbit, at 1e-4."""
+    sun, jupiter, bodies = np.zeros((2, 3)), ellipse(0.05, 5.2, 1.0, 1.001), []
+    for k, a in enumerate(np.geomspace(0.4, 1.4, 10)):
+        cos, sin = math.cos(k), math.sin(k)
+        bodies.append(np.array(ellipse(0.95, a, 0.6 * k, 1.0)) @ [[cos, sin, 0.0], [-sin, cos, 0.0], [0.0, 0.0, 1.0]])
+    position, velocity = (np.array([one[k] for one in (sun, jupiter, *bodies)]) for k in (0, 1))
+    start = Bodies([1.0, 1e-3] + [0.0] * 10, position, velocity)
+    assert own_errors(start, 20 * math.pi, 1e-4).max() <= 1e-4
 
 
 @EVERY
@@ -67,13 +135,12 @@ def test_every_calibrated_tolerance_is_within_the_range_of_the_training(integrat
     assert simulate(start, steps=10, criterion=beyond, integrator=integrator).reports["steps_outside_training"][0] == 10
 
 
-def test_runs_with_hermite_are_within_tolerance_too():
-    """It has the network of suzuki4, whose steps cost five times as much."""
-    start, ends = make_suite(split="validation", count=4, first=6000).batch()
-    done = simulate(start, t_end=ends, tol=1e-3, integrator="hermite4")
-    assert done.criterion == "symmetrized(learned)"
-    assert done.within_tolerance.mean() >= 0.9
-    assert done.tol.tolist() == [1e-3] * 20
+def test_runs_with_hermite_are_within_tolerance_too(problems):
+    """It has the network of chin4, whose steps cost three times as much."""
+    tol = 1e-5 * HERMITE_FACTOR
+    assert_nine_in_ten_keep(scores_of(problems, "hermite4", (tol,)), problems)
+    done = simulate(kepler(e=0.5), steps=3, tol=tol, integrator="hermite4")
+    assert (done.criterion, done.tol.tolist()) == ("symmetrized(learned)", [tol])
 
 
 @EVERY
@@ -83,7 +150,7 @@ def test_the_error_that_is_expected_of_a_step_is_about_what_it_makes(integrator)
     done = simulate(
         kepler(e=0.5, q=0.3),
         t_end=13.0,
-        tol=1e-5,
+        tol=max(1e-5, min(tol for tol, _ in shipped(integrator).calibration)),
         integrator=integrator,
         output_steps=1,
         sinks=(lambda start, rows: energies.extend(rows["energy"][:, 0]),),
@@ -130,7 +197,6 @@ def test_test_particles_and_an_external_field():
     done = simulate(tracers, t_end=2 * math.pi, tol=1e-6)
     assert done.status == ("ok",)
     assert np.linalg.norm(done.final.position[0, 1] - [1.0, 0.0]) < 0.02
-    assert done.reports["steps_outside_training"][0] > 0  # no energy at all: nothing in the training is like that
     outer = simulate(kepler(e=0.5), t_end=20.0, tol=1e-4, external_field=tidal(M=50.0, R0=20.0, period=30.0))
     assert outer.within_tolerance.tolist() == [True]
 

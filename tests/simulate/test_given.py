@@ -18,7 +18,7 @@ from aitimestepper.criteria.wrappers import Limited, Symmetrized
 from aitimestepper.errors import ConfigError, InitialConditionError
 from aitimestepper.initial import named as initial
 from aitimestepper.integrators import SPLITTINGS
-from aitimestepper.policy import choose
+from aitimestepper.policy import DEFAULT_TOL, cheapest_splitting, choose
 from aitimestepper.simulate.engine import simulate
 
 
@@ -90,7 +90,7 @@ def test_rules_and_methods_that_are_none_are_refused(two_body, given, message):
         ("energybudget:tol=1e-5,integrator=suzuki4", EnergyBudget(1e-5, "suzuki4"), "suzuki4"),
         ("prs23", PRS23(radau_eta(1e-9)), "radau15"),
         ("lastterm:epsilon=1e-10", None, "radau15"),
-        ("default", None, "kahan_li6"),
+        ("default", None, cheapest_splitting(DEFAULT_TOL)),
     ],
 )
 def test_a_criterion_may_be_text(two_body, same_result, text, value, integrator):

@@ -221,7 +221,7 @@ def test_a_step_that_one_lane_rejects_is_that_of_a_single_run():
 @pytest.mark.parametrize(
     "method",
     [
-        {"criterion": LearnedStep(tol=1e-3), "integrator": "suzuki4"},
+        {"criterion": LearnedStep(tol=1e-3), "integrator": "chin4"},
         {"criterion": PRS23(), "integrator": "radau15"},
         {"criterion": LastTerm(), "integrator": "radau15"},
     ],

@@ -208,6 +208,9 @@ def test_each_tolerance_is_met_by_the_default_step_of_its_integrator():
     start = started(initial.kepler(0.7, 0.2))
     for integrator, tol in (
         ("leapfrog", 1e-3),
+        ("chin4", 1e-4),
+        ("blanes_moan4", 1e-5),
+        ("blanes_moan6", 1e-7),
         ("suzuki4", 1e-4),
         ("kahan_li6", 1e-6),
         ("kahan_li8", 1e-9),
