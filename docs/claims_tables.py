@@ -25,7 +25,7 @@ HERE = Path(__file__).resolve().parent
 PAGE = HERE / "claims.md"
 BEGIN, END = "<!-- claims: made by docs/claims_tables.py -->", "<!-- end of claims -->"
 HEAD = ("what", "figure", "command")
-MEASURED = Results.load(HERE / "bench/steps.json.gz")
+MEASURED = Results.load(HERE / "learned/steps.json.gz")
 # integrator, and the decades of tolerances that make one row: (2, 4) is 1e-2 to 1e-4
 Span = tuple[str, int, int]
 WORTH: tuple[Span, ...] = (("leapfrog", 2, 4), ("chin4", 2, 5), ("blanes_moan4", 3, 6), ("blanes_moan6", 4, 8))

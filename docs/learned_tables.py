@@ -18,7 +18,7 @@ from aitimestepper.bench.records import Record, Results
 from aitimestepper.cli.bench_tables import label, short, worst_families
 
 HERE = Path(__file__).resolve().parent
-PAGE, FILES, BENCH = HERE / "learned.md", HERE / "learned", HERE / "bench"
+PAGE, FILES = HERE / "learned.md", HERE / "learned"
 BEGIN, END = "<!-- results: made by docs/learned_tables.py -->", "<!-- end of results -->"
 
 
@@ -111,7 +111,7 @@ def ensembles() -> Iterator[str]:
 
 def promises() -> Iterator[str]:
     """Yield the cost beside the classical rules on the same integrator."""
-    results = Results.load(BENCH / "steps.json.gz")
+    results = Results.load(FILES / "steps.json.gz")
     yield (
         f"### Beside classical rules on the same integrator, on `test`\n\n`{results.command}`: forces of the learned step over "
         "those of the cheapest classical rule, both with the one constant with which nine in ten problems stay within the "

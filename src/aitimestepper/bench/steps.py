@@ -30,7 +30,7 @@ TOLERANCES: dict[str, tuple[float, ...]] = {  # tolerances for which each integr
     "suzuki4": (1e-3, 1e-4, 1e-5, 1e-6),
     "kahan_li6": (1e-4, 1e-5, 1e-6, 1e-7, 1e-8),
     "kahan_li8": (1e-4, 1e-5, 1e-6, 1e-7, 1e-8),
-    "blanes_moan4": (1e-3, 1e-4, 1e-5, 1e-6, 1e-7),
+    "blanes_moan4": (1e-3, 1e-4, 1e-5, 1e-6),
     "blanes_moan6": (1e-4, 1e-5, 1e-6, 1e-7, 1e-8),
     "chin4": (1e-2, 1e-3, 1e-4, 1e-5),
 }
