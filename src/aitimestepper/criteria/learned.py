@@ -10,7 +10,7 @@ from typing import Any, ClassVar
 
 import numpy as np
 
-from ..constants import LONG_RUN, TINY
+from ..constants import LONG_RUN
 from ..errors import ConfigError, shown
 from ..integrators import SPLITTINGS
 from ..models import Model, find_model, load_model, shipped
@@ -144,7 +144,7 @@ class LearnedStep(Criterion):
         """Return the factor of the tolerance for the length of the run, (systems,), at most 1."""
         if self.turns is None:
             return np.ones(systems)
-        return np.broadcast_to(np.minimum(1.0, LONG_RUN / np.maximum(np.asarray(self.turns, float), TINY)), (systems,)).copy()
+        return np.broadcast_to(LONG_RUN / np.maximum(np.asarray(self.turns, float), LONG_RUN), (systems,)).copy()
 
     def step_factor(self, tol: np.ndarray) -> np.ndarray:
         """Return the factor of dt (B,) for `tol` (B,): 1 if the tolerance is an input of the network."""

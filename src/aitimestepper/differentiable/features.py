@@ -115,10 +115,16 @@ def invariant_features(sums: PairSums) -> Tensor:
         torch.log(sums.tau_2 / sums.tau_4),
         torch.log(pericentre + NEAREST),
         torch.log1p(eccentricity2),
-        torch.log((sums.pulling * sums.tau_4 * sums.tau_4 / sums.energy_scale).clamp_min(NEGLIGIBLE)),
+        torch.log(_pulling(sums)),
         torch.log(torch.where(sums.chi > 0, sums.total_chi / sums.chi, 1.0) + NEAREST),
     ]
     return torch.stack(columns, dim=-1)
+
+
+def _pulling(sums: PairSums) -> Tensor:
+    """Return sum m a^2 tau_4^2 / S (B,); 1, as of light bodies, where massless bodies alone have no energy."""
+    found = (sums.pulling * sums.tau_4 * sums.tau_4 / sums.energy_scale).clamp_min(NEGLIGIBLE)
+    return torch.where(sums.massive, found, 1.0)
 
 
 def _orbit(x: Tensor, radial: Tensor) -> tuple[Tensor, Tensor]:

@@ -95,7 +95,8 @@ class PairSums(NamedTuple):
     """
 
     chi: Tensor  # potential energy of the tightest pairs over the total energy, or over their own energies
-    total_chi: Tensor  # see `binding_energy_ratio`
+    total_chi: Tensor  # see `binding_energy_ratio`; of massless bodies alone that over their own energies
+    massive: Tensor  # bool: two bodies or more have mass
     tau_2: Tensor  # smooth minima of the free-fall times, see `smooth_minimum_time`
     tau_4: Tensor
     flyby_over_freefall: Tensor  # sqrt(sum w flyby_rate2^2 / sum w) / F
@@ -153,11 +154,14 @@ def pair_sums(p: ParticleTorch, scale: Tensor | None = None) -> PairSums:
     v2 = tight.mean(tight.v * tight.v)
     radial, growth = _motion_along(pair)
     scale = energy_scale(p) if scale is None else scale
-    total_chi = binding_energy_ratio(p, pair, scale)
+    own, total_chi = _own_chi(tight), binding_energy_ratio(p, pair, scale)
+    massive = total_chi > 0
+    total_chi = torch.where(massive, total_chi, own)  # massless bodies alone have what light ones have
     dynamical = 0.5 * over_pairs(tight.f * tight.f) + v2 * tight.weight / (1.0 - TIGHT) ** 2
     return PairSums(
-        chi=_larger_chi(total_chi, _own_chi(tight)),
+        chi=_larger_chi(total_chi, own),
         total_chi=total_chi,
+        massive=massive,
         tau_2=smooth_minimum_time(pair.freefall_rate2, 2),
         tau_4=smooth_minimum_time(pair.freefall_rate2, 4),
         flyby_over_freefall=torch.sqrt(v2) / tight.largest,

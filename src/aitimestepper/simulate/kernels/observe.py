@@ -26,7 +26,7 @@ from .plan import (
     Net,
 )
 from .system import StateEnergies, SystemView, budget_time, mass_at, weighted_mean
-from .tight_pairs import largest_share, longest_step, tight_pairs
+from .tight_pairs import largest_share, longest_step, tight_pairs, total_share
 
 LOGS = np.uint64(8)  # the first eight of the invariant features are logarithms: whole vector registers
 
@@ -183,15 +183,17 @@ def observe_invariants(
     parameter = x * (1.0 - radial_share)
     e2 = larger(fma(x - 2.0, parameter, 1.0), 0.0)
     error_fraction = 10.0 * energy_change / (scale * tol)
-    total = energies.binding_sum / rate4_sum / scale
-    chi = largest_share(total, pairs.own / W)
+    own = pairs.own / W
+    total = total_share(energies, scale, own)
+    chi = largest_share(total, own)
     scratch = net.scratch
     scratch[0] = larger(chi, NEGLIGIBLE)
     scratch[1] = 1.0 + x
     scratch[2] = energies.rate2_sum * energies.rate2_sum / rate4_sum
     scratch[3] = parameter / (1.0 + sqrt(e2)) + NEAREST
     scratch[4] = 1.0 + e2
-    scratch[5] = larger(_weighted_acceleration2(w, block) / (sqrt(rate4_sum) * scale), NEGLIGIBLE)
+    pulling = larger(_weighted_acceleration2(w, block) / (sqrt(rate4_sum) * scale), NEGLIGIBLE)
+    scratch[5] = where(energies.binding_sum > 0.0, pulling, 1.0)
     scratch[6] = where(chi > 0.0, total / chi, 1.0) + NEAREST
     scratch[7] = fma(error_fraction, error_fraction, 1.0)
     for k in range(U0, LOGS):

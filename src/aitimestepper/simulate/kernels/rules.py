@@ -12,7 +12,7 @@ from .lanes import fma, larger, larger_or_nan, like, no, smaller, sqrt, where
 from .layout import POSITION, SOFTENING2, U0, U1, U2, U3, VELOCITY
 from .plan import AARSETH, BOEKHOLT, BUDGET_C, CONSTANT, FREEFALL, HUTMAKINO, LAST_TERM, ORDER, PRS23, TIDAL, VALUE
 from .system import StateEnergies, SystemView, budget_time, gm_at, scratch_at
-from .tight_pairs import largest_share, limited, longest_step, tight_pairs
+from .tight_pairs import largest_share, limited, longest_step, tight_pairs, total_share
 
 
 @inlined
@@ -205,7 +205,8 @@ def classical_step(w: SystemView, block: Place, kind: Kind, rule: Numbers, energ
     if kind == PRS23:
         return value * _derivative_time(w, block, kind)
     pairs = tight_pairs(w, block, sqrt(sqrt(energies.rate8_sum)))
-    chi = largest_share(energies.binding_sum / energies.rate4_sum / scale, pairs.own / pairs.weight)
+    own = pairs.own / pairs.weight
+    chi = largest_share(total_share(energies, scale, own), own)
     dt = budget_time(energies.rate4_sum, chi, value, rule[ORDER], rule[BUDGET_C])
     return limited(dt, longest_step(pairs, energies.rate4_sum, like(BUDGET_CEILING, dt)))
 

@@ -10,7 +10,7 @@ from .kinds import Number, Place
 from .lanes import fma, larger, like, sqrt, where
 from .layout import POSITION, SOFTENING2, U0, U1, U2, U3, VELOCITY
 from .pair_sums import massless_run
-from .system import SystemView, gm_at, mass_at
+from .system import StateEnergies, SystemView, gm_at, mass_at
 
 
 class TightPairs(NamedTuple):
@@ -96,6 +96,12 @@ def limited(dt: Number, ceiling: Number) -> Number:
     """Return a step that approaches its ceiling without a kink."""
     ratio = dt / ceiling
     return dt / sqrt(fma(ratio, ratio, 1.0))
+
+
+@inlined
+def total_share(energies: StateEnergies, scale: Number, own: Number) -> Number:
+    """Return the potential of the tightest pairs over the energy scale; of massless bodies alone, as of light ones, `own`."""
+    return where(energies.binding_sum > 0.0, energies.binding_sum / energies.rate4_sum / scale, own)
 
 
 @inlined
