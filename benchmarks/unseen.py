@@ -4,7 +4,7 @@
 
 scatter: a single body meets a binary (problems of `test`); Burrau, Kozai, Plummer spheres of 64 and 256 bodies, the outer
 Solar System. Every integrator that has a network, at the tolerances that the network is calibrated for, up to 0.01. Each
-classical rule has the constant with which nine in ten problems of `train` stay within the tolerance (docs/bench/steps.json.gz),
+classical rule has the constant with which nine in ten problems of `train` stay within the tolerance (docs/learned/steps.json.gz),
 on the same integrator: it was not calibrated on the problems here. Forces: geometric means.
 """
 
@@ -27,7 +27,7 @@ from aitimestepper.evaluation.statistics import geometric_mean
 from aitimestepper.initial.suites import Suite, make_suite, reference_case
 from aitimestepper.models import SHIPPED, shipped
 
-CALIBRATED = Path(__file__).resolve().parents[1] / "docs/bench/steps.json.gz"
+CALIBRATED = Path(__file__).resolve().parents[1] / "docs/learned/steps.json.gz"
 RULES = ("aarseth", "prs23", "energybudget", "freefall")
 LOOSEST = 0.01  # a larger energy error says that orbits were lost
 SINGLE = ("burrau", "kozai", "plummer64", "plummer256", "solar")
