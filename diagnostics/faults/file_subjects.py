@@ -250,7 +250,7 @@ def subjects() -> list[Subject]:
     """Return all kinds of files but simulations and checkpoints."""
     lines, drawn, readings = (FLIPS, BYTES, ON_JSON), {"report": _records_drawn}, {"load": _suite_contents}
     return [
-        _model("of the package", lambda: shipped("suzuki4")),
+        _model("of the package", lambda: shipped("chin4")),
         _model("untrained", untrained_model),
         Subject("suite", _suite, readings, (FLIPS, BYTES, STRUCTURES, SEALED_STRUCTURES, SEALED_BYTES), 4.0),
         Subject("suite of another program", _foreign_suite, readings, (FLIPS, BYTES, STRUCTURES), 1.0, text=True),
