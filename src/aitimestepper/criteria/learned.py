@@ -132,7 +132,7 @@ class LearnedStep(Criterion):
     def calibrated_tolerance(self, tol: np.ndarray) -> np.ndarray:
         """Return the tolerance that the network is asked for where `tol` (B,) is wanted: linear between logarithms.
 
-        In runs of more than `LONG_RUN` orbits of disturbed bodies it is smaller in proportion.
+        In runs of more than `LONG_RUN` orbits of disturbed bodies it is smaller, with the square of their number.
         """
         tol = tol * self.shortening(len(tol))
         if not self.bound_model.calibration:
@@ -144,7 +144,8 @@ class LearnedStep(Criterion):
         """Return the factor of the tolerance for the length of the run, (systems,), at most 1."""
         if self.turns is None:
             return np.ones(systems)
-        return np.broadcast_to(LONG_RUN / np.maximum(np.asarray(self.turns, float), LONG_RUN), (systems,)).copy()
+        share = LONG_RUN / np.maximum(np.asarray(self.turns, float), LONG_RUN)
+        return np.broadcast_to(share * share, (systems,)).copy()
 
     def step_factor(self, tol: np.ndarray) -> np.ndarray:
         """Return the factor of dt (B,) for `tol` (B,): 1 if the tolerance is an input of the network."""
