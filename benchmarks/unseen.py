@@ -4,7 +4,7 @@
 
 scatter: a single body meets a binary (problems of `test`); Burrau, Kozai, Plummer spheres of 64 and 256 bodies, the outer
 Solar System. Every integrator that has a network, at the tolerances that the network is calibrated for, up to 0.01. Each
-classical rule has the constant with which nine in ten problems of `train` stay within the tolerance (docs/learned/steps.json.gz),
+classical rule has the constant with which nine in ten problems of `train` are within it (docs/learned/steps.json.gz),
 on the same integrator: it was not calibrated on the problems here. Forces: geometric means.
 """
 

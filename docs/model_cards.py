@@ -18,46 +18,35 @@ from aitimestepper.models import FOLDER, SHIPPED, Model, find_model, load_model,
 HEAD = """# The learned steps of the package
 
 Small networks for the splittings below; `simulate(bodies, t_end=..., tol=...)` takes the cheapest for the tolerance. The
-commands below made them, with an earlier version of this program, from problems of the split `train`. They were measured on
-`validation` on the way; figures on `test` are in docs/learned.md. Today `aitimestepper train --judge run --integrator NAME`
-makes such a network (docs/claims.md says how one for leapfrog compares); the flags below are those of the earlier version.
+commands below made them, one after the other, from problems of the split `train`; the first one of each ran on a machine with a
+GPU and was stopped by its time limit, the next one began with its network. They were measured on `validation` on the way;
+figures on `test` are in docs/learned.md.
 
-A network is asked for its calibrated tolerance, so that true runs stay within the tolerance that the user asks for.
+A network is asked for its calibrated tolerance, so that true runs stay within the tolerance that the user asks for: in the total
+energy, and where the motion is regular in every body's own. `decided by` is the family that needs the smallest one. In runs of more
+than 40 orbits of disturbed bodies it is asked for less, with the square of their number.
 
 Limits: the networks are for the tolerances of their table, and for three times smaller or larger ones. Beyond these `simulate`
 takes EnergyBudget or Gauss-Radau. An input outside the range of the training counts as the end of that range;
-`steps_outside_training` of a result says in how many steps that happened. One input is the energy error so far: what the models
-promise is the energy error, not the positions of the bodies. docs/learned.md has figures for both.
+`steps_outside_training` of a result says in how many steps that happened. What the models promise is not the positions.
 """
 
 
-def training_of(model: Model) -> dict[str, Any]:
-    """Return how a model was trained, under the same names for cards of this program and of the earlier one."""
-    about, config = model.card, model.config
-    if "plan" in about:
-        return {**about["plan"], "length": f"{about['plan']['descent']['iterations']} iterations"}
-    return {
-        "problems": config.epochs * config.num_orbits,
-        "families": about["families"],
-        "length": f"{config.epochs} epochs",
-        "learned": about["learned"],
-        "calibration": config.calibration,
-        "layers": config.layers,
-        "seed": about["seed"],
-    }
+def stages(about: Mapping[str, Any]) -> list[Mapping[str, Any]]:
+    """Return the cards of the trainings that made a network, the first one first."""
+    return [*(stages(about["start"]) if about.get("start") else []), about]
 
 
 def card(integrator: str, model: Model) -> str:
     """Return the card of a model as Markdown."""
     about: Mapping[str, Any] = model.card
-    plan, start = training_of(model), about.get("start", {})  # start: the card of the network that it began with
-    hours = about["hours"] + start.get("hours", 0.0)
+    made, config = stages(about), model.config
+    hours = sum(one.get("hours", 0.0) for one in made)
     parameters = sum(x.size for name, x in model.weights.items() if name.startswith(("hidden", "log_dt")))
-    commands = [x["command"] for x in (start, about) if x]
     words = (
-        f"{parameters} parameters, layers {' '.join(map(str, plan['layers']))}, seed {plan['seed']}, {hours:.2f} hours on one "
-        f"core. Trained on {plan['problems']} problems each of {', '.join(plan['families'])}, {plan['length']} at "
-        f"{', '.join(f'{tol:g}' for tol in plan['learned'])}; calibrated on {plan['calibration']} others of each family."
+        f"{parameters} parameters, layers {' '.join(map(str, config.layers))}, {hours:.2f} hours. Learned from "
+        f"{', '.join(about['families'])} at {', '.join(f'{tol:g}' for tol in about['learned'])}; calibrated on "
+        f"{config.calibration} others of each family."
     )
     factor = dict(model.calibration)
     head = ["tolerance", "calibrated tolerance", "within it on `validation` (worst family)", "median error / tolerance"]
@@ -68,11 +57,12 @@ def card(integrator: str, model: Model) -> str:
             f"{row['compliance']:.0%} ({row['worst_compliance']:.0%})",
             f"{row['median']:.2g}",
             f"{row['forces']:.0f}",
+            decided,
         ]
-        for row in about["validation"]
+        for row, decided in zip(about["validation"], about["decided_by"], strict=True)
     ]
-    parts = [f"## {integrator}", "\n".join(f"`{command}`" for command in commands), words]
-    return "\n\n".join([*parts, table([*head, "force evaluations"], rows)]) + "\n"
+    commands = "\n".join(f"- `{one['command']}`" for one in made if "command" in one)
+    return "\n\n".join([f"## {integrator}", commands, words, table([*head, "force evaluations", "decided by"], rows)]) + "\n"
 
 
 def main() -> None:
