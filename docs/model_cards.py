@@ -22,9 +22,9 @@ commands below made them, one after the other, from problems of the split `train
 GPU and was stopped by its time limit, the next one began with its network. They were measured on `validation` on the way;
 figures on `test` are in docs/learned.md.
 
-A network is asked for its calibrated tolerance, so that true runs stay within the tolerance that the user asks for: in the total
-energy, and where the motion is regular in every body's own. `decided by` is the family that needs the smallest one. In runs of more
-than 40 orbits of disturbed bodies it is asked for less, with the square of their number.
+A network is asked for its calibrated tolerance, so that true runs stay within the tolerance that the user asks for: in the
+total energy, and where the motion is regular in every body's own. `decided by` is the family that needs the smallest one. In
+runs of more than 40 orbits of disturbed bodies it is asked for less, with the square of their number.
 
 Limits: the networks are for the tolerances of their table, and for three times smaller or larger ones. Beyond these `simulate`
 takes EnergyBudget or Gauss-Radau. An input outside the range of the training counts as the end of that range;
