@@ -32,7 +32,7 @@ FOLDER = Path(__file__).parent
 SHIPPED = tuple(name for name in SPLITTINGS if os.path.isfile(FOLDER / f"{name}.npz"))  # splittings with a network
 # Hermite takes one force evaluation a step where chin4, of the same order, takes three. Its network is asked for a tolerance
 # smaller by this factor, so that nine in ten runs are within the tolerance (tests/evaluation/test_shipped.py).
-HERMITE_FACTOR = 300.0
+HERMITE_FACTOR = 30.0
 
 
 @dataclass(frozen=True, eq=False)
