@@ -14,8 +14,9 @@ PARABOLIC = 0.02
 MIN_DT = 1e-12  # added to every dt that a network gives, the same everywhere
 # Orbits of the tightest pair up to which a network is asked for the same tolerance, whatever the length of the run. Disturbed
 # bodies are compared at the same time, and they are late: by a time that grows in proportion to the length of the run, and with
-# its square where the disturbance depends on it (planets in resonance). Beyond it the tolerance shrinks with the square.
-LONG_RUN = 40.0
+# its square where the disturbance depends on it (planets in resonance). Beyond it the tolerance shrinks with the square, as far
+# as for a thousand orbits.
+LONG_RUN, LONGEST_RUN = 40.0, 1000.0
 MOST_DISTURBED = 12  # largest number of bodies with mass for which that counts; in larger systems no orbit is regular
 NEAREST = 1e-3  # smallest pericentre, as a fraction of the present distance, that features resolve
 # EnergyBudget's c for each splitting, also the unit of the steps of its network (diagnostics/energy_budget_constant.py)

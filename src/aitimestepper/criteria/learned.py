@@ -10,7 +10,7 @@ from typing import Any, ClassVar
 
 import numpy as np
 
-from ..constants import LONG_RUN
+from ..constants import LONG_RUN, LONGEST_RUN
 from ..errors import ConfigError, shown
 from ..integrators import SPLITTINGS
 from ..models import Model, find_model, load_model, shipped
@@ -144,7 +144,7 @@ class LearnedStep(Criterion):
         """Return the factor of the tolerance for the length of the run, (systems,), at most 1."""
         if self.turns is None:
             return np.ones(systems)
-        share = LONG_RUN / np.maximum(np.asarray(self.turns, float), LONG_RUN)
+        share = LONG_RUN / np.clip(np.asarray(self.turns, float), LONG_RUN, LONGEST_RUN)
         return np.broadcast_to(share * share, (systems,)).copy()
 
     def step_factor(self, tol: np.ndarray) -> np.ndarray:

@@ -25,7 +25,7 @@ from ..integrators import SPLITTINGS
 from ..policy import choose
 from ..simulate.advice import warn_of
 from ..simulate.engine import end_times, step_limit
-from ..simulate.length import for_length
+from ..simulate.length import for_length, is_long
 from ..simulate.result import MAX_STEPS, NON_FINITE, OK, STUCK, SimulationResult, momentum_errors
 from ..simulate.units import refuse_extreme_units
 from ..validation import plain
@@ -114,7 +114,7 @@ def _plan(
             raise ConfigError(f"the step module is made for integrator = {criterion.made_for}, not for {name}: leave it out.")
         module = LimitedModule(criterion, dt_min, dt_max) if limited else criterion
         return _Plan(module, _splitting(name), criterion.tolerance, type(criterion).__name__, None)
-    chosen = choose(criterion, tol, integrator)
+    chosen = choose(criterion, tol, integrator, long=is_long(bodies, ends))
     value = for_length(chosen.criterion, bodies, ends)
     value = Limited(value, dt_min, dt_max) if limited else value
     name = _splitting(str(chosen.integrator))

@@ -23,7 +23,7 @@ from .advice import warn_of
 from .batch import MOST_ROWS, Batch, Output
 from .callbacks import OwnFunctions
 from .continuation import Continuation
-from .length import for_length
+from .length import for_length, is_long
 from .pilot import constant_step
 from .program import Program, program_of
 from .progress import Sink, Watch
@@ -211,7 +211,7 @@ def _choice(
             f"{type(criterion).__name__} is no criterion: give one such as FreeFall(eta=0.02), its text, a model file, or a "
             "function of your own as OwnCriterion(f)."
         )
-    choice = choose(criterion, tol, integrator, guard)
+    choice = choose(criterion, tol, integrator, guard, is_long(start, end))
     if start.external_field is not None and not choice.integrator.allows_field:
         raise ConfigError(
             f"integrator = {choice.integrator} allows no outer field: use a splitting ({', '.join(SPLITTINGS)}) or radau15."

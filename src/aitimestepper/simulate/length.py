@@ -24,10 +24,23 @@ def for_length(criterion: Criterion, start: Bodies, end: np.ndarray) -> Criterio
     return criterion if turns.max() <= LONG_RUN else dataclasses.replace(criterion, turns=tuple(turns.tolist()))
 
 
+MANY = 100.0  # orbits of a pair in a long run
+
+
+def is_long(start: Bodies, end: np.ndarray) -> bool:
+    """Return whether some system of few bodies has `MANY` orbits of its tightest pair until `end` (B,)."""
+    return bool((_orbits(start, end, 2) > MANY).any())
+
+
 def turns_of(start: Bodies, end: np.ndarray) -> np.ndarray:
     """Return the orbits of the tightest pair until `end`, (B,): 0 for two bodies, clusters and runs without an end."""
+    return _orbits(start, end, 3)
+
+
+def _orbits(start: Bodies, end: np.ndarray, least: int) -> np.ndarray:
+    """Return the orbits of the tightest pair until `end`, (B,), in systems of at least so many bodies; 0 in others."""
     found, massive = np.zeros(len(start)), (start.mass > 0).sum(1)
-    some = np.flatnonzero((start.body_count >= 3) & (massive <= MOST_DISTURBED) & np.isfinite(end))
+    some = np.flatnonzero((start.body_count >= least) & (massive <= MOST_DISTURBED) & np.isfinite(end))
     if len(some):
         found[some] = (end[some] - start.time[some]) / shortest_period(start.select(some))
     return found
