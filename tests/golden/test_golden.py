@@ -2,14 +2,16 @@
 chose them at recorded states; and how regular runs end.
 
 The recorded numbers can be met to 1e-12 only where they do not amplify rounding: `sensitivity` is what the recording program
-itself changed when every position and velocity was multiplied by 1 +- 1e-15 (of learned row 271, the largest of six tries).
+itself changed when every position and velocity was multiplied by 1 +- 1e-15.
 
 What was recorded `again`, with the largest of six tries as its sensitivity where the steps themselves are others:
 
 - The work of a moving field (state 26) is measured at the kicks of a splitting now, not halfway through its drifts. So the
   energy errors there are others, by a few percent of themselves, and with them the steps of networks, which see them; classical
   steps there are the same to rounding.
-- All of EnergyBudget but what `auto` picks: it counts the own energies of the tightest pairs, approaches its ceiling smoothly,
+- All of networks and of what `auto` picks, but Gauss-Radau and logh: there are networks for other splittings now, and for
+  other tolerances, with other inputs.
+- All of EnergyBudget: it counts the own energies of the tightest pairs, approaches its ceiling smoothly,
   takes the energy scale of the start, and has other constants. These numbers are those of the commit named there, not of the
   recording program.
 """
