@@ -121,7 +121,7 @@ def test_orbits_of_test_particles_round_a_star_are_resolved():
         observed = module.adapter.observe(p, tol=torch.tensor([tol], dtype=torch.float64))
         ceiling, unit = observed.ceiling.item(), observed.unit.item()
         assert ceiling == pytest.approx(0.2 * 2**-0.25 * 8.0, rel=1e-2)
-        expected = 0.4 * math.sqrt(tol * math.hypot(0.5, 0.02)) * (8.0**-4 + 27.0**-4) ** -0.25
+        expected = 0.4 * math.sqrt(tol * math.hypot(0.5, 0.02) / math.sqrt(2)) * (8.0**-4 + 27.0**-4) ** -0.25
         assert unit == pytest.approx(expected, rel=1e-12)
         limited = 1 / math.hypot(1 / unit, 1 / ceiling)
         assert dt_of(module, p).item() == pytest.approx(limited, rel=1e-11)
