@@ -19,7 +19,7 @@ from ..criteria.wrappers import Symmetrized
 from ..errors import CheckpointError
 from ..evaluation.asked import Answer, answers_of_network, answers_of_package, answers_of_rule, calibrated_rules
 from ..files import read_json_lines
-from ..initial.families import LEARNED
+from ..initial.families import STANDARD
 from ..initial.named import InitialConditions
 from ..initial.own_families import families_named
 from ..initial.suites import Case
@@ -91,7 +91,7 @@ def write_run_report(
 def asked_and_got(bodies: Bodies, t_end: float, model: Model, progress: Callable[..., None]) -> list[Answer]:
     """Return the runs of one system by a calibrated network and by others, each asked for the same energy errors."""
     tolerances = sorted((tol for tol, _ in model.calibration), reverse=True)
-    families, own = families_named(model.config.ic_family or LEARNED)
+    families, own = families_named(model.config.ic_family or STANDARD)
     parts: list[Callable[[], list[Answer]]] = [
         lambda: answers_of_network(MINE, LearnedStep(model), bodies, t_end, tolerances),
         lambda: answers_of_package(PACKAGE, bodies, t_end, tolerances),
