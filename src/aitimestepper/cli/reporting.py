@@ -91,7 +91,9 @@ def write_run_report(
 def asked_and_got(bodies: Bodies, t_end: float, model: Model, progress: Callable[..., None]) -> list[Answer]:
     """Return the runs of one system by a calibrated network and by others, each asked for the same energy errors."""
     tolerances = sorted((tol for tol, _ in model.calibration), reverse=True)
-    families, own = families_named(model.config.ic_family or STANDARD)
+    given = model.config.ic_family or STANDARD
+    # of many families the standard ones suffice: large clusters and long runs would take minutes
+    families, own = families_named([name for name in given if name in STANDARD] or given)
     parts: list[Callable[[], list[Answer]]] = [
         lambda: answers_of_network(MINE, LearnedStep(model), bodies, t_end, tolerances),
         lambda: answers_of_package(PACKAGE, bodies, t_end, tolerances),
