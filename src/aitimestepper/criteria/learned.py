@@ -39,9 +39,8 @@ class LearnedStep(Criterion):
     model: Model | None = None
     tol: Numbers | None = None
     symmetrized: bool = True
-    turns: Numbers | None = (
-        None  # orbits of the tightest pair in a run, for systems in which it matters; `simulate` counts them
-    )
+    # orbits of the tightest pair in a run, for systems in which it matters; `simulate` counts them
+    turns: Numbers | None = None
 
     def __post_init__(self) -> None:
         if self.model is not None and not isinstance(self.model, Model):

@@ -5,22 +5,20 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 
 from ..criteria.base import Criterion
-from ..criteria.classical import PRS23
 from ..criteria.learned import LearnedStep
 from ..criteria.wrappers import Symmetrized
 from ..initial.draws import ORBIT, Family
 from ..initial.families import STANDARD
 from ..initial.suites import make_suite
 from ..integrators import SPLITTINGS
-from ..simulate.engine import simulate
 from ..simulate.progress import Watch
 from .contenders import Contender, learned_rule, rule_named
-from .own_errors import OwnReference, own_reference
+from .own_errors import OwnReference, accurate_run, own_reference
 from .runs import Systems, measure
 from .statistics import share_error
 
@@ -99,9 +97,7 @@ def rounding_errors(systems: Systems, regular: np.ndarray, threads: int) -> np.n
     """Return the largest relative energy errors of Gauss-Radau with its own rule, (P,); of regular problems 0."""
     found, chaotic = np.zeros(len(regular)), np.flatnonzero(~regular)
     if len(chaotic):
-        part = systems.rows(chaotic)
-        options: dict[str, Any] = {"criterion": PRS23(), "integrator": "radau15", "threads": threads, "warn": False}
-        error = simulate(part.start, t_end=part.ends, **options).max_energy_error
+        error = accurate_run(systems.rows(chaotic), threads).max_energy_error
         found[chaotic] = np.where(np.isfinite(error), error, np.inf)
     return found
 

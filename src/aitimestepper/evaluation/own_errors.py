@@ -15,7 +15,7 @@ from ..bodies import Bodies
 from ..criteria.classical import PRS23
 from ..hierarchy import own_energy, own_orbits
 from ..simulate.engine import simulate
-from ..simulate.result import OK
+from ..simulate.result import OK, SimulationResult
 
 if TYPE_CHECKING:
     from .runs import Systems
@@ -92,6 +92,13 @@ def own_reference(systems: Systems, regular: np.ndarray, threads: int = 1) -> Ow
     return OwnReference(found.host, found.group, covered, compared, energy, scale, every)
 
 
+def accurate_run(systems: Systems, threads: int, **output: Any) -> SimulationResult:
+    """Run problems by Gauss-Radau with its own rule, as precisely as rounding allows; `output` is that of `simulate`."""
+    return simulate(
+        systems.start, t_end=systems.ends, criterion=PRS23(), integrator="radau15", threads=threads, warn=False, **output
+    )
+
+
 def natural_units(systems: Systems) -> Systems:
     """Return the same problems, each in a unit of time that is a power of two and in which its run takes from 1 to below 2.
 
@@ -127,8 +134,7 @@ def _energies_of_runs(
             energy[k, runs], scale[k, runs] = own_energy(state, *members)
             k += 1
 
-    options: dict[str, Any] = {"criterion": PRS23(), "integrator": "radau15", "threads": threads, "warn": False}
-    result = simulate(chosen.start, t_end=chosen.ends, output_every=every, sinks=(take,), **options)
+    result = accurate_run(chosen, threads, output_every=every, sinks=(take,))
     energy[-1, runs], scale[-1, runs] = own_energy(result.final, *members)
     good = np.array([status == OK for status in result.status]) & (result.max_energy_error <= REFERENCE_ERROR)
     return energy, scale, good
