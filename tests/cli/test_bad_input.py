@@ -32,7 +32,7 @@ ARGUMENTS = [
     ("simulate --criterion constant", "constant needs dt: write constant:dt=..."),
     ("simulate --criterion freefall:eta=-1", "eta = -1.0 must be a positive number"),
     ("simulate --t-end 3 --steps 5", "t_end = 3.0 and steps = 5"),
-    ("simulate --t-end -1", "t_end = -1.0 must be finite and not before the start"),
+    ("simulate --t-end nan", "t_end"),
     ("simulate --model nowhere", "there is no model or run nowhere"),
     ("simulate --model x --criterion freefall", "criterion = freefall and model = x both choose the step"),
     ("simulate --integrator hermite", "did you mean 'hermite4'"),

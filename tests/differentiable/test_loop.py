@@ -84,7 +84,7 @@ def test_steps_are_counted_and_limited(two_body):
         ({"steps": 0}, "steps = 0 must be a whole number, 1 or more"),
         ({"steps": 2.5}, "steps = 2.5 must be a whole number"),
         ({"t_end": 1.0, "max_steps": 0}, "max_steps = 0 must be a whole number"),
-        ({"t_end": -1.0}, "t_end = -1.0 must be finite and not before the start"),
+        ({"t_end": -1.0}, "t_end = -1 is before the start, t = 0: the loop in torch goes forward only"),
         ({"t_end": [1.0, 2.0]}, "give one time, or one for each of the 1 systems"),
         ({"steps": 1, "integrator": "hermite4"}, "integrator = hermite4: the loop in torch takes splittings only"),
         ({"steps": 1, "criterion": PRS23()}, "integrator = radau15: the loop in torch takes splittings only"),

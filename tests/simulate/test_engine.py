@@ -66,16 +66,16 @@ def test_the_end_time_is_reached_exactly(two_body, t_end, criterion):
 
 
 def test_the_end_time_is_reached_exactly_by_every_system_of_a_batch(two_body):
-    """Steps of their own, starts of their own, one already there, one past it; nobody is dragged along."""
+    """Steps of their own, starts of their own, one already there, one past it, which goes backward."""
     systems = [two_body(e=e, time=t) for e, t in ((0.0, 0.0), (0.9, 0.25), (0.5, 1.7), (0.3, 2.0), (0.3, 2.5))]
     p = Bodies.stack(systems)
     r = simulate(p, t_end=2.0, criterion=FreeFall(0.04))
-    assert r.final.time.tolist() == [2.0, 2.0, 2.0, 2.0, 2.5]
+    assert r.final.time.tolist() == [2.0] * 5
     assert r.status == ("ok",) * 5
-    assert r.steps[3:].tolist() == [0, 0]
+    assert r.steps[3] == 0
     assert len(set(r.steps[:3].tolist())) == 3
-    assert np.array_equal(r.final.position[3:], p.position[3:])
-    for i in range(3):
+    assert np.array_equal(r.final.position[3], p.position[3])
+    for i in (0, 1, 2, 4):
         true = simulate(systems[i], t_end=2.0, criterion=Constant(0.04), integrator="kahan_li8").final
         np.testing.assert_allclose(r.final.position[i], true.position[0], rtol=0, atol=2e-2)
 
@@ -91,8 +91,8 @@ def test_every_system_may_have_an_end_of_its_own(two_body):
         assert together.steps[i] == alone.steps[0]
     with pytest.raises(ConfigError, match=r"shape \(2,\); give one time, or one for each of the 3 systems"):
         simulate(Bodies.stack(systems), t_end=[1.0, 2.0], criterion=FreeFall(0.04))
-    with pytest.raises(ConfigError, match=r"t_end = -1\.0 must be finite and not before the start"):
-        simulate(Bodies.stack(systems), t_end=[1.0, -1.0, 2.0], criterion=FreeFall(0.04))
+    with pytest.raises(ConfigError, match=r"t_end = nan must be finite"):
+        simulate(Bodies.stack(systems), t_end=[1.0, np.nan, 2.0], criterion=FreeFall(0.04))
 
 
 def test_the_last_step_is_shortened_and_no_other(two_body):

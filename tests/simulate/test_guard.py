@@ -14,7 +14,8 @@ from aitimestepper.criteria.classical import Constant, EnergyBudget, FreeFall
 from aitimestepper.criteria.wrappers import Limited, Symmetrized
 from aitimestepper.initial import named as initial
 from aitimestepper.integrators import SPLITTINGS
-from aitimestepper.simulate.engine import GUARD_SHARE, simulate
+from aitimestepper.simulate.engine import simulate
+from aitimestepper.simulate.steering import GUARD_SHARE
 
 METHODS = (*SPLITTINGS, "hermite4", "hermite4:n=3", "logh", "radau15")
 

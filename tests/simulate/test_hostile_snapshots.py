@@ -176,7 +176,7 @@ def put(name, where, value):
 
 WRONG = {
     "count of -2^40": put("count", ..., -(2**40)),
-    **{f"count {k} of {v}": put("count", (0, k), v) for k in range(at.COUNTS) for v in (-1, -(2**40), 2**62)},
+    **{f"count {k} of {v}": put("count", (0, k), v) for k in range(at.COUNTS) for v in (-2, -(2**40), 2**62)},
     "a pair beyond the bodies": put("count", (0, at.PAIR_I), 2),
     "the closest pair beyond the bodies": put("count", (0, at.CLOSEST_J), 2),
     "a third block": put("count", (0, at.CURRENT), 2),
@@ -185,6 +185,7 @@ WRONG = {
     "a time before the start": put("real", (0, at.TIME), -1e300),
     "a time after the end": put("real", (0, at.TIME), 1e300),
     "no time": put("real", (0, at.TIME), np.nan),
+    "no direction of time": put("states", (0, at.TIME_SIGN), 0.5),
 }
 
 
@@ -216,6 +217,7 @@ def test_states_of_such_numbers_end_in_a_status(files, tmp_path, name, value):
     def change(state):
         for part in ("states", "memory", "window", "rows"):
             state[part][...] = value
+        state["states"][:, at.TIME_SIGN] = 1.0
 
     with_state(path, change)
     result = resume(path, t_end=8.0, warn=False)

@@ -77,6 +77,7 @@ class Run:
             self.put(vector, lifted)
         self.states[HEAD + int(at.MASS) * n :][:n] = bodies.mass
         self.states[HEAD + int(at.GM) * n :][:n] = bodies.mass * (bodies.G or 1.0)
+        self.states[at.TIME_SIGN] = 1.0
         for place, value in (field or {}).items():
             self.states[place] = value
         self.memory = radau_memory(1, n)[0]

@@ -24,9 +24,9 @@ from ..fields import ExternalField
 from ..integrators import SPLITTINGS
 from ..policy import choose
 from ..simulate.advice import warn_of
-from ..simulate.engine import end_times, step_limit
 from ..simulate.length import for_length, is_long
 from ..simulate.result import MAX_STEPS, NON_FINITE, OK, STUCK, SimulationResult, momentum_errors
+from ..simulate.schedule import end_times, step_limit
 from ..simulate.units import refuse_extreme_units
 from ..validation import plain
 from .conserved import energy_scale, field_work
@@ -75,6 +75,11 @@ def simulate(
         start = ParticleTorch.from_bodies(bodies)
     refuse_extreme_units(bodies)
     ends, limit = end_times(bodies, plain(t_end), steps), step_limit(steps, max_steps)
+    if (ends < bodies.time).any():
+        raise ConfigError(
+            f"t_end = {ends.min():g} is before the start, t = {bodies.time.max():g}: the loop in torch goes forward only; "
+            "reverse the velocities, or run it with aitimestepper.simulate."
+        )
     plan = _plan(criterion, tol, integrator, dt_min, dt_max, bodies, ends)
     refuse_extreme_units(bodies, plan.criterion, plan.integrator)
     end = torch.from_numpy(ends).to(start.time)

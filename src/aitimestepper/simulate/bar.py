@@ -40,7 +40,7 @@ class Bar:
         if self._first is None:
             self._first = status.time
         if math.isfinite(status.t_end):
-            done = (status.time - self._first) / max(status.t_end - self._first, 5e-324)
+            done = abs(status.time - self._first) / max(abs(status.t_end - self._first), 5e-324)
         else:
             done = status.steps / status.step_limit
         speed = (

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import functools
 import time as clock
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -35,6 +36,7 @@ class Output(NamedTuple):
     every: float
     by_steps: bool  # whether `every` is a number of steps, not a time
     start: np.ndarray  # (B,) time from which multiples of `every` are counted
+    times: np.ndarray | None = None  # (T,) the times themselves, in the order in which a run reaches them
 
 
 @dataclass(frozen=True)
@@ -67,21 +69,35 @@ class Batch:
     ) -> Batch:
         """Return a run that has not started, or one that goes on from the run that the bodies come from.
 
-        t_end: (B,). step_limit: largest number of further steps. guard: a relative energy error, 0: none.
+        t_end: (B,); systems whose time is later go backward. step_limit: largest number of further steps. guard: a relative
+        energy error, 0: none.
         """
         before: Continuation | None = start.run
         B, N = start.present.shape
-        system = np.zeros((B, at.SYSTEMS))
-        state = first_state(start, program) if before is None else _later_state(before, start, program, own)
+        system, sign = np.zeros((B, at.SYSTEMS)), np.where(t_end < start.time, -1.0, 1.0)
+        state = first_state(start, program, sign) if before is None else _later_state(before, start, program, own, sign)
         steps = state["count"][:, at.STEPS]
-        system[:, at.T_END], system[:, at.STEP_LIMIT] = t_end, step_limit + steps
+        system[:, at.T_END], system[:, at.STEP_LIMIT] = sign * t_end, step_limit + steps
+        system[:, at.STOP] = system[:, at.T_END]
         capacity = 1 if output is None else row_capacity(B, N)
         if output is not None:
-            system[:, at.OUTPUT_START] = output.start
+            system[:, at.OUTPUT_START] = sign * output.start
             state["count"][:, at.ROWS] = steps // int(output.every) if output.by_steps else 0
+        if output is not None and output.times is not None:
+            state["real"][:, at.DUE] = sign * output.times[0] if len(output.times) else np.inf
         start = start if before is None else before.start
         rows, cores = np.zeros((B, capacity, row_width(N))), chosen_threads(threads)
         return cls(program, start, system, state, rows, output, guard, cores, own, criterion)
+
+    @property
+    def direction(self) -> np.ndarray:
+        """1 for systems that go forward in time, -1 for those that go backward, (B,)."""
+        return np.asarray(self.state["states"][:, at.TIME_SIGN])
+
+    @property
+    def time(self) -> np.ndarray:
+        """Time of each system, (B,)."""
+        return self.direction * self.state["real"][:, at.TIME] + 0.0  # no -0.0
 
     def run(self, sinks: list[Sink], watch: Watch | None = None, save: Callable[[], None] | None = None) -> None:
         """Advance every system to its end. `sinks` take rows of output; `watch` and `save` are called after each turn.
@@ -89,7 +105,7 @@ class Batch:
         Ctrl-C takes effect between turns: the state is consistent then, and a `KeyboardInterrupt` is raised. An error that a
         function of the user raises also ends the run, with the state as it was before that turn.
         """
-        advance = _Advance(self)
+        advance = Advance(self)
         with workers(self.threads if len(self.start) > 1 else 1) as pool, interrupts() as interrupted:
             self.own.interrupted = interrupted
             while advance.running().any():
@@ -102,7 +118,15 @@ class Batch:
                 if interrupted.is_set():
                     raise KeyboardInterrupt
 
-    def _turn(self, advance: _Advance, pool: ThreadPoolExecutor | None) -> None:
+    def turn_alone(self, advance: Advance) -> None:
+        """Make one turn of the only system, in the calling thread."""
+        if self.own.in_python:
+            self._turn(advance, None)
+        else:
+            advance.turn_alone()
+            self.own.raise_error()
+
+    def _turn(self, advance: Advance, pool: ThreadPoolExecutor | None) -> None:
         before = {name: values.copy() for name, values in self.state.items()} if self.own.in_python else {}
         advance.turn(pool)
         try:
@@ -135,37 +159,44 @@ class Batch:
         S, (B, N, D) = rows.shape[1], self.start.position.shape
         rows = np.swapaxes(rows, 0, 1)
         bodies = rows[:, :, kernel.ROW_BODIES :].reshape(S, B, 2, 3, N)[:, :, :, :D].transpose(0, 1, 2, 4, 3)
-        steps = rows[:, :, kernel.ROW_STEPS]
+        steps, sign = rows[:, :, kernel.ROW_STEPS], self.direction
         return {
-            "time": rows[:, :, kernel.ROW_TIME].copy(),
+            "time": sign * rows[:, :, kernel.ROW_TIME] + 0.0,
             "dt": rows[:, :, kernel.ROW_DT].copy(),
             "energy": rows[:, :, kernel.ROW_ENERGY].copy(),
             "energy_error": rows[:, :, kernel.ROW_ERROR].copy(),
             "steps": np.where(np.isfinite(steps), steps, -1).astype(np.int64),
             "position": np.ascontiguousarray(bodies[:, :, 0]),
-            "velocity": np.ascontiguousarray(bodies[:, :, 1]),
+            "velocity": np.ascontiguousarray(sign[:, None, None] * bodies[:, :, 1]),
         }
 
     def final(self) -> Bodies:
         """Return the bodies as they are now."""
         present, D = self.start.present, self.start.position.shape[-1]
         position, velocity = np.zeros(self.start.position.shape), np.zeros(self.start.position.shape)
+        sign = self.direction
         for b, n in enumerate(present.sum(1).tolist()):
             first = at.HEAD + int(self.state["count"][b, at.CURRENT]) * at.VECTORS * 3 * n
             state = self.state["states"][b]
             position[b, present[b]] = state[first : first + 3 * n].reshape(3, n)[:D].T
-            velocity[b, present[b]] = state[first + 3 * n : first + 6 * n].reshape(3, n)[:D].T
-        return self.start.moved(position, velocity, self.state["real"][:, at.TIME].copy())
+            velocity[b, present[b]] = sign[b] * state[first + 3 * n : first + 6 * n].reshape(3, n)[:D].T
+        return self.start.moved(position, velocity, self.time)
 
 
-def _later_state(before: Continuation, start: Bodies, program: Program, own: OwnFunctions) -> dict[str, np.ndarray]:
-    """Return the state of a run that goes on from another one, with the same or with another program."""
-    if before.continues(program):
+def _later_state(
+    before: Continuation, start: Bodies, program: Program, own: OwnFunctions, direction: np.ndarray
+) -> dict[str, np.ndarray]:
+    """Return the state of a run that goes on from another one: as it is, or anew with another program or direction of time."""
+    same = np.logical_and(before.continues(program), before.direction == direction)
+    if same.all():
         return before.same_program(program)
-    state, B = first_state(start, program), len(start)
+    state, B = first_state(start, program, direction), len(start)
     begun = Batch(program, start, np.zeros((B, at.SYSTEMS)), state, np.zeros((B, 1, kernel.ROW_BODIES)), None, 0.0, 1, own)
-    _Advance(begun).begin_only()
+    Advance(begun).begin_only()
     before.carry_over(state)
+    if same.any():
+        for name, values in before.same_program(program).items():
+            state[name][same] = values[same]
     return state
 
 
@@ -174,24 +205,28 @@ def _plan(batch: Batch, wide: bool) -> tuple[np.ndarray, np.ndarray]:
     numbers, arrays, output = batch.program.numbers, batch.program.arrays, batch.output
     wraps = arrays["wraps"]
     ints = np.zeros(kernel.WRAPS + len(wraps), dtype=np.int64)
+    times = np.zeros(0) if output is None or output.times is None else batch.direction[0] * output.times
     for name in ("method", "stages", "kind", "base", "trials", "with_sums"):
         ints[getattr(kernel, name.upper())] = int(numbers[name])
     ints[kernel.THREADS] = batch.threads if wide else 1
     ints[kernel.ADDRESS] = numbers["address"]
     ints[kernel.WRAP_COUNT], ints[kernel.WRAPS :] = len(wraps), wraps
-    floats = np.zeros(kernel.WRAP_NUMBERS + 2 * len(wraps))
+    ints[kernel.TIMES], ints[kernel.TIME_COUNT] = kernel.WRAP_NUMBERS + 2 * len(wraps), len(times)
+    floats = np.zeros(kernel.WRAP_NUMBERS + 2 * len(wraps) + len(times))
     floats[kernel.GUARD] = batch.guard
     for name in ("kicks", "drifts", "displacements"):
         first = getattr(kernel, name.upper())
         floats[first : first + len(arrays[name])] = arrays[name]
-    floats[kernel.WRAP_NUMBERS :] = arrays["wrap_numbers"]
+    floats[kernel.WRAP_NUMBERS : ints[kernel.TIMES]] = arrays["wrap_numbers"]
+    floats[ints[kernel.TIMES] :] = times
     if output is not None:
-        ints[kernel.OUTPUT] = kernel.EVERY_STEPS if output.by_steps else kernel.EVERY_TIME
+        by = kernel.EVERY_STEPS if output.by_steps else kernel.EVERY_TIME
+        ints[kernel.OUTPUT] = by if output.times is None else kernel.AT_TIMES
         floats[kernel.OUTPUT_EVERY] = output.every
     return ints, floats
 
 
-class _Advance:
+class Advance:
     """Calls of the kernels, each of about `TURN` seconds, whatever a step costs."""
 
     def __init__(self, batch: Batch) -> None:
@@ -250,6 +285,33 @@ class _Advance:
         enough = int(min(ENOUGH * self.rate, ENOUGH_STEPS))  # so that entering and leaving a lane takes a tenth of the time
         self.budget = int(min(max(self.budget * min(TURN / elapsed, 8.0), enough, 1), 2**40))
 
+    def turn_alone(self) -> None:
+        """Make a turn of the only system; it costs little more than its steps, so that many short ones can be made."""
+        count = self.batch.state["count"]
+        began, before = clock.perf_counter(), int(count[0, at.STEPS])
+        if self.wide:
+            self.turn(None)
+            return
+        self._alone(self.budget)
+        steps, elapsed = int(count[0, at.STEPS]) - before, clock.perf_counter() - began
+        if steps > FIRST_BUDGET:
+            self.rate = steps / max(elapsed, 1e-6)
+            self.budget = int(min(max(TURN * self.rate, FIRST_BUDGET), 2**40))
+        elif steps == self.budget:
+            self.budget *= 8
+
+    @functools.cached_property
+    def _alone(self) -> Callable[[int], None]:
+        from .kernels.registers import aligned, registers_for
+
+        only, store, plan = np.zeros(1, dtype=np.int64), self.store, self.plan
+        shape, numbers = (self.batch.program.arrays[name] for name in ("shape", "numbers"))
+        net = kernel.Net(shape, numbers, aligned((int(shape[kernel.SCRATCH_SIZE]), 1)))
+        if not self._side_by_side(int(store.bodies[0])):
+            return lambda budget: self.advance(only, 0, 1, budget, store, plan, net)
+        registers = registers_for(store, 1)
+        return lambda budget: self.advance_lanes(only, 0, 1, budget, store, plan, net, registers, (0.0,))
+
     def _parts(self, systems: np.ndarray, threads: int) -> Iterator[np.ndarray]:
         """Return the systems in parts for one call each, of equally many bodies."""
         bodies = self.store.bodies[systems]
@@ -286,9 +348,10 @@ class _Advance:
         slowest = running if running.any() else np.ones_like(running)
         time, t_end = real[:, at.TIME], self.batch.system[:, at.T_END]
         last = int(np.argmax(np.where(slowest, t_end - time, -np.inf))) if np.isfinite(t_end).all() else int(np.argmin(time))
+        sign = self.batch.direction[last]
         return Status(
-            time=float(time[last]),
-            t_end=float(t_end[last]),
+            time=float(sign * time[last]) + 0.0,
+            t_end=float(sign * t_end[last]) + 0.0,
             steps=int(count[:, at.STEPS].max()),
             step_limit=float(self.batch.system[0, at.STEP_LIMIT]),
             dt=float(real[slowest, at.DT_LAST].min()),

@@ -14,10 +14,10 @@ from .kernels import layout as at
 from .kernels.plan import OWN_CRITERION
 from .program import Program
 
-GOES_ON = (at.OK, at.MAX_STEPS)  # a system that broke off stays where it is
 # numbers of a run that stay when another criterion or integrator takes over: errors count from the first start
 KEPT = (at.TIME_COMPENSATION, at.ENERGY_START, at.ENERGY_SCALE, at.WORK, at.WORK_BEFORE, at.ERROR, at.MAX_ERROR, at.DT_LAST)
 COUNTS = (at.STEPS, at.FORCES, at.REJECTED)
+MIRRORED = (at.TIME_COMPENSATION, at.CLOSEST_TIME)  # those that change their sign with the direction of time
 
 
 @dataclass(frozen=True, eq=False)
@@ -43,6 +43,11 @@ class Continuation:
         """Largest relative energy error so far, (B,)."""
         return np.asarray(self.state["real"][:, at.MAX_ERROR])
 
+    @property
+    def direction(self) -> np.ndarray:
+        """Direction of time of each system, (B,)."""
+        return np.asarray(self.state["states"][:, at.TIME_SIGN])
+
     def continues(self, program: Program) -> bool:
         """Return whether a run with that program has the memory of this one: criterion and integrator are the same."""
         mine, other = self.program, program
@@ -55,25 +60,31 @@ class Continuation:
         state = {name: values.copy() for name, values in self.state.items()}
         state["states"][:, at.FIELD_KIND : at.FIELD_KIND + 8] = program.arrays["field"]
         state["count"][:, [at.ROWS, at.PENDING]] = 0
+        state["count"][:, at.WRITTEN] = -1
+        state["real"][:, at.DUE] = np.inf
         status = state["count"][:, at.STATUS]
-        status[np.isin(status, GOES_ON)] = at.RUNNING
+        status[np.isin(status, at.GOES_ON)] = at.RUNNING
         return state
 
     def carry_over(self, state: dict[str, np.ndarray]) -> None:
         """Put errors, counts and extremes so far into the state of a run with another program, whose forces are known."""
-        before, now = self.state["real"], state["real"]
+        before, now = self.state["real"].copy(), state["real"]
+        before[:, MIRRORED] *= (state["states"][:, at.TIME_SIGN] * self.direction)[:, None]
         now[:, KEPT] = before[:, KEPT]
         # energies are compared with those of the first start, less the work of a moving field since then
         now[:, at.ENERGY] -= before[:, at.WORK]
         now[:, at.DT_MIN] = np.minimum(now[:, at.DT_MIN], before[:, at.DT_MIN])
         now[:, at.DT_MAX] = np.maximum(now[:, at.DT_MAX], before[:, at.DT_MAX])
         nearer = before[:, at.CLOSEST] < now[:, at.CLOSEST]
-        for name, columns in (("real", (at.CLOSEST, at.CLOSEST_TIME)), ("count", (at.CLOSEST_I, at.CLOSEST_J))):
+        for old, new, columns in (
+            (before, now, (at.CLOSEST, at.CLOSEST_TIME)),
+            (self.state["count"], state["count"], (at.CLOSEST_I, at.CLOSEST_J)),
+        ):
             rows = np.ix_(nearer, np.array(columns))
-            state[name][rows] = self.state[name][rows]
+            new[rows] = old[rows]
         state["count"][:, COUNTS] += self.state["count"][:, COUNTS]
         status = self.state["count"][:, at.STATUS]
-        state["count"][:, at.STATUS] = np.where(np.isin(status, GOES_ON), at.RUNNING, status)
+        state["count"][:, at.STATUS] = np.where(np.isin(status, at.GOES_ON), at.RUNNING, status)
 
 
 def _gone() -> None:

@@ -16,17 +16,22 @@ MOST_STEPS = 2**52  # steps, forces and rows that floats can count
 RADAU_SIDE = 1  # `radau_layout.SIDE`, the one number of that memory that places depend on
 
 
-def first_state(start: Bodies, program: Program) -> dict[str, np.ndarray]:
-    """Return the arrays that change during a run, before its first step, in the shapes that the kernels expect."""
+def first_state(start: Bodies, program: Program, direction: np.ndarray | None = None) -> dict[str, np.ndarray]:
+    """Return the arrays that change during a run, before its first step, in the shapes that the kernels expect.
+
+    direction: (B,) 1, or -1 for systems that go backward in time; see `layout.TIME_SIGN`.
+    """
     from .kernels.radau import radau_memory
 
     B, N = start.present.shape
-    real = np.zeros((B, at.REALS))
-    real[:, at.TIME], real[:, at.EXPECTED] = start.time, -np.inf
+    sign = np.ones(B) if direction is None else direction
+    real, count = np.zeros((B, at.REALS)), np.zeros((B, at.COUNTS), dtype=np.int64)
+    real[:, at.TIME], real[:, at.DUE], real[:, at.EXPECTED] = sign * start.time, np.inf, -np.inf
+    count[:, at.WRITTEN] = -1
     return {
-        "states": _pack(start, program),
+        "states": _pack(start, program, sign),
         "real": real,
-        "count": np.zeros((B, at.COUNTS), dtype=np.int64),
+        "count": count,
         "memory": np.zeros((B, kernel.WRAP_MEMORY * max(1, len(program.arrays["wraps"])))),
         "window": np.zeros((B, program.numbers["window"])),
         "radau": radau_memory(B, N) if program.numbers["method"] == RADAU else np.zeros((B, 1)),
@@ -49,7 +54,7 @@ def restored_state(start: Bodies, program: Program, saved: dict[str, np.ndarray]
     Kernels check nothing: types, shapes, and every number that places depend on are checked here. Masses, softening and field
     are those of the start.
     """
-    state, (B, N) = first_state(start, program), start.present.shape
+    state, (B, N) = first_state(start, program, _direction(saved, len(start))), start.present.shape
     rows = np.zeros((B, row_capacity(B, N), row_width(N)))
     wanted = {**state, "rows": rows}
     for name in sorted({*wanted, *saved}):
@@ -68,6 +73,17 @@ def restored_state(start: Bodies, program: Program, saved: dict[str, np.ndarray]
     return state, rows
 
 
+def _direction(saved: dict[str, np.ndarray], systems: int) -> np.ndarray:
+    """Return the direction of time of each system of a saved state, (B,)."""
+    states = saved.get("states")
+    if states is None or states.ndim != 2 or len(states) != systems or states.shape[1] < at.HEAD or states.dtype != np.float64:
+        raise SnapshotError("its state holds no systems")
+    direction = states[:, at.TIME_SIGN].copy()
+    if not np.isin(direction, (1.0, -1.0)).all():
+        raise SnapshotError("the direction of time in its state is none")
+    return direction
+
+
 def _constants(states: np.ndarray, start: Bodies) -> list[tuple[np.ndarray, np.ndarray, int]]:
     """Return of each system the head, and masses with their place: what no step changes."""
     found = []
@@ -83,24 +99,26 @@ def _check_counts(count: np.ndarray, bodies: np.ndarray, capacity: int) -> None:
     highest[:, at.STATUS], highest[:, at.CURRENT], highest[:, at.PENDING] = at.STUCK, 1, capacity
     for name in (at.CLOSEST_I, at.CLOSEST_J, at.PAIR_I, at.PAIR_J):
         highest[:, name] = bodies - 1
+    lowest = np.zeros(count.shape, dtype=np.int64)
+    lowest[:, at.WRITTEN] = -1
     begun = count[:, at.FORCES] > 0
-    if ((count < 0) | (count > highest)).any() or begun.any() != begun.all():
+    if ((count < lowest) | (count > highest)).any() or begun.any() != begun.all():
         raise SnapshotError("the counts of its state are those of no run")
 
 
-def _pack(start: Bodies, program: Program) -> np.ndarray:
+def _pack(start: Bodies, program: Program, direction: np.ndarray) -> np.ndarray:
     """Return (B, ...), all numbers of each system in one row, without absent bodies; see kernels.layout."""
     from .kernels.pair_sums import CHUNKED, CHUNKS
 
     B, N, D = start.position.shape
     length = at.HEAD + int(at.PARTIAL) * N + (CHUNKS * (3 * N + 8) if N >= CHUNKED else 0)
     states = np.zeros((B, length))
-    states[:, at.SOFTENING2] = start.softening * start.softening
+    states[:, at.SOFTENING2], states[:, at.TIME_SIGN] = start.softening * start.softening, direction
     states[:, at.FIELD_KIND : at.FIELD_KIND + 8] = program.arrays["field"]
     for b, present in enumerate(start.present):
         n = int(present.sum())
         x, v = np.zeros((3, n)), np.zeros((3, n))
-        x[:D], v[:D] = start.position[b, present].T, start.velocity[b, present].T
+        x[:D], v[:D] = start.position[b, present].T, direction[b] * start.velocity[b, present].T
         mass = start.mass[b, present]
         states[b, at.HEAD : at.HEAD + 3 * n], states[b, at.HEAD + 3 * n : at.HEAD + 6 * n] = x.ravel(), v.ravel()
         first = at.HEAD + int(at.MASS) * n

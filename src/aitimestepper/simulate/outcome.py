@@ -65,7 +65,7 @@ def _closest(batch: Batch) -> ClosestApproach:
     real, count = batch.state["real"], batch.state["count"]
     order = np.argsort(~batch.start.present, axis=1, kind="stable")
     pair = np.take_along_axis(order, count[:, [at.CLOSEST_I, at.CLOSEST_J]], axis=1)
-    return ClosestApproach(pair, real[:, at.CLOSEST].copy(), real[:, at.CLOSEST_TIME].copy())
+    return ClosestApproach(pair, real[:, at.CLOSEST].copy(), batch.direction * real[:, at.CLOSEST_TIME] + 0.0)
 
 
 def _reports(batch: Batch) -> dict[str, np.ndarray | None]:

@@ -56,7 +56,8 @@ def contents_of(batch: Batch, asked: dict[str, Any]) -> tuple[dict[str, Any], Ar
         "guard_share": batch.guard,
         "asked": asked,
     }
-    return metadata, {"system": batch.system, "output_start": output.start, **weights}
+    times = np.zeros(0) if output.times is None else output.times
+    return metadata, {"system": batch.system, "output_start": output.start, "output_times": times, **weights}
 
 
 def _about_the_program() -> dict[str, Any]:
@@ -80,7 +81,7 @@ def batch_from(saved: Saved, threads: int | None, criterion: Criterion | None, e
     """Return the run in its newest complete state; its functions of a user's own are given again."""
     metadata, constants = saved.metadata, dict(saved.constants)
     try:
-        system, first = constants.pop("system"), constants.pop("output_start")
+        system, first, times = (constants.pop(name) for name in ("system", "output_start", "output_times"))
         model = None if metadata["network"] is None else from_plain(metadata["network"], constants, "its network")
         chosen = criterion_from_plain(metadata["chosen_by"], model, _function(metadata["chosen_by"], criterion))
         own, outer = OwnFunctions(), _field(metadata["field"], external_field)
@@ -88,8 +89,8 @@ def batch_from(saved: Saved, threads: int | None, criterion: Criterion | None, e
         program = program_of(chosen, integrator_named(metadata["integrator"]), start, own)
         state, rows = restored_state(start, program, saved.state)
         _check_asked(metadata["asked"], len(start))
-        _check_times(start, system, state["real"])
-        output = _output(metadata, first, system, state)
+        _check_times(start, system, state["real"], state["states"][:, at.TIME_SIGN])
+        output = _output(metadata, first, times, system, state)
         guard = float(metadata["guard_share"])
         if not 0.0 <= guard < math.inf:
             raise SnapshotError(f"its guard_share = {guard} is none")
@@ -150,34 +151,51 @@ def _check_asked(asked: Any, systems: int) -> None:
         raise SnapshotError(f"its status_at_limit = {shown(asked['status_at_limit'])} is none")
 
 
-def _check_times(start: Bodies, system: np.ndarray, real: np.ndarray) -> None:
+def _check_times(start: Bodies, system: np.ndarray, real: np.ndarray, direction: np.ndarray) -> None:
     """Raise an error for times and numbers of steps at which a run never ends."""
     if system.shape != (len(start), at.SYSTEMS) or system.dtype != np.float64:
         raise SnapshotError(f"its systems have the type {system.dtype} and the shape {system.shape}")
-    end, limit, now = system[:, at.T_END], system[:, at.STEP_LIMIT], real[:, at.TIME]
+    end, limit, now, stop = system[:, at.T_END], system[:, at.STEP_LIMIT], real[:, at.TIME], system[:, at.STOP]
     if not np.isfinite(real[:, at.TIME_COMPENSATION]).all():
         raise SnapshotError("its times are those of no run")
-    if not ((now >= start.time) & (now <= end)).all() or not ((limit >= 0) & (limit < MOST_STEPS)).all():
+    in_order = (now >= direction * start.time) & (now <= end) & (stop == end)
+    if not in_order.all() or not ((limit >= 0) & (limit < MOST_STEPS)).all():
         raise SnapshotError("its times or numbers of steps are those of no run")
 
 
-def _output(metadata: dict[str, Any], first: np.ndarray, system: np.ndarray, state: Arrays) -> Output:
+def _output(metadata: dict[str, Any], first: np.ndarray, times: np.ndarray, system: np.ndarray, state: Arrays) -> Output:
     """Return when rows of output are due; the next one is at the last step or later, for the kernel writes all that are."""
-    systems = len(system)
+    systems, direction = len(system), state["states"][:, at.TIME_SIGN]
     every, by_steps = float(metadata["output_every"]), metadata["output_by_steps"]
     if (
-        not np.array_equal(first, system[:, at.OUTPUT_START])
+        not np.array_equal(direction * first, system[:, at.OUTPUT_START])
         or first.shape != (systems,)
         or first.dtype != np.float64
         or not np.isfinite(first).all()
         or not isinstance(by_steps, bool)
     ):
         raise SnapshotError("the times of its output are those of no run")
-    span = float(np.where(np.isfinite(system[:, at.T_END]), system[:, at.T_END] - first, 0.0).max())
+    if times.size:
+        return _output_at(times, Output(every, by_steps, first, times), state)
+    start = direction * first
+    span = float(np.where(np.isfinite(system[:, at.T_END]), system[:, at.T_END] - start, 0.0).max())
     if not (0.0 < every < math.inf and (by_steps or span / every < MOST_ROWS)):
         raise SnapshotError(f"its output_every = {every} is none")
     rows, steps, before = state["count"][:, at.ROWS], state["count"][:, at.STEPS], state["real"][:, at.TIME_BEFORE]
-    late = steps - rows * every > every if by_steps else first + (rows + 1.001) * every < before
+    late = steps - rows * every > every if by_steps else start + (rows + 1.001) * every < before
     if late.any():
         raise SnapshotError("more rows of its output are due than one step can leave")
     return Output(every, by_steps, first)
+
+
+def _output_at(times: np.ndarray, output: Output, state: Arrays) -> Output:
+    """Return the output at a list of times, or raise an error unless the next of them is the one that is due."""
+    direction, rows = state["states"][:, at.TIME_SIGN], state["count"][:, at.ROWS]
+    if times.ndim != 1 or times.dtype != np.float64 or not np.isfinite(times).all() or (direction != direction[0]).any():
+        raise SnapshotError("the times of its output are those of no run")
+    ahead = direction[0] * np.append(times, direction[0] * np.inf)
+    if (np.diff(ahead) <= 0).any() or (rows > len(times)).any() or (state["real"][:, at.DUE] != ahead[rows]).any():
+        raise SnapshotError("the times of its output are those of no run")
+    if (state["real"][:, at.DUE] < state["real"][:, at.TIME_BEFORE]).any():
+        raise SnapshotError("more rows of its output are due than one step can leave")
+    return output

@@ -12,6 +12,7 @@ import numpy as np
 
 from ..bodies import Bodies
 from ..hierarchy import covered_bodies
+from .trajectory import Trajectory
 
 OK, MAX_STEPS, NON_FINITE, STUCK = "ok", "max_steps", "non_finite", "stuck"
 ROUNDING_UNIT = 0.1 * np.finfo(np.float64).eps  # with it Burrau's problem has a rounding error of 6e-10; it reaches 8e-10
@@ -97,6 +98,7 @@ class SimulationResult:
     reports: dict[str, np.ndarray | None]
     tol: np.ndarray | None = None  # (B,) tolerance for `max_energy_error`, if the criterion has one
     output: Path | None = None
+    trajectory: Trajectory | None = None  # states at the `times` that were asked for
     limits: Limits | None = None  # None from the loop in torch
 
     @property

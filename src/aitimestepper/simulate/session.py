@@ -37,7 +37,7 @@ def run_batch(
 ) -> SimulationResult:
     """Run a batch to the end, with progress and an output file if asked for, and return its result."""
     with contextlib.ExitStack() as stack:
-        watch = stack.enter_context(_watching(progress))
+        watch = stack.enter_context(watching(progress))
         if path is None:
             batch.run(list(sinks), watch)
             return result_of(batch, asked, began, None)
@@ -63,16 +63,17 @@ def resume(
     began = clock.perf_counter()
     saved = read_state(path)
     batch = batch_from(saved, threads, criterion, external_field)
+    if "simulation" in saved.metadata:
+        raise ConfigError(f"{path} holds a Simulation, not a run of `simulate`: go on with Simulation.load.")
     asked = saved.metadata["asked"]
     if t_end is not None:
         if not saved.newest:  # the last step before an end is shorter, and the one before it is not the same with a later end
             raise SnapshotError(f"{path}: its newest saved state is damaged; resume without a later end makes it again.")
         _extend(batch, t_end, asked)
     with contextlib.ExitStack() as stack:
-        watch = stack.enter_context(_watching(progress))
-        writer = stack.enter_context(
-            SnapshotWriter.reopen(path, None if t_end is None else {**saved.metadata, "asked": asked, "t_end": t_end})
-        )
+        watch = stack.enter_context(watching(progress))
+        changes = None if t_end is None else ({**saved.metadata, "asked": asked, "t_end": t_end}, batch.system)
+        writer = stack.enter_context(SnapshotWriter.reopen(path, changes))
         result = _run_into(writer, batch, asked, began, watch, ())
     if warn:
         warn_of(result, stacklevel=2)
@@ -119,17 +120,18 @@ def _new_file(batch: Batch, asked: dict[str, Any], path: Path, overwrite: bool) 
 
 def _extend(batch: Batch, t_end: float, asked: dict[str, Any]) -> None:
     """Set another end time; systems that had reached the old one continue."""
-    time = float(batch.state["real"][:, at.TIME].max())
-    if isinstance(t_end, str) or not (math.isfinite(t_end) and t_end > time):
-        raise ConfigError(f"t_end = {t_end!r} must be a finite number after t = {time:g}, the time of the run.")
-    batch.system[:, at.T_END] = t_end
+    sign, time = float(batch.direction[0]), batch.time
+    beyond, words = (time.max(), "after") if sign > 0 else (time.min(), "before")
+    if isinstance(t_end, str) or not (math.isfinite(t_end) and sign * (t_end - beyond) > 0 and (batch.direction == sign).all()):
+        raise ConfigError(f"t_end = {t_end!r} must be a finite number {words} t = {beyond:g}, the time of the run.")
+    batch.system[:, at.T_END] = batch.system[:, at.STOP] = sign * t_end
     status = batch.state["count"][:, at.STATUS]
     status[status == at.OK] = at.RUNNING
     asked["t_end"] = t_end
 
 
 @contextlib.contextmanager
-def _watching(progress: bool | Watch) -> Iterator[Watch | None]:
+def watching(progress: bool | Watch) -> Iterator[Watch | None]:
     """Yield the function to call with the `Status`, if there is one; for True a bar on the terminal."""
     if progress is True:
         from .bar import Bar

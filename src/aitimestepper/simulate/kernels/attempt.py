@@ -20,6 +20,7 @@ from .output import relative, write_rows
 from .plan import (
     BASE,
     CONSTANT,
+    EACH_STEP,
     EPSILON,
     GUARD,
     KIND,
@@ -239,7 +240,7 @@ def attempt_step(here: Workplace, old: Place, new: Place, running: Flag) -> bool
 @inlined
 def rows_are_full(here: Workplace, old: Place, new: Place, running: Flag) -> Flag:
     """Write the rows of output that are due; return where there is no space for more. `old` is the present state."""
-    if here.plan.ints[OUTPUT] == NO_OUTPUT:
+    if here.plan.ints[OUTPUT] == NO_OUTPUT and here.plan.ints[EACH_STEP] == 0:
         return flag_like(False, here.row.real[at.TIME])
     return write_rows(here.trial, new, old, here.scratch_block, here.row, here.plan, here.rows, running)
 
@@ -248,7 +249,7 @@ def rows_are_full(here: Workplace, old: Place, new: Place, running: Flag) -> Fla
 def end_finished(row: SystemRow, running: Flag) -> Flag:
     """Set the status of systems that are at their end; return which are still running."""
     r, c, system = row.real, row.count, row.system
-    ended = running & (r[at.TIME] >= system[at.T_END])
+    ended = running & (r[at.TIME] >= system[at.STOP])
     limited = running & (number_of(c[at.STEPS]) >= system[at.STEP_LIMIT])
     if any_of(ended | limited):
         c[at.STATUS] = where(ended, at.OK, where(limited, at.MAX_STEPS, c[at.STATUS]))

@@ -2,7 +2,8 @@
 
 A criterion is `double f(int64 n, double t, const double* mass, const double* x, const double* v, const double* a,
 double value)`: it returns the step for n bodies at time t. The arrays hold n masses, and 3 n positions, velocities and
-accelerations, axis after axis (all x, all y, all z); `value` is the number of the criterion.
+accelerations, axis after axis (all x, all y, all z); `value` is the number of the criterion. In a run backward in time the
+velocities are those of the reversed motion.
 
 A field is `void f(int64 n, double t, const double* x, double* a, double* phi, double* rate)`: it writes accelerations (3 n),
 potentials per unit mass (n), and the rates of change of these potentials with time at fixed places (n). A field that does not

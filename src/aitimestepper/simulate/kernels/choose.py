@@ -10,7 +10,7 @@ from .callbacks import call_criterion
 from .jit import by_width, inlined, strict
 from .kinds import Flag, Number, Numbers, Place
 from .lanes import any_of, flag_like, fma, is_finite, larger, like, no, smaller, sqrt, where
-from .layout import ACCELERATION, POSITION, U0, U3, VELOCITY
+from .layout import ACCELERATION, POSITION, TIME_SIGN, U0, U3, VELOCITY
 from .network import StepChoice, learned_step
 from .plan import (
     ADDRESS,
@@ -83,7 +83,7 @@ def _any_step(
     if plan.ints[KIND] == OWN_CRITERION:  # a function of the user's own is called for one system at a time
         d, x = U3 * w.n, block + POSITION * U3 * w.n
         v, a = x + VELOCITY * d, x + ACCELERATION * d
-        dt = call_criterion(plan.ints[ADDRESS], np.int64(w.n), t, w.s, mass_at(w), x, v, a, row.rule[VALUE])
+        dt = call_criterion(plan.ints[ADDRESS], np.int64(w.n), t * w.s[TIME_SIGN], w.s, mass_at(w), x, v, a, row.rule[VALUE])
         return plain_choice(dt)
     return _known_step(w, block, last, t, row, plan, net, energies, work)
 

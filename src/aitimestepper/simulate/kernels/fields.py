@@ -31,6 +31,7 @@ from .layout import (
     OWN_FIELD,
     POSITION,
     SCRATCH,
+    TIME_SIGN,
     U0,
     U2,
     U3,
@@ -58,9 +59,10 @@ def field_moves(w: SystemView) -> bool:
 def source_state(s: Numbers, t: Number) -> tuple[Number, Number, Number, Number, Number]:
     """Return position (x, y, z) and velocity (x, y) of the mass that raises the tide, at time t."""
     if first_of(s[FIELD_KIND]) == CIRCULAR:
-        angle = fma(s[FIELD_OMEGA], t, s[FIELD_PHASE])
+        rate = s[FIELD_OMEGA] * s[TIME_SIGN]
+        angle = fma(rate, t, s[FIELD_PHASE])
         cos, sin, radius = cosine(angle), sine(angle), s[FIELD_RADIUS]
-        speed = s[FIELD_OMEGA] * radius
+        speed = rate * radius
         return radius * cos, radius * sin, like(0.0, t), -speed * sin, speed * cos
     return s[FIELD_X], s[FIELD_Y], s[FIELD_Z], like(0.0, t), like(0.0, t)
 
@@ -95,7 +97,7 @@ def _own_field_at(w: SystemView, x: Place, t: Number) -> tuple[Place, Place, Pla
     phi, rate = a + U3 * n, a + np.uint64(4) * n
     for k in range(a, a + np.uint64(5) * n):
         s[k] = 0.0
-    call_field(np.float64(s[FIELD_ADDRESS]).view(np.int64), np.int64(n), t, s, x, a, phi, rate)
+    call_field(np.float64(s[FIELD_ADDRESS]).view(np.int64), np.int64(n), t * s[TIME_SIGN], s, x, a, phi, rate)
     return a, phi, rate
 
 
@@ -118,7 +120,7 @@ def _own_field_power(w: SystemView, x: Place, t: Number) -> Number:
     power = 0.0
     for i in range(U0, n):
         power += s[m + i] * s[rate + i]
-    return power
+    return power * s[TIME_SIGN]
 
 
 # ---- the fields of the package -------------------------------------------------------------------------------------------

@@ -49,8 +49,9 @@ VECTORS = 6
     POTENTIAL_BEFORE,
     WORK_BEFORE,
     RETRY_DT,  # the shorter step with which the last attempt is repeated; 0: it was accepted
+    DUE,  # the next of the output times, if there is a list of them
     PAIR_X,  # six numbers: separation and relative velocity of the nearest pair
-) = range(27)
+) = range(28)
 REALS = PAIR_X + 6
 
 # count[b, ...]
@@ -69,13 +70,16 @@ REALS = PAIR_X + 6
     OUT_OF_RANGE,
     CURRENT,
     TRIES,  # attempts at the present step that were rejected
-) = range(14)
-COUNTS = 14
+    WRITTEN,  # steps at the last row that was written because a step was made
+) = range(15)
+COUNTS = 15
 
 # s[...]: the head of a system's array; then 3 blocks and the vectors below
 SOFTENING2, FIELD_KIND, FIELD_GM, FIELD_X, FIELD_Y, FIELD_Z, FIELD_RADIUS, FIELD_OMEGA, FIELD_PHASE = range(9)
 FIELD_ADDRESS = FIELD_GM  # for a field function of the user: the bits of its address, an integer
 NO_FIELD, FIXED, CIRCULAR, OWN_FIELD = 0.0, 1.0, 2.0, 3.0  # s[FIELD_KIND]
+# 1, or -1 in a run backward in time: the engine integrates the motion with all velocities reversed, from -t on
+TIME_SIGN = 15
 HEAD = 16
 BLOCKS = 3
 # vectors of n numbers after the blocks: masses, G times masses, two vectors of row sums over pairs, twelve of scratch space
@@ -84,7 +88,9 @@ MASS, GM, ROW_SUM, TRIAL_ROW_SUM, SCRATCH, PARTIAL = (np.uint64(BLOCKS * 3 * VEC
 # status of a system; `session.STATUS_WORDS` has the words for these
 RUNNING, OK, MAX_STEPS, NON_FINITE, STUCK = range(5)
 IDLE = 5  # of a lane without a system
+GOES_ON = (RUNNING, OK, MAX_STEPS)  # a system that broke off stays where it is
 
-# system[b, ...]: numbers that do not change during a run
-T_END, STEP_LIMIT, OUTPUT_START = range(3)
-SYSTEMS = 3
+# system[b, ...]: numbers that do not change during a run. The last step is cut to end at T_END; a run also ends with the first
+# step that reaches STOP.
+T_END, STEP_LIMIT, OUTPUT_START, STOP = range(4)
+SYSTEMS = 4

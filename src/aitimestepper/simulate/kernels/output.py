@@ -9,9 +9,27 @@ import numpy as np
 from . import layout as at
 from .jit import inlined, strict
 from .kinds import Flag, Number, Numbers, Place
-from .lanes import absolute, any_of, count_of, lane_of, no, number_of, scalars, where, width_of
+from .lanes import absolute, any_of, count_of, lane_of, like, no, number_of, scalars, where, width_of
 from .layout import POSITION, U0, U1, U2, U3, VELOCITY
-from .plan import EVERY_STEPS, METHOD, OUTPUT, OUTPUT_EVERY, RADAU, ROW_BODIES, ROW_STEPS, Floats, Integers, Plan, SystemRow
+from .plan import (
+    AT_TIMES,
+    EACH_STEP,
+    EVERY_STEPS,
+    METHOD,
+    NO_OUTPUT,
+    OUTPUT,
+    OUTPUT_EVERY,
+    RADAU,
+    ROW_BODIES,
+    ROW_OF_STEP,
+    ROW_STEPS,
+    TIME_COUNT,
+    TIMES,
+    Floats,
+    Integers,
+    Plan,
+    SystemRow,
+)
 from .radau import radau_interpolate
 from .stepping import step
 from .system import SystemView, forces, kinetic_energy
@@ -41,7 +59,7 @@ def relative(r: Numbers, energy: Number) -> Number:
 
 
 @strict
-def _write_row(w: SystemView, block: Place, lane: Place, state: Output, row: SystemRow, target: Rows) -> None:
+def _write_row(w: SystemView, block: Place, lane: Place, state: Output, row: SystemRow, target: Rows, of_step: float) -> None:
     """Write the state of one lane in `block` as its next row of output."""
     n, N, width, s, rows = w.n, target.bodies, width_of(w.s), scalars(w.s), target.numbers
     before = np.uint64(target.systems[lane] * target.capacity + lane_of(row.count[at.PENDING], lane))
@@ -49,6 +67,7 @@ def _write_row(w: SystemView, block: Place, lane: Place, state: Output, row: Sys
     rows[start], rows[start + U1] = lane_of(state.time, lane), lane_of(row.real[at.DT_LAST], lane)
     rows[start + U2], rows[start + U3] = lane_of(state.energy, lane), lane_of(state.error, lane)
     rows[start + np.uint64(ROW_STEPS)] = np.float64(lane_of(row.count[at.STEPS], lane))
+    rows[start + np.uint64(ROW_OF_STEP)] = of_step
     x, v = block + POSITION * U3 * n, block + VELOCITY * U3 * n
     first = start + np.uint64(ROW_BODIES)
     for k in range(U0, U3):
@@ -81,11 +100,39 @@ def _state_between(trial: SystemView, old: Place, scratch_block: Place, row: Sys
 def _next_due(row: SystemRow, plan: Plan) -> Number:
     """Return the time of the next row: that of the state itself, if one is due at it; infinity if none is."""
     r, c, every = row.real, row.count, plan.floats[OUTPUT_EVERY]
+    if plan.ints[OUTPUT] == AT_TIMES:
+        return r[at.DUE]
+    if plan.ints[OUTPUT] == NO_OUTPUT:
+        return like(np.inf, r[at.TIME])
     rows = number_of(c[at.ROWS])
     if plan.ints[OUTPUT] == EVERY_STEPS:
         return where(rows * every > number_of(c[at.STEPS]), np.inf, r[at.TIME])
     due = row.system[at.OUTPUT_START] + rows * every
     return where(absolute(due - r[at.TIME]) <= 1e-9 * every, r[at.TIME], due)  # the end time, apart from rounding
+
+
+@inlined
+def _set_next_due(row: SystemRow, plan: Plan, lane: Place) -> None:
+    """Set the next of the output times of a lane, whose row for the last one was written and counted."""
+    k = lane_of(row.count[at.ROWS], lane)
+    due = plan.floats[plan.ints[TIMES] + k] if k < plan.ints[TIME_COUNT] else np.inf
+    scalars(row.real)[np.uint64(at.DUE) * width_of(row.real) + lane] = due
+
+
+@strict
+def _write_steps(w: SystemView, block: Place, row: SystemRow, target: Rows, running: Flag) -> Flag:
+    """Write a row for each system whose last step has none; return where there is no space for it."""
+    r, c = row.real, row.count
+    waiting = running & no(c[at.WRITTEN] == c[at.STEPS])
+    full = waiting & (c[at.PENDING] >= target.capacity)
+    waiting = waiting & no(full)
+    now = Output(r[at.TIME], r[at.ENERGY], r[at.ERROR])
+    for lane in range(width_of(w.s)):
+        if lane_of(waiting, lane):
+            _write_row(w, block, lane, now, row, target, 1.0)
+    c[at.WRITTEN] = where(waiting, c[at.STEPS], c[at.WRITTEN])
+    c[at.PENDING] += count_of(waiting)
+    return full
 
 
 @strict
@@ -108,6 +155,8 @@ def write_rows(
         full = full | (waiting & (c[at.PENDING] >= target.capacity))
         waiting = waiting & no(full)
         if not any_of(waiting):
+            if plan.ints[EACH_STEP] != 0:
+                full = full | _write_steps(trial, new, row, target, running & no(full))
             return full & running
         now, between = Output(r[at.TIME], r[at.ENERGY], r[at.ERROR]), waiting & (due < r[at.TIME])
         inside = now
@@ -115,8 +164,12 @@ def write_rows(
             inside = _state_between(trial, old, scratch_block, row, plan, where(between, due, r[at.TIME_BEFORE]))
         for lane in range(width_of(trial.s)):
             if lane_of(between, lane):
-                _write_row(trial, scratch_block, lane, inside, row, target)
+                _write_row(trial, scratch_block, lane, inside, row, target, 0.0)
             elif lane_of(waiting, lane):
-                _write_row(trial, new, lane, now, row, target)
+                _write_row(trial, new, lane, now, row, target, 0.0)
         c[at.ROWS] += count_of(waiting)
         c[at.PENDING] += count_of(waiting)
+        if plan.ints[OUTPUT] == AT_TIMES:
+            for lane in range(width_of(trial.s)):
+                if lane_of(waiting, lane):
+                    _set_next_due(row, plan, lane)

@@ -17,9 +17,24 @@ PLAIN, HUAYNO, HMM = range(3)
 LIMITED, SYMMETRIZED = range(2)
 # plan.ints[KIND]
 CONSTANT, FREEFALL, HUTMAKINO, BOEKHOLT, TIDAL, AARSETH, PRS23, ENERGYBUDGET, LEARNED, LAST_TERM, OWN_CRITERION = range(11)
-NO_OUTPUT, EVERY_TIME, EVERY_STEPS = range(3)
+NO_OUTPUT, EVERY_TIME, EVERY_STEPS, AT_TIMES = range(4)
 # plan.ints[...]: the kinds of wrappers (LIMITED, SYMMETRIZED; innermost first) are at the end
-METHOD, STAGES, KIND, BASE, TRIALS, WITH_SUMS, THREADS, OUTPUT, ADDRESS, WRAP_COUNT, WRAPS = range(11)
+(
+    METHOD,
+    STAGES,
+    KIND,
+    BASE,
+    TRIALS,
+    WITH_SUMS,
+    THREADS,
+    OUTPUT,
+    ADDRESS,
+    TIMES,  # where in `floats` the output times are
+    TIME_COUNT,
+    EACH_STEP,  # 1: a row after every step, besides those of the output
+    WRAP_COUNT,
+    WRAPS,
+) = range(14)
 MOST_STAGES = 19  # drifts of a splitting
 # plan.floats[...]: then kicks, drifts and displacements of a splitting, then two numbers for each wrapper
 GUARD, OUTPUT_EVERY, KICKS = range(3)
@@ -27,8 +42,9 @@ DRIFTS = KICKS + MOST_STAGES + 1
 DISPLACEMENTS = DRIFTS + MOST_STAGES  # one for each kick
 WRAP_NUMBERS = DISPLACEMENTS + MOST_STAGES + 1
 WRAP_MEMORY = 3  # numbers for each wrapper: the last step taken, the wrapped step Q at its start, and Q one step before
-# a row of output: time, dt, energy, error, steps, then positions and velocities, axis after axis
-ROW_TIME, ROW_DT, ROW_ENERGY, ROW_ERROR, ROW_STEPS, ROW_BODIES = range(6)
+# a row of output: time, dt, energy, error, steps, 1 if it is there because a step was made, then positions and velocities, axis
+# after axis
+ROW_TIME, ROW_DT, ROW_ENERGY, ROW_ERROR, ROW_STEPS, ROW_OF_STEP, ROW_BODIES = range(7)
 # rule[b, ...]: eta, tol or dt of the criterion; order of the method; c; for learned steps the logarithm of the first
 VALUE, ORDER, BUDGET_C, LOG_VALUE = range(4)
 EPSILON = ORDER  # for the rules of the Gauss-Radau method

@@ -83,19 +83,21 @@ class SnapshotWriter:
             raise
 
     @classmethod
-    def reopen(cls, path: str | Path, metadata: dict[str, Any] | None = None) -> SnapshotWriter:
+    def reopen(cls, path: str | Path, changes: tuple[dict[str, Any], np.ndarray] | None = None) -> SnapshotWriter:
         """Open a file to continue from its newest complete state, after an end, an interrupt or a kill; later rows are dropped.
 
-        A file that was closed properly is continued as it is. One that was not, or that gets other `metadata`, is first
-        rewritten beside itself, which takes the same space again.
+        A file that was closed properly is continued as it is. One that was not, or that gets `changes`, other metadata and
+        other numbers of its systems, is first rewritten beside itself, which takes the same space again.
         """
         path = Path(os.path.realpath(path))  # otherwise a link would be replaced, and the file that it points to left as it was
         with Snapshots(path) as old:  # raises an error for other files, before a lock file is made beside them
             lock = WriterLock(path)
             try:
                 saved = old.refresh().saved()
-                if metadata is not None or not old.can_grow:
-                    _write_anew(path, saved if metadata is None else saved._replace(metadata=metadata), old)
+                if changes is not None or not old.can_grow:
+                    if changes is not None:
+                        saved = saved._replace(metadata=changes[0], constants={**saved.constants, "system": changes[1]})
+                    _write_anew(path, saved, old)
                     old.refresh()
                 start = _start_of(old)
                 old.close()  # HDF5 does not open a file twice in one process
