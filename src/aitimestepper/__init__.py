@@ -32,6 +32,7 @@ from .fields import PointMassTidalField as PointMassTidalField
 from .simulate.engine import simulate as simulate
 from .simulate.result import SimulationResult as SimulationResult
 from .simulate.session import resume as resume
+from .simulate.simulation import Simulation as Simulation
 from .simulate.snapshots import Snapshots as Snapshots
 
 if TYPE_CHECKING:

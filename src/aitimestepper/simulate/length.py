@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import math
 
 import numpy as np
 
@@ -10,7 +11,7 @@ from ..bodies import Bodies
 from ..constants import LONG_RUN, MOST_DISTURBED
 from ..criteria.base import Criterion
 from ..criteria.learned import LearnedStep
-from ..criteria.wrappers import Wrapper
+from ..criteria.wrappers import Wrapper, innermost
 from ..initial.problems import shortest_period
 
 
@@ -32,6 +33,17 @@ def is_long(start: Bodies, end: np.ndarray) -> bool:
     return bool((_orbits(start, end, 2) > MANY).any())
 
 
+def calibrated_span(criterion: Criterion | None, start: Bodies, end: np.ndarray) -> float:
+    """Return the time for which the tolerance of a learned step is calibrated, of one system: until `end` (1,) or 40 orbits."""
+    inner = None if criterion is None else innermost(criterion)
+    if not isinstance(inner, LearnedStep) or inner.bound_model.config.judge != "run":
+        return math.inf
+    if np.isfinite(end[0]):
+        return float(abs(end[0] - start.time[0]))
+    one_unit = turns_of(start, start.time + 1.0)[0]
+    return LONG_RUN / one_unit if one_unit > 0 else math.inf
+
+
 def turns_of(start: Bodies, end: np.ndarray) -> np.ndarray:
     """Return the orbits of the tightest pair until `end`, (B,): 0 for two bodies, clusters and runs without an end."""
     return _orbits(start, end, 3)
@@ -42,5 +54,5 @@ def _orbits(start: Bodies, end: np.ndarray, least: int) -> np.ndarray:
     found, massive = np.zeros(len(start)), (start.mass > 0).sum(1)
     some = np.flatnonzero((start.body_count >= least) & (massive <= MOST_DISTURBED) & np.isfinite(end))
     if len(some):
-        found[some] = (end[some] - start.time[some]) / shortest_period(start.select(some))
+        found[some] = np.abs(end[some] - start.time[some]) / shortest_period(start.select(some))
     return found

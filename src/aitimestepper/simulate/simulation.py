@@ -1,0 +1,387 @@
+"""Simulation: one system that one can hold, ask for times, change, look at, and continue."""
+
+from __future__ import annotations
+
+import math
+import time as clock
+import warnings
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from ..bodies import Bodies, as_bodies
+from ..criteria.base import Criterion
+from ..errors import ConfigError, InitialConditionError, SimulationWarning, shown
+from .advice import warn_of
+from .branch import Branch, Earlier, Moment
+from .changes import body_number, merged, with_body, without_body
+from .kernels import layout as at
+from .length import calibrated_span
+from .outcome import STATUS_WORDS, result_of
+from .progress import Watch
+from .result import OK, SimulationResult
+from .saving import load, save
+from .schedule import DEFAULT_MAX_STEPS, refuse_no_count
+from .session import watching
+from .steering import Steering, guard_share, steering_of
+from .trajectory import Trajectory
+from .units import refuse_extreme_units
+
+
+class Simulation:
+    """One system of bodies, moved to any time, forward or backward, as often as one likes.
+
+    particle, G, softening, external_field, criterion, tol, integrator, dt_min, dt_max, guard, threads: as in `simulate`; one
+    system, whose arrays have no batch axis here: `position` and `velocity` are (N, D).
+
+    The motion is a function of time: the steps are those of one run from the start, and they never end at the times that are
+    asked for. The state at a time inside a step is reached by a step of its own, which the run does not take (with
+    Gauss-Radau by its polynomial). So the bits at a
+    time do not depend on what was asked before. t_end: how long the simulation is meant to go on. The tolerance of a learned
+    step for light bodies is calibrated for the length of a run; without `t_end` for forty orbits of the tightest pair.
+    """
+
+    def __init__(
+        self,
+        particle: Any,
+        *,
+        tol: float | None = None,
+        criterion: Criterion | str | Path | None = None,
+        integrator: str = "auto",
+        G: float | None = None,
+        softening: float | None = None,
+        external_field: Any = None,
+        dt_min: float | None = None,
+        dt_max: float | None = None,
+        guard: bool = False,
+        t_end: float | None = None,
+        threads: int | None = None,
+    ) -> None:
+        given = particle.final if isinstance(particle, SimulationResult) else particle
+        start = _one_system(as_bodies(given, G=G, softening=softening, external_field=external_field))
+        self._steered_by: dict[str, Any] = {"criterion": criterion, "tol": tol, "integrator": integrator, "guard": guard}
+        self._steered_by |= {"dt_min": dt_min, "dt_max": dt_max}
+        self._t_end = None if t_end is None else _finite("t_end", t_end)
+        self._threads, self._warned = threads, False
+        self._earlier = Earlier()
+        self._begin(start)
+
+    # ---- what it is now --------------------------------------------------------------------------------------------------
+    @property
+    def time(self) -> float:
+        """Time of the present state."""
+        return self._now.time
+
+    @property
+    def position(self) -> np.ndarray:
+        """Positions now, (N, D)."""
+        return self._now.position
+
+    @property
+    def velocity(self) -> np.ndarray:
+        """Velocities now, (N, D)."""
+        return self._now.velocity
+
+    @property
+    def mass(self) -> np.ndarray:
+        """Masses, (N,)."""
+        return self._start.mass[0].copy()
+
+    @property
+    def names(self) -> tuple[str, ...] | None:
+        """Names of the bodies, if they have some."""
+        return self._start.names
+
+    @property
+    def G(self) -> float:
+        """Gravitational constant."""
+        return self._start.G
+
+    @property
+    def bodies(self) -> Bodies:
+        """The present state as `Bodies`, a batch of one system."""
+        now = self._now
+        return self._start.moved(now.position[None], now.velocity[None], np.array([now.time]))
+
+    @property
+    def dt(self) -> float:
+        """Length of the step that the present state is in, or that ended with it."""
+        return self._now.dt
+
+    @property
+    def energy_error(self) -> float:
+        """Relative energy error now, since the start or the last change of the bodies."""
+        return self._now.energy_error
+
+    @property
+    def max_energy_error(self) -> float:
+        """Largest relative energy error of all steps made so far."""
+        made = [float(branch.real[at.MAX_ERROR]) for branch in self._branches.values()]
+        return max(self._earlier.max_energy_error, *made)
+
+    @property
+    def step_count(self) -> int:
+        """Number of steps that led to the present state from the first start."""
+        return self._earlier.steps + self._now.steps
+
+    @property
+    def force_evaluations(self) -> int:
+        """Number of force evaluations of all steps made so far; those between steps, for states asked for, come on top."""
+        return self._earlier.force_evaluations + sum(int(b.count[at.FORCES]) for b in self._branches.values())
+
+    @property
+    def status(self) -> str:
+        """`ok`, or why the motion cannot be followed further: `non_finite`, `stuck`."""
+        code = int(self._branch.count[at.STATUS])
+        return OK if code in at.GOES_ON else STATUS_WORDS[code]
+
+    @property
+    def criterion(self) -> str:
+        """What chooses the steps."""
+        return str(self._steering.words["criterion"])
+
+    @property
+    def integrator(self) -> str:
+        """What takes the steps."""
+        return str(self._steering.words["integrator"])
+
+    @property
+    def tol(self) -> float | None:
+        """Tolerance of the energy error, if the criterion has one."""
+        asked = self._steering.words["run_tolerance"]
+        return None if asked is None else float(asked[0])
+
+    @property
+    def within_tolerance(self) -> bool | None:
+        """Whether no step so far exceeded the tolerance; None without one."""
+        return None if self.tol is None else self.status == OK and self.max_energy_error <= self.tol
+
+    @property
+    def result(self) -> SimulationResult:
+        """What `simulate` returns, of the branch of time that the present is on, until its newest step; `final` is now."""
+        asked = {**self._steering.words, "status_at_limit": OK}
+        whole = result_of(self._branch.batch, asked, clock.perf_counter(), None)
+        return replace(whole, final=self.bodies, max_energy_error=np.array([self.max_energy_error]))
+
+    def energy(self) -> float:
+        """Return the total energy now, that in the outer field included."""
+        return float(self.bodies.total_energy()[0])
+
+    def index(self, which: str | int) -> int:
+        """Return the number of a body, from its name or its number."""
+        return body_number(self._start, which)
+
+    def __len__(self) -> int:
+        """Return the number of bodies."""
+        return int(self._start.mass.shape[1])
+
+    def __repr__(self) -> str:
+        asked = "" if self.tol is None else f", tol={self.tol:g}"
+        return (
+            f"<Simulation of {len(self)} bodies at t = {self.time:g} after {self.step_count} steps of {self.integrator}{asked}"
+            f", energy error {self.energy_error:.1e}, {self.status}>"
+        )
+
+    # ---- motion ----------------------------------------------------------------------------------------------------------
+    def integrate(self, time: float, *, progress: bool | Watch = False) -> Simulation:
+        """Move to a time, forward or backward. Where that fails, `status` says why, and the time is that of the last step."""
+        time = _finite("time", time)
+        branch = self._turn_to(time)
+        reached = branch.direction * time <= branch.real[at.TIME]
+        if not reached and not progress:
+            reached = branch.advance_to(time)
+        elif not reached:
+            with watching(progress) as watch:
+                reached = branch.advance_to(time, watch)
+        self._now: Moment = branch.at(time if reached else branch.time)
+        self._warn(stacklevel=2)
+        return self
+
+    def steps(self, count: int = 1, *, progress: bool | Watch = False) -> Simulation:
+        """Move to the end of the next step, or of so many, in the direction of time from the start to now."""
+        refuse_no_count(steps=count)
+        branch = self._branch
+        branch.at(self.time)  # the newest step is the one that the present is in
+        inside = branch.direction * self.time < branch.real[at.TIME]
+        if count > inside:
+            with watching(progress) as watch:
+                branch.advance_by(count - inside, watch)
+        self._now = branch.at(branch.time)
+        self._warn(stacklevel=2)
+        return self
+
+    def at(self, times: Any, *, progress: bool | Watch = False) -> Trajectory:
+        """Return the states at any times, in any order, without leaving the present: arrays (T, N, D) and (T,)."""
+        wanted = _all_finite(times)
+        order, back = np.unique(wanted, return_inverse=True)
+        start, parts = float(self._start.time[0]), []
+        with watching(progress) as watch:
+            for direction, some in ((-1.0, order[order < start][::-1]), (1.0, order[order >= start])):
+                if len(some):
+                    found = self._branch_of(direction).trajectory(some, watch)
+                    parts.append([x[:: int(direction)] for x in found])
+        rows = [np.concatenate(columns)[back] for columns in zip(*parts, strict=True)]
+        return Trajectory(rows[0], *(x[:, 0] for x in rows[1:]))
+
+    def _turn_to(self, time: float) -> Branch:
+        self._branch = self._branch_of(1.0 if time >= self._start.time[0] else -1.0)
+        return self._branch
+
+    def _branch_of(self, direction: float) -> Branch:
+        if direction not in self._branches:
+            self._branches[direction] = Branch(self._start, self._steering, direction, self._guard, self._threads)
+        return self._branches[direction]
+
+    # ---- changes ---------------------------------------------------------------------------------------------------------
+    def add(self, mass: float, position: Any, velocity: Any, name: str | None = None) -> Simulation:
+        """Add a body now; errors count from the new energy on."""
+        return self._change(with_body(self.bodies, mass, position, velocity, name))
+
+    def remove(self, which: str | int) -> Simulation:
+        """Remove a body now, by its name or number; errors count from the new energy on."""
+        return self._change(without_body(self.bodies, self.index(which)))
+
+    def merge(self, one: str | int, other: str | int) -> Simulation:
+        """Make one body of two, at their centre of mass, with their mass and momentum; `energy_change` takes what is lost."""
+        return self._change(merged(self.bodies, self.index(one), self.index(other)))
+
+    def replace(self, **changes: Any) -> Simulation:
+        """Change masses, positions, velocities, softening, names or the outer field now, as in `Bodies.replace`."""
+        return self._change(_one_system(self.bodies.replace(**changes)))
+
+    @property
+    def energy_change(self) -> float:
+        """Total energy that changes of the bodies have brought so far; negative for what mergers lose."""
+        return self._earlier.energy_change
+
+    def _change(self, bodies: Bodies) -> Simulation:
+        before = self.energy()
+        earlier = Earlier(
+            self.step_count,
+            self.force_evaluations,
+            self.max_energy_error,
+            self.energy_change + float(bodies.total_energy()[0]) - before,
+        )
+        self._begin(bodies)
+        self._earlier = earlier
+        return self
+
+    def _begin(self, start: Bodies) -> None:
+        """Begin a motion at a start: that of the simulation, or the present state after a change of the bodies."""
+        if start.run is None:
+            refuse_extreme_units(start)
+        end = self._end()
+        self._steering: Steering = steering_of(start, end, DEFAULT_MAX_STEPS, **self._steered_by)
+        words, asked = self._steering.words, self._steered_by
+        if start.run is None:
+            refuse_extreme_units(start, self._steering.criterion, words["integrator"])
+        self._guard = guard_share(asked["guard"], asked["tol"], words["run_tolerance"], start.run)
+        self._start, self._warned = start, False
+        self._branches: dict[float, Branch] = {}
+        self._span = calibrated_span(self._steering.criterion, start, end)
+        self._now = self._turn_to(float(start.time[0])).at(float(start.time[0]))
+
+    def _end(self) -> np.ndarray:
+        return np.full(1, math.inf if self._t_end is None else self._t_end)
+
+    def _warn(self, stacklevel: int) -> None:
+        """Warn once if a tolerance is missed, the motion cannot be followed, or it is longer than the step is made for."""
+        if self._warned:
+            return
+        failed = self.status != OK or (self.tol is not None and self.max_energy_error > self.tol)
+        if failed:
+            warn_of(self.result, stacklevel + 1)
+        elif abs(self.time - self._start.time[0]) > self._span:
+            warnings.warn(
+                f"the simulation has gone on for longer than {self._span:g}, for which its step is calibrated: give t_end, the "
+                "longest time, when you make it.",
+                SimulationWarning,
+                stacklevel=stacklevel + 1,
+            )
+        else:
+            return
+        self._warned = True
+
+    # ---- copies and files ------------------------------------------------------------------------------------------------
+    def copy(self) -> Simulation:
+        """Return the same simulation as another object, which goes on by itself, with the same bits."""
+        made = object.__new__(Simulation)
+        made.__dict__.update(self.__dict__)
+        made._branches = {sign: b.copy(self._steering, self._guard, self._threads) for sign, b in self._branches.items()}
+        made._branch = made._branches[self._branch.direction]
+        return made
+
+    def save(self, path: str | Path, *, overwrite: bool = False) -> Path:
+        """Write the simulation to a file, from which `load` goes on with the same bits."""
+        if self._start.run is not None:
+            raise ConfigError(
+                "a Simulation that goes on from the result of `simulate` cannot be saved: begin it from result.final.replace()."
+            )
+        save(path, self._branch.batch, self._steering.words, self.time, self._earlier, self._t_end, overwrite)
+        return Path(path)
+
+    @classmethod
+    def load(
+        cls,
+        path: str | Path,
+        *,
+        criterion: Criterion | None = None,
+        external_field: Any = None,
+        threads: int | None = None,
+    ) -> Simulation:
+        """Return the simulation in a file. criterion, external_field: given again if they are functions of one's own."""
+        loaded = load(path, threads, criterion, external_field)
+        batch, made = loaded.batch, object.__new__(cls)
+        made._steering = Steering(batch.program, batch.own, loaded.words, batch.criterion)
+        made._steered_by = {"criterion": batch.criterion, "tol": None, "integrator": loaded.words["integrator"]}
+        made._steered_by |= {"guard": batch.guard > 0.0, "dt_min": None, "dt_max": None}
+        made._t_end, made._threads, made._guard = loaded.t_end, threads, batch.guard
+        made._earlier, made._start, made._branches, made._warned = loaded.earlier, batch.start, {}, False
+        made._span = calibrated_span(batch.criterion, batch.start, made._end())
+        made._branch = made._branch_of(float(batch.direction[0]))
+        made._branch.restore(batch.state)
+        made._now = made._branch.at(loaded.time)
+        return made
+
+
+def _one_system(bodies: Bodies) -> Bodies:
+    """Return a batch of one system, without absent bodies."""
+    if len(bodies) != 1:
+        raise InitialConditionError(
+            f"a Simulation is of one system, and these are {len(bodies)}: select one of them (bodies.select), or use simulate."
+        )
+    present = bodies.present[0]
+    if present.all():
+        return bodies
+    return bodies.replace(
+        mass=bodies.mass[:, present],
+        position=bodies.position[:, present],
+        velocity=bodies.velocity[:, present],
+        present=None,
+        names=None if bodies.names is None else tuple(n for n, p in zip(bodies.names, present, strict=True) if p),
+    )
+
+
+def _finite(what: str, value: Any) -> float:
+    if isinstance(value, float) and math.isfinite(value):
+        return value
+    numbers = _all_finite(value, what)
+    if len(numbers) != 1:
+        raise ConfigError(f"{what} = {shown(value)} must be one number.")
+    return float(numbers[0])
+
+
+def _all_finite(values: Any, what: str = "times") -> np.ndarray:
+    """Return numbers as an array (T,), or raise a `ConfigError`."""
+    try:
+        found = np.atleast_1d(np.asarray(values))
+        if found.dtype.kind not in "fiu" or found.ndim != 1 or not found.size:
+            raise TypeError
+        found = found.astype(np.float64)
+    except (TypeError, ValueError, RuntimeError):
+        raise ConfigError(f"{what} = {shown(values)} must be {'numbers' if what == 'times' else 'a number'}.") from None
+    if not np.isfinite(found).all():
+        raise ConfigError(f"{what} has the value {found[~np.isfinite(found)][0]}; it must be finite.")
+    return found
