@@ -20,7 +20,7 @@ LAYERS = (
     ("evaluation", "differentiable"),
     ("simulate",),
     ("policy",),
-    ("criteria",),
+    ("criteria", "events"),
     ("initial", "models"),
     ("fields", "integrators", "hierarchy"),
     ("bodies",),

@@ -9,7 +9,7 @@ import numpy as np
 
 from ..errors import SimulationWarning
 from ..policy import LOOSE_EPSILON_MIN_TOL
-from .result import MAX_STEPS, NON_FINITE, OK, STUCK, SimulationResult
+from .result import ENDED, MAX_STEPS, NON_FINITE, STUCK, SimulationResult
 
 REMEDIES = {  # without a tolerance, and with one
     MAX_STEPS: ("used up its steps: allow more of them (max_steps)", ", or ask for a looser tol"),
@@ -52,7 +52,7 @@ def _about(systems: list[int], words: str, of: int) -> str:
 
 def _findings(result: SimulationResult) -> Iterator[tuple[int, str]]:
     """Yield the number of a system and what went wrong in it; systems in which nothing did cost nothing."""
-    ended = np.array([status == OK for status in result.status])
+    ended = np.array([status in ENDED for status in result.status])
     within, error = result.within_tolerance, result.max_energy_error
     missed = np.zeros_like(ended) if within is None else ended & ~within
     large = ~missed & ~(error <= LARGE_ERROR)

@@ -8,7 +8,7 @@ import time as clock
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
@@ -16,12 +16,15 @@ from ..bodies import Bodies
 from ..criteria.base import Criterion
 from .callbacks import OwnFunctions
 from .continuation import Continuation
-from .first_state import first_state, row_capacity, row_width
+from .first_state import first_state, row_capacity, row_width, step_capacity, systems_by_size
 from .kernels import layout as at
 from .kernels import plan as kernel
 from .program import Program
 from .progress import Sink, Status, Watch
 from .threads import chosen_threads, interrupts, numba_lock, workers
+
+if TYPE_CHECKING:
+    from .event_watch import EventWatch
 
 MOST_ROWS = 1e9  # of one system's output: 100 GB and more
 FIRST_BUDGET = 64  # steps of the first call
@@ -53,6 +56,7 @@ class Batch:
     threads: int
     own: OwnFunctions = field(default_factory=OwnFunctions)
     criterion: Criterion | None = None  # as it is bound; None: nothing follows this run
+    each_step: bool = False  # whether a row is written after every step, besides those of the output, for events
 
     @classmethod
     def begin(
@@ -66,6 +70,7 @@ class Batch:
         guard: float = 0.0,
         threads: int | None = None,
         criterion: Criterion | None = None,
+        each_step: bool = False,
     ) -> Batch:
         """Return a run that has not started, or one that goes on from the run that the bodies come from.
 
@@ -79,7 +84,7 @@ class Batch:
         steps = state["count"][:, at.STEPS]
         system[:, at.T_END], system[:, at.STEP_LIMIT] = sign * t_end, step_limit + steps
         system[:, at.STOP] = system[:, at.T_END]
-        capacity = 1 if output is None else row_capacity(B, N)
+        capacity = step_capacity(B, N) if each_step else 1 if output is None else row_capacity(B, N)
         if output is not None:
             system[:, at.OUTPUT_START] = sign * output.start
             state["count"][:, at.ROWS] = steps // int(output.every) if output.by_steps else 0
@@ -87,7 +92,7 @@ class Batch:
             state["real"][:, at.DUE] = sign * output.times[0] if len(output.times) else np.inf
         start = start if before is None else before.start
         rows, cores = np.zeros((B, capacity, row_width(N))), chosen_threads(threads)
-        return cls(program, start, system, state, rows, output, guard, cores, own, criterion)
+        return cls(program, start, system, state, rows, output, guard, cores, own, criterion, each_step)
 
     @property
     def direction(self) -> np.ndarray:
@@ -99,8 +104,16 @@ class Batch:
         """Time of each system, (B,)."""
         return self.direction * self.state["real"][:, at.TIME] + 0.0  # no -0.0
 
-    def run(self, sinks: list[Sink], watch: Watch | None = None, save: Callable[[], None] | None = None) -> None:
+    def run(
+        self,
+        sinks: list[Sink],
+        watch: Watch | None = None,
+        save: Callable[[], None] | None = None,
+        events: EventWatch | None = None,
+    ) -> None:
         """Advance every system to its end. `sinks` take rows of output; `watch` and `save` are called after each turn.
+
+        events: what looks for events in the rows after every step, and ends the systems that they stop.
 
         Ctrl-C takes effect between turns: the state is consistent then, and a `KeyboardInterrupt` is raised. An error that a
         function of the user raises also ends the run, with the state as it was before that turn.
@@ -109,8 +122,13 @@ class Batch:
         with workers(self.threads if len(self.start) > 1 else 1) as pool, interrupts() as interrupted:
             self.own.interrupted = interrupted
             while advance.running().any():
+                if events is not None:
+                    events.before_turn(self)
                 self._turn(advance, pool)
-                self._deliver_rows(sinks)
+                if events is None:
+                    self._deliver_rows(sinks)
+                else:
+                    events.after_turn(self, sinks)
                 if watch is not None:
                     watch(advance.status())
                 if save is not None:
@@ -148,18 +166,16 @@ class Batch:
         late = np.arange(ready)[None, :] >= pending[:, None]
         rows = np.where(late[:, :, None], np.nan, self.rows[:, :ready])
         for sink in sinks:
-            sink(self.start, self._named(rows))
+            sink(self.start, self.named(rows))
         remaining = int(pending.max()) - ready
         if remaining > 0:
             self.rows[:, :remaining] = self.rows[:, ready : ready + remaining].copy()
         pending -= np.minimum(pending, ready)
 
-    def _named(self, rows: np.ndarray) -> dict[str, np.ndarray]:
+    def named(self, rows: np.ndarray) -> dict[str, np.ndarray]:
         """Return rows (B, S, width) as arrays by name, with the time axis first, (S, B, ...)."""
-        S, (B, N, D) = rows.shape[1], self.start.position.shape
         rows = np.swapaxes(rows, 0, 1)
-        bodies = rows[:, :, kernel.ROW_BODIES :].reshape(S, B, 2, 3, N)[:, :, :, :D].transpose(0, 1, 2, 4, 3)
-        steps, sign = rows[:, :, kernel.ROW_STEPS], self.direction
+        bodies, steps, sign = self.unpacked(rows), rows[:, :, kernel.ROW_STEPS], self.direction
         return {
             "time": sign * rows[:, :, kernel.ROW_TIME] + 0.0,
             "dt": rows[:, :, kernel.ROW_DT].copy(),
@@ -170,16 +186,30 @@ class Batch:
             "velocity": np.ascontiguousarray(sign[:, None, None] * bodies[:, :, 1]),
         }
 
+    def unpacked(self, rows: np.ndarray) -> np.ndarray:
+        """Return positions and velocities in rows (S, B, width) as (S, B, 2, N, D), of the motion in each system's direction.
+
+        Rows have the bodies that are present first; absent ones are zeros at their own places here.
+        """
+        (B, N, D), present = self.start.position.shape, self.start.present
+        bodies = rows[:, :, kernel.ROW_BODIES :].reshape(len(rows), B, 2, 3, N)[:, :, :, :D].swapaxes(3, 4)
+        if (present[:, 1:] > present[:, :-1]).any():
+            place = np.argsort(np.argsort(~present, axis=1, kind="stable"), axis=1)
+            bodies = np.take_along_axis(bodies, place[None, :, None, :, None], axis=3)
+        return bodies
+
     def final(self) -> Bodies:
         """Return the bodies as they are now."""
         present, D = self.start.present, self.start.position.shape[-1]
         position, velocity = np.zeros(self.start.position.shape), np.zeros(self.start.position.shape)
-        sign = self.direction
-        for b, n in enumerate(present.sum(1).tolist()):
-            first = at.HEAD + int(self.state["count"][b, at.CURRENT]) * at.VECTORS * 3 * n
-            state = self.state["states"][b]
-            position[b, present[b]] = state[first : first + 3 * n].reshape(3, n)[:D].T
-            velocity[b, present[b]] = sign[b] * state[first + 3 * n : first + 6 * n].reshape(3, n)[:D].T
+        for n, some in systems_by_size(present):
+            first = at.HEAD + self.state["count"][some, at.CURRENT] * at.VECTORS * 3 * n
+            places = first[:, None] + np.arange(6 * n)
+            block = np.take_along_axis(self.state["states"][some], places.astype(np.int64), axis=1).reshape(-1, 2, 3, n)
+            rows, columns = np.nonzero(present[some])
+            x, v = (np.moveaxis(block[:, k, :D], 1, 2).reshape(-1, D) for k in (0, 1))
+            position[some[rows], columns] = x
+            velocity[some[rows], columns] = np.repeat(self.direction[some], n)[:, None] * v
         return self.start.moved(position, velocity, self.time)
 
 
@@ -212,6 +242,7 @@ def _plan(batch: Batch, wide: bool) -> tuple[np.ndarray, np.ndarray]:
     ints[kernel.ADDRESS] = numbers["address"]
     ints[kernel.WRAP_COUNT], ints[kernel.WRAPS :] = len(wraps), wraps
     ints[kernel.TIMES], ints[kernel.TIME_COUNT] = kernel.WRAP_NUMBERS + 2 * len(wraps), len(times)
+    ints[kernel.EACH_STEP] = batch.each_step
     floats = np.zeros(kernel.WRAP_NUMBERS + 2 * len(wraps) + len(times))
     floats[kernel.GUARD] = batch.guard
     for name in ("kicks", "drifts", "displacements"):

@@ -12,8 +12,12 @@ from typing import NamedTuple
 import numpy as np
 
 from ..bodies import Bodies
+from ..events import Event, Occurrence
+from ..integrators import integrator_named
 from .batch import Advance, Batch, Output
-from .first_state import MOST_STEPS, row_capacity, row_width
+from .event_search import Search
+from .event_watch import EventWatch
+from .first_state import MOST_STEPS, row_capacity, row_width, step_capacity
 from .kernels import layout as at
 from .kernels.plan import ROW_BODIES, ROW_DT, ROW_ERROR, ROW_STEPS, ROW_TIME
 from .progress import Watch
@@ -77,7 +81,10 @@ class Branch:
             start, steering.program, steering.own, never, float(MOST_STEPS), output, guard, threads, steering.criterion
         )
         self.direction, self.gap = direction, FIRST_GAP
+        self.events: list[Occurrence] = []  # those found so far, in the order of the branch
+        self._searched: Arrays | None = None  # the state until which they are known
         self.older: list[Arrays] = [_copied(self.batch.state)]
+        self.integrator = str(steering.words["integrator"])
         self._advance = Advance(self.batch)
 
     # ---- the newest step -------------------------------------------------------------------------------------------------
@@ -153,31 +160,55 @@ class Branch:
 
     def trajectory(self, times: np.ndarray, watch: Watch | None = None) -> Trajectory:
         """Return the states at times in the order of the branch; it goes on until the last of them if it has not yet."""
-        start, sign = self.batch.start, self.direction
-        sink = TrajectorySink(start, times)
-        first = sign * times[0]
-        newest = self.batch.state
+        sink, newest, first = TrajectorySink(self.batch.start, times), self.batch.state, self.direction * times[0]
         state = _copied(newest if newest["real"][0, at.TIME_BEFORE] <= first else self._before(first))
-        state["count"][0, [at.ROWS, at.PENDING]], state["count"][0, at.STATUS] = 0, at.RUNNING
-        state["real"][0, at.DUE] = first
-        system = self.batch.system.copy()
-        system[0, at.STOP], system[0, at.STEP_LIMIT] = sign * times[-1], float(MOST_STEPS)
-        N = start.position.shape[1]
-        rows = np.zeros((1, row_capacity(1, N), row_width(N)))
-        output = Output(1.0, False, start.time.copy(), times)
-        b = self.batch
-        run = Batch(b.program, start, system, state, rows, output, b.guard, b.threads, b.own, b.criterion)
-        run.run([sink.take], watch)
+        output = Output(1.0, False, self.batch.start.time.copy(), times)
+        self._run_from(state, float(times[-1]), output).run([sink.take], watch)
         if state["count"][0, at.STEPS] > self.count[at.STEPS]:
-            self.restore(state)
-            self.count[[at.ROWS, at.PENDING]] = 0
+            self._take(state)
         return sink.trajectory()
+
+    def search(self, time: float, events: tuple[Event, ...], watch: Watch | None = None) -> None:
+        """Find the events until a time; the branch goes on until then if it has not yet."""
+        state = _copied(self.older[0] if self._searched is None else self._searched)
+        if state["real"][0, at.TIME] >= self.direction * time:
+            return
+        run = self._run_from(state, time, None, each_step=True)
+        search = Search(events, run.start, integrator_named(self.integrator), run.direction)
+        found = EventWatch(events, run, search, stops=False)
+        run.run([], watch, None, found)
+        self.events += found.log
+        self._searched = _copied(state)
+        if state["count"][0, at.STEPS] > self.count[at.STEPS]:
+            self._take(state)
+
+    def _run_from(self, state: Arrays, until: float, output: Output | None, each_step: bool = False) -> Batch:
+        """Return a run of the branch from one of its states, with rows of its own, until the step that reaches a time."""
+        b, N, system = self.batch, self.batch.start.position.shape[1], self.batch.system.copy()
+        system[0, at.STOP], system[0, at.STEP_LIMIT] = self.direction * until, float(MOST_STEPS)
+        count = state["count"]
+        if count[0, at.STATUS] in at.GOES_ON:
+            count[0, at.STATUS] = at.RUNNING
+        count[0, [at.ROWS, at.PENDING]] = 0
+        state["real"][0, at.DUE] = np.inf if output is None or output.times is None else self.direction * output.times[0]
+        if each_step:
+            count[0, at.WRITTEN] = -1
+        rows = np.zeros((1, step_capacity(1, N) if each_step else row_capacity(1, N), row_width(N)))
+        return Batch(b.program, b.start, system, state, rows, output, b.guard, b.threads, b.own, b.criterion, each_step)
+
+    def _take(self, state: Arrays) -> None:
+        """Go on from a later state of the branch, with no row of output."""
+        self.restore(state)
+        self.count[[at.ROWS, at.PENDING]] = 0
+        if self.count[at.STEPS] - self.older[-1]["count"][0, at.STEPS] >= self.gap:
+            self._keep()
 
     def copy(self, steering: Steering, guard: float, threads: int | None) -> Branch:
         """Return another branch with the same steps, which goes on by itself."""
         made = Branch(self.batch.start, steering, self.direction, guard, threads)
         made.restore(self.batch.state)
         made.older, made.gap = list(self.older), self.gap
+        made.events, made._searched = list(self.events), self._searched
         return made
 
 

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import dataclasses
 from typing import Any
 
 import numpy as np
 
 from ..bodies import Bodies
 from ..errors import InitialConditionError, shown
+from ..events import Collision, Crossing, Event
+from .merging import merged_radius, together
 
 
 def body_number(bodies: Bodies, which: Any) -> int:
@@ -50,25 +53,29 @@ def with_body(bodies: Bodies, mass: float, position: Any, velocity: Any, name: s
 def without_body(bodies: Bodies, number: int) -> Bodies:
     """Return the system without one of its bodies."""
     stays = np.arange(bodies.mass.shape[1]) != number
-    names = None if bodies.names is None else tuple(np.array(bodies.names, dtype=object)[stays])
+    names = None if bodies.names is None else tuple(n for n, kept in zip(bodies.names, stays, strict=True) if kept)
     return _made(bodies, bodies.mass[:, stays], bodies.position[:, stays], bodies.velocity[:, stays], names)
 
 
-def merged(bodies: Bodies, one: int, other: int) -> Bodies:
-    """Return the system with two bodies as one at their centre of mass, which keeps their mass and their momentum.
+def merged(bodies: Bodies, one: int, other: int, events: tuple[Event, ...] = ()) -> tuple[Bodies, tuple[Event, ...]]:
+    """Return the system with two bodies as one, which keeps their mass, momentum and centre of mass; and its events.
 
-    It takes the place and the name of the heavier one.
+    It takes the place and the name of the heavier one. In events its volume is that of both.
     """
     if one == other:
         raise InitialConditionError(f"merge: {one} and {other} are the same body; give two.")
-    stays, goes = sorted((one, other), key=lambda k: (-bodies.mass[0, k], k))
-    mass, position, velocity = bodies.mass.copy(), bodies.position.copy(), bodies.velocity.copy()
-    total = mass[0, stays] + mass[0, goes]
-    share = 0.5 if total == 0.0 else mass[0, goes] / total
-    for values in (position, velocity):
-        values[0, stays] += share * (values[0, goes] - values[0, stays])
-    mass[0, stays] = total
-    return without_body(_made(bodies, mass, position, velocity, bodies.names), goes)
+    both, stays, goes = together(bodies, one, other)
+    grown = tuple(without_radius(merged_radius(e, both.mass.shape[1], stays, goes), goes) for e in events)
+    return without_body(both, goes), grown
+
+
+def without_radius(event: Event, number: int) -> Event:
+    """Return an event for a system that lost a body: radii and bodies that it names are those that stay."""
+    if isinstance(event, Collision) and isinstance(event.radius, tuple):
+        return dataclasses.replace(event, radius=tuple(r for k, r in enumerate(event.radius) if k != number))
+    if isinstance(event, Crossing) and event.body is not None and event.body >= number:
+        return dataclasses.replace(event, body=None if event.body == number else event.body - 1)
+    return event
 
 
 def _made(bodies: Bodies, mass: Any, position: Any, velocity: Any, names: Any) -> Bodies:

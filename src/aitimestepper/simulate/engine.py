@@ -10,11 +10,13 @@ from typing import Any
 
 import numpy as np
 
-from ..bodies import as_bodies
+from ..bodies import Bodies, as_bodies
 from ..criteria.base import Criterion
 from ..errors import ConfigError, shown
+from ..events import Event, as_events
 from .advice import warn_of
 from .batch import Batch
+from .merging import GoOn, after_mergers, merges
 from .progress import Sink, Watch
 from .result import MAX_STEPS, OK, SimulationResult
 from .schedule import end_times, output_of, step_limit
@@ -22,6 +24,8 @@ from .session import run_batch
 from .steering import guard_share, steering_of
 from .trajectory import TrajectorySink, output_times
 from .units import refuse_extreme_units
+
+CHANGED = ("G", "softening", "external_field")  # arguments that the bodies of a run have taken up
 
 
 def simulate(
@@ -45,6 +49,7 @@ def simulate(
     overwrite: bool = False,
     progress: bool | Watch = False,
     times: Sequence[float] | np.ndarray | None = None,
+    events: Any = None,
     threads: int | None = None,
     sinks: tuple[Sink, ...] = (),
     warn: bool = True,
@@ -71,18 +76,24 @@ def simulate(
     the energy drifts again. output: an HDF5 file (see `Snapshots`) with a row at every multiple of `output_every` in time, or
     every `output_steps` steps (default: a thousand rows); it does not change the run. times: output times; the states at them
     are in `result.trajectory`, and in the file if there is one. They do not change the steps either; without `t_end` the run
-    ends at the last of them. progress: True for a bar, or a function that takes the `Status`. threads: the largest number of
-    threads, all cores by default; it does not change the bits. sinks: functions that take rows of output during the run. warn:
-    whether a `SimulationWarning` says what went wrong; the advice of the result says so anyway.
+    ends at the last of them. events: what is looked for between steps, such as
+    `Encounter(below=0.1)`, `"collision:radius=0.01"` or a list of them (see `aitimestepper.events`). What was found is in
+    `result.events`, and ends the run of its system if the event says so; else the steps stay as they are. progress: True for a
+    bar, or a function that takes the `Status`. threads: the largest number of threads, all cores by default; it does not change
+    the bits. sinks: functions that take rows of output during the run. warn: whether a `SimulationWarning` says what went
+    wrong; the advice of the result says so anyway.
 
     The run is compiled and in float64. Another precision, a GPU, or a network of one's own in torch:
     `aitimestepper.differentiable.simulate`.
     """
-    began = clock.perf_counter()
+    began, asked_for = clock.perf_counter(), dict(locals())
     given = particle.final if isinstance(particle, SimulationResult) else particle
     start = as_bodies(given, G=G, softening=softening, external_field=external_field)
     if start.run is None:
         refuse_extreme_units(start)
+    found = as_events(events)
+    if merges(found) and (output is not None or sinks or steps is not None):
+        raise ConfigError("where bodies merge, give t_end, and no output: give times, and read result.trajectory.")
     at_times = None if times is None else output_times(times)
     if at_times is not None and t_end is None and steps is None:
         t_end = float(at_times[-1])
@@ -105,6 +116,7 @@ def simulate(
         guard_share(guard, tol, steering.words["run_tolerance"], start.run),
         threads,
         steering.criterion,
+        bool(found),
     )
     asked = {
         **steering.words,
@@ -120,12 +132,30 @@ def simulate(
     }
     path = None if output is None else Path(output)
     recorder = None if at_times is None else TrajectorySink(start, at_times)
-    result = run_batch(batch, asked, began, path, overwrite, progress, sinks if recorder is None else (*sinks, recorder.take))
+    takers = sinks if recorder is None else (*sinks, recorder.take)
+    result = run_batch(batch, asked, began, path, overwrite, progress, takers, found)
     if recorder is not None:
         result = dataclasses.replace(result, trajectory=recorder.trajectory())
+    if merges(found):
+        result = after_mergers(result, found, _going_on(asked_for, end, at_times))
     if warn:
         warn_of(result, stacklevel=2)
     return result
+
+
+def _going_on(asked_for: dict[str, Any], end: np.ndarray, times: np.ndarray | None) -> GoOn:
+    """Return how one system goes on after a merger: by the same call of `simulate`, until its own end."""
+
+    def go_on(bodies: Bodies, b: int, events: tuple[Event, ...]) -> SimulationResult:
+        sign = -1.0 if end[b] < bodies.time[0] else 1.0
+        later = None if times is None else times[sign * times > sign * bodies.time[0]]
+        if later is not None and not len(later):
+            later = None
+        own: dict[str, Any] = {"t_end": float(end[b]), "events": events, "times": later, "warn": False, "progress": False}
+        same = {name: value for name, value in asked_for.items() if name not in ("particle", "began", *CHANGED, *own)}
+        return simulate(bodies, **same, **own)
+
+    return go_on
 
 
 def _refuse_no_functions(progress: object, sinks: object) -> None:

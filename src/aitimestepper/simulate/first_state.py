@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 import numpy as np
 
 from ..bodies import Bodies
@@ -12,6 +14,7 @@ from .kernels import plan as kernel
 from .program import Program
 
 ROW_MEMORY = 2**22  # bytes of output held in memory
+STEP_MEMORY = 2**25  # bytes of states after every step, for events
 MOST_STEPS = 2**52  # steps, forces and rows that floats can count
 RADAU_SIDE = 1  # `radau_layout.SIDE`, the one number of that memory that places depend on
 
@@ -43,19 +46,27 @@ def row_capacity(systems: int, bodies: int) -> int:
     return max(4, min(1024, ROW_MEMORY // (8 * systems * row_width(bodies))))
 
 
+def step_capacity(systems: int, bodies: int) -> int:
+    """Return the number of rows of every system that are held in memory if one is written after every step."""
+    return max(8, min(2**14, STEP_MEMORY // (8 * systems * row_width(bodies))))
+
+
 def row_width(bodies: int) -> int:
     """Return the number of floats in a row of one system."""
     return kernel.ROW_BODIES + 6 * bodies
 
 
-def restored_state(start: Bodies, program: Program, saved: dict[str, np.ndarray]) -> tuple[dict[str, np.ndarray], np.ndarray]:
+def restored_state(
+    start: Bodies, program: Program, saved: dict[str, np.ndarray], each_step: bool = False
+) -> tuple[dict[str, np.ndarray], np.ndarray]:
     """Return the state of a run and its rows in memory, from arrays in a file; a `SnapshotError` refuses those of no run.
 
     Kernels check nothing: types, shapes, and every number that places depend on are checked here. Masses, softening and field
     are those of the start.
     """
     state, (B, N) = first_state(start, program, _direction(saved, len(start))), start.present.shape
-    rows = np.zeros((B, row_capacity(B, N), row_width(N)))
+    capacity = step_capacity(B, N) if each_step else row_capacity(B, N)
+    rows = np.zeros((B, capacity, row_width(N)))
     wanted = {**state, "rows": rows}
     for name in sorted({*wanted, *saved}):
         if name not in wanted or name not in saved:
@@ -115,12 +126,23 @@ def _pack(start: Bodies, program: Program, direction: np.ndarray) -> np.ndarray:
     states = np.zeros((B, length))
     states[:, at.SOFTENING2], states[:, at.TIME_SIGN] = start.softening * start.softening, direction
     states[:, at.FIELD_KIND : at.FIELD_KIND + 8] = program.arrays["field"]
-    for b, present in enumerate(start.present):
-        n = int(present.sum())
-        x, v = np.zeros((3, n)), np.zeros((3, n))
-        x[:D], v[:D] = start.position[b, present].T, direction[b] * start.velocity[b, present].T
-        mass = start.mass[b, present]
-        states[b, at.HEAD : at.HEAD + 3 * n], states[b, at.HEAD + 3 * n : at.HEAD + 6 * n] = x.ravel(), v.ravel()
-        first = at.HEAD + int(at.MASS) * n
-        states[b, first : first + n], states[b, first + n : first + 2 * n] = mass, start.G * mass
+    for n, some in systems_by_size(start.present):
+        x, v = (bodies_of(values, start.present, some, n) for values in (start.position, start.velocity))
+        first, mass = at.HEAD + int(at.MASS) * n, bodies_of(start.mass[..., None], start.present, some, n)[..., 0]
+        block = np.zeros((len(some), 2, 3, n))
+        block[:, 0, :D], block[:, 1, :D] = np.moveaxis(x, 1, 2), direction[some, None, None] * np.moveaxis(v, 1, 2)
+        states[some, at.HEAD : at.HEAD + 6 * n] = block.reshape(len(some), -1)
+        states[some, first : first + n], states[some, first + n : first + 2 * n] = mass, start.G * mass
     return states
+
+
+def systems_by_size(present: np.ndarray) -> Iterator[tuple[int, np.ndarray]]:
+    """Yield numbers of bodies, and the systems that have so many; present: (B, N)."""
+    sizes = present.sum(1)
+    for n in np.unique(sizes).tolist():
+        yield n, np.flatnonzero(sizes == n)
+
+
+def bodies_of(values: np.ndarray, present: np.ndarray, systems: np.ndarray, n: int) -> np.ndarray:
+    """Return the values (len(systems), n, D) of the bodies that are present, of systems with n of them; values: (B, N, D)."""
+    return np.asarray(values[systems][present[systems]].reshape(len(systems), n, values.shape[2]))

@@ -15,6 +15,8 @@ from ..criteria.own import OwnCriterion
 from ..criteria.stored import criterion_from_plain, criterion_to_plain
 from ..criteria.wrappers import innermost
 from ..errors import ConfigError, SnapshotError, UserError, shown
+from ..events import OWN as OWN_EVENT
+from ..events import Event, as_events, event_from_plain
 from ..fields import OWN, field_from_plain, field_to_plain
 from ..integrators import integrator_named
 from ..models import from_plain, to_plain
@@ -77,7 +79,9 @@ def _about_the_program() -> dict[str, Any]:
     }
 
 
-def batch_from(saved: Saved, threads: int | None, criterion: Criterion | None, external_field: Any) -> Batch:
+def batch_from(
+    saved: Saved, threads: int | None, criterion: Criterion | None, external_field: Any, each_step: bool = False
+) -> Batch:
     """Return the run in its newest complete state; its functions of a user's own are given again."""
     metadata, constants = saved.metadata, dict(saved.constants)
     try:
@@ -87,7 +91,7 @@ def batch_from(saved: Saved, threads: int | None, criterion: Criterion | None, e
         own, outer = OwnFunctions(), _field(metadata["field"], external_field)
         start = Bodies(**saved.initial, G=metadata["G"], names=metadata["names"], external_field=outer)
         program = program_of(chosen, integrator_named(metadata["integrator"]), start, own)
-        state, rows = restored_state(start, program, saved.state)
+        state, rows = restored_state(start, program, saved.state, each_step)
         _check_asked(metadata["asked"], len(start))
         _check_times(start, system, state["real"], state["states"][:, at.TIME_SIGN])
         output = _output(metadata, first, times, system, state)
@@ -101,7 +105,25 @@ def batch_from(saved: Saved, threads: int | None, criterion: Criterion | None, e
     except (LookupError, ValueError, TypeError, AttributeError, OverflowError) as error:
         words = f"{type(error).__name__}: {error}"[:200]
         raise SnapshotError(f"the file does not hold what is needed to resume ({words}); start the run anew.") from None
-    return Batch(program, start, system.copy(), state, rows, output, guard, chosen_threads(threads), own, chosen)
+    return Batch(program, start, system.copy(), state, rows, output, guard, chosen_threads(threads), own, chosen, each_step)
+
+
+def events_from(metadata: dict[str, Any], given: Any) -> tuple[Event, ...]:
+    """Return the events of the run in a file; those of a user's own are given again, all of them in their order."""
+    plain = metadata.get("events", [])
+    if given is not None:
+        again = as_events(given)
+        if not isinstance(plain, list) or len(again) != len(plain) or OWN_EVENT not in plain:
+            raise ConfigError("the events of this run are in the file: leave events out.")
+        return again
+    if isinstance(plain, list) and OWN_EVENT in plain:
+        raise ConfigError(
+            "an event of this run is a function of your own: give all its events again, as resume(path, events=[])."
+        )
+    try:
+        return tuple(event_from_plain(one) for one in plain)
+    except (UserError, LookupError, TypeError, ValueError):
+        raise SnapshotError("the file does not hold what is needed to resume: its events are none.") from None
 
 
 class _GiveAgain(Exception):

@@ -11,10 +11,12 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from ..bodies import Bodies
+from ..events import Occurrence
 from ..hierarchy import covered_bodies
 from .trajectory import Trajectory
 
-OK, MAX_STEPS, NON_FINITE, STUCK = "ok", "max_steps", "non_finite", "stuck"
+OK, MAX_STEPS, NON_FINITE, STUCK, EVENT = "ok", "max_steps", "non_finite", "stuck", "event"
+ENDED = (OK, EVENT)  # at the end time, or at the event that was asked for
 ROUNDING_UNIT = 0.1 * np.finfo(np.float64).eps  # with it Burrau's problem has a rounding error of 6e-10; it reaches 8e-10
 
 
@@ -78,8 +80,8 @@ class SimulationResult:
     """
 
     final: Bodies
-    # ok; max_steps; non_finite (the last finite state is returned); stuck (dt below round-off of t, or the guard found no step
-    # small enough)
+    # ok; event (one that stops the run); max_steps; non_finite (the last finite state is returned); stuck (dt below round-off
+    # of t, or the guard found no step small enough)
     status: tuple[str, ...]
     steps: np.ndarray
     force_evaluations: np.ndarray
@@ -98,6 +100,8 @@ class SimulationResult:
     reports: dict[str, np.ndarray | None]
     tol: np.ndarray | None = None  # (B,) tolerance for `max_energy_error`, if the criterion has one
     output: Path | None = None
+    events: tuple[Occurrence, ...] = ()  # what was found of the events that were asked for, turn by turn
+    energy_change: np.ndarray | None = None  # (B,) total energy that mergers brought; None where no bodies may merge
     trajectory: Trajectory | None = None  # states at the `times` that were asked for
     limits: Limits | None = None  # None from the loop in torch
 
@@ -106,7 +110,7 @@ class SimulationResult:
         """Whether each system reached its end within the tolerance asked for, (B,); None if no tolerance was asked for."""
         if self.tol is None:
             return None
-        ended = np.array([status == OK for status in self.status])
+        ended = np.array([status in ENDED for status in self.status])
         return np.asarray(ended & (self.max_energy_error <= self.tol))
 
     @cached_property

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import dataclasses
 import math
 import time as clock
 from collections.abc import Iterator
@@ -14,13 +15,17 @@ import numpy as np
 from ..bodies import Bodies
 from ..criteria.base import Criterion
 from ..errors import ConfigError, SnapshotError
+from ..events import Event, event_to_plain
+from ..integrators import integrator_named
 from .advice import warn_of
 from .batch import Batch
+from .event_search import Search
+from .event_watch import EventWatch
 from .kernels import layout as at
 from .outcome import result_of, summary_so_far
 from .progress import Sink, Watch
-from .restart import batch_from, contents_of
-from .result import SimulationResult
+from .restart import batch_from, contents_of, events_from
+from .result import EVENT, OK, SimulationResult
 from .snapshots import SnapshotWriter, read_state
 
 SAVE_EVERY = 2.0  # seconds between saved states, from which a killed run can be resumed
@@ -34,15 +39,17 @@ def run_batch(
     overwrite: bool = False,
     progress: bool | Watch = False,
     sinks: tuple[Sink, ...] = (),
+    events: tuple[Event, ...] = (),
 ) -> SimulationResult:
     """Run a batch to the end, with progress and an output file if asked for, and return its result."""
+    look_out = event_watch(events, batch, asked)
     with contextlib.ExitStack() as stack:
         watch = stack.enter_context(watching(progress))
         if path is None:
-            batch.run(list(sinks), watch)
-            return result_of(batch, asked, began, None)
-        writer = stack.enter_context(_new_file(batch, asked, path, overwrite))
-        return _run_into(writer, batch, asked, began, watch, sinks)
+            batch.run(list(sinks), watch, None, look_out)
+            return with_events(result_of(batch, asked, began, None), look_out)
+        writer = stack.enter_context(_new_file(batch, asked, path, overwrite, events))
+        return _run_into(writer, batch, asked, began, watch, sinks, look_out)
 
 
 def resume(
@@ -51,18 +58,21 @@ def resume(
     t_end: float | None = None,
     criterion: Criterion | None = None,
     external_field: Any = None,
+    events: Any = None,
     progress: bool | Watch = False,
     threads: int | None = None,
     warn: bool = True,
 ) -> SimulationResult:
     """Continue the run in a file of snapshots, with the same bits as if it had not stopped.
 
-    t_end: a later end time than the one of the file, in its unit of time. criterion, external_field: those of the run if they
-    are functions that the user wrote; everything else is in the file. warn: as in `simulate`.
+    t_end: a later end time than the one of the file, in its unit of time. criterion, external_field, events: those of the run
+    if they are functions that the user wrote; everything else is in the file. The events in the result are those after the
+    state that the run goes on from. warn: as in `simulate`.
     """
     began = clock.perf_counter()
     saved = read_state(path)
-    batch = batch_from(saved, threads, criterion, external_field)
+    found = events_from(saved.metadata, events)
+    batch = batch_from(saved, threads, criterion, external_field, bool(found))
     if "simulation" in saved.metadata:
         raise ConfigError(f"{path} holds a Simulation, not a run of `simulate`: go on with Simulation.load.")
     asked = saved.metadata["asked"]
@@ -74,14 +84,20 @@ def resume(
         watch = stack.enter_context(watching(progress))
         changes = None if t_end is None else ({**saved.metadata, "asked": asked, "t_end": t_end}, batch.system)
         writer = stack.enter_context(SnapshotWriter.reopen(path, changes))
-        result = _run_into(writer, batch, asked, began, watch, ())
+        result = _run_into(writer, batch, asked, began, watch, (), event_watch(found, batch, asked))
     if warn:
         warn_of(result, stacklevel=2)
     return result
 
 
 def _run_into(
-    writer: SnapshotWriter, batch: Batch, asked: dict[str, Any], began: float, watch: Watch | None, sinks: tuple[Sink, ...]
+    writer: SnapshotWriter,
+    batch: Batch,
+    asked: dict[str, Any],
+    began: float,
+    watch: Watch | None,
+    sinks: tuple[Sink, ...],
+    events: EventWatch | None,
 ) -> SimulationResult:
     """Run to the end, and write rows and states with `writer`."""
     last = clock.perf_counter()
@@ -97,15 +113,16 @@ def _run_into(
             last = clock.perf_counter()
 
     try:
-        batch.run([write, *sinks], watch, save)
+        batch.run([write, *sinks], watch, save, events)
     finally:
         save(now=True)
-    return result_of(batch, asked, began, writer.path)
+    return with_events(result_of(batch, asked, began, writer.path), events)
 
 
-def _new_file(batch: Batch, asked: dict[str, Any], path: Path, overwrite: bool) -> SnapshotWriter:
+def _new_file(batch: Batch, asked: dict[str, Any], path: Path, overwrite: bool, events: tuple[Event, ...]) -> SnapshotWriter:
     """Create a file with everything that is needed to repeat the run, and to resume it."""
     metadata, arrays = contents_of(batch, asked)
+    metadata["events"] = [event_to_plain(event) for event in events]
     state = {**batch.state, "rows": batch.rows}
     return SnapshotWriter.create(
         path,
@@ -116,6 +133,24 @@ def _new_file(batch: Batch, asked: dict[str, Any], path: Path, overwrite: bool) 
         axes=batch.start.position.shape[-1],
         overwrite=overwrite,
     )
+
+
+def event_watch(events: tuple[Event, ...], batch: Batch, asked: dict[str, Any]) -> EventWatch | None:
+    """Return what looks for the events of a run; None if there are none."""
+    if not events:
+        return None
+    search = Search(events, batch.start, integrator_named(asked["integrator"]), batch.direction)
+    return EventWatch(events, batch, search)
+
+
+def with_events(result: SimulationResult, events: EventWatch | None) -> SimulationResult:
+    """Return a result with the events of its run, and the status of the systems that one of them ended."""
+    if events is None:
+        return result
+    status = list(result.status)
+    for b in events.stopped:
+        status[b] = EVENT if status[b] == OK else status[b]
+    return dataclasses.replace(result, status=tuple(status), events=tuple(events.log))
 
 
 def _extend(batch: Batch, t_end: float, asked: dict[str, Any]) -> None:

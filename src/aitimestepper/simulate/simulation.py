@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import time as clock
 import warnings
+from contextlib import nullcontext
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -14,14 +15,15 @@ import numpy as np
 from ..bodies import Bodies, as_bodies
 from ..criteria.base import Criterion
 from ..errors import ConfigError, InitialConditionError, SimulationWarning, shown
+from ..events import Collision, Event, Occurrence, as_events
 from .advice import warn_of
 from .branch import Branch, Earlier, Moment
-from .changes import body_number, merged, with_body, without_body
+from .changes import body_number, merged, with_body, without_body, without_radius
 from .kernels import layout as at
 from .length import calibrated_span
 from .outcome import STATUS_WORDS, result_of
 from .progress import Watch
-from .result import OK, SimulationResult
+from .result import ENDED, EVENT, OK, SimulationResult
 from .saving import load, save
 from .schedule import DEFAULT_MAX_STEPS, refuse_no_count
 from .session import watching
@@ -33,8 +35,8 @@ from .units import refuse_extreme_units
 class Simulation:
     """One system of bodies, moved to any time, forward or backward, as often as one likes.
 
-    particle, G, softening, external_field, criterion, tol, integrator, dt_min, dt_max, guard, threads: as in `simulate`; one
-    system, whose arrays have no batch axis here: `position` and `velocity` are (N, D).
+    particle, G, softening, external_field, criterion, tol, integrator, dt_min, dt_max, guard, events, threads: as in
+    `simulate`; one system, whose arrays have no batch axis here: `position` and `velocity` are (N, D).
 
     The motion is a function of time: the steps are those of one run from the start, and they never end at the times that are
     asked for. The state at a time inside a step is reached by a step of its own, which the run does not take (with
@@ -56,6 +58,7 @@ class Simulation:
         dt_min: float | None = None,
         dt_max: float | None = None,
         guard: bool = False,
+        events: Any = None,
         t_end: float | None = None,
         threads: int | None = None,
     ) -> None:
@@ -64,7 +67,7 @@ class Simulation:
         self._steered_by: dict[str, Any] = {"criterion": criterion, "tol": tol, "integrator": integrator, "guard": guard}
         self._steered_by |= {"dt_min": dt_min, "dt_max": dt_max}
         self._t_end = None if t_end is None else _finite("t_end", t_end)
-        self._threads, self._warned = threads, False
+        self._threads, self._warned, self._events = threads, False, as_events(events)
         self._earlier = Earlier()
         self._begin(start)
 
@@ -133,9 +136,11 @@ class Simulation:
 
     @property
     def status(self) -> str:
-        """`ok`, or why the motion cannot be followed further: `non_finite`, `stuck`."""
+        """`ok`; `event` at one that stops; or why the motion cannot be followed further: `non_finite`, `stuck`."""
         code = int(self._branch.count[at.STATUS])
-        return OK if code in at.GOES_ON else STATUS_WORDS[code]
+        if code in at.GOES_ON:
+            return EVENT if self._stopped else OK
+        return STATUS_WORDS[code]
 
     @property
     def criterion(self) -> str:
@@ -156,7 +161,7 @@ class Simulation:
     @property
     def within_tolerance(self) -> bool | None:
         """Whether no step so far exceeded the tolerance; None without one."""
-        return None if self.tol is None else self.status == OK and self.max_energy_error <= self.tol
+        return None if self.tol is None else self.status in ENDED and self.max_energy_error <= self.tol
 
     @property
     def result(self) -> SimulationResult:
@@ -186,18 +191,53 @@ class Simulation:
 
     # ---- motion ----------------------------------------------------------------------------------------------------------
     def integrate(self, time: float, *, progress: bool | Watch = False) -> Simulation:
-        """Move to a time, forward or backward. Where that fails, `status` says why, and the time is that of the last step."""
+        """Move to a time, forward or backward; or to an event on the way that stops, with which `status` is `event`.
+
+        Where the motion cannot be followed, `status` says why, and the time is that of the last step. Another call goes on from
+        an event.
+        """
         time = _finite("time", time)
-        branch = self._turn_to(time)
-        reached = branch.direction * time <= branch.real[at.TIME]
-        if not reached and not progress:
-            reached = branch.advance_to(time)
-        elif not reached:
-            with watching(progress) as watch:
-                reached = branch.advance_to(time, watch)
-        self._now: Moment = branch.at(time if reached else branch.time)
+        with watching(progress) if progress else nullcontext(None) as watch:
+            end = self._next_stop(time, watch) if self._events else None
+            while end is not None and self._is_merger(end):
+                self._move(end.time, watch)
+                self._merge_at(end)
+                end = self._next_stop(time, watch)
+            self._move(time if end is None else end.time, watch)
+        self._stopped = end is not None
         self._warn(stacklevel=2)
         return self
+
+    def _move(self, time: float, watch: Watch | None = None) -> None:
+        branch = self._turn_to(time)
+        reached = branch.direction * time <= branch.real[at.TIME] or branch.advance_to(time, watch)
+        self._now: Moment = branch.at(time if reached else branch.time)
+
+    def _next_stop(self, time: float, watch: Watch | None) -> Occurrence | None:
+        """Return the first event that stops, between the present and a time farther from the start."""
+        branch, now = self._turn_to(time), self.time
+        branch.search(time, self._events, watch)
+        sign = branch.direction
+        on = max(sign * now, sign * float(self._start.time[0]))
+        return next((e for e in branch.events if self._events[e.number].stops and on < sign * e.time <= sign * time), None)
+
+    def _is_merger(self, end: Occurrence) -> bool:
+        event = self._events[end.number]
+        return isinstance(event, Collision) and event.action == "merge"
+
+    def _merge_at(self, end: Occurrence) -> None:
+        """Let two bodies become one now, and log the event, which no branch of the changed system knows."""
+        found, before = self.events, self.bodies
+        one, other = end.bodies
+        bodies, events = merged(before, one, other, self._events)
+        self._change(bodies, events)
+        self._logged = found
+
+    @property
+    def events(self) -> tuple[Occurrence, ...]:
+        """What happened between the start, or the last change of the bodies, and now, in the order of time; and before that."""
+        sign, now = self._branch.direction, self.time
+        return (*self._logged, *(e for e in self._branch.events if sign * e.time <= sign * now))
 
     def steps(self, count: int = 1, *, progress: bool | Watch = False) -> Simulation:
         """Move to the end of the next step, or of so many, in the direction of time from the start to now."""
@@ -208,7 +248,9 @@ class Simulation:
         if count > inside:
             with watching(progress) as watch:
                 branch.advance_by(count - inside, watch)
-        self._now = branch.at(branch.time)
+        self._now, self._stopped = branch.at(branch.time), False
+        if self._events:
+            branch.search(self.time, self._events)
         self._warn(stacklevel=2)
         return self
 
@@ -241,11 +283,12 @@ class Simulation:
 
     def remove(self, which: str | int) -> Simulation:
         """Remove a body now, by its name or number; errors count from the new energy on."""
-        return self._change(without_body(self.bodies, self.index(which)))
+        number = self.index(which)
+        return self._change(without_body(self.bodies, number), tuple(without_radius(e, number) for e in self._events))
 
     def merge(self, one: str | int, other: str | int) -> Simulation:
         """Make one body of two, at their centre of mass, with their mass and momentum; `energy_change` takes what is lost."""
-        return self._change(merged(self.bodies, self.index(one), self.index(other)))
+        return self._change(*merged(self.bodies, self.index(one), self.index(other), self._events))
 
     def replace(self, **changes: Any) -> Simulation:
         """Change masses, positions, velocities, softening, names or the outer field now, as in `Bodies.replace`."""
@@ -256,16 +299,17 @@ class Simulation:
         """Total energy that changes of the bodies have brought so far; negative for what mergers lose."""
         return self._earlier.energy_change
 
-    def _change(self, bodies: Bodies) -> Simulation:
-        before = self.energy()
+    def _change(self, bodies: Bodies, events: tuple[Event, ...] | None = None) -> Simulation:
+        before, logged = self.energy(), self.events
         earlier = Earlier(
             self.step_count,
             self.force_evaluations,
             self.max_energy_error,
             self.energy_change + float(bodies.total_energy()[0]) - before,
         )
+        self._events = self._events if events is None else events
         self._begin(bodies)
-        self._earlier = earlier
+        self._earlier, self._logged = earlier, logged
         return self
 
     def _begin(self, start: Bodies) -> None:
@@ -278,7 +322,7 @@ class Simulation:
         if start.run is None:
             refuse_extreme_units(start, self._steering.criterion, words["integrator"])
         self._guard = guard_share(asked["guard"], asked["tol"], words["run_tolerance"], start.run)
-        self._start, self._warned = start, False
+        self._start, self._warned, self._stopped, self._logged = start, False, False, ()
         self._branches: dict[float, Branch] = {}
         self._span = calibrated_span(self._steering.criterion, start, end)
         self._now = self._turn_to(float(start.time[0])).at(float(start.time[0]))
@@ -290,7 +334,7 @@ class Simulation:
         """Warn once if a tolerance is missed, the motion cannot be followed, or it is longer than the step is made for."""
         if self._warned:
             return
-        failed = self.status != OK or (self.tol is not None and self.max_energy_error > self.tol)
+        failed = self.status not in ENDED or (self.tol is not None and self.max_energy_error > self.tol)
         if failed:
             warn_of(self.result, stacklevel + 1)
         elif abs(self.time - self._start.time[0]) > self._span:
@@ -329,9 +373,10 @@ class Simulation:
         *,
         criterion: Criterion | None = None,
         external_field: Any = None,
+        events: Any = None,
         threads: int | None = None,
     ) -> Simulation:
-        """Return the simulation in a file. criterion, external_field: given again if they are functions of one's own."""
+        """Return the simulation in a file; events are given again, as are a criterion and a field of one's own."""
         loaded = load(path, threads, criterion, external_field)
         batch, made = loaded.batch, object.__new__(cls)
         made._steering = Steering(batch.program, batch.own, loaded.words, batch.criterion)
@@ -339,6 +384,7 @@ class Simulation:
         made._steered_by |= {"guard": batch.guard > 0.0, "dt_min": None, "dt_max": None}
         made._t_end, made._threads, made._guard = loaded.t_end, threads, batch.guard
         made._earlier, made._start, made._branches, made._warned = loaded.earlier, batch.start, {}, False
+        made._events, made._stopped, made._logged = as_events(events), False, ()
         made._span = calibrated_span(batch.criterion, batch.start, made._end())
         made._branch = made._branch_of(float(batch.direction[0]))
         made._branch.restore(batch.state)
