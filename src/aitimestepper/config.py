@@ -123,6 +123,8 @@ class Config:
     guard: bool = _setting(False, "make a step again, smaller, if it changes the energy by more than a tenth of tol; not for time-symmetric steps")
     output: str | None = _setting(None, "write the run to this HDF5 file, which can be read while it grows and after a kill (see inspect)")
     output_every: float | None = _setting(None, "time between rows of the output; it does not change the steps (none: a thousand rows)", above=0)
+    times: tuple[float, ...] | None = _setting(None, "times of the rows of the output, in order, instead of regular ones")
+    events: tuple[str, ...] | None = _setting(None, "what to look for between steps, such as encounter:below=0.01, collision:radius=0.001,action=merge, escape:beyond=100,stop=yes, crossing:y=1,body=1 (docs/events.md)")
     movie: str | None = _setting(None, "write a movie (MP4) of the run to this file")
     movie_seconds: float = _setting(12.0, "length of the movie", above=0)
     report: bool = _setting(False, "after training with `both`: compare with classical steps, and write report.html into the run folder")

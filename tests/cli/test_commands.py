@@ -11,6 +11,7 @@ import pytest
 from aitimestepper import (
     HutMakinoMcMillan,
     SimulationResult,
+    Snapshots,
     Symmetrized,
     simulate,
 )
@@ -254,3 +255,20 @@ def test_problems_of_a_family_end_where_the_family_says(command):
     ends = [system["time"] for system in json.loads(done.stdout)["systems"]]
     assert ends[:2] == [10 * 2 * math.pi] * 2
     assert len(set(ends)) == 3
+
+
+def test_events_and_output_times_from_the_command_line(command, tmp_path):
+    flags = ["--ic", "kepler:e=0.5", "--criterion", "freefall:eta=0.01", "--t-end", "7", "--output", str(tmp_path / "run.h5")]
+    more = ["--times", "0", "2.5", "1", "--events", "encounter:below=0.51", "crossing:y=1,body=1"]
+    refused = command("simulate", *flags, *more)
+    assert refused.returncode == 2
+    assert "times: 2.5 is followed by 1" in refused.stderr
+    summary = json.loads(ok(command("simulate", *flags, *[word for word in more if word != "1"])).stdout)
+    assert {event["kind"]: event["bodies"] for event in summary["events"]} == {"crossing": [1], "encounter": [0, 1]}
+    assert [event["time"] for event in summary["events"]] == pytest.approx([math.pi] * 2, abs=1e-3)
+    with Snapshots(tmp_path / "run.h5") as rows:
+        assert rows.time[:, 0].tolist() == [0.0, 2.5]
+    stopped = json.loads(ok(command("simulate", *flags[:-2], "--events", "encounter:below=0.51,stop=yes")).stdout)
+    assert (stopped["status"], stopped["time"]) == ("event", summary["events"][1]["time"])
+    backward = json.loads(ok(command("simulate", "--ic", "kepler:e=0.5", "--tol", "1e-4", "--t-end=-3")).stdout)
+    assert backward["time"] == -3.0

@@ -21,7 +21,7 @@ from ..models import Model, find_model, load_model
 from ..policy import choose
 from ..simulate.engine import simulate
 from ..simulate.recording import RecordedTrajectory, TrajectoryRecorder
-from ..simulate.result import OK, SimulationResult
+from ..simulate.result import ENDED, SimulationResult
 from ..simulate.session import resume
 from .arguments import Request
 from .terminal import print_json, task
@@ -61,7 +61,7 @@ def print_summary(
         show_summary(result, {**(more or {}), **movie})
     else:
         print_json({**(more or {}), **result.summary(), **movie})
-    return 0 if all(s == OK for s in result.status) else EXIT_NOT_OK
+    return 0 if all(s in ENDED for s in result.status) else EXIT_NOT_OK
 
 
 def settings_for(given: dict[str, Any]) -> tuple[Config, Model | None]:
@@ -131,6 +131,8 @@ def run_simulation(
     config, model = settings_for(given)
     problem = problem_for(config, given, model)
     criterion, integrator = step_for(config, given, model)
+    if config.times is not None and config.output is None:
+        raise ConfigError(f"times = {list(config.times)} are those of the rows of a file: give output, too.")
     if config.movie is not None:
         check_movie_path(Path(config.movie))  # before the run, not after hours of it
     recorder = TrajectoryRecorder()
@@ -148,6 +150,8 @@ def run_simulation(
         guard=config.guard,
         output=config.output,
         output_every=config.output_every,
+        times=config.times,
+        events=config.events,
         output_steps=1 if recorded and config.output is None else None,
         overwrite=overwrite,
         progress=not quiet,
@@ -171,6 +175,8 @@ def end_time(config: Config, problem: Problem) -> float | list[float] | None:
     """Return the end time that is asked for, those of the families, or ten periods; None if a number of steps is given."""
     if config.t_end is not None or config.steps is not None:
         return config.t_end
+    if config.times is not None:
+        return config.times[-1]
     if config.ic_family is not None and config.model is None:
         return family_ends(config)
     return float(problem.bodies.time.max()) + PERIODS * problem.period

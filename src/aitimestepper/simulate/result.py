@@ -159,7 +159,12 @@ class SimulationResult:
             row["closest_approach"] = {"pair": pair, "distance": near.distance[i].item(), "time": near.time[i].item()}
             if self.final.names is not None:
                 row["closest_approach"]["names"] = [self.final.names[k] for k in pair]
-        return row
+        found = [self._event(one) for one in self.events if one.system == i]
+        return row | ({"events": found} if found else {})
+
+    def _event(self, one: Occurrence) -> dict[str, Any]:
+        row: dict[str, Any] = {"kind": one.kind, "time": one.time, "bodies": list(one.bodies), "value": one.value}
+        return row if self.final.names is None else row | {"names": [self.final.names[k] for k in one.bodies]}
 
     def _covered(self, i: int) -> str | list[str] | list[int]:
         """Return "all" if all bodies of a system are covered, else the names, or numbers, of those that are."""
