@@ -8,7 +8,7 @@ from collections.abc import Iterator
 import numpy as np
 
 from ..errors import SimulationWarning
-from ..policy import LOOSE_EPSILON_MIN_TOL
+from ..policy import tighter_gauss_radau
 from .result import ENDED, MAX_STEPS, NON_FINITE, STUCK, SimulationResult
 
 REMEDIES = {  # without a tolerance, and with one
@@ -93,7 +93,7 @@ def _missed(result: SimulationResult, i: int) -> str:
         )
     tighter = max(wanted, TIGHTEST_FACTOR * asked)
     if result.integrator == "radau15":  # its own rule has one step for all looser tolerances; see `policy`
-        tighter = 0.8 * LOOSE_EPSILON_MIN_TOL
+        tighter = tighter_gauss_radau(asked)
     if limits is not None and limits.covers is not None and tighter < limits.covers[0]:
         return f"{words}, which is as tight as its network goes: leave the model out, or train one for tighter tolerances"
     return f"{words}: ask for {tighter:.0e}"

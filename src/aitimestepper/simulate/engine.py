@@ -65,7 +65,7 @@ def simulate(
 
     criterion: what chooses the steps: a value such as `FreeFall(eta=0.02)`, its text `"freefall:eta=0.02"`, or a model (a
     file, a run folder, the name of a run). Without one, `tol` (1e-6) picks the learned step of the package, time-symmetric,
-    or below 8e-8 Gauss-Radau: nine in ten runs, of lengths as measured (README.md), stay within it. `tol` also is the
+    or below 3.4e-7 Gauss-Radau: nine in ten runs, of lengths as measured (README.md), stay within it. `tol` also is the
     tolerance of EnergyBudget and of networks that were calibrated on runs; beside others it is an error. integrator: `auto` is
     the one that the criterion is made for, or the cheapest for `tol`; besides the splittings (leapfrog, suzuki4, kahan_li6,
     kahan_li8, blanes_moan4, blanes_moan6, chin4) there are hermite4, hermite4:n=3, logh and radau15. `max_steps` is only a
