@@ -1,11 +1,11 @@
 """Bodies: the state of a batch of systems as read-only NumPy arrays, always (system, body, axis) and float64.
 
-Units are free: any units of mass, length and time will do in which the gravitational constant is `G`.
+Units are free: any units of mass, length and time will do in which the gravitational constant is `G`. Bodies that have `units`
+say which they are.
 """
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, ClassVar, NamedTuple
@@ -13,12 +13,16 @@ from typing import Any, ClassVar, NamedTuple
 import numpy as np
 
 from .constants import ENERGY_FLOOR
+from .elements import JACOBI, Elements, Primary, bodies_on_orbits, elements_of
 from .errors import InitialConditionError, shown
+from .inputs import fields_of
+from .measured import in_one_system
+from .quantities import Quantities, quantities
 from .sums import PairBlock, dot, pair_blocks, tree_sum
+from .units import VELOCITY, UnitSystem, constant_in, joint, unit_system
 from .validation import (
     TINY,
     as_array,
-    as_constant,
     as_vectors,
     checked_names,
     expanded,
@@ -29,7 +33,7 @@ from .validation import (
 )
 
 ARRAYS = ("mass", "position", "velocity", "present", "time", "softening")
-SHARED = ("G", "names", "external_field")
+SHARED = ("G", "names", "external_field", "units")
 
 
 class Orbit(NamedTuple):
@@ -58,6 +62,7 @@ class Bodies:
     present: np.ndarray  # (B, N) bool, True: a real body
     names: tuple[str, ...] | None  # N names of the bodies
     external_field: Any  # a `fields.ExternalField` or None
+    units: UnitSystem | None  # those of all numbers; None: any in which G is right
     run: ClassVar[Any] = None  # the `simulate.continuation.Continuation` of the run that they come from
 
     def __init__(
@@ -68,17 +73,22 @@ class Bodies:
         *,
         time: Any = 0.0,
         softening: Any = 0.0,
-        G: float = 1.0,
+        G: Any = None,
         present: Any = None,
         names: Sequence[str] | None = None,
         external_field: Any = None,
+        units: str | UnitSystem | None = None,
     ) -> None:
         """Promote shapes and precision, and refuse what cannot be simulated with an `InitialConditionError`.
 
         position, velocity: (N, D) or (B, N, D) with 2 or 3 axes. mass: a number, (N,) per body, (B, N), or (B, 1) per
-        system. time, softening: a number or (B,). present: (N,) or (B, N).
+        system. time, softening: a number or (B,). present: (N,) or (B, N). G: 1, or that of `units`, if it is not given.
+        units: a system by name, such as "au Msun yr"; quantities of astropy are converted to it, and bring one otherwise.
         """
-        position, velocity = as_vectors(position, velocity)
+        given = {"mass": mass, "position": position, "velocity": velocity, "time": time, "softening": softening, "G": G}
+        plain_numbers, units = in_one_system(given, unit_system(units))
+        mass, time, softening, G = (plain_numbers[name] for name in ("mass", "time", "softening", "G"))
+        position, velocity = as_vectors(plain_numbers["position"], plain_numbers["velocity"])
         B, N, _ = position.shape
         mass = expanded("mass", as_array("mass", mass), (B, N))
         if present is not None:
@@ -92,13 +102,48 @@ class Bodies:
             time=expanded("time", as_array("time", time), (B,)),
             softening=expanded("softening", as_array("softening", softening), (B,)),
             present=np.ones((B, N), dtype=bool) if present is None else present,
-            G=as_constant(G),
+            G=constant_in(units, G),
             names=checked_names(names, N),
             external_field=external_field,
+            units=units,
         )
         refuse_impossible(**self.arrays())
         if external_field is not None:
             _refuse_field(self)
+
+    @classmethod
+    def from_elements(
+        cls,
+        mass: Any,
+        *,
+        a: Any = None,
+        q: Any = None,
+        e: Any = 0.0,
+        inc: Any = 0.0,
+        Omega: Any = 0.0,
+        omega: Any = 0.0,
+        f: Any = None,
+        M: Any = None,
+        T: Any = None,
+        primary: Primary = JACOBI,
+        degrees: bool = False,
+        time: Any = 0.0,
+        G: Any = None,
+        units: str | UnitSystem | None = None,
+        **more: Any,
+    ) -> Bodies:
+        """Return bodies on orbits, with their centre of mass at rest at the origin.
+
+        mass: (N,) or (B, N), with that of the first body. Elements of the others: a number, (N-1,) or (B, N-1). `a` is negative
+        on hyperbolas; parabolas, and orbits near them, have the pericentre distance `q` instead. Where a body is on its orbit
+        is its true anomaly `f`, its mean anomaly `M` or its time of pericentre `T`, otherwise the pericentre. What orbits are
+        about, their `primary`, and all conventions are those of `elements.py`. `more` are further arguments of `Bodies`.
+        """
+        orbits = {"a": a, "q": q, "e": e, "inc": inc, "Omega": Omega, "omega": omega, "f": f, "M": M, "T": T}
+        numbers, units = in_one_system({"mass": mass, "time": time, "G": G, **orbits}, unit_system(units))
+        numbers["G"] = constant_in(units, numbers["G"])
+        mass, position, velocity = bodies_on_orbits(**numbers, primary=primary, degrees=degrees)
+        return cls(mass, position, velocity, time=numbers["time"], G=numbers["G"], units=units, **more)
 
     @classmethod
     def _unchecked(cls, **fields: Any) -> Bodies:
@@ -169,6 +214,7 @@ class Bodies:
         for b in batches:
             if (b.position.shape[2], b.G) != (first.position.shape[2], first.G) or b.external_field != first.external_field:
                 raise InitialConditionError("systems of one batch must share the number of axes, G and the external field.")
+        joint(b.units for b in batches)
         grown = {name: np.concatenate([padded(getattr(b, name), N) for b in batches]) for name in ARRAYS}
         return first._with(**grown, names=first.names if all(b.names == first.names for b in batches) else None)
 
@@ -232,36 +278,70 @@ class Bodies:
             raise InitialConditionError(
                 f"orbit of bodies {shown(i)} and {shown(j)}: give two different numbers from 0 to {N - 1}."
             )
-        x, v = self.position[:, j] - self.position[:, i], self.velocity[:, j] - self.velocity[:, i]
-        gm = self.G * (self.mass[:, i] + self.mass[:, j])
-        r, v2 = np.sqrt(dot(x, x)), dot(v, v)
-        with np.errstate(divide="ignore", invalid="ignore"):  # a parabola; two bodies of no mass
-            axis = 1.0 / (2.0 / r - v2 / gm)
-            period = np.where(axis > 0, 2 * math.pi * np.sqrt(np.abs(axis) ** 3 / gm), np.inf)
-            towards_pericentre = ((v2 - gm / r)[:, None] * x - dot(x, v)[:, None] * v) / gm[:, None]
-        return Orbit(axis, np.sqrt(dot(towards_pericentre, towards_pericentre)), period)
+        pair = [i, j]
+        found = elements_of(self.mass[:, pair], self.position[:, pair], self.velocity[:, pair], self.time, self.G)
+        return Orbit(found.a[:, 0], found.e[:, 0], found.period[:, 0])
+
+    def elements(self, primary: Primary = JACOBI) -> Elements:
+        """Return the osculating orbital elements of all bodies but the first, (B, N-1), without softening: see `elements.py`.
+
+        primary: what the orbits are about: "jacobi" (all bodies before), "heliocentric" (the first body), "barycentric", or
+        the index of a body, or of one for each orbit.
+        """
+        real = np.where(self.present, self.mass, np.nan) if not self.present.all() else self.mass
+        return elements_of(real, self.position, self.velocity, self.time, self.G, primary)
+
+    # ---- units -----------------------------------------------------------------------------------------------------------
+    def to_units(self, units: str | UnitSystem) -> Bodies:
+        """Return the same bodies in other units; an external field and the run that they come from stay behind."""
+        wanted, has = unit_system(units), self.units
+        if has is None or wanted is None:
+            raise InitialConditionError("only bodies with units can be converted to others: Bodies(..., units='au Msun yr').")
+        if self.external_field is not None:
+            raise InitialConditionError("bodies in an external field are not converted to other units; make the field in them.")
+        length, mass, time = has.length / wanted.length, has.mass / wanted.mass, has.time / wanted.time
+        return self._with(
+            mass=self.mass * mass,
+            position=self.position * length,
+            velocity=self.velocity * (has.scale(VELOCITY) / wanted.scale(VELOCITY)),
+            time=self.time * time,
+            softening=self.softening * length,
+            G=self.G * (wanted.G / has.G),
+            units=wanted,
+        )
+
+    def quantities(self) -> Quantities:
+        """Return mass, position, velocity and time as quantities of astropy, in the units in which they were given."""
+        return quantities(self.units, self.mass, self.position, self.velocity, self.time)
 
 
-def as_bodies(thing: Any, *, G: float | None = None, softening: Any = None, external_field: Any = None) -> Bodies:
-    """Return anything with mass, position and velocity arrays as `Bodies`.
+def as_bodies(
+    thing: Any,
+    *,
+    G: Any = None,
+    softening: Any = None,
+    external_field: Any = None,
+    units: str | UnitSystem | None = None,
+) -> Bodies:
+    """Return anything that holds bodies as `Bodies`: see `inputs.fields_of` for what that may be.
 
-    The attributes G, softening, time, present (or mask), names and external_field of `thing` are used where it has them;
-    arguments replace them. Torch tensors are detached and copied.
+    What else the thing says (G, softening, time, units, present or mask, names, external_field) is used, too; arguments replace
+    it. Torch tensors are detached and copied. units: what plain numbers are in, and what those with units are converted to.
     """
     given = {"G": G, "softening": softening, "external_field": external_field}
     changes = {name: value for name, value in given.items() if value is not None}
+    wanted = unit_system(units)
     if isinstance(thing, Bodies):
+        if wanted is not None and wanted != thing.units:
+            own_G = None if thing.G == 1.0 else thing.G  # 1 unless it was given
+            thing = thing.replace(units=wanted, G=own_G) if thing.units is None else thing.to_units(wanted)
         changes = {name: value for name, value in changes.items() if not _same(value, getattr(thing, name))}
         return thing.replace(**changes) if changes else thing
-    try:
-        arrays = thing.mass, thing.position, thing.velocity
-    except AttributeError:
-        raise InitialConditionError(
-            f"simulate needs mass, position and velocity arrays; {type(thing).__name__} lacks some."
-        ) from None
-    own = {name: getattr(thing, name, None) for name in ("time", "softening", "G", "names", "external_field")}
-    own["present"] = getattr(thing, "present", getattr(thing, "mask", None))
-    return Bodies(*arrays, **{name: value for name, value in (own | changes).items() if value is not None})
+    fields = fields_of(thing)
+    make = Bodies.from_elements if "position" not in fields else Bodies
+    if wanted is not None and fields.get("units") is not None:
+        return as_bodies(make(**fields), units=wanted, **given)
+    return make(**fields | changes | ({} if wanted is None else {"units": wanted}))
 
 
 def _same(value: Any, has: Any) -> bool:

@@ -14,9 +14,10 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from .errors import ConfigError, nearest_name_hint, shown
+from .errors import ConfigError, InitialConditionError, nearest_name_hint, shown
 from .files import read_bytes
 from .specs import LARGEST_INTEGER
+from .units import constant_in, unit_system
 
 FEATURE_TYPES = ("basic", "rich", "delta_mag", "invariant")
 ACTIVATIONS = ("tanh", "relu", "gelu", "silu", "elu", "sigmoid")
@@ -89,6 +90,7 @@ class Config:
     fourier_scale: float = _setting(1.0, "standard deviation of the frequencies of the Fourier features", above=0)
     # physics
     G: float = _setting(1.0, "gravitational constant", above=0)
+    units: str | None = _setting(None, "units of all numbers, which set G: a length, a mass, and a time or a velocity, such as \"au Msun yr\" or \"pc Msun km/s\"; also solar, stellar, galactic, SI, cgs, nbody (none: any in which G is right)")
     softening: float = _setting(0.0, "Plummer softening length", least=0)
     integrator: str = _setting("leapfrog", "method that takes the step; hermite4 (also hermite4:n=3), logh and radau15 only simulate; a simulation for which none is given takes the one that its step is made for", choices=INTEGRATORS + MORE_INTEGRATORS, pattern=r"hermite4:n=\d+")
     dt_ceiling: float = _setting(None, "largest learned dt, in units of the system's shortest dynamical time", above=0, by_judge=(0.2, 0.7))
@@ -137,6 +139,8 @@ class Config:
             if value is None and "by_judge" in f.metadata:
                 value = f.metadata["by_judge"][self.judge == "run"]
             object.__setattr__(self, f.name, coerced(f.name, value))
+        if self.units is not None:
+            object.__setattr__(self, "G", _constant_of(self.units, self.G))
         self.validate()
 
     def validate(self) -> None:
@@ -189,6 +193,15 @@ class Config:
     def as_wandb_dict(self) -> dict[str, Any]:
         """Return every setting for an experiment tracker, with lists as text so that runs can be grouped by them."""
         return {k: "-".join(map(str, v)) if isinstance(v, list) else v for k, v in self.to_dict().items()}
+
+
+def _constant_of(units: str, G: float) -> float:
+    """Return the constant of gravity in the units, or G where that is one of its values; any other G than 1 is an error."""
+    try:
+        system = unit_system(units)
+        return constant_in(system, None if G == 1.0 and system is not None else G)
+    except InitialConditionError as error:
+        raise ConfigError(str(error)) from None
 
 
 @functools.cache

@@ -76,6 +76,9 @@ def settings_for(given: dict[str, Any]) -> tuple[Config, Model | None]:
             f"integrator = {given['integrator']}, but the network of {given['model']} was trained with {known['integrator']}: "
             "leave it out, or train a network with yours."
         )
+    for one, other in (("G", "units"), ("units", "G")):
+        if one in given and other not in given:  # units set G
+            known.pop(other)
     if "ic" in given:  # the sampling of the training batch does not apply to other initial conditions
         known = {k: v for k, v in known.items() if sections[k] != "initial conditions"} | {"num_orbits": 1}
     return Config.from_dict({**known, **given}), model
@@ -88,10 +91,11 @@ def problem_for(config: Config, given: dict[str, Any], model: Model | None) -> P
     bodies = model.initial_conditions
     if bodies is None:
         raise CheckpointError(f"{config.model} holds no initial conditions; give --ic.")
-    if {"G", "softening", "external_field"} & set(given):  # the bodies of the training under other physics
-        G = config.G if "G" in given else bodies.G
+    if {"G", "units", "softening", "external_field"} & set(given):  # the bodies of the training under other physics
+        G = config.G if {"G", "units"} & set(given) else bodies.G
         softening = config.softening if "softening" in given else bodies.softening
-        bodies = bodies.replace(G=G, softening=softening, external_field=field_named(config.external_field, G))
+        outer = field_named(config.external_field, G)
+        bodies = bodies.replace(G=G, units=config.units, softening=softening, external_field=outer)
     period = period_of(bodies)
     if model.config.ic_family is not None:  # the crossing time of light planets is millions of their orbits
         period = np.minimum(period, shortest_period(bodies))

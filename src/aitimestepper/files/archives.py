@@ -34,7 +34,11 @@ def unpack_arrays(path: Path, what: str) -> tuple[dict[str, Any], dict[str, np.n
 
     Loading runs no code, since pickled objects are refused. A damaged file fails the test of its checksum.
     """
-    raw = read_bytes(path, what, CheckpointError)
+    return unpack_content(read_bytes(path, what, CheckpointError), path, what)
+
+
+def unpack_content(raw: bytes, path: Path, what: str) -> tuple[dict[str, Any], dict[str, np.ndarray]]:
+    """Return header and arrays in the content of a file: see `unpack_arrays`."""
     try:
         arrays = _members(raw)
         sealed = parse_json(arrays.pop("header").tobytes())

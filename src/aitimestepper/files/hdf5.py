@@ -13,9 +13,9 @@ import io
 import math
 import os
 import struct
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -27,6 +27,7 @@ SIGNATURE, WRITE_FLAG = b"\x89HDF\r\n\x1a\n", 1
 HEAD = 48  # bytes of the superblock, version 3: byte 11 holds the flags, bytes 28-35 the end of the file, 44-47 the checksum
 DEEPEST, MOST_OBJECTS = 4, 500  # groups inside groups and objects that a file may have
 LARGEST_CHUNK = 1 << 26  # bytes
+UNITS = ("units", "unit")  # attributes that name the unit of a data set
 MASK, ENDLESS = 0xFFFFFFFF, 1 << 60
 
 
@@ -219,3 +220,46 @@ def all_stored(dataset: Any, rows: int) -> bool:
     chunks = dataset.chunks
     needed = -(-rows // chunks[0]) * math.prod(-(-n // c) for n, c in zip(dataset.shape[1:], chunks[1:], strict=True))
     return len(dataset) >= rows and bool(dataset.id.get_num_chunks() >= needed)
+
+
+class Stored(NamedTuple):
+    """A data set of a file of another program."""
+
+    values: np.ndarray
+    unit: str | None  # the text of its attribute `units` or `unit`
+
+
+def stored_arrays(content: bytes, path: Path, wanted: Callable[[str], bool]) -> tuple[dict[str, Any], dict[str, Stored]]:
+    """Return the attribute `format`, if there is one, and those data sets of numbers or text whose last name is wanted.
+
+    content: of the whole file at `path`. What HDF5 raises for a damaged one becomes a `SnapshotError`.
+    """
+    import h5py
+
+    try:
+        with h5py.File(io.BytesIO(content), "r") as file:
+            about = attributes_of(file, ("format",))
+            datasets = {name: d for name, d in datasets_in(file, path).items() if wanted(name.rpartition("/")[2])}
+            return about, {name: _stored(d, name) for name, d in datasets.items() if d.dtype.kind in "biufS"}
+    except _RefusedError as why:
+        raise SnapshotError(f"{path_shown(path)} is refused: {why}.") from None
+    except SnapshotError:
+        raise
+    except Exception as error:  # whatever HDF5 raises
+        words = str(error).partition("\n")[0]
+        raise SnapshotError(f"{path_shown(path)} is damaged, or no HDF5 file: {words}.") from None
+
+
+def _stored(dataset: Any, name: str) -> Stored:
+    import h5py
+
+    if dataset.chunks is not None and dataset.ndim and not all_stored(dataset, len(dataset)):
+        raise _RefusedError(f"{name} states more numbers than it holds")
+    found = attributes_of(dataset, UNITS)
+    for word in UNITS:
+        if word not in found and h5py.h5a.exists(dataset.id, word.encode()):
+            raise _RefusedError(
+                f"the attribute {word} of {name} is text of variable length, which is not read: write numpy.bytes_('au')"
+            )
+    unit = next(iter(found.values()), None)
+    return Stored(np.asarray(dataset[()]), None if unit is None else str(unit))

@@ -9,13 +9,13 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 
-from ..bodies import Bodies
+from ..bodies import Bodies, as_bodies
 from ..errors import InitialConditionError
-from ..files import parse_array, path_shown, read_bytes, read_text
+from ..files import path_shown
 
 MOST_BODIES = 200_000  # of a sampled system: the energies of so many take minutes, and so does every step
 ALL_PAIRS = 2048  # bodies up to which energies are summed over all pairs at once; larger systems go block by block
@@ -29,6 +29,7 @@ class InitialConditions(NamedTuple):
     velocity: np.ndarray  # (N, D)
     period: float | None = None  # orbital period or crossing time; None: computed by `problems.period_of`
     G: float | None = 1.0  # G for which the velocities are right; None: the G of the settings
+    bodies: Bodies | None = None  # the same as they came from a file, with their units, names, time and softening
 
 
 def _recentred(mass: np.ndarray, position: np.ndarray, velocity: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
@@ -207,23 +208,18 @@ def agekyan(x: float = 0.2, y: float = 0.5) -> InitialConditions:
 
 
 def file(path: str) -> InitialConditions:
-    """Rows `mass, position..., velocity...` in a .npy or .txt file (5 columns: 2D, 7 columns: 3D)."""
-    rows = _read_rows(Path(path))
-    if rows.ndim != 2 or rows.shape[1] not in (5, 7):
-        raise InitialConditionError(
-            f"{path_shown(path)}: found shape {rows.shape}; every row must be mass, position, velocity: 5 numbers in 2D, 7 "
-            "in 3D."
-        )
-    if not np.isfinite(rows).all():
-        row, column = np.argwhere(~np.isfinite(rows))[0]
-        raise InitialConditionError(
-            f"{path_shown(path)}: row {row + 1}, column {column + 1} is {rows[row, column]}; all numbers must be finite."
-        )
-    if len(rows) < 2:
-        raise InitialConditionError(f"{path_shown(path)}: found {len(rows)} body; gravity needs at least 2 rows.")
-    dim = (rows.shape[1] - 1) // 2
-    mass, position, velocity = rows[:, 0], rows[:, 1 : 1 + dim], rows[:, 1 + dim :]
-    return InitialConditions(mass, position, velocity, G=None)
+    """Bodies in a file: rows mass, position, velocity; a table with a header; .npy, HDF5, a REBOUND archive (docs/input.md)."""
+    return from_file(path)
+
+
+def from_file(path: str, **settings: Any) -> InitialConditions:
+    """Return the bodies in a file; `settings` are those of `as_bodies`, which count before what the file says."""
+    bodies = as_bodies(Path(path), **settings)
+    if len(bodies) != 1:
+        raise InitialConditionError(f"{path_shown(path)} holds {len(bodies)} systems, not one; simulate(path) takes them all.")
+    known = bodies.G != 1.0 or bodies.units is not None
+    mass, position, velocity = bodies.mass[0], bodies.position[0], bodies.velocity[0]
+    return InitialConditions(mass, position, velocity, G=bodies.G if known else None, bodies=bodies)
 
 
 MAKERS: dict[str, Callable[..., InitialConditions]] = {
@@ -273,35 +269,3 @@ def _plummer_speeds(rng: np.random.Generator, n: int) -> np.ndarray:
         if y < x**2 * (1 - x**2) ** 3.5:
             speeds.append(x)
     return np.array(speeds)
-
-
-def _read_rows(path: Path) -> np.ndarray:
-    """Return the numbers of a .npy or text file, or raise an error that says what is wrong with it."""
-    if path.suffix == ".npy":
-        return _array_in(read_bytes(path, "initial conditions", InitialConditionError), path)
-    text = read_text(path, "initial conditions", InitialConditionError)
-    rows = [words for line in text.splitlines() if (words := line.partition("#")[0].replace(",", " ").split())]
-    if not rows:
-        raise InitialConditionError(f"{path_shown(path)} is empty; write one row per body: mass, position, velocity.")
-    widths = {len(row) for row in rows}
-    if len(widths) > 1:
-        found = ", ".join(map(str, sorted(widths)[:5]))
-        raise InitialConditionError(f"{path_shown(path)}: rows have [{found}] numbers; all must have 5 (2D) or 7 (3D).")
-    try:
-        return np.array(rows, dtype=np.float64)
-    except ValueError as error:
-        raise InitialConditionError(f"{path_shown(path)}: {str(error)[:100]}; all entries must be numbers.") from None
-
-
-def _array_in(content: bytes, path: Path) -> np.ndarray:
-    """Return the numbers in the content of a .npy file."""
-    try:
-        if content.startswith(b"PK"):
-            raise TypeError("it is an archive of several arrays, save one with numpy.save")
-        values = parse_array(content)
-        if np.iscomplexobj(values):
-            raise TypeError("its numbers are complex")
-        return values.astype(np.float64)
-    except Exception as error:  # whatever NumPy's parser raises about a file that is not trusted
-        reason = str(error).partition("\n")[0][:100]
-        raise InitialConditionError(f"{path_shown(path)} is not an array of numbers: {reason}") from None

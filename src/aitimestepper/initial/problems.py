@@ -3,19 +3,19 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
 import numpy as np
 
-from ..bodies import Bodies, free_fall_time
+from ..bodies import Bodies, as_bodies, free_fall_time
 from ..config import Config
 from ..errors import ConfigError, InitialConditionError
-from ..fields import field_from
+from ..fields import field_named
 from ..specs import build, computed, converted
 from ..sums import squared_differences, tree_sum
-from .named import MAKERS, InitialConditions, eccentric_anomaly, two_body
+from .named import MAKERS, InitialConditions, eccentric_anomaly, from_file, two_body
 from .own_families import families_named
 from .suites import Case, make_suite
 
@@ -76,10 +76,13 @@ def as_problem(
     if own and G == 1.0:
         G = own.pop()
     faster = [1.0 if s.G is None else math.sqrt(G / s.G) for s in systems]
-    shared: dict[str, Any] = {"G": G, "external_field": field_from(config) if external_field is None else external_field}
+    outer = field_named(config.external_field, G) if external_field is None else external_field
+    shared: dict[str, Any] = {"G": G, "external_field": outer, "units": config.units}
     lengths = [config.softening] * len(systems) if softening is None else softening
     batches = [
         Bodies(s.mass, s.position, s.velocity * f, softening=length, **shared)
+        if s.bodies is None
+        else as_bodies(s.bodies, external_field=outer)
         for s, f, length in zip(systems, faster, lengths, strict=True)
     ]
     periods = [_period(s, b) if s.period is None else s.period / f for s, b, f in zip(systems, batches, faster, strict=True)]
@@ -123,7 +126,7 @@ def _period(system: InitialConditions, bodies: Bodies) -> float:
     For bodies from a file it is that of the tightest pair, since ten crossing times of a planet with a distant companion could
     be millions of orbits.
     """
-    from_file = system.G is None
+    from_file = system.G is None or system.bodies is not None
     tightest = float(shortest_period(bodies)[0]) if from_file else math.inf
     return tightest if math.isfinite(tightest) else float(period_of(bodies)[0])
 
@@ -137,7 +140,7 @@ def _system(config: Config, number: int) -> InitialConditions:
     name, _, given = config.ic.partition(":")
     extra: dict[str, Any] = {"G": config.G}
     if config.num_orbits == 1:
-        made: InitialConditions = build(config.ic, MAKERS, "initial conditions", InitialConditionError, **extra)
+        made: InitialConditions = build(config.ic, _makers(config), "initial conditions", InitialConditionError, **extra)
         return made
     if name == "kepler":
         family: _Family = build(config.ic, {"kepler": _Family}, "initial conditions", InitialConditionError)
@@ -152,6 +155,16 @@ def _system(config: Config, number: int) -> InitialConditions:
     raise ConfigError(
         f"num_orbits = {config.num_orbits} needs a family to sample from: ic = kepler, plummer or random, not {config.ic!r}."
     )
+
+
+def _makers(config: Config) -> dict[str, Callable[..., InitialConditions]]:
+    """Return the makers of initial conditions; bodies in a file have the G, the units and the softening of the settings."""
+
+    def file(path: str) -> InitialConditions:
+        G = None if config.G == 1.0 else config.G  # 1 unless it was given
+        return from_file(path, G=G, units=config.units, softening=config.softening or None)
+
+    return MAKERS | {"file": file}
 
 
 def _seed_in(given: str, config: Config) -> int:

@@ -14,6 +14,8 @@ from ..bodies import Bodies, as_bodies
 from ..criteria.base import Criterion
 from ..errors import ConfigError, shown
 from ..events import Event, as_events
+from ..measured import in_time_unit
+from ..units import UnitSystem
 from .advice import warn_of
 from .batch import Batch
 from .merging import GoOn, after_mergers, merges
@@ -39,6 +41,7 @@ def simulate(
     G: float | None = None,
     softening: float | None = None,
     external_field: Any = None,
+    units: str | UnitSystem | None = None,
     max_steps: int | None = None,
     dt_min: float | None = None,
     dt_max: float | None = None,
@@ -58,10 +61,11 @@ def simulate(
 
     A `t_end` before the time of a system is reached backward in time.
 
-    particle: `Bodies`, a `ParticleTorch`, or anything with mass, position and velocity arrays, in any units in which the
-    gravitational constant is `G` (1 unless given or its own); one system (N, D) or a batch (B, N, D). `softening` is
-    Plummer's length. The result of a simulation, or its `final` bodies: that run goes on, with its criterion and its guard
-    unless `criterion` or `tol` is given; errors, steps and forces count from its first start.
+    particle: `Bodies`, a `ParticleTorch`, a dict, a table, a file, or what else `inputs.fields_of` takes, in any units in which
+    the gravitational constant is `G` (1 unless given or its own); one system (N, D) or a batch (B, N, D). `units` such as
+    "au Msun yr" set G, and bodies that have other units are converted to them; lengths and times may then be quantities of
+    astropy. `softening` is Plummer's length. The result of a simulation, or its `final` bodies: that run goes on, with its
+    criterion and its guard unless `criterion` or `tol` is given; errors, steps and forces count from its first start.
 
     criterion: what chooses the steps: a value such as `FreeFall(eta=0.02)`, its text `"freefall:eta=0.02"`, or a model (a
     file, a run folder, the name of a run). Without one, `tol` (1e-6) picks the learned step of the package, time-symmetric,
@@ -88,7 +92,9 @@ def simulate(
     """
     began, asked_for = clock.perf_counter(), dict(locals())
     given = particle.final if isinstance(particle, SimulationResult) else particle
-    start = as_bodies(given, G=G, softening=softening, external_field=external_field)
+    start = as_bodies(given, G=G, softening=softening, external_field=external_field, units=units)
+    given_times = {"t_end": t_end, "times": times, "output_every": output_every, "dt_min": dt_min, "dt_max": dt_max}
+    t_end, times, output_every, dt_min, dt_max = (in_time_unit(name, x, start.units) for name, x in given_times.items())
     if start.run is None:
         refuse_extreme_units(start)
     found = as_events(events)

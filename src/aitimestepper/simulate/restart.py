@@ -20,6 +20,7 @@ from ..events import Event, as_events, event_from_plain
 from ..fields import OWN, field_from_plain, field_to_plain
 from ..integrators import integrator_named
 from ..models import from_plain, to_plain
+from ..units import units_from_plain
 from .batch import MOST_ROWS, Batch, Output
 from .callbacks import OwnFunctions
 from .first_state import MOST_STEPS, restored_state
@@ -52,7 +53,8 @@ def contents_of(batch: Batch, asked: dict[str, Any]) -> tuple[dict[str, Any], Ar
         "names": start.names,
         "external_field": field_text(batch.program.arrays["field"], start.G),
         "field": field_to_plain(start.external_field),
-        "units": f"G = {start.G:g}; any units that it is right in",
+        "units": f"G = {start.G:g}; " + ("any units that it is right in" if start.units is None else start.units.name),
+        "unit_system": None if start.units is None else start.units.to_plain(),
         "chosen_by": criterion_to_plain(criterion),
         "network": header,
         "guard_share": batch.guard,
@@ -89,7 +91,8 @@ def batch_from(
         model = None if metadata["network"] is None else from_plain(metadata["network"], constants, "its network")
         chosen = criterion_from_plain(metadata["chosen_by"], model, _function(metadata["chosen_by"], criterion))
         own, outer = OwnFunctions(), _field(metadata["field"], external_field)
-        start = Bodies(**saved.initial, G=metadata["G"], names=metadata["names"], external_field=outer)
+        units = units_from_plain(metadata.get("unit_system"))
+        start = Bodies(**saved.initial, G=metadata["G"], names=metadata["names"], external_field=outer, units=units)
         program = program_of(chosen, integrator_named(metadata["integrator"]), start, own)
         state, rows = restored_state(start, program, saved.state, each_step)
         _check_asked(metadata["asked"], len(start))

@@ -17,6 +17,7 @@ from ...errors import SnapshotError, UserError, shown
 from ...fields import OWN, field_from_plain
 from ...files import conforms, is_being_written, path_shown
 from ...files.hdf5 import Opened, all_stored
+from ...units import units_from_plain
 from .contents import Contents, Run, contents_of, run_of
 from .hdf5 import PAUSE, TRIES, words
 from .records import FIELDS, Column
@@ -232,7 +233,9 @@ class Snapshots:
             field = None
         try:
             outer, G, names = field_from_plain(field), float(metadata.get("G", 1.0)), metadata.get("names")
-            return Bodies(**self._run.initial, G=G, names=names, external_field=outer)
+            initial: dict[str, Any] = self._run.initial
+            units = units_from_plain(metadata.get("unit_system"))
+            return Bodies(**initial, G=G, names=names, external_field=outer, units=units)
         except UserError as error:
             raise SnapshotError(f"{path_shown(self.path)} is refused: {error}") from None
         except (TypeError, ValueError, LookupError) as error:
