@@ -158,7 +158,7 @@ def test_anything_with_mass_position_and_velocity_will_do():
     changed = as_bodies(b, G=4.0, softening=0.25, external_field=field)
     assert (changed.G, changed.softening.tolist(), changed.external_field) == (4.0, [0.25], field)
     assert np.array_equal(changed.velocity, b.velocity)
-    with pytest.raises(InitialConditionError, match="needs mass, position and velocity arrays; dict lacks some"):
+    with pytest.raises(InitialConditionError, match="dict has no position: it needs position or x, y"):
         as_bodies({"mass": 1.0})
 
 
@@ -325,7 +325,6 @@ def test_memory_grows_with_the_bodies_and_not_with_their_pairs():
     [
         *REFUSED,
         ({"time": [0.1, 0.2]}, r"time has shape \(2,\), which does not fit \(1,\)"),
-        ({"G": None}, "G = None must be a positive number"),
         ({"external_field": PointMassTidalField(1.0, R0=9.0, G=2.0)}, "field has G = 2.0, the bodies G = 1.0"),
         ({"external_field": PointMassTidalField(1.0, R0=X[1])}, r"by the external field is not finite .* = \[0, 1, 0\]"),
         ({"external_field": PointMassTidalField(1.0, R0=[1.0, 2.0, 3.0])}, "R has 3 axes, the bodies have 2"),

@@ -16,7 +16,7 @@ from .constants import ENERGY_FLOOR
 from .elements import JACOBI, Elements, Primary, bodies_on_orbits, elements_of
 from .errors import InitialConditionError, shown
 from .inputs import fields_of
-from .measured import in_one_system
+from .measured import in_one_system, is_quantity
 from .quantities import Quantities, quantities
 from .sums import PairBlock, dot, pair_blocks, tree_sum
 from .units import VELOCITY, UnitSystem, constant_in, joint, unit_system
@@ -140,6 +140,8 @@ class Bodies:
         about, their `primary`, and all conventions are those of `elements.py`. `more` are further arguments of `Bodies`.
         """
         orbits = {"a": a, "q": q, "e": e, "inc": inc, "Omega": Omega, "omega": omega, "f": f, "M": M, "T": T}
+        if degrees and any(map(is_quantity, (inc, Omega, omega, f, M))):
+            raise InitialConditionError("degrees = True is for plain numbers: leave it out where angles have units.")
         numbers, units = in_one_system({"mass": mass, "time": time, "G": G, **orbits}, unit_system(units))
         numbers["G"] = constant_in(units, numbers["G"])
         mass, position, velocity = bodies_on_orbits(**numbers, primary=primary, degrees=degrees)

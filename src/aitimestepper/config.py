@@ -199,7 +199,9 @@ def _constant_of(units: str, G: float) -> float:
     """Return the constant of gravity in the units, or G where that is one of its values; any other G than 1 is an error."""
     try:
         system = unit_system(units)
-        return constant_in(system, None if G == 1.0 and system is not None else G)
+        if system is None and G != 1.0:
+            raise ConfigError(f"G = {G:g} is not that of the units {units}, which is 1: leave one of the two out.")
+        return constant_in(system, None if G == 1.0 else G)
     except InitialConditionError as error:
         raise ConfigError(str(error)) from None
 

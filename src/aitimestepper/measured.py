@@ -11,6 +11,7 @@ import numpy as np
 from .errors import InitialConditionError, shown
 from .units import ANGLE, GRAVITY, LENGTH, MASS, POWERS, TIME, UNITS, VELOCITY, Unit, UnitSystem, system_of
 
+NUMBER = "number without a unit"
 SI = {LENGTH: "m", MASS: "kg", TIME: "s", VELOCITY: "m / s", ANGLE: "rad", GRAVITY: "m3 / (kg s2)"}
 # what the numbers of bodies and of orbits are
 KINDS = {
@@ -38,18 +39,20 @@ def is_quantity(value: Any) -> bool:
     return type(value).__module__.startswith("astropy") and hasattr(value, "unit") and hasattr(value, "value")
 
 
-def measured(name: str, value: Any) -> Any:
-    """Return a quantity of astropy as `Measured`, and anything else as it is."""
+def measured(name: str, value: Any, kind: str | None = None) -> Any:
+    """Return a quantity of astropy as `Measured`, and anything else as it is; its kind is that of `name` in KINDS or given."""
     if not is_quantity(value):
         return value
     if isinstance(value, (list, tuple)):
         unit = _first(value).unit
         value = _collected(name, value, unit) * unit
-    kind = KINDS.get(name, ANGLE)
+    kind = kind or KINDS.get(name, NUMBER)
     try:
-        scale = float(value.unit.to(SI[kind] if name in KINDS else ""))
+        scale = float(value.unit.to(SI.get(kind, "")))
     except Exception:  # of astropy, which is not imported here
         raise InitialConditionError(f"{name} is in {shown(value.unit)}, which is no {kind}.") from None
+    if kind == NUMBER:
+        return value.value * scale
     return Measured(value.value, Unit(scale, POWERS[kind]), str(value.unit))
 
 
@@ -136,5 +139,5 @@ def in_time_unit(name: str, value: Any, units: UnitSystem | None) -> Any:
         return value
     if units is None:
         raise InitialConditionError(f"{name} = {shown(value)} has a unit, but the bodies have none: give them units, too.")
-    found: Measured = measured("time", value)
+    found: Measured = measured(name, value, TIME)
     return _rescaled(found, units.time)

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from .errors import InitialConditionError, shown
+from .errors import InitialConditionError, UserError, shown
 from .sums import dot
 
 TINY = float(np.finfo(np.float64).tiny)  # the smallest normal number, 2.2e-308
@@ -20,8 +20,15 @@ def plain(value: Any) -> Any:
     return value.detach().cpu().numpy() if hasattr(value, "detach") else value
 
 
+def refuse_unit(name: str, value: Any, error: type[UserError] = InitialConditionError) -> None:
+    """Raise an `error` for a quantity of astropy where a plain number is wanted: NumPy would drop its unit in silence."""
+    if type(value).__module__.startswith("astropy") and hasattr(value, "unit"):
+        raise error(f"{name} = {shown(value)} has a unit, where a plain number is wanted: give its value in the run's units.")
+
+
 def as_array(name: str, value: Any, dtype: type = np.float64) -> np.ndarray:
     """Return `value` as a new array, or raise an error that says what it is instead."""
+    refuse_unit(name, value)
     try:
         return np.array(plain(value), dtype=dtype, order="C")
     except (TypeError, ValueError, RuntimeError, OverflowError):

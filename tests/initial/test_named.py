@@ -340,7 +340,7 @@ BAD_TEXTS = {
     "ragged": ("1 0 0 0 0\n1 1 0 0\n", r"rows have \[4, 5\] numbers; all must have 5 \(2D\) or 7 \(3D\)"),
     "six columns": ("1 0 0 0 0 0\n1 1 0 0 0 0\n", r"found shape \(2, 6\); every row must be mass, position, velocity"),
     "one body": ("1 0 0 0 0\n", "found 1 body; gravity needs at least 2 rows"),
-    "words": ("mass x y vx vy\n1 0 0 0 0\n1 1 0 0 0\n", "bodies.txt: could not convert string to float: .*mass"),
+    "words": ("1 zero 0 0 0\n1 1 0 0 0\n", "bodies.txt: could not convert string to float: .*zero"),
     "nan": ("1 0 0 0 0\n1 nan 0 0 0\n", "row 2, column 2 is nan; all numbers must be finite"),
     "infinite": ("1 0 0 0 -inf\n1 1 0 0 0\n", "row 1, column 5 is -inf; all numbers must be finite"),
 }

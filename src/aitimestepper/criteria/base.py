@@ -9,12 +9,14 @@ from typing import Any, ClassVar, NamedTuple
 import numpy as np
 
 from ..errors import ConfigError, shown
+from ..validation import refuse_unit
 
 Numbers = float | tuple[float, ...]  # one for all systems, or one for each
 
 
 def positive_numbers(value: Any, what: str) -> Numbers:
     """Return `value`, a number or an array of one number a system, as a float or a tuple; all must be positive and finite."""
+    refuse_unit(what, value, ConfigError)
     try:
         array = np.asarray(math.nan if isinstance(value, bool) else value, dtype=np.float64)
     except (TypeError, ValueError, RuntimeError, OverflowError):

@@ -16,6 +16,7 @@ import numpy as np
 from ..bodies import Bodies, as_bodies
 from ..errors import InitialConditionError
 from ..files import path_shown
+from ..units import UnitSystem
 
 MOST_BODIES = 200_000  # of a sampled system: the energies of so many take minutes, and so does every step
 ALL_PAIRS = 2048  # bodies up to which energies are summed over all pairs at once; larger systems go block by block
@@ -29,7 +30,27 @@ class InitialConditions(NamedTuple):
     velocity: np.ndarray  # (N, D)
     period: float | None = None  # orbital period or crossing time; None: computed by `problems.period_of`
     G: float | None = 1.0  # G for which the velocities are right; None: the G of the settings
-    bodies: Bodies | None = None  # the same as they came from a file, with their units, names, time and softening
+    bodies: Bodies | None = None  # the same as they came from a file, with all that it says
+
+    @property
+    def units(self) -> UnitSystem | None:
+        """The units that the file states."""
+        return None if self.bodies is None else self.bodies.units
+
+    @property
+    def names(self) -> tuple[str, ...] | None:
+        """The names of the bodies in the file."""
+        return None if self.bodies is None else self.bodies.names
+
+    @property
+    def time(self) -> float:
+        """The time at which the bodies are so."""
+        return 0.0 if self.bodies is None else float(self.bodies.time[0])
+
+    @property
+    def softening(self) -> float:
+        """The softening length that the file states."""
+        return 0.0 if self.bodies is None else float(self.bodies.softening[0])
 
 
 def _recentred(mass: np.ndarray, position: np.ndarray, velocity: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

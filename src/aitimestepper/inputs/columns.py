@@ -122,7 +122,9 @@ def _shared(found: Mapping[str, Any], what: str, columns: Mapping[Any, Any]) -> 
             continue
         missing = [part for part in parts if part not in found]
         if missing:
-            raise InitialConditionError(f"{what} has no {', '.join(missing)} (found: {_listed(columns)}).")
+            raise InitialConditionError(
+                f"{what} has no {name}: it needs {name} or {', '.join(parts)} (found: {_listed(columns)})."
+            )
         made[name] = _stacked(name, {part: found[part] for part in parts})
     return made | _single(found)
 
@@ -161,22 +163,22 @@ def _of_elements(found: dict[str, Any], what: str) -> dict[str, Any]:
     """Return the arguments of `Bodies.from_elements`: elements without those of the first body, which are empty or 0."""
     elements = {name: found[name] for name in ELEMENTS if name in found}
     others = {name: value for name, value in found.items() if name not in (*ELEMENTS, *CARTESIAN)}
-    bodies = np.shape(_bare(found["mass"]))[-1:]
-    for name, value in elements.items():
-        if np.shape(_bare(value))[-1:] == bodies:
-            first = np.asarray(_bare(value), dtype=float)[..., 0]
+    mass = measured("mass", found["mass"])
+    bodies = np.shape(mass.values if isinstance(mass, Measured) else mass)[-1:]
+    for name, given in elements.items():
+        value = measured(name, given)
+        values = _numbers(name, value.values if isinstance(value, Measured) else value)
+        if values.shape[-1:] == bodies:
+            first = values[..., 0]
             if not (np.isnan(first) | (first == 0)).all():
                 raise InitialConditionError(
                     f"{what}: the first body is what the others orbit, its {name} must be empty, nan or 0, not {shown(first)}."
                 )
-            elements[name] = value._replace(values=value.values[..., 1:]) if isinstance(value, Measured) else value[..., 1:]
+            values = values[..., 1:]
+        elements[name] = value._replace(values=values) if isinstance(value, Measured) else values
     if "pomega" in elements:
         elements = _with_omega(elements)
     return others | elements | _single(found)
-
-
-def _bare(value: Any) -> Any:
-    return value.values if isinstance(value, Measured) else getattr(value, "value", value)
 
 
 def _with_omega(elements: dict[str, Any]) -> dict[str, Any]:

@@ -35,8 +35,8 @@ def fields_of_archive(content: bytes, path: Path) -> dict[str, Any]:
         raise InitialConditionError(f"{path_shown(path)} is damaged: {why}.")
     try:
         about, arrays = unpack_content(made.stdout, path, "archive")
-    except CheckpointError as error:
-        raise InitialConditionError(str(error)) from None
+    except CheckpointError:
+        raise InitialConditionError(f"{path_shown(path)} is damaged: what REBOUND reads in it is no simulation.") from None
     if about["warnings"]:
         raise InitialConditionError(f"{path_shown(path)} is damaged: REBOUND says: {shown(about['warnings'][0])}.")
     fields: dict[str, Any] = {name: arrays[name] for name in NUMBERS}

@@ -23,6 +23,7 @@ from ..features import Scales, feature_count
 from ..fields import field_from
 from ..files import conforms, grouped, pack_arrays, path_shown, unpack_arrays, write_atomically
 from ..integrators import INTEGRATORS, SPLITTINGS
+from ..validation import as_constant
 
 FORMAT, VERSION = "aitimestepper model", 1
 NETWORK = "FullyConnectedNN"  # the only kind of network that the engine can evaluate
@@ -185,7 +186,11 @@ def from_plain(header: dict[str, Any], arrays: Mapping[str, np.ndarray], where: 
     try:
         config, scales = Config.from_dict(header["config"]), header["scales"]
         parts: dict[str, dict[str, Any]] = grouped(arrays, "weights", "initial")
-        initial = Bodies(**parts["initial"], G=header["G"], external_field=field_from(config)) if parts["initial"] else None
+        initial = (
+            Bodies(**parts["initial"], G=as_constant(header["G"]), external_field=field_from(config))
+            if parts["initial"]
+            else None
+        )
         return Model(config, parts["weights"], None if scales is None else Scales(**scales), header["card"], initial)
     except (LookupError, TypeError, AttributeError, ValueError, OverflowError, MemoryError) as error:
         reason = str(error) if isinstance(error, UserError) else f"{type(error).__name__}: {error}"

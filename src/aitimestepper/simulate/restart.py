@@ -21,6 +21,7 @@ from ..fields import OWN, field_from_plain, field_to_plain
 from ..integrators import integrator_named
 from ..models import from_plain, to_plain
 from ..units import units_from_plain
+from ..validation import as_constant
 from .batch import MOST_ROWS, Batch, Output
 from .callbacks import OwnFunctions
 from .first_state import MOST_STEPS, restored_state
@@ -92,7 +93,9 @@ def batch_from(
         chosen = criterion_from_plain(metadata["chosen_by"], model, _function(metadata["chosen_by"], criterion))
         own, outer = OwnFunctions(), _field(metadata["field"], external_field)
         units = units_from_plain(metadata.get("unit_system"))
-        start = Bodies(**saved.initial, G=metadata["G"], names=metadata["names"], external_field=outer, units=units)
+        start = Bodies(
+            **saved.initial, G=as_constant(metadata["G"]), names=metadata["names"], external_field=outer, units=units
+        )
         program = program_of(chosen, integrator_named(metadata["integrator"]), start, own)
         state, rows = restored_state(start, program, saved.state, each_step)
         _check_asked(metadata["asked"], len(start))
