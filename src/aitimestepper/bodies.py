@@ -302,7 +302,7 @@ class Bodies:
         if self.external_field is not None:
             raise InitialConditionError("bodies in an external field are not converted to other units; make the field in them.")
         length, mass, time = has.length / wanted.length, has.mass / wanted.mass, has.time / wanted.time
-        return self._with(
+        return self.replace(
             mass=self.mass * mass,
             position=self.position * length,
             velocity=self.velocity * (has.scale(VELOCITY) / wanted.scale(VELOCITY)),

@@ -158,9 +158,9 @@ def conic_of(gm: np.ndarray, x: np.ndarray, v: np.ndarray) -> tuple[np.ndarray, 
     a: negative on hyperbolas, infinite on parabolas. Where gm is not positive, everything is NaN.
     """
     gm = np.where(gm > 0, gm, np.nan)
-    r, h = np.sqrt(dot(x, x)), np.cross(x, v)
-    h_size, radial = np.sqrt(dot(h, h)), dot(x, v)
     with np.errstate(divide="ignore", invalid="ignore", over="ignore"):
+        r, h = np.sqrt(dot(x, x)), np.cross(x, v)
+        h_size, radial = np.sqrt(dot(h, h)), dot(x, v)
         p = h_size * h_size / gm
         binding = 2 / r - dot(v, v) / gm  # 1/a
         e_cos, e_sin = p / r - 1, h_size * radial / (gm * r)

@@ -21,6 +21,8 @@ from .validation import as_array, expanded
 
 JACOBI, HELIOCENTRIC, BARYCENTRIC = "jacobi", "heliocentric", "barycentric"
 ANGLES = ("inc", "Omega", "omega", "f", "M")
+# what overflows is NaN or infinite, which `Bodies` refuse; so is what is about no mass
+NO_WARNINGS: dict[str, Any] = {"over": "ignore", "invalid": "ignore", "divide": "ignore"}
 Primary = str | int | Sequence[int]
 
 
@@ -79,6 +81,7 @@ def central(primary: Primary, bodies: int) -> Central:
     return Central(others, np.broadcast_to(index, (bodies - 1,)), False)
 
 
+@np.errstate(**NO_WARNINGS)
 def elements_of(
     mass: np.ndarray, position: np.ndarray, velocity: np.ndarray, time: np.ndarray, G: float, primary: Primary = JACOBI
 ) -> Elements:
@@ -87,11 +90,9 @@ def elements_of(
     x, v = np.pad(position, missing), np.pad(velocity, missing)
     about = central(primary, mass.shape[1])
     total, (x, v) = _relative(mass, (x, v), about)
-    gm = G * total
-    a, shape, place = conic_of(gm, x, v)
-    with np.errstate(divide="ignore", invalid="ignore"):
-        period = np.where(a < 0, np.inf, 2 * math.pi / np.where(np.isinf(a), 0.0, place.n))
-        T = time[:, None] - place.M / place.n
+    a, shape, place = conic_of(G * total, x, v)
+    period = np.where(a < 0, np.inf, 2 * math.pi / np.where(np.isinf(a), 0.0, place.n))
+    T = time[:, None] - place.M / place.n
     return Elements(a, shape.e, shape.inc, shape.Omega, shape.omega, place.f, place.M, shape.q, period, T)
 
 
@@ -105,13 +106,13 @@ def _relative(mass: np.ndarray, vectors: tuple[np.ndarray, ...], about: Central)
             y[:, 1:] - tree_sum(mass[..., None] * y, 1)[:, None] / total for y in vectors
         )
     inside = np.cumsum(mass, axis=1)
-    with np.errstate(divide="ignore", invalid="ignore"):  # about no mass
-        centres = (np.cumsum(mass[..., None] * y, axis=1) / inside[..., None] for y in vectors)
-        return np.where(inside[:, :-1] > 0, inside[:, 1:], np.nan), tuple(
-            y[:, 1:] - c[:, :-1] for y, c in zip(vectors, centres, strict=True)
-        )
+    centres = (np.cumsum(mass[..., None] * y, axis=1) / inside[..., None] for y in vectors)
+    return np.where(inside[:, :-1] > 0, inside[:, 1:], np.nan), tuple(
+        y[:, 1:] - c[:, :-1] for y, c in zip(vectors, centres, strict=True)
+    )
 
 
+@np.errstate(**NO_WARNINGS)
 def bodies_on_orbits(
     mass: Any,
     *,
@@ -141,7 +142,8 @@ def bodies_on_orbits(
     gm = G * _relative(masses, (), about)[0]
     shape, one_minus_e = _shape(o)
     _refuse_no_mass(gm, masses, about)
-    x, v = placed(shape, *_in_plane(gm, shape, one_minus_e, o, expanded("time", as_array("time", time), (B,))))
+    times = expanded("time", as_array("time", time), (B,))
+    x, v = placed(shape, *_in_plane(gm, shape, one_minus_e, o, times))
     x, v = (_centred(masses, _absolute(masses, y, about)) for y in (x, v))
     return masses, x, v
 
@@ -199,8 +201,7 @@ def _in_plane(
         f = o.get("f", np.zeros_like(e))
         _refuse("f", f, 1 + e * np.cos(f) > 0, "is beyond the asymptotes of its hyperbola, where cos f = -1/e")
         return perifocal_from_f(gm, q, e, f)
-    with np.errstate(divide="ignore"):
-        n = np.where(w == 0, np.sqrt(gm / (2 * q**3)), np.sqrt(gm / q**3) * np.abs(w) ** 1.5)
+    n = np.where(w == 0, np.sqrt(gm / (2 * q**3)), np.sqrt(gm / q**3) * np.abs(w) ** 1.5)
     M = o["M"] if "M" in o else n * (time[:, None] - o["T"])
     return perifocal_from_mean(gm, q, e, M, w)
 

@@ -10,6 +10,7 @@ import numpy as np
 
 from .errors import InitialConditionError, shown
 from .units import ANGLE, GRAVITY, LENGTH, MASS, POWERS, TIME, UNITS, VELOCITY, Unit, UnitSystem, system_of
+from .validation import as_array
 
 NUMBER = "number without a unit"
 SI = {LENGTH: "m", MASS: "kg", TIME: "s", VELOCITY: "m / s", ANGLE: "rad", GRAVITY: "m3 / (kg s2)"}
@@ -94,7 +95,8 @@ def in_one_system(values: Mapping[str, Any], units: UnitSystem | None) -> tuple[
 
 def _rescaled(value: Measured, unit: float) -> Any:
     factor = value.unit.scale / unit
-    return value.values if abs(factor - 1) < 1e-15 else np.asarray(value.values, dtype=float) * factor
+    with np.errstate(over="ignore"):  # infinite numbers are refused by whoever takes them
+        return value.values if abs(factor - 1) < 1e-15 else as_array("numbers", value.values) * factor
 
 
 def _system_of(values: Mapping[str, Measured]) -> UnitSystem | None:

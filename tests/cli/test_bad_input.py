@@ -9,6 +9,8 @@ import pytest
 GOOD = "1 0 0 0 0.5\n1 1 0 0 -0.5\n"
 FILES = {
     "empty.txt": ("", "empty.txt is empty"),
+    "orbits.csv": ("m,a,e\n1,,\n1,1,1.5\n", "a = 1 of orbit 0 does not fit its e"),
+    "units.csv": ("m [Msun],x [au],y [au],vx,vy\n1,0,0,0,0\n1,1,0,0,1\n", "velocity has no unit, but mass has ('Msun')"),
     "ragged.txt": ("1 0 0 0 0.5\n1 1 0\n", "rows have [3, 5] numbers"),
     "nan.txt": ("1 0 0 0 nan\n1 1 0 0 1\n", "row 1, column 5 is nan"),
     "words.txt": ("1 0 0 0 fast\n1 1 0 0 1\n", "words.txt: could not convert string to float"),
@@ -19,6 +21,11 @@ FILES = {
     "massless.txt": ("0 0 0 0 0.5\n0 1 0 0 -0.5\n", "has no mass at all"),
 }
 ARGUMENTS = [
+    (
+        "simulate --units au,Msun,yr --G 2",
+        "G = 2 is not that of the units au,Msun,yr, which is 39.4769: leave one of the two out",
+    ),
+    ("simulate --units au,Msum,yr", "unit 'Msum': 'Msum' is unknown; did you mean 'msun'"),
     ("simulate --ic file:missing.txt", "cannot read the initial conditions missing.txt: No such file"),
     ("simulate --ic keppler", "unknown initial conditions 'keppler': did you mean 'kepler'"),
     ("simulate --ic kepler:ee=0.5", "no argument 'ee'"),

@@ -145,6 +145,17 @@ def test_a_file_of_bodies_runs_for_ten_periods_of_its_tightest_pair(command, tmp
     assert summary["time"] == pytest.approx(10 * 2 * np.pi, rel=1e-6)
 
 
+def test_a_table_with_units_runs_in_them(command, tmp_path):
+    (tmp_path / "p.csv").write_text("name,m [Msun],a [au],e\nSun,1,,\nJupiter,9.55e-4,5.203,0.0484\n")
+    flags = ("--ic", "file:p.csv", "--criterion", "freefall:eta=0.2")
+    years = json.loads(ok(command("simulate", *flags, "--output", "run.h5")).stdout)
+    assert years["time"] == pytest.approx(118.6, rel=1e-3)  # ten orbits of Jupiter
+    with Snapshots(tmp_path / "run.h5") as rows:
+        assert (rows.initial.units.name, rows.initial.names) == ("au Msun (au / yr)", ("Sun", "Jupiter"))
+    days = json.loads(ok(command("simulate", *flags, "--units", "au Msun day")).stdout)
+    assert days["time"] == pytest.approx(365.25 * years["time"], rel=1e-12)
+
+
 def test_the_command_line_and_python_give_the_same_run(command):
     """The same decisions, the same bits."""
     from aitimestepper.initial.named import kepler

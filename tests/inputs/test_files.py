@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib.metadata
 import json
 import math
 
@@ -12,7 +13,7 @@ import rebound
 
 from aitimestepper import Bodies, Config, simulate
 from aitimestepper.bodies import as_bodies
-from aitimestepper.errors import InitialConditionError
+from aitimestepper.errors import InitialConditionError, MissingExtraError
 from aitimestepper.initial.named import file
 from aitimestepper.initial.problems import make_problem
 from aitimestepper.initial.suite_file import save_suite
@@ -107,6 +108,22 @@ def test_a_table_of_elements(tmp_path):
     assert found.period[0] == pytest.approx([11.86, 29.45], rel=2e-3)  # years
     in_days = as_bodies(tmp_path / "planets.csv", units="au Msun day")
     assert in_days.elements().period == pytest.approx(365.25 * b.elements().period, rel=1e-12)
+
+
+def test_npy_of_columns(tmp_path):
+    kinds = [("mass", "f8"), ("position", "f4", 3), ("velocity", ">f8", 3), ("name", "U4"), ("id", "i8")]
+    table = np.zeros(3, dtype=kinds)
+    table["mass"], table["position"], table["velocity"], table["name"] = MASS, POSITION, VELOCITY, ["A", "b", "c"]
+    np.save(tmp_path / "table.npy", table)
+    b = as_bodies(tmp_path / "table.npy")
+    assert b.names == ("A", "b", "c")
+    assert np.array_equal(b.position[0], POSITION)
+    assert np.array_equal(b.velocity[0], VELOCITY)
+    np.save(tmp_path / "objects.npy", np.zeros(3, dtype=[("mass", "f8"), ("position", object)]), allow_pickle=True)
+    np.save(tmp_path / "nested.npy", np.zeros(3, dtype=[("mass", "f8"), ("position", [("x", "f8")])]))
+    for name in ("objects.npy", "nested.npy"):
+        with pytest.raises(InitialConditionError, match="is not an array of numbers: it holds"):
+            as_bodies(tmp_path / name)
 
 
 BAD = {
@@ -268,6 +285,15 @@ def test_a_child_that_crashes_is_a_sentence(monkeypatch, archive):
         as_bodies(archive[0])
     monkeypatch.setattr(rebound_archive, "COMMAND", "print('something else')")
     with pytest.raises(InitialConditionError, match=r"archive.bin is damaged: what REBOUND reads in it is no simulation"):
+        as_bodies(archive[0])
+
+
+def test_where_rebound_is_missing_the_extra_is_named(monkeypatch, archive):
+    def version(name):
+        raise importlib.metadata.PackageNotFoundError(name)
+
+    monkeypatch.setattr(importlib.metadata, "version", version)
+    with pytest.raises(MissingExtraError, match=r"an archive of REBOUND needs rebound: pip install 'aitimestepper\[bench\]'"):
         as_bodies(archive[0])
 
 

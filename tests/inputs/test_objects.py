@@ -12,7 +12,7 @@ import rebound
 from astropy import table
 from astropy import units as u
 
-from aitimestepper import Bodies, simulate
+from aitimestepper import Bodies, Constant, simulate
 from aitimestepper.bodies import as_bodies
 from aitimestepper.errors import ConfigError, InitialConditionError
 from aitimestepper.units import unit_system
@@ -197,6 +197,8 @@ def test_bad_quantities_are_named():
         simulate(PLAIN, t_end=1.0 * u.yr)
     with pytest.raises(InitialConditionError, match="t_end is in kg, which is no time"):
         simulate(given, t_end=1.0 * u.kg)
+    with pytest.raises(ConfigError, match=r"has a unit, where a plain number is wanted: give its value in the run's units"):
+        simulate(given, t_end=1.0 * u.yr, criterion=Constant(dt=1.0 * u.day))
     with pytest.raises(ConfigError, match="dt_min"):
         simulate(given, t_end=1.0 * u.yr, dt_min=-1.0 * u.day)
     with pytest.raises(InitialConditionError, match="these bodies have no units"):

@@ -44,6 +44,7 @@ examples:
   aitimestepper simulate --criterion boekholt:eta=0.02 --symmetrized --integrator kahan_li6 --ic figure8
   aitimestepper simulate --criterion prs23 --ic burrau --t-end 60            (with radau15, whose rule it is)
   aitimestepper simulate --ic file:bodies.txt --t-end 10 --tol 1e-5
+  aitimestepper simulate --ic file:planets.csv --units "au Msun yr" --t-end 100
   aitimestepper simulate --ic solar --t-end 3.6e6 --output solar.h5 --output-every 3652.5
   aitimestepper simulate --resume solar.h5
 

@@ -76,8 +76,11 @@ def grouped(arrays: Mapping[str, np.ndarray], *groups: str) -> dict[str, dict[st
     return found
 
 
-def parse_array(content: bytes) -> np.ndarray:
-    """Return the array in the content of a .npy file of numbers, or raise an error; it has no more numbers than the content."""
+def parse_array(content: bytes, columns: bool = False) -> np.ndarray:
+    """Return the array in the content of a .npy file of numbers, or raise an error; it has no more numbers than the content.
+
+    columns: whether it may be a structured array, of columns of numbers and of text.
+    """
     stream = io.BytesIO(content)
     try:
         version = np.lib.format.read_magic(stream)
@@ -86,7 +89,10 @@ def parse_array(content: bytes) -> np.ndarray:
     except Exception:  # whatever the parser of Python raises
         raise ValueError("its header is not that of an array") from None
     count = math.prod(shape)
-    if dtype.hasobject or dtype.kind not in "biufc":
+    kinds, allowed = {dtype.kind}, "biufc"
+    if columns and dtype.names:
+        kinds, allowed = {dtype[name].base.kind for name in dtype.names}, "biufSU"
+    if dtype.hasobject or not kinds <= set(allowed):
         raise TypeError(f"it holds {dtype} instead of numbers")
     if any(n < 0 for n in shape) or count * dtype.itemsize > len(content) - stream.tell():
         raise ValueError(f"it says that it holds {shape} numbers, but is shorter")

@@ -73,7 +73,7 @@ def as_problem(
     """
     G = config.G
     own = {s.G for s in systems if s.G is not None} - {1.0}
-    if own and G == 1.0:
+    if own and G == 1.0 and config.units is None:
         G = own.pop()
     faster = [1.0 if s.G is None else math.sqrt(G / s.G) for s in systems]
     outer = field_named(config.external_field, G) if external_field is None else external_field

@@ -28,7 +28,11 @@ def fields_of_file(path: Path) -> dict[str, Any]:
     """Return the arguments of `Bodies`, or of `Bodies.from_elements`, in a file; an error says what is wrong with it."""
     content = read_bytes(path, WHAT, InitialConditionError)
     if path.suffix == ".npy" or content.startswith(NUMPY):
-        return fields_of_rows(_array_in(content, path), path)
+        array = _array_in(content, path)
+        names = array.dtype.names
+        return (
+            fields_of_rows(array, path) if names is None else fields_of_columns({n: array[n] for n in names}, path_shown(path))
+        )
     if content.startswith(SIGNATURE):
         return _in_hdf5(content, path)
     if content.startswith(MAGIC):
@@ -41,14 +45,14 @@ def fields_of_file(path: Path) -> dict[str, Any]:
 
 
 def _array_in(content: bytes, path: Path) -> np.ndarray:
-    """Return the numbers in the content of a .npy file."""
+    """Return the numbers in the content of a .npy file, or its columns of numbers and text."""
     try:
         if content.startswith(b"PK"):
             raise TypeError("it is an archive of several arrays, save one with numpy.save")
-        values = parse_array(content)
+        values = parse_array(content, columns=True)
         if np.iscomplexobj(values):
             raise TypeError("its numbers are complex")
-        return values.astype(np.float64)
+        return values if values.dtype.names else values.astype(np.float64)
     except Exception as error:  # whatever NumPy's parser raises about a file that is not trusted
         reason = str(error).partition("\n")[0][:100]
         raise InitialConditionError(f"{path_shown(path)} is not an array of numbers: {reason}") from None

@@ -5,12 +5,10 @@ REBOUND trusts its files: of 300 damaged archives, 55 ended the process that rea
 
 from __future__ import annotations
 
-import importlib.metadata
 import os
-import subprocess
 import sys
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -18,6 +16,9 @@ from ..errors import CheckpointError, InitialConditionError, missing_extra, show
 from ..files import pack_arrays, path_shown
 from ..files.archives import unpack_content
 from .rebound_simulation import fields_of_simulation
+
+if TYPE_CHECKING:
+    import subprocess
 
 MAGIC = b"REBOUND Binary File. Version: "
 PATIENCE = 60.0  # seconds
@@ -45,6 +46,8 @@ def fields_of_archive(content: bytes, path: Path) -> dict[str, Any]:
 
 
 def _run(content: bytes, path: Path) -> subprocess.CompletedProcess[bytes]:
+    import subprocess  # here and below: what `import aitimestepper` need not load
+
     places = os.pathsep.join(place for place in sys.path if place)
     environment = {**os.environ, "PYTHONPATH": places}
     try:
@@ -62,6 +65,8 @@ def _run(content: bytes, path: Path) -> subprocess.CompletedProcess[bytes]:
 
 def _refuse_another_version(content: bytes, path: Path) -> None:
     """Raise an error for an archive of another version of REBOUND than the installed one, or where there is none."""
+    import importlib.metadata
+
     try:
         own = importlib.metadata.version("rebound")
     except importlib.metadata.PackageNotFoundError:

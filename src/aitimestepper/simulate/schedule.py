@@ -12,6 +12,7 @@ from ..bodies import Bodies, free_fall_time
 from ..criteria.base import positive_numbers
 from ..errors import ConfigError, shown
 from ..specs import LARGEST_INTEGER
+from ..validation import refuse_unit
 from .batch import MOST_ROWS, Output
 from .trajectory import refuse_times
 
@@ -86,6 +87,7 @@ def end_times(start: Bodies, t_end: Any, steps: int | None) -> np.ndarray:
     """Return when every system ends, (B,); infinity where steps are counted."""
     if (t_end is None) == (steps is None):
         raise ConfigError(f"t_end = {t_end} and steps = {steps}: give exactly one of them to say when to stop.")
+    refuse_unit("t_end", t_end, ConfigError)
     try:
         end = np.asarray(math.inf if t_end is None else t_end)
         if end.dtype.kind not in "fiu":
