@@ -111,7 +111,7 @@ def test_a_table_of_elements(tmp_path):
 
 
 def test_npy_of_columns(tmp_path):
-    kinds = [("mass", "f8"), ("position", "f4", 3), ("velocity", ">f8", 3), ("name", "U4"), ("id", "i8")]
+    kinds = [("mass", "f8"), ("position", "f4", 3), ("velocity", ">f8", 3), ("name", "S4"), ("id", "i8")]
     table = np.zeros(3, dtype=kinds)
     table["mass"], table["position"], table["velocity"], table["name"] = MASS, POSITION, VELOCITY, ["A", "b", "c"]
     np.save(tmp_path / "table.npy", table)

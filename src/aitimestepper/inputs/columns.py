@@ -94,7 +94,7 @@ def fields_of_columns(columns: Mapping[Any, Any], what: str) -> dict[str, Any]:
     if "mass" not in found:
         raise InitialConditionError(f"{what} has no masses: it needs a column mass or m (found: {_listed(columns)}).")
     if "names" in found:
-        found["names"] = [str(name) for name in found["names"]]
+        found["names"] = [n.decode(errors="replace") if isinstance(n, bytes) else str(n) for n in found["names"]]
     if "x" not in found and not vectors and {"a", "q"} & set(found):
         return _of_elements(found, what)
     others = {name: values for name, values in found.items() if name not in (*CARTESIAN, *ELEMENTS, "primary")}

@@ -29,10 +29,9 @@ def fields_of_file(path: Path) -> dict[str, Any]:
     content = read_bytes(path, WHAT, InitialConditionError)
     if path.suffix == ".npy" or content.startswith(NUMPY):
         array = _array_in(content, path)
-        names = array.dtype.names
-        return (
-            fields_of_rows(array, path) if names is None else fields_of_columns({n: array[n] for n in names}, path_shown(path))
-        )
+        if array.dtype.names is None:
+            return fields_of_rows(array, path)
+        return fields_of_columns({name: array[name] for name in array.dtype.names}, path_shown(path))
     if content.startswith(SIGNATURE):
         return _in_hdf5(content, path)
     if content.startswith(MAGIC):
