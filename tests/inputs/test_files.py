@@ -126,6 +126,11 @@ def test_npy_of_columns(tmp_path):
             as_bodies(tmp_path / name)
 
 
+def test_a_table_of_moons(tmp_path):
+    (tmp_path / "moon.txt").write_text("m q e primary\n1 0 0 nan\n1e-3 4 0.2 0\n1e-9 0.01 0 1\n")
+    assert as_bodies(tmp_path / "moon.txt").elements([0, 1]).q[0] == pytest.approx([4.0, 0.01], rel=1e-12)
+
+
 BAD = {
     "one row": ("m x y vx vy\n1 0 0 0 0\n", "found 1 body; gravity needs at least 2 rows"),
     "ragged": ("m x y vx vy\n1 0 0 0 0\n1 1 0 0\n", "row 2 below the header has 4 entries, the header 5"),

@@ -41,7 +41,10 @@ THINGS = {
     "dict of columns": lambda: COLUMNS,
     "capitals": lambda: {name.upper(): values for name, values in COLUMNS.items()},
     "names of Gadget": lambda: dict(zip(("Masses", "Coordinates", "Velocities"), WHOLE.values(), strict=True)),
-    "names of AMUSE": lambda: {"mass" if name == "m" else name: values for name, values in COLUMNS.items()} | {"radius": MASS},
+    "names of AMUSE": lambda: (
+        {"mass" if name == "m" else name: values for name, values in COLUMNS.items()}
+        | {"radius": MASS, "r": MASS, "v": MASS, "g": MASS}
+    ),
     "tuple": lambda: (MASS, POSITION, VELOCITY),
     "list": lambda: [MASS, POSITION.tolist(), VELOCITY.tolist()],
     "object": lambda: SimpleNamespace(**WHOLE),
@@ -94,6 +97,10 @@ BAD = {
     "no place": ({"m": MASS}, "dict has no position: it needs position or x, y"),
     "no vz": ({k: v for k, v in COLUMNS.items() if k != "vz"}, "dict has no velocity: it needs velocity or vx, vy, vz"),
     "two masses": (COLUMNS | {"mass": MASS}, "dict has several columns for mass"),
+    "lengths": (COLUMNS | {"x": [1.0, 2.0]}, r"columns have different shapes: x \(2,\), y \(3,\), z \(3,\)"),
+    "names": (WHOLE | {"names": "abc"}, "names = 'abc' must be 3 strings"),
+    "times": (COLUMNS | {"t": [1.0, 2.0, 3.0]}, r"time has shape \(3,\), which does not fit"),
+    "primary": ({"m": MASS, "a": [1.0, 2.0], "primary": [0.0, 0.5]}, "must be one index of a body"),
     "text": (COLUMNS | {"x": ["far"] * 3}, "column 'x' must be numbers"),
     "an unknown unit": ({"m [Msum]": MASS, "x": MASS, "y": MASS}, "'Msum' is unknown; did you mean 'msun'"),
     "a wrong unit": (

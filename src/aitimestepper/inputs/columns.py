@@ -13,24 +13,24 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from ..errors import InitialConditionError, shown
-from ..measured import Measured, in_one_system, is_quantity, measured
+from ..measured import Measured, in_one_system, measured
 from ..units import UNITS, Unit, parse_unit
+from ..validation import plain
 
 AXES = ("x", "y", "z")
 CARTESIAN = (*AXES, "vx", "vy", "vz")
 ELEMENTS = ("a", "q", "e", "inc", "Omega", "omega", "pomega", "f", "M", "T")
-EXACT = {"M": "M", "m": "mass", "Omega": "Omega", "omega": "omega", "Ω": "Omega", "ω": "omega", "T": "T", "t": "time"}
+EXACT = {"M": "M", "m": "mass", "Omega": "Omega", "omega": "omega", "Ω": "Omega", "ω": "omega", "T": "T", "t": "time", "G": "G"}
 ALIASES = {
     "mass": "mass masses m",
-    "position": "position positions pos coordinates r",
-    "velocity": "velocity velocities vel v",
+    "position": "position positions pos coordinates",
+    "velocity": "velocity velocities vel",
     **{axis: f"{axis} pos_{axis} position_{axis}" for axis in AXES},
     **{f"v{axis}": f"v{axis} v_{axis} vel_{axis} velocity_{axis}" for axis in AXES},
     "time": "time",
     "softening": "softening eps",
     "names": "name names body",
     "present": "present mask",
-    "G": "g",
     "units": "units",
     "external_field": "external_field",
     "primary": "primary",
@@ -93,7 +93,7 @@ def fields_of_columns(columns: Mapping[Any, Any], what: str) -> dict[str, Any]:
         found["mass"] = found.pop("M")  # where there are no elements, a capital M can only be the mass
     if "mass" not in found:
         raise InitialConditionError(f"{what} has no masses: it needs a column mass or m (found: {_listed(columns)}).")
-    if "names" in found:
+    if "names" in found and not isinstance(found["names"], str):
         found["names"] = [n.decode(errors="replace") if isinstance(n, bytes) else str(n) for n in found["names"]]
     if "x" not in found and not vectors and {"a", "q"} & set(found):
         return _of_elements(found, what)
@@ -107,8 +107,8 @@ def _listed(columns: Mapping[Any, Any]) -> str:
 
 def _numbers(word: str, values: Any) -> np.ndarray:
     try:
-        return np.array(values, dtype=np.float64)
-    except (TypeError, ValueError):
+        return np.array(plain(values), dtype=np.float64)
+    except (TypeError, ValueError, RuntimeError, OverflowError):
         raise InitialConditionError(f"column {shown(word)} must be numbers, not {shown(values)}.") from None
 
 
@@ -134,24 +134,32 @@ def _stacked(name: str, parts: Mapping[str, Any]) -> Any:
     values = {part: measured(name, value) for part, value in parts.items()}
     units = [value for value in values.values() if isinstance(value, Measured)]
     if units and len(units) < len(values):
-        plain = next(part for part, value in values.items() if not isinstance(value, Measured))
-        raise InitialConditionError(f"{plain} has no unit, but other columns have: give every column a unit, or none.")
+        bare = next(part for part, value in values.items() if not isinstance(value, Measured))
+        raise InitialConditionError(f"{bare} has no unit, but other columns have: give every column a unit, or none.")
     if not units:
-        return np.stack(np.broadcast_arrays(*(_numbers(part, value) for part, value in values.items())), -1)
+        return _side_by_side({part: _numbers(part, value) for part, value in values.items()})
     first = units[0]
     wrong = next((u for u in units if u.unit.powers != first.unit.powers), None)
     if wrong is not None:
         raise InitialConditionError(f"{name} has columns in {shown(first.text)} and in {shown(wrong.text)}.")
-    rows = [np.asarray(u.values, dtype=float) * (u.unit.scale / first.unit.scale) for u in units]
-    return Measured(np.stack(np.broadcast_arrays(*rows), -1), first.unit, first.text)
+    rows = {part: _numbers(part, u.values) * (u.unit.scale / first.unit.scale) for part, u in zip(parts, units, strict=True)}
+    return Measured(_side_by_side(rows), first.unit, first.text)
+
+
+def _side_by_side(columns: Mapping[str, np.ndarray]) -> np.ndarray:
+    try:
+        return np.stack(np.broadcast_arrays(*columns.values()), -1)
+    except ValueError:
+        shapes = ", ".join(f"{part} {values.shape}" for part, values in columns.items())
+        raise InitialConditionError(f"columns have different shapes: {shapes}; give one number for each body.") from None
 
 
 def _single(found: Mapping[str, Any]) -> dict[str, Any]:
     """Return time and softening as one number, where a column repeats it for every body."""
     made = {}
     for name in ("time", "softening"):
-        value: Any = found.get(name)
-        values: Any = value.values if isinstance(value, Measured) else value.value if is_quantity(value) else value
+        value: Any = measured(name, found.get(name))
+        values: Any = value.values if isinstance(value, Measured) else value
         if value is None or np.ndim(values) == 0:
             continue
         if len(np.unique(np.asarray(values))) == 1:
@@ -176,9 +184,19 @@ def _of_elements(found: dict[str, Any], what: str) -> dict[str, Any]:
                 )
             values = values[..., 1:]
         elements[name] = value._replace(values=values) if isinstance(value, Measured) else values
+    primary: Any = others.get("primary")
+    if np.ndim(primary) == 1:
+        others["primary"] = _indices(primary, bodies)
     if "pomega" in elements:
         elements = _with_omega(elements)
     return others | elements | _single(found)
+
+
+def _indices(primary: Any, bodies: tuple[int, ...]) -> np.ndarray:
+    """Return the indices of what the orbits are about, without that of the first body."""
+    values = _numbers("primary", primary)
+    values = values[1:] if values.shape == bodies else values
+    return values.astype(int) if (values == np.round(values)).all() else values
 
 
 def _with_omega(elements: dict[str, Any]) -> dict[str, Any]:

@@ -141,7 +141,7 @@ def _columns(
         if word in found:
             raise InitialConditionError(f"{path_shown(path)} has several columns called {shown(word)}: keep one.")
         cells = [cells[k] for _, cells in rows]
-        found[word] = cells if name == "names" else _column(cells, word, name in ELEMENTS, path)
+        found[word] = cells if name == "names" else _column(cells, word, name in (*ELEMENTS, "primary"), path)
     return found
 
 
