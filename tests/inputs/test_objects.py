@@ -12,7 +12,7 @@ import rebound
 from astropy import table
 from astropy import units as u
 
-from aitimestepper import Bodies, Constant, simulate
+from aitimestepper import Bodies, Constant, Simulation, resume, simulate
 from aitimestepper.bodies import as_bodies
 from aitimestepper.errors import ConfigError, InitialConditionError
 from aitimestepper.units import unit_system
@@ -187,6 +187,33 @@ def test_quantities_of_every_form():
     assert orbit.elements().T.item() == pytest.approx(10.0, rel=1e-11)
 
 
+def test_a_simulation_takes_quantities(tmp_path):
+    sim = Simulation(with_units(), criterion="freefall:eta=0.05", t_end=2.0 * u.yr)
+    sim.integrate(1.0 * u.yr)
+    seconds = YEAR / (AU / 1e3)
+    assert sim.time == pytest.approx(seconds, rel=1e-15)
+    assert sim.at([0.5, 1.0] * u.yr).time.tolist() == pytest.approx([0.5 * seconds, seconds], rel=1e-15)
+    assert sim.bodies.quantities().position.unit == u.au
+    sim.add(1.0 * u.Mjup, [10.0, 0.0, 0.0] * u.au, [0.0, 0.0, 0.0] * u.km / u.s)
+    assert sim.mass[-1] == pytest.approx(9.5e-4, rel=1e-2)
+    assert sim.bodies.units == as_bodies(with_units()).units
+    assert Simulation.load(sim.save(tmp_path / "sim.h5")).bodies.units == sim.bodies.units
+    in_years = Simulation(with_units(), criterion="freefall:eta=0.05", units="au Msun yr")
+    assert in_years.integrate(1.0).time == 1.0
+    with pytest.raises(InitialConditionError, match="has a unit, but the bodies have none"):
+        Simulation(PLAIN).add(1.0 * u.Mjup, [10.0, 0.0, 0.0] * u.au, [0.0, 0.0, 0.0] * u.km / u.s)
+    with pytest.raises(InitialConditionError, match=r"time = 1.0 yr has a unit, but the bodies have none"):
+        Simulation(PLAIN).integrate(1.0 * u.yr)
+
+
+def test_a_resume_takes_a_quantity(tmp_path):
+    path = tmp_path / "run.h5"
+    simulate(with_units(), t_end=0.1 * u.yr, output=path, criterion="freefall:eta=0.05")
+    assert resume(path, t_end=0.2 * u.yr).final.quantities().time[0].to_value(u.yr) == pytest.approx(0.2, rel=1e-14)
+    times = simulate(with_units(), times=[0.1, 0.2] * u.yr, criterion="freefall:eta=0.05").trajectory.time
+    assert times[1] == 2 * times[0]
+
+
 def test_bad_quantities_are_named():
     given = with_units()
     spoilt = u.def_unit("spoilt", math.nan * u.au)
@@ -241,8 +268,9 @@ def test_units_and_names_of_rebound_are_taken_where_they_are_set():
     sim.add(m=1.0)
     sim.add(m=0.5, a=1.0)
     assert as_bodies(sim).units is None
-    sim.particles[0].name, sim.particles[1].name = "Sun", "b"
-    assert as_bodies(sim).names == ("Sun", "b")
+    assert as_bodies(sim).names is None
+    sim.particles[1].name = "b"
+    assert as_bodies(sim).names == ("", "b")
     sim.add_variation()
     assert as_bodies(sim).body_count.tolist() == [2]  # variations are no bodies
 

@@ -16,7 +16,7 @@ def is_simulation(thing: Any) -> bool:
 
 
 def fields_of_simulation(sim: Any) -> dict[str, Any]:
-    """Return masses, positions, velocities, time, softening, G, and names and units where all bodies have some.
+    """Return masses, positions, velocities, time, softening and G; names if bodies have some, and units if they were set.
 
     Variational particles are no bodies. Those beyond `N_active` act on no other body, so they have no mass here.
     """
@@ -34,8 +34,8 @@ def fields_of_simulation(sim: Any) -> dict[str, Any]:
         _refuse_heavy_test_particles(sim, mass[active:])
         mass[active:] = 0.0
     found = {"mass": mass, "position": x, "velocity": v, "time": float(sim.t), "softening": float(sim.softening)}
-    names = [getattr(sim.particles[i], "name", None) for i in range(n)]
-    if n and all(isinstance(name, str) and name for name in names):
+    names = [getattr(sim.particles[i], "name", None) or "" for i in range(n)]
+    if any(names):
         found["names"] = names
     return found | {"G": float(sim.G), "units": _units(sim)}
 

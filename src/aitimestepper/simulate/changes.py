@@ -10,6 +10,7 @@ import numpy as np
 from ..bodies import Bodies
 from ..errors import InitialConditionError, shown
 from ..events import Collision, Crossing, Event
+from ..measured import in_one_system
 from .merging import merged_radius, together
 
 
@@ -28,6 +29,10 @@ def body_number(bodies: Bodies, which: Any) -> int:
 
 def with_body(bodies: Bodies, mass: float, position: Any, velocity: Any, name: str | None) -> Bodies:
     """Return the system with one more body, the last one."""
+    given, units = in_one_system({"mass": mass, "position": position, "velocity": velocity}, bodies.units)
+    if units != bodies.units:
+        raise InitialConditionError(f"add: mass = {shown(mass)} has a unit, but the bodies have none.")
+    mass, position, velocity = given["mass"], given["position"], given["velocity"]
     try:
         place = [np.asarray(x, dtype=np.float64).reshape(1, 1, bodies.position.shape[2]) for x in (position, velocity)]
         more = np.asarray(mass, dtype=np.float64).reshape(1, 1)
@@ -88,4 +93,5 @@ def _made(bodies: Bodies, mass: Any, position: Any, velocity: Any, names: Any) -
         G=bodies.G,
         names=names,
         external_field=bodies.external_field,
+        units=bodies.units,
     )

@@ -17,6 +17,7 @@ from ..criteria.base import Criterion
 from ..errors import ConfigError, SnapshotError
 from ..events import Event, event_to_plain
 from ..integrators import integrator_named
+from ..measured import in_time_unit
 from .advice import warn_of
 from .batch import Batch
 from .event_search import Search
@@ -79,6 +80,7 @@ def resume(
     if t_end is not None:
         if not saved.newest:  # the last step before an end is shorter, and the one before it is not the same with a later end
             raise SnapshotError(f"{path}: its newest saved state is damaged; resume without a later end makes it again.")
+        t_end = in_time_unit("t_end", t_end, batch.start.units)
         _extend(batch, t_end, asked)
     with contextlib.ExitStack() as stack:
         watch = stack.enter_context(watching(progress))

@@ -16,6 +16,8 @@ from ..bodies import Bodies, as_bodies
 from ..criteria.base import Criterion
 from ..errors import ConfigError, InitialConditionError, SimulationWarning, shown
 from ..events import Collision, Event, Occurrence, as_events
+from ..measured import in_time_unit
+from ..units import UnitSystem
 from .advice import warn_of
 from .branch import Branch, Earlier, Moment
 from .changes import body_number, merged, with_body, without_body, without_radius
@@ -35,7 +37,7 @@ from .units import refuse_extreme_units
 class Simulation:
     """One system of bodies, moved to any time, forward or backward, as often as one likes.
 
-    particle, G, softening, external_field, criterion, tol, integrator, dt_min, dt_max, guard, events, threads: as in
+    particle, G, softening, external_field, units, criterion, tol, integrator, dt_min, dt_max, guard, events, threads: as in
     `simulate`; one system, whose arrays have no batch axis here: `position` and `velocity` are (N, D).
 
     The motion is a function of time: the steps are those of one run from the start, and they never end at the times that are
@@ -55,6 +57,7 @@ class Simulation:
         G: float | None = None,
         softening: float | None = None,
         external_field: Any = None,
+        units: str | UnitSystem | None = None,
         dt_min: float | None = None,
         dt_max: float | None = None,
         guard: bool = False,
@@ -63,7 +66,9 @@ class Simulation:
         threads: int | None = None,
     ) -> None:
         given = particle.final if isinstance(particle, SimulationResult) else particle
-        start = _one_system(as_bodies(given, G=G, softening=softening, external_field=external_field))
+        start = _one_system(as_bodies(given, G=G, softening=softening, external_field=external_field, units=units))
+        given_times = {"t_end": t_end, "dt_min": dt_min, "dt_max": dt_max}
+        t_end, dt_min, dt_max = (in_time_unit(name, value, start.units) for name, value in given_times.items())
         self._steered_by: dict[str, Any] = {"criterion": criterion, "tol": tol, "integrator": integrator, "guard": guard}
         self._steered_by |= {"dt_min": dt_min, "dt_max": dt_max}
         self._t_end = None if t_end is None else _finite("t_end", t_end)
@@ -196,7 +201,7 @@ class Simulation:
         Where the motion cannot be followed, `status` says why, and the time is that of the last step. Another call goes on from
         an event.
         """
-        time = _finite("time", time)
+        time = _finite("time", in_time_unit("time", time, self._start.units))
         with watching(progress) if progress else nullcontext(None) as watch:
             end = self._next_stop(time, watch) if self._events else None
             while end is not None and self._is_merger(end):
@@ -256,7 +261,7 @@ class Simulation:
 
     def at(self, times: Any, *, progress: bool | Watch = False) -> Trajectory:
         """Return the states at any times, in any order, without leaving the present: arrays (T, N, D) and (T,)."""
-        wanted = _all_finite(times)
+        wanted = _all_finite(in_time_unit("times", times, self._start.units))
         order, back = np.unique(wanted, return_inverse=True)
         start, parts = float(self._start.time[0]), []
         with watching(progress) as watch:
