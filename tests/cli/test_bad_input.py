@@ -221,7 +221,7 @@ BOMBS = {
     "an open bracket": "{'descr': '<f8', 'fortran_order': False, 'shape': (2, 7",
     "deep brackets": "(" * 5000,
     "no header": "",
-    "a type of its own": "{'descr': [('a', '<f8')], 'fortran_order': False, 'shape': (2, 7), }",
+    "a type of its own": "{'descr': [('a', [('b', '<f8')])], 'fortran_order': False, 'shape': (2, 7), }",
     "an object": "{'descr': '|O', 'fortran_order': False, 'shape': (2, 7), }",
     "spaces": "{'descr': '<f8', 'fortran_order': False, 'shape': (2, 7), }" + 10_000_000 * " ",
 }
