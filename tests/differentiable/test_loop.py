@@ -270,7 +270,7 @@ def test_a_network_made_for_one_integrator_is_not_run_with_another(two_body):
 
 
 def test_what_is_not_bodies_is_refused():
-    with pytest.raises(InitialConditionError, match="simulate needs mass, position and velocity arrays; dict lacks some"):
+    with pytest.raises(InitialConditionError, match="dict has no masses: it needs a column mass or m"):
         simulate({}, steps=1, criterion=FreeFall())
 
 
