@@ -183,6 +183,21 @@ def test_bodies_come_and_go():
         sim.add(1.0, [0.0], [0.0, 0.0, 0.0])
 
 
+def test_a_body_on_an_orbit_has_that_orbit():
+    sim = Simulation(as_bodies(triple()).replace(names=("a", "b", "c")), criterion=STEPS).integrate(3.0)
+    sim.add(1e-6, name="moon", about="c", a=0.05, e=0.3, inc=0.4, f=1.0)
+    moon = sim.bodies.elements([0, 0, 2])
+    assert (moon.a[0, 2], moon.e[0, 2], moon.inc[0, 2]) == pytest.approx((0.05, 0.3, 0.4), rel=1e-9)
+    sim.add(0.0, a=500.0, e=0.1)
+    outer = sim.orbits()
+    assert outer.a.shape == (4,)
+    assert (outer.a[3], outer.e[3]) == pytest.approx((500.0, 0.1), rel=1e-9)
+    with pytest.raises(InitialConditionError, match="add needs position and velocity, or the elements"):
+        sim.add(1.0)
+    with pytest.raises(InitialConditionError, match="add needs position and velocity, or the elements"):
+        sim.add(1.0, [0.0, 0.0, 1.0], [0.0, 0.0, 0.0], a=1.0)
+
+
 def test_a_merger_conserves_mass_and_momentum_and_its_energy_is_known():
     sim = Simulation(triple(), criterion=STEPS, integrator="blanes_moan4").integrate(5.0)
     before = sim.bodies

@@ -55,6 +55,21 @@ def with_body(bodies: Bodies, mass: float, position: Any, velocity: Any, name: s
     )
 
 
+def on_orbit(bodies: Bodies, mass: Any, about: int | None, elements: dict[str, Any]) -> list[np.ndarray]:
+    """Return position and velocity of a body on an orbit about another one, or about the centre of mass of all."""
+    total = bodies.mass[0].sum() if about is None else bodies.mass[0, about]
+    light = in_one_system({"mass": mass}, bodies.units)[0]["mass"]
+    pair = Bodies.from_elements([total, light], G=bodies.G, units=bodies.units, time=bodies.time, **elements)
+    found, D = [], bodies.position.shape[2]
+    for name in ("position", "velocity"):
+        values, relative = getattr(bodies, name)[0], np.diff(getattr(pair, name)[0], axis=0)[0]
+        centre = bodies.mass[0] @ values / total if about is None else values[about]
+        if relative[D:].any():
+            raise InitialConditionError("the bodies are in the plane, and the orbit is inclined: leave inc out.")
+        found.append(centre + relative[:D])
+    return found
+
+
 def without_body(bodies: Bodies, number: int) -> Bodies:
     """Return the system without one of its bodies."""
     stays = np.arange(bodies.mass.shape[1]) != number

@@ -14,13 +14,14 @@ import numpy as np
 
 from ..bodies import Bodies, as_bodies
 from ..criteria.base import Criterion
+from ..elements import JACOBI, Elements, Primary
 from ..errors import ConfigError, InitialConditionError, SimulationWarning, shown
 from ..events import Collision, Event, Occurrence, as_events
 from ..measured import in_time_unit
 from ..units import UnitSystem
 from .advice import warn_of
 from .branch import Branch, Earlier, Moment
-from .changes import body_number, merged, with_body, without_body, without_radius
+from .changes import body_number, merged, on_orbit, with_body, without_body, without_radius
 from .kernels import layout as at
 from .length import calibrated_span
 from .outcome import STATUS_WORDS, result_of
@@ -179,6 +180,10 @@ class Simulation:
         """Return the total energy now, that in the outer field included."""
         return float(self.bodies.total_energy()[0])
 
+    def orbits(self, primary: Primary = JACOBI) -> Elements:
+        """Return the osculating orbital elements of all bodies but the first, each (N-1,): see `Bodies.elements`."""
+        return Elements(*(values[0] for values in self.bodies.elements(primary)))
+
     def index(self, which: str | int) -> int:
         """Return the number of a body, from its name or its number."""
         return body_number(self._start, which)
@@ -282,9 +287,27 @@ class Simulation:
         return self._branches[direction]
 
     # ---- changes ---------------------------------------------------------------------------------------------------------
-    def add(self, mass: float, position: Any, velocity: Any, name: str | None = None) -> Simulation:
-        """Add a body now; errors count from the new energy on."""
-        return self._change(with_body(self.bodies, mass, position, velocity, name))
+    def add(
+        self,
+        mass: Any,
+        position: Any = None,
+        velocity: Any = None,
+        name: str | None = None,
+        *,
+        about: str | int | None = None,
+        **elements: Any,
+    ) -> Simulation:
+        """Add a body now; errors count from the new energy on.
+
+        Where it is, is its position and velocity, or its orbit: `a` or `q`, and `e`, `inc`, `Omega`, `omega`, `f`, `M`, `T`,
+        `degrees` as in `Bodies.from_elements`, about the body `about`, or about the centre of mass of all.
+        """
+        now, given = self.bodies, [x for x in (position, velocity) if x is not None]
+        if len(given) != (0 if elements else 2):
+            raise InitialConditionError("add needs position and velocity, or the elements of an orbit, such as a=1.0, e=0.1.")
+        if elements:
+            position, velocity = on_orbit(now, mass, None if about is None else self.index(about), elements)
+        return self._change(with_body(now, mass, position, velocity, name))
 
     def remove(self, which: str | int) -> Simulation:
         """Remove a body now, by its name or number; errors count from the new energy on."""
