@@ -14,19 +14,19 @@ import numpy as np
 
 from ..bodies import Bodies, as_bodies
 from ..criteria.base import Criterion
-from ..elements import JACOBI, Elements, Primary
 from ..errors import ConfigError, InitialConditionError, SimulationWarning, shown
 from ..events import Collision, Event, Occurrence, as_events
 from ..measured import in_time_unit
 from ..units import UnitSystem
 from .advice import warn_of
 from .branch import Branch, Earlier, Moment
-from .changes import body_number, merged, on_orbit, with_body, without_body, without_radius
+from .changes import merged, on_orbit, with_body, without_body, without_radius
 from .kernels import layout as at
 from .length import calibrated_span
-from .outcome import STATUS_WORDS, result_of
+from .outcome import result_of
+from .present import Present
 from .progress import Watch
-from .result import ENDED, EVENT, OK, SimulationResult
+from .result import ENDED, OK, SimulationResult
 from .saving import load, save
 from .schedule import DEFAULT_MAX_STEPS, refuse_no_count
 from .session import watching
@@ -35,7 +35,7 @@ from .trajectory import Trajectory
 from .units import refuse_extreme_units
 
 
-class Simulation:
+class Simulation(Present):
     """One system of bodies, moved to any time, forward or backward, as often as one likes.
 
     particle, G, softening, external_field, units, criterion, tol, integrator, dt_min, dt_max, guard, events, threads: as in
@@ -76,128 +76,6 @@ class Simulation:
         self._threads, self._warned, self._events = threads, False, as_events(events)
         self._earlier = Earlier()
         self._begin(start)
-
-    # ---- what it is now --------------------------------------------------------------------------------------------------
-    @property
-    def time(self) -> float:
-        """Time of the present state."""
-        return self._now.time
-
-    @property
-    def position(self) -> np.ndarray:
-        """Positions now, (N, D)."""
-        return self._now.position
-
-    @property
-    def velocity(self) -> np.ndarray:
-        """Velocities now, (N, D)."""
-        return self._now.velocity
-
-    @property
-    def mass(self) -> np.ndarray:
-        """Masses, (N,)."""
-        return self._start.mass[0].copy()
-
-    @property
-    def names(self) -> tuple[str, ...] | None:
-        """Names of the bodies, if they have some."""
-        return self._start.names
-
-    @property
-    def G(self) -> float:
-        """Gravitational constant."""
-        return self._start.G
-
-    @property
-    def bodies(self) -> Bodies:
-        """The present state as `Bodies`, a batch of one system."""
-        now = self._now
-        return self._start.moved(now.position[None], now.velocity[None], np.array([now.time]))
-
-    @property
-    def dt(self) -> float:
-        """Length of the step that the present state is in, or that ended with it."""
-        return self._now.dt
-
-    @property
-    def energy_error(self) -> float:
-        """Relative energy error now, since the start or the last change of the bodies."""
-        return self._now.energy_error
-
-    @property
-    def max_energy_error(self) -> float:
-        """Largest relative energy error of all steps made so far."""
-        made = [float(branch.real[at.MAX_ERROR]) for branch in self._branches.values()]
-        return max(self._earlier.max_energy_error, *made)
-
-    @property
-    def step_count(self) -> int:
-        """Number of steps that led to the present state from the first start."""
-        return self._earlier.steps + self._now.steps
-
-    @property
-    def force_evaluations(self) -> int:
-        """Number of force evaluations of all steps made so far; those between steps, for states asked for, come on top."""
-        return self._earlier.force_evaluations + sum(int(b.count[at.FORCES]) for b in self._branches.values())
-
-    @property
-    def status(self) -> str:
-        """`ok`; `event` at one that stops; or why the motion cannot be followed further: `non_finite`, `stuck`."""
-        code = int(self._branch.count[at.STATUS])
-        if code in at.GOES_ON:
-            return EVENT if self._stopped else OK
-        return STATUS_WORDS[code]
-
-    @property
-    def criterion(self) -> str:
-        """What chooses the steps."""
-        return str(self._steering.words["criterion"])
-
-    @property
-    def integrator(self) -> str:
-        """What takes the steps."""
-        return str(self._steering.words["integrator"])
-
-    @property
-    def tol(self) -> float | None:
-        """Tolerance of the energy error, if the criterion has one."""
-        asked = self._steering.words["run_tolerance"]
-        return None if asked is None else float(asked[0])
-
-    @property
-    def within_tolerance(self) -> bool | None:
-        """Whether no step so far exceeded the tolerance; None without one."""
-        return None if self.tol is None else self.status in ENDED and self.max_energy_error <= self.tol
-
-    @property
-    def result(self) -> SimulationResult:
-        """What `simulate` returns, of the branch of time that the present is on, until its newest step; `final` is now."""
-        asked = {**self._steering.words, "status_at_limit": OK}
-        whole = result_of(self._branch.batch, asked, clock.perf_counter(), None)
-        return replace(whole, final=self.bodies, max_energy_error=np.array([self.max_energy_error]))
-
-    def energy(self) -> float:
-        """Return the total energy now, that in the outer field included."""
-        return float(self.bodies.total_energy()[0])
-
-    def orbits(self, primary: Primary = JACOBI) -> Elements:
-        """Return the osculating orbital elements of all bodies but the first, each (N-1,): see `Bodies.elements`."""
-        return Elements(*(values[0] for values in self.bodies.elements(primary)))
-
-    def index(self, which: str | int) -> int:
-        """Return the number of a body, from its name or its number."""
-        return body_number(self._start, which)
-
-    def __len__(self) -> int:
-        """Return the number of bodies."""
-        return int(self._start.mass.shape[1])
-
-    def __repr__(self) -> str:
-        asked = "" if self.tol is None else f", tol={self.tol:g}"
-        return (
-            f"<Simulation of {len(self)} bodies at t = {self.time:g} after {self.step_count} steps of {self.integrator}{asked}"
-            f", energy error {self.energy_error:.1e}, {self.status}>"
-        )
 
     # ---- motion ----------------------------------------------------------------------------------------------------------
     def integrate(self, time: float, *, progress: bool | Watch = False) -> Simulation:
@@ -286,6 +164,13 @@ class Simulation:
             self._branches[direction] = Branch(self._start, self._steering, direction, self._guard, self._threads)
         return self._branches[direction]
 
+    @property
+    def result(self) -> SimulationResult:
+        """What `simulate` returns, of the branch of time that the present is on, until its newest step; `final` is now."""
+        asked = {**self._steering.words, "status_at_limit": OK}
+        whole = result_of(self._branch.batch, asked, clock.perf_counter(), None)
+        return replace(whole, final=self.bodies, max_energy_error=np.array([self.max_energy_error]))
+
     # ---- changes ---------------------------------------------------------------------------------------------------------
     def add(
         self,
@@ -321,11 +206,6 @@ class Simulation:
     def replace(self, **changes: Any) -> Simulation:
         """Change masses, positions, velocities, softening, names or the outer field now, as in `Bodies.replace`."""
         return self._change(_one_system(self.bodies.replace(**changes)))
-
-    @property
-    def energy_change(self) -> float:
-        """Total energy that changes of the bodies have brought so far; negative for what mergers lose."""
-        return self._earlier.energy_change
 
     def _change(self, bodies: Bodies, events: tuple[Event, ...] | None = None) -> Simulation:
         before, logged = self.energy(), self.events
