@@ -33,6 +33,8 @@ ONLY = {
     "criterion": ("simulate",),
     **dict.fromkeys(("wandb", "dtype", "device", "save_name", "dt_ceiling"), TRAINING),
 }
+# flags that are no settings
+SPECIAL = ("resume", "overwrite", "json", "quiet", "listing", "file", "runs", "page", "systems", "repeat")
 OWN_FLAGS = ("bench",)  # commands whose flags are no settings
 SHORT = {"tune": ("train", "--judge", "run")}  # short forms of commands
 
@@ -50,6 +52,10 @@ class Request:
     quiet: bool = False
     listing: str | None = None  # "ic" or "criteria"
     file: str | None = None  # to inspect
+    runs: tuple[str, ...] = ()  # of a report
+    page: str | None = None  # of a report that shows recorded runs
+    systems: tuple[int, ...] = ()  # of each file of several systems
+    repeat: str | None = None  # the file of a run to make again
     options: argparse.Namespace | None = None  # of bench, whose flags are no settings
     text: str = ""  # the command line, for the card of a model
 
@@ -78,8 +84,9 @@ def parse(argv: Sequence[str]) -> Request:
     command = values.pop("command")
     config_file = values.pop("config", None)
     if command == "report":
-        values["model"] = values.pop("run")
-    special = {k: values.pop(k) for k in ("resume", "overwrite", "json", "quiet", "listing", "file") if k in values}
+        values["runs"] = tuple(values["runs"])
+        values["model"] = values["runs"][0]
+    special = {k: values.pop(k) for k in SPECIAL if k in values}
     if special.get("resume") == "":
         raise ConfigError("--resume = '' names no run: give its folder, its name, or a file.")
     train, simulate = ({**(load_toml(config_file, c) if config_file else {}), **values} for c in ("train", "simulate"))
@@ -109,7 +116,7 @@ def build_parser() -> argparse.ArgumentParser:
         ("train", "train a network in two phases"),
         ("simulate", "run a simulation with a network or a classical step"),
         ("both", "train, then simulate with the result"),
-        ("report", "compare the network of a run with classical steps, and write a page about it"),
+        ("report", "write a page to explore recorded runs, or one that compares a network with classical steps"),
     ):
         sub = commands.add_parser(
             name,
@@ -138,7 +145,16 @@ def _add_inspect(commands: Any) -> None:
 
 def _add_command_flags(parser: argparse.ArgumentParser, command: str) -> None:
     if command == "report":
-        parser.add_argument("run", metavar="RUN", help="a run folder, the name of a run, or a model file (.npz)")
+        parser.add_argument(
+            "runs", metavar="RUN", nargs="+", help="a simulation (.h5), a run folder, the name of a run, or a model file (.npz)"
+        )
+        page = parser.add_argument_group("the page about recorded runs")
+        page.add_argument(
+            "-o", dest="page", metavar="FILE.html", help="the page to write, report.html for simulations or several runs"
+        )
+        page.add_argument(
+            "--systems", dest="systems", type=int, nargs="+", metavar="N", help="the systems of a batch to show (the first four)"
+        )
     group = parser.add_argument_group("this command")
     group.add_argument("--config", metavar="FILE.toml", help="settings from a TOML file; flags override it")
     group.add_argument("--json", action="store_true", help="print one JSON object and nothing else on standard output")
@@ -153,6 +169,7 @@ def _add_command_flags(parser: argparse.ArgumentParser, command: str) -> None:
             metavar="FILE.h5",
             help="continue the run in an output file, to the same bits; --t-end makes it longer",
         )
+        group.add_argument("--repeat", metavar="FILE.h5", help="make the run in an output file again, with all its settings")
     if command == "train":
         group.add_argument("--resume", metavar="RUN", help="continue a run, to the same bits as if it had not stopped")
 

@@ -16,7 +16,7 @@ from ..config import Config
 from ..criteria.classical import FreeFall
 from ..criteria.learned import LearnedStep
 from ..criteria.wrappers import Symmetrized
-from ..errors import CheckpointError
+from ..errors import CheckpointError, ConfigError
 from ..evaluation.asked import Answer, answers_of_network, answers_of_package, answers_of_rule, calibrated_rules
 from ..files import read_json_lines
 from ..initial.families import STANDARD
@@ -26,25 +26,46 @@ from ..initial.suites import Case
 from ..models import Model, find_model
 from ..report.asked import IAS15, MINE, PACKAGE, headlines
 from ..report.compare import Curve, classical_curves, learned_curve
+from ..report.explorer.page import is_snapshot, write_explorer
 from ..report.page import write_report
 from ..simulate.engine import simulate
 from ..simulate.recording import RecordedTrajectory, TrajectoryRecorder
 from ..simulate.result import SimulationResult
 from .arguments import Request
 from .simulation import print_summary, problem_for, run_simulation, settings_for
-from .terminal import task
+from .terminal import print_json, task
 
 MAX_STEPS = 5000  # of the runs compared: 20 s of comparison for two bodies
 IAS15_EPSILON, MAX_FORCES = 1e-9, 3_000_000  # REBOUND's default, and where its run is given up
 
 
 def run(request: Request) -> int:
-    """Simulate with the network of a run, write the page about it into its folder, and return the exit code."""
+    """Write the page that is asked for, and return the exit code.
+
+    About one training, that is a comparison in its folder, with a simulation by its network; about anything else, or with -o,
+    the page to explore what was recorded.
+    """
+    if request.page is not None or len(request.runs) > 1 or request.systems or is_snapshot(request.runs[0]):
+        return explore(request)
     given, quiet = {**request.simulation, "report": True}, request.quiet or request.json
     folder = find_model(given["model"], Config.from_dict(given).out_dir).parent
     config, result, recorder = run_simulation(given, quiet, request.overwrite)
     page = write_run_report(folder, given, result, recorder.trajectory(), quiet)
     return print_summary(result, config, {"report": str(page)}, request.json)
+
+
+def explore(request: Request) -> int:
+    """Write the page to explore recorded runs and trainings, and return the exit code."""
+    others = [name for name in request.simulation if name not in ("model", "out_dir")]
+    if others:
+        raise ConfigError(
+            f"--{others[0].replace('_', '-')} is for the comparison of one training; a page about recorded runs shows them as they "
+            "are: leave it out, or leave out -o and name one training."
+        )
+    out_dir = Config.from_dict(request.simulation).out_dir
+    with task("writing the page", request.quiet or request.json):
+        print_json(write_explorer(request.runs, Path(request.page or "report.html"), systems=request.systems, out_dir=out_dir))
+    return 0
 
 
 def write_run_report(

@@ -20,6 +20,7 @@ from ..initial.problems import Problem, family_ends, make_problem, period_of, sh
 from ..models import Model, find_model, load_model
 from ..policy import choose
 from ..simulate.engine import simulate
+from ..simulate.repeating import repeat
 from ..simulate.recording import RecordedTrajectory, TrajectoryRecorder
 from ..simulate.result import ENDED, SimulationResult
 from ..simulate.session import resume
@@ -37,6 +38,8 @@ def run(request: Request) -> int:
     quiet = request.quiet or request.json
     if request.resume is not None:
         return print_summary(continue_run(request.resume, request.simulation, quiet), as_json=request.json)
+    if request.repeat is not None:
+        return print_summary(repeat_run(request.repeat, request.simulation, quiet, request.overwrite), as_json=request.json)
     try:
         config, result, _ = run_simulation(request.simulation, quiet, request.overwrite)
     except KeyboardInterrupt:
@@ -173,6 +176,14 @@ def continue_run(path: str, given: dict[str, Any], quiet: bool) -> SimulationRes
     if others:
         raise ConfigError(f"--resume takes every setting from {path}; leave out --{others[0].replace('_', '-')}.")
     return resume(path, t_end=given.get("t_end"), progress=not quiet, threads=given.get("threads"))
+
+
+def repeat_run(path: str, given: dict[str, Any], quiet: bool, overwrite: bool) -> SimulationResult:
+    """Make the run in a file again (`--repeat FILE`), which holds all settings except where the new rows go."""
+    others = [k for k in given if k not in ("output", "threads")]
+    if others:
+        raise ConfigError(f"--repeat takes every setting from {path}; leave out --{others[0].replace('_', '-')}.")
+    return repeat(path, output=given.get("output"), overwrite=overwrite, progress=not quiet, threads=given.get("threads"))
 
 
 def end_time(config: Config, problem: Problem) -> float | list[float] | None:

@@ -1,0 +1,161 @@
+// Charts along time: every pixel shows the smallest and the largest value in it, and a cursor is shared by all.
+
+const EDGE = { left: 52, right: 10, top: 10, bottom: 20 };
+const FLOOR = 1e-17;  // where an error of exactly zero is drawn
+
+/** Round numbers between low and high, about `most` of them. */
+function ticks(low, high, most) {
+  const raw = (high - low) / most, power = 10 ** Math.floor(Math.log10(raw));
+  const step = power * [1, 2, 5, 10].find((m) => m * power >= raw), found = [];
+  for (let k = Math.ceil(low / step - 1e-9); k * step <= high + 1e-9 * step && found.length < 50; k++) found.push(k * step);
+  return found;
+}
+
+/** Powers of ten between low and high, given as logarithms, about `most` of them. */
+function powers(low, high, most) {
+  const step = Math.max(1, Math.ceil((high - low) / most)), found = [];
+  for (let k = Math.ceil(low - 1e-9); k <= high + 1e-9; k++) if (k % step === 0) found.push(k);
+  return found;
+}
+
+const superscript = (n) => String(n).replace('-', '⁻').replace(/\d/g, (d) => '⁰¹²³⁴⁵⁶⁷⁸⁹'[d]);
+
+/**
+ * One quantity. `lines`: [{of, x, y, line}] with `of` the run or training that gives colour and dash, ascending x, and `line` a
+ * horizontal level or null. `axis.of(of, x)` is the coordinate; `marks`: [{run, time}].
+ */
+class Chart {
+  constructor(title, { lines, log, getAxis, read, seek, marks = [], levels = 'tolerance', x = 'time' }) {
+    Object.assign(this, { title, lines, log, getAxis, read, seek, marks, x, still: document.createElement('canvas') });
+    this.canvas = make('canvas');
+    this.canvas.setAttribute('role', 'img');
+    this.now = make('span', { className: 'now' });
+    const words = lines.some((l) => l.line) ? `${title} (dashes: ${levels})` : title;
+    this.figure = make('figure', { className: 'chart' }, make('figcaption', {}, words, this.now), this.canvas);
+    this.bounds = this.range();
+    const go = (e) => this.seek(this.coordinate(e.offsetX));
+    this.canvas.addEventListener('pointerdown', (e) => { this.canvas.setPointerCapture(e.pointerId); this.held = true; go(e); });
+    this.canvas.addEventListener('pointermove', (e) => this.held && go(e));
+    for (const kind of ['pointerup', 'pointercancel']) this.canvas.addEventListener(kind, () => { this.held = false; });
+  }
+
+  value(y) { return this.log ? Math.log10(Math.max(y, FLOOR)) : y; }
+
+  /** The ends of the axis of values. A first dt of zero, at the start, is no step; of errors, the lowest may lie below the axis. */
+  range() {
+    const values = [];
+    for (const { y, line } of this.lines) {
+      for (const v of y) if (Number.isFinite(v) && (!this.log || v > 0)) values.push(this.value(v));
+      if (line) values.push(this.value(line));
+    }
+    if (!values.length) return [this.log ? -1 : 0, this.log ? 0 : 1];
+    values.sort((a, b) => a - b);
+    let low = values[this.log ? Math.floor(0.005 * values.length) : 0], high = values[values.length - 1];
+    const least = this.log ? 0.6 : Math.max(1e-12 * Math.abs(high), Number.MIN_VALUE * 1e4);
+    if (high - low < least) [low, high] = [(low + high - least) / 2, (low + high + least) / 2];
+    const margin = 0.06 * (high - low);
+    return [low - margin, high + margin];
+  }
+
+  coordinate(pixel) {
+    const axis = this.getAxis(), width = this.canvas.getBoundingClientRect().width;
+    return axis.low + clamp((pixel - EDGE.left) / (width - EDGE.left - EDGE.right), 0, 1) * (axis.high - axis.low);
+  }
+
+  draw(c) {
+    const s = surface(this.canvas);
+    if (!s) return;
+    const { context: g, width, height, ratio } = s, axis = this.getAxis(), palette = colours();
+    const key = [width, height, ratio, axis.low, axis.high, axis.mode, palette.card].join();
+    const px = (u) => EDGE.left + (u - axis.low) / (axis.high - axis.low) * (width - EDGE.left - EDGE.right);
+    if (this.stillKey !== key) {
+      this.stillKey = key;
+      this.still.width = Math.round(width * ratio);
+      this.still.height = Math.round(height * ratio);
+      const h = this.still.getContext('2d');
+      h.setTransform(ratio, 0, 0, ratio, 0, 0);
+      this.drawStill(h, width, height, axis, px, palette);
+    }
+    g.clearRect(0, 0, width, height);
+    g.drawImage(this.still, 0, 0, width, height);
+    Object.assign(g, { strokeStyle: palette.ink, lineWidth: 1 });
+    g.beginPath(); g.moveTo(px(c), EDGE.top - 4); g.lineTo(px(c), height - EDGE.bottom); g.stroke();
+    const words = [];
+    for (const { of, y } of this.lines) {
+      const i = axis.row(of, c), v = y[i];
+      words.push(this.read(of, i, v));
+      if (Number.isFinite(v) && (!this.log || v > 0)) {
+        g.beginPath(); g.arc(px(axis.of(of, of.time[i])), this.py(v, height), 3.2, 0, 7);
+        g.fillStyle = of.colour(); g.fill();
+      }
+    }
+    this.now.textContent = words.length > 3 ? '' : words.join(' | ');
+    this.canvas.setAttribute('aria-label', `${this.title} along ${this.x}, now ${words.join(', ')}`);
+  }
+
+  py(y, height) {
+    const [low, high] = this.bounds;
+    return height - EDGE.bottom - (this.value(y) - low) / (high - low) * (height - EDGE.bottom - EDGE.top);
+  }
+
+  drawStill(g, width, height, axis, px, palette) {
+    const [low, high] = this.bounds, floor = height - EDGE.bottom;
+    Object.assign(g, { font: '11px system-ui, sans-serif', fillStyle: palette.muted, strokeStyle: palette.line, lineWidth: 1 });
+    g.textAlign = 'right';
+    g.textBaseline = 'middle';
+    const decades = this.log ? powers(low, high, 4) : [];
+    const levels = decades.length > 1 ? decades.map((k) => [10 ** k, '10' + superscript(k)])
+      : this.log ? ticks(10 ** low, 10 ** high, 3).filter((v) => v > 0).map((v) => [v, brief(v, 3)]) : ticks(low, high, 4).map((v) => [v, brief(v, 6)]);
+    for (const [v, words] of levels) {
+      const y = Math.round(this.py(v, height)) + 0.5;
+      g.beginPath(); g.moveTo(EDGE.left, y); g.lineTo(width - EDGE.right, y); g.stroke();
+      g.fillText(words, EDGE.left - 5, y);
+    }
+    g.textBaseline = 'top';
+    for (const u of ticks(axis.low, axis.high, Math.max(2, Math.floor(width / 90)))) {
+      g.textAlign = px(u) > width - 30 ? 'right' : 'center';
+      g.fillText(brief(u, 6), Math.min(px(u), width - 2), floor + 5);
+    }
+    this.drawMarks(g, axis, px, palette);
+    g.save();
+    g.beginPath(); g.rect(EDGE.left, 0, width - EDGE.left - EDGE.right + 1, floor + 1); g.clip();
+    for (const line of this.lines) this.drawLine(g, line, axis, px, width, height, palette);
+    g.restore();
+  }
+
+  drawMarks(g, axis, px, palette) {
+    for (const { run, time, kind } of this.marks) {
+      const x = px(axis.of(run, time));
+      g.fillStyle = kind === 'encounter' ? palette.muted : palette.ink;
+      g.beginPath(); g.moveTo(x - 3, 1); g.lineTo(x + 3, 1); g.lineTo(x, 7); g.fill();
+    }
+  }
+
+  drawLine(g, { of, y, line }, axis, px, width, height) {
+    g.strokeStyle = of.colour();
+    g.lineWidth = 1.4;
+    g.setLineDash(of.dash());
+    g.beginPath();
+    const fit = of.time.length > 3 * width;
+    let open = false, column = -1, low = 0, high = 0, last = 0;
+    const close = () => { if (column >= 0) { g.lineTo(column, low); g.lineTo(column, high); g.lineTo(column, last); } };
+    for (let i = 0; i < of.time.length; i++) {
+      const v = y[i];
+      if (!Number.isFinite(v) || (this.log && !(v > 0) && i === 0)) { if (!fit) open = false; continue; }
+      const x = px(axis.of(of, of.time[i])), p = this.py(v, height), pixel = Math.round(2 * x) / 2;
+      if (!fit) { if (open) g.lineTo(x, p); else g.moveTo(x, p); open = true; continue; }
+      if (pixel === column) { low = Math.min(low, p); high = Math.max(high, p); last = p; continue; }
+      close();
+      if (open) g.lineTo(pixel, p); else g.moveTo(pixel, p);
+      open = true; column = pixel; low = high = last = p;
+    }
+    close();
+    g.stroke();
+    g.setLineDash([4, 4]);
+    if (line) {
+      const from = px(axis.of(of, of.time[0])), to = px(axis.of(of, of.time[of.time.length - 1])), p = this.py(line, height);
+      g.beginPath(); g.moveTo(from, p); g.lineTo(to, p); g.lineWidth = 1.8; g.stroke();
+    }
+    g.setLineDash([]);
+  }
+}
