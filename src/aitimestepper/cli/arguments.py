@@ -153,7 +153,12 @@ def _add_command_flags(parser: argparse.ArgumentParser, command: str) -> None:
             "-o", dest="page", metavar="FILE.html", help="the page to write, report.html for simulations or several runs"
         )
         page.add_argument(
-            "--systems", dest="systems", type=int, nargs="+", metavar="N", help="the systems of a batch to show (the first four)"
+            "--systems",
+            dest="systems",
+            type=int,
+            nargs="+",
+            metavar="N",
+            help="the systems of a batch to show (the first four)",
         )
     group = parser.add_argument_group("this command")
     group.add_argument("--config", metavar="FILE.toml", help="settings from a TOML file; flags override it")

@@ -12,7 +12,7 @@ examples:
   aitimestepper both --config examples/quickstart.toml
   aitimestepper simulate --list-ic
   aitimestepper train --judge run --ic-family my.py --tolerances 1e-5 --save-name mine
-  aitimestepper report first --ic kepler:e=0.8
+  aitimestepper report run.h5 -o run.html
   aitimestepper inspect run.h5
   aitimestepper bench steps --quick
 
@@ -55,11 +55,18 @@ evaluations it took; for several systems a terminal gets a table instead, unless
 compute in float64 on the CPU.""",
     "report": """\
 examples:
+  aitimestepper report burrau.h5                                       (report.html, to play and scrub through the run)
+  aitimestepper report loose.h5 tight.h5 runs/orbits -o page.html      (side by side)
   aitimestepper report orbits --ic kepler:e=0.8,q=0.3 --symmetrized
   aitimestepper report runs/orbits --movie runs/orbits/orbit.mp4
 
-Simulates with the network of a run, compares its steps with classical ones at equal error, and writes report.html and
-report.png into the folder of the run. Needs the extra report (matplotlib), but no PyTorch.""",
+About simulations (.h5), several runs, or with -o, this writes one page that shows what was recorded: orbits to turn, play and
+scrub, beside dt, energy error and tolerance, forces and encounters; for trainings, their metrics. It opens from disk without a
+network, and says the command that repeats each run. A simulation of a million rows is thinned to 50,000: the smallest and the
+largest values of every pixel stay, and all numbers are those of the file.
+
+About one training without -o, it simulates with its network, compares its steps with classical ones at equal error, and writes
+report.html and report.png into the folder of the run. That needs the extra report (matplotlib), but no PyTorch.""",
     "both": """\
 example:
   aitimestepper both --config examples/quickstart.toml --report

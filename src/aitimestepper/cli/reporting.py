@@ -59,8 +59,8 @@ def explore(request: Request) -> int:
     others = [name for name in request.simulation if name not in ("model", "out_dir")]
     if others:
         raise ConfigError(
-            f"--{others[0].replace('_', '-')} is for the comparison of one training; a page about recorded runs shows them as they "
-            "are: leave it out, or leave out -o and name one training."
+            f"--{others[0].replace('_', '-')} is for the comparison of one training; a page about recorded runs shows them as "
+            "they are: leave it out, or leave out -o and name one training."
         )
     out_dir = Config.from_dict(request.simulation).out_dir
     with task("writing the page", request.quiet or request.json):

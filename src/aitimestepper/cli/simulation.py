@@ -20,8 +20,8 @@ from ..initial.problems import Problem, family_ends, make_problem, period_of, sh
 from ..models import Model, find_model, load_model
 from ..policy import choose
 from ..simulate.engine import simulate
-from ..simulate.repeating import repeat
 from ..simulate.recording import RecordedTrajectory, TrajectoryRecorder
+from ..simulate.repeating import repeat
 from ..simulate.result import ENDED, SimulationResult
 from ..simulate.session import resume
 from .arguments import Request

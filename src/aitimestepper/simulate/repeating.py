@@ -42,8 +42,8 @@ def repeat(
     asked = saved.metadata["asked"]
     if asked["error_before"] is not None:
         raise ConfigError(
-            f"{path_shown(path)} holds a run that went on from an earlier one, which is not in the file: repeat the earlier one, "
-            "or go on from its end with simulate."
+            f"{path_shown(path)} holds a run that went on from an earlier one, which is not in the file: repeat the earlier "
+            "one, or go on from its end with simulate."
         )
     new = Batch.begin(
         old.start,

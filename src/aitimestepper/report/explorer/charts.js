@@ -11,10 +11,15 @@ function ticks(low, high, most) {
   return found;
 }
 
-/** Powers of ten between low and high, given as logarithms, about `most` of them. */
+/** Values for the labels of a logarithmic axis between 10^low and 10^high: powers of ten, over few of them also 2 and 5. */
 function powers(low, high, most) {
   const step = Math.max(1, Math.ceil((high - low) / most)), found = [];
-  for (let k = Math.ceil(low - 1e-9); k <= high + 1e-9; k++) if (k % step === 0) found.push(k);
+  for (let k = Math.floor(low); k <= high; k++) {
+    for (const m of high - low < 1.5 ? [1, 2, 5] : high - low < 2.2 ? [1, 3] : [1]) {
+      const v = m * 10 ** k;
+      if ((m > 1 || k % step === 0) && Math.log10(v) >= low && Math.log10(v) <= high) found.push(v);
+    }
+  }
   return found;
 }
 
@@ -25,8 +30,8 @@ const superscript = (n) => String(n).replace('-', '⁻').replace(/\d/g, (d) => '
  * horizontal level or null. `axis.of(of, x)` is the coordinate; `marks`: [{run, time}].
  */
 class Chart {
-  constructor(title, { lines, log, getAxis, read, seek, marks = [], levels = 'tolerance', x = 'time' }) {
-    Object.assign(this, { title, lines, log, getAxis, read, seek, marks, x, still: document.createElement('canvas') });
+  constructor(title, { lines, log, getAxis, read, seek, zoom, marks = [], levels = 'tolerance', x = 'time', lowest = 0 }) {
+    Object.assign(this, { title, lines, log, getAxis, read, seek, zoom, marks, x, lowest, still: document.createElement('canvas') });
     this.canvas = make('canvas');
     this.canvas.setAttribute('role', 'img');
     this.now = make('span', { className: 'now' });
@@ -36,12 +41,17 @@ class Chart {
     const go = (e) => this.seek(this.coordinate(e.offsetX));
     this.canvas.addEventListener('pointerdown', (e) => { this.canvas.setPointerCapture(e.pointerId); this.held = true; go(e); });
     this.canvas.addEventListener('pointermove', (e) => this.held && go(e));
+    this.canvas.addEventListener('wheel', (e) => {
+      if (!e.ctrlKey && !e.shiftKey) return;  // the wheel alone scrolls the page
+      e.preventDefault();
+      this.zoom(Math.exp(clamp(e.deltaY || e.deltaX, -240, 240) * 0.004), this.coordinate(e.offsetX));
+    }, { passive: false });
     for (const kind of ['pointerup', 'pointercancel']) this.canvas.addEventListener(kind, () => { this.held = false; });
   }
 
   value(y) { return this.log ? Math.log10(Math.max(y, FLOOR)) : y; }
 
-  /** The ends of the axis of values. A first dt of zero, at the start, is no step; of errors, the lowest may lie below the axis. */
+  /** The ends of the axis of values. A first dt of zero, at the start, is no step; the share `lowest` of the values may lie below the axis. */
   range() {
     const values = [];
     for (const { y, line } of this.lines) {
@@ -50,7 +60,7 @@ class Chart {
     }
     if (!values.length) return [this.log ? -1 : 0, this.log ? 0 : 1];
     values.sort((a, b) => a - b);
-    let low = values[this.log ? Math.floor(0.005 * values.length) : 0], high = values[values.length - 1];
+    let low = values[Math.floor(this.lowest * values.length)], high = values[values.length - 1];
     const least = this.log ? 0.6 : Math.max(1e-12 * Math.abs(high), Number.MIN_VALUE * 1e4);
     if (high - low < least) [low, high] = [(low + high - least) / 2, (low + high + least) / 2];
     const margin = 0.06 * (high - low);
@@ -59,15 +69,15 @@ class Chart {
 
   coordinate(pixel) {
     const axis = this.getAxis(), width = this.canvas.getBoundingClientRect().width;
-    return axis.low + clamp((pixel - EDGE.left) / (width - EDGE.left - EDGE.right), 0, 1) * (axis.high - axis.low);
+    return axis.from + clamp((pixel - EDGE.left) / (width - EDGE.left - EDGE.right), 0, 1) * (axis.to - axis.from);
   }
 
   draw(c) {
     const s = surface(this.canvas);
     if (!s) return;
     const { context: g, width, height, ratio } = s, axis = this.getAxis(), palette = colours();
-    const key = [width, height, ratio, axis.low, axis.high, axis.mode, palette.card].join();
-    const px = (u) => EDGE.left + (u - axis.low) / (axis.high - axis.low) * (width - EDGE.left - EDGE.right);
+    const key = [width, height, ratio, axis.from, axis.to, axis.mode, palette.card].join();
+    const px = (u) => EDGE.left + (u - axis.from) / (axis.to - axis.from) * (width - EDGE.left - EDGE.right);
     if (this.stillKey !== key) {
       this.stillKey = key;
       this.still.width = Math.round(width * ratio);
@@ -85,7 +95,9 @@ class Chart {
       const i = axis.row(of, c), v = y[i];
       words.push(this.read(of, i, v));
       if (Number.isFinite(v) && (!this.log || v > 0)) {
-        g.beginPath(); g.arc(px(axis.of(of, of.time[i])), this.py(v, height), 3.2, 0, 7);
+        const x = px(axis.of(of, of.time[i]));
+        if (x < EDGE.left) continue;
+        g.beginPath(); g.arc(x, this.py(v, height), 3.2, 0, 7);
         g.fillStyle = of.colour(); g.fill();
       }
     }
@@ -103,18 +115,19 @@ class Chart {
     Object.assign(g, { font: '11px system-ui, sans-serif', fillStyle: palette.muted, strokeStyle: palette.line, lineWidth: 1 });
     g.textAlign = 'right';
     g.textBaseline = 'middle';
-    const decades = this.log ? powers(low, high, 4) : [];
-    const levels = decades.length > 1 ? decades.map((k) => [10 ** k, '10' + superscript(k)])
-      : this.log ? ticks(10 ** low, 10 ** high, 3).filter((v) => v > 0).map((v) => [v, brief(v, 3)]) : ticks(low, high, 4).map((v) => [v, brief(v, 6)]);
+    const power = (v) => (Number.isInteger(Math.log10(v)) && (v < 1e-3 || v >= 1e5) ? '10' + superscript(Math.log10(v)) : brief(v, 3));
+    const levels = this.log ? powers(low, high, 4).map((v) => [v, power(v)]) : ticks(low, high, 4).map((v) => [v, brief(v, 6)]);
+    let last = Infinity;
     for (const [v, words] of levels) {
       const y = Math.round(this.py(v, height)) + 0.5;
       g.beginPath(); g.moveTo(EDGE.left, y); g.lineTo(width - EDGE.right, y); g.stroke();
-      g.fillText(words, EDGE.left - 5, y);
+      if (last - y >= 12) { g.fillText(words, EDGE.left - 5, y); last = y; }
     }
     g.textBaseline = 'top';
-    for (const u of ticks(axis.low, axis.high, Math.max(2, Math.floor(width / 90)))) {
+    const digits = 5 + Math.ceil(Math.log10(Math.max(1, Math.max(Math.abs(axis.from), Math.abs(axis.to)) / (axis.to - axis.from))));
+    for (const u of ticks(axis.from, axis.to, Math.max(2, Math.floor(width / 90)))) {
       g.textAlign = px(u) > width - 30 ? 'right' : 'center';
-      g.fillText(brief(u, 6), Math.min(px(u), width - 2), floor + 5);
+      g.fillText(brief(u, digits), Math.min(px(u), width - 2), floor + 5);
     }
     this.drawMarks(g, axis, px, palette);
     g.save();
@@ -126,6 +139,7 @@ class Chart {
   drawMarks(g, axis, px, palette) {
     for (const { run, time, kind } of this.marks) {
       const x = px(axis.of(run, time));
+      if (x < EDGE.left - 1 || x > px(axis.to) + 1) continue;
       g.fillStyle = kind === 'encounter' ? palette.muted : palette.ink;
       g.beginPath(); g.moveTo(x - 3, 1); g.lineTo(x + 3, 1); g.lineTo(x, 7); g.fill();
     }
@@ -136,14 +150,14 @@ class Chart {
     g.lineWidth = 1.4;
     g.setLineDash(of.dash());
     g.beginPath();
-    const fit = of.time.length > 3 * width;
+    const dense = of.time.length > 3 * width;
     let open = false, column = -1, low = 0, high = 0, last = 0;
     const close = () => { if (column >= 0) { g.lineTo(column, low); g.lineTo(column, high); g.lineTo(column, last); } };
     for (let i = 0; i < of.time.length; i++) {
       const v = y[i];
-      if (!Number.isFinite(v) || (this.log && !(v > 0) && i === 0)) { if (!fit) open = false; continue; }
+      if (!Number.isFinite(v) || (this.log && !(v > 0) && i === 0)) { if (!dense) open = false; continue; }
       const x = px(axis.of(of, of.time[i])), p = this.py(v, height), pixel = Math.round(2 * x) / 2;
-      if (!fit) { if (open) g.lineTo(x, p); else g.moveTo(x, p); open = true; continue; }
+      if (!dense) { if (open) g.lineTo(x, p); else g.moveTo(x, p); open = true; continue; }
       if (pixel === column) { low = Math.min(low, p); high = Math.max(high, p); last = p; continue; }
       close();
       if (open) g.lineTo(pixel, p); else g.moveTo(pixel, p);

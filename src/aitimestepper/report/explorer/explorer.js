@@ -15,8 +15,7 @@ class App {
     this.cursor = this.axis.low;
     this.scenes = this.runs.map((run) => new Scene(run, this));
     this.marks = this.runs.flatMap((run) => run.marks()).sort((a, b) => this.axis.of(a.run, a.time) - this.axis.of(b.run, b.time));
-    this.baseSpeed = this.firstSpeed();
-    this.speed = this.baseSpeed;
+    this.speed = this.firstSpeed();
     this.build();
     this.listen();
     this.setPlaying(false);
@@ -46,12 +45,12 @@ class App {
     at('trainings').hidden = !this.trainings.length;
     at('trainings').querySelector('.grid').append(...this.courseCharts.map((c) => c.figure));
     at('numbers').hidden = !this.runs.length;
-    at('axis-label').hidden = this.runs.length < 2;
-    at('follow-label').hidden = !this.runs.length || this.runs.some((r) => r.n > 200);
+    at('axis').parentElement.hidden = this.runs.length < 2;
+    at('follow').parentElement.hidden = !this.runs.length || this.runs.some((r) => r.n > 200);
     const most = this.runs.reduce((a, b) => (b.n > a.n ? b : a), this.runs[0] ?? { bodies: [] });
     at('follow').append(make('option', { value: -1 }, 'fixed'), ...most.bodies.map(([, name], k) => make('option', { value: k }, name)));
     at('jumps').hidden = !this.marks.length;
-    at('trails').closest('label').hidden = at('reset').hidden = !this.runs.length;
+    at('view').hidden = !this.runs.length;
     at('lead').textContent = this.lead();
     this.cells = this.table(at('numbers').querySelector('table'), this.runs, this.quantities());
     this.courseCells = this.table(at('trainings').querySelector('table'), this.trainings, this.metrics());
@@ -69,9 +68,9 @@ class App {
   runCharts() {
     const chart = (title, key, log, more = {}) => new Chart(title, {
       lines: this.runs.map((run) => ({ of: run, y: run[key], line: null })),
-      log, getAxis: () => this.axis, seek: (c) => this.seekRow(c), read: (run, i, v) => brief(v), marks: this.marks, ...more,
+      log, getAxis: () => this.axis, seek: (c) => this.seekRow(c), zoom: (f, c) => this.zoom(f, c), read: (run, i, v) => brief(v), marks: this.marks, ...more,
     });
-    const errors = { lines: this.runs.map((run) => ({ of: run, y: run.error, line: run.tolerance })) };
+    const errors = { lines: this.runs.map((run) => ({ of: run, y: run.error, line: run.tolerance })), lowest: 0.02 };  // an error can pass through zero
     const found = [chart('time step dt', 'dt', true), chart('energy error', 'error', true, errors)];
     if (this.runs.some((r) => r.forces.known)) {
       found.push(chart('forces spent', 'spent', false, { read: (run, i, v) => (run.forces.exact ? '' : '≈ ') + count(Math.round(v)) }));
@@ -84,7 +83,7 @@ class App {
     const names = [...new Map(this.trainings.flatMap((t) => t.metrics.map((m) => [m.name, m])))].map(([, m]) => m);
     return names.map(({ name, label, log }) => new Chart(label, {
       lines: this.trainings.filter((t) => t.metric(name)).map((t) => ({ of: t, y: t.metric(name).values, line: t.metric(name).line })),
-      log, getAxis: () => this.courses, seek: (c) => this.seekCourse(c), read: (t, i, v) => brief(v), levels: 'threshold', x: 'epochs',
+      log, getAxis: () => this.courses, seek: (c) => this.seekCourse(c), zoom: () => {}, read: (t, i, v) => brief(v), levels: 'threshold', x: 'epochs',
     }));
   }
 
@@ -171,6 +170,21 @@ class App {
 
   share() { return (this.cursor - this.axis.low) / (this.axis.high - this.axis.low); }
 
+  /** Let the charts show `factor` times as much time, about the coordinate c. */
+  zoom(factor, c = this.cursor) {
+    const { axis } = this;
+    axis.show(c - (c - axis.from) * factor, c + (axis.to - c) * factor);
+    at('whole').hidden = axis.to - axis.from >= axis.high - axis.low;
+    this.request();
+  }
+
+  /** Keep the cursor in what the charts show: they move on by pages. */
+  keepInSight() {
+    const { axis } = this, width = axis.to - axis.from;
+    if (this.cursor < axis.from) axis.show(this.cursor - 0.9 * width, this.cursor + 0.1 * width);
+    if (this.cursor > axis.to) axis.show(this.cursor - 0.1 * width, this.cursor + 0.9 * width);
+  }
+
   jump(direction) {
     const places = this.marks.map((m) => this.axis.of(m.run, m.time)).sort((a, b) => a - b);
     const next = direction > 0 ? places.find((u) => u > this.cursor) : places.reverse().find((u) => u < this.cursor);
@@ -181,7 +195,8 @@ class App {
     const share = this.share();
     this.axis = new Axis(this.runs.length ? this.runs : this.trainings, mode);
     this.marks.sort((a, b) => this.axis.of(a.run, a.time) - this.axis.of(b.run, b.time));
-    this.speed = this.baseSpeed = this.firstSpeed();
+    this.speed = this.firstSpeed();
+    this.zoom(1);
     this.seek(this.axis.low + share * (this.axis.high - this.axis.low));
   }
 
@@ -222,6 +237,7 @@ class App {
 
   draw() {
     const c = this.cursor;
+    this.keepInSight();
     for (const scene of this.scenes) scene.draw(c);
     for (const chart of this.charts) chart.draw(c);
     for (const chart of this.courseCharts) chart.draw(this.courseCursor());
@@ -232,7 +248,7 @@ class App {
     at('clock').textContent = `${words} of ${brief(this.axis.high, 6)}`;
     if (Number(at('scrub').value) !== this.share()) at('scrub').value = this.share();
     at('scrub').setAttribute('aria-valuetext', words);
-    at('speed').textContent = `${brief(this.speed, 3)} / second`;
+    at('speed').textContent = `${brief(this.speed, 3)} / s`;
   }
 
   moveCameras(change) {
@@ -250,6 +266,9 @@ class App {
     click('faster', () => this.changeSpeed(2));
     click('before', () => this.jump(-1));
     click('next', () => this.jump(1));
+    click('closer', () => this.zoom(0.5));
+    click('wider', () => this.zoom(2));
+    click('whole', () => this.zoom(Infinity));
     click('reset', () => this.resetView());
     at('scrub').addEventListener('input', (e) => this.seekRow(this.axis.low + Number(e.target.value) * (this.axis.high - this.axis.low)));
     at('trails').addEventListener('change', (e) => { this.trails = e.target.value; this.request(); });
@@ -279,6 +298,7 @@ class App {
       Home: () => this.seek(this.axis.low),
       End: () => this.seek(this.axis.high),
       '+': () => this.changeSpeed(2), '=': () => this.changeSpeed(2), '-': () => this.changeSpeed(0.5),
+      z: () => this.zoom(0.5), x: () => this.zoom(2),
       n: () => this.jump(1), p: () => this.jump(-1), 0: () => this.resetView(),
       t: () => {
         const order = ['trail', 'whole', 'none'];

@@ -39,7 +39,7 @@ function exact(x) {
 function brief(x, n = 4) {
   if (!Number.isFinite(x)) return '–';
   const size = Math.abs(x);
-  if (size !== 0 && (size < 1e-3 || size >= 1e6)) return x.toExponential(Math.min(n - 1, 2)).replace('e+', 'e');
+  if (size !== 0 && (size < 1e-3 || size >= 1e6)) return x.toExponential(Math.min(n - 1, 2)).replace(/\.?0*e\+?/, 'e');
   return String(Number(x.toPrecision(n)));
 }
 

@@ -73,7 +73,7 @@ def forces_of(metadata: Mapping[str, Any], result: Mapping[str, Any], system: in
     except UserError:
         return Forces(0.0, total / steps, False, int(total))
     before = total - integrator.forces_per_step * steps
-    # a splitting begins with the forces at the start; a step that was rejected, or that another integrator tries again, has more
+    # a splitting begins with the forces at the start; a step that was rejected has more
     if integrator.kind != RADAU and before in (0.0, 1.0) and not _of(result.get("rejected_steps"), system):
         return Forces(before, float(integrator.forces_per_step), True, int(total))
     return Forces(0.0, total / steps, False, int(total))
@@ -86,13 +86,13 @@ def markers_of(result: Mapping[str, Any], system: int) -> list[Marker]:
     for event in listed[:MOST_EVENTS] if isinstance(listed, list) else []:
         if isinstance(event, dict) and (time := _number(event.get("time"))) is not None:
             bodies = event.get("bodies")
-            numbers = tuple(bodies) if conforms(bodies, list[int]) else ()
+            numbers = tuple(bodies) if isinstance(bodies, list) and conforms(bodies, list[int]) else ()
             found.append(Marker(time, words(event.get("kind", "event")), numbers, words(event.get("text", ""))))
     return found
 
 
 def located_approach(result: Mapping[str, Any], system: int) -> tuple[float, float, list[int]] | None:
-    """Return distance, time and pair of the closest approach, which the run located between its steps; None if it is unknown."""
+    """Return distance, time and pair of the closest approach, located between steps; None if it is unknown."""
     near = result.get("closest_approach")
     if not isinstance(near, dict):
         return None
@@ -108,7 +108,11 @@ def facts_of(
     """Return (name, words) of all that is worth a line about the run of a system."""
     facts = {"system": f"{system} of {systems}"} if systems > 1 else {}
     facts |= {label: words(_of(result.get(name), system)) for name, label in FACTS.items()}
-    facts |= {"end time": words(end), "steps": words(steps), "force evaluations": words(_of(result.get("force_evaluations"), system))}
+    facts |= {
+        "end time": words(end),
+        "steps": words(steps),
+        "force evaluations": words(_of(result.get("force_evaluations"), system)),
+    }
     tolerance, error = tolerance_of(metadata, system), _number(_of(result.get("max_energy_error"), system))
     if tolerance is not None:
         facts["tolerance"] = words(tolerance)
@@ -128,7 +132,7 @@ def words(value: Any) -> str:
 
 
 def command_of(path: Path, metadata: Mapping[str, Any]) -> str | None:
-    """Return the command that repeats the run in a file, from its start with the same settings; None where the file lacks some."""
+    """Return the command that repeats the run in a file, with the same settings; None where the file lacks some."""
     asked = metadata.get("asked")
     went_on = isinstance(asked, dict) and asked.get("error_before") is not None
     if went_on or metadata.get("field") == OWN or "OwnCriterion" in str(metadata.get("chosen_by")):

@@ -41,7 +41,9 @@ def write_explorer(
     return {
         "page": str(page),
         "bytes": len(content),
-        "runs": [{"label": r.label, "rows": r.rows, "rows_kept": len(r.row), "encounters": len(r.encounters)} for r in recorded],
+        "runs": [
+            {"label": r.label, "rows": r.rows, "rows_kept": len(r.row), "encounters": len(r.encounters)} for r in recorded
+        ],
         "trainings": [{"label": t.label, "epochs": len(t.epochs)} for t in trainings],
     }
 

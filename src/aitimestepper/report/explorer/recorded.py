@@ -34,7 +34,7 @@ class Room(NamedTuple):
 
 @dataclass(frozen=True)
 class Recorded:
-    """One system of a run. Arrays of K kept rows are those of the file, to the bit; M of these rows have positions, of n bodies.
+    """One system of a run. Arrays of K kept rows are those of the file, to the bit; M of them have positions, of n bodies.
 
     Positions are (position - centre) / scale, velocities are velocity / speed, in single precision: they are only drawn.
     """
@@ -156,7 +156,7 @@ class _Source:
     def names(self, bodies: np.ndarray) -> list[str]:
         """Return the names of bodies; a body without one has its number."""
         given = self.snapshots.metadata.get("names")
-        known = given if conforms(given, list[str]) and len(given) == len(self.mass) else None
+        known = given if isinstance(given, list) and conforms(given, list[str]) and len(given) == len(self.mass) else None
         return [f"body {i}" if known is None else known[i] for i in bodies]
 
 

@@ -99,6 +99,15 @@ class Axis {
     this.low = mode === 'time' ? Math.min(...runs.map((r) => r.first)) : 0;
     this.high = mode === 'time' ? Math.max(...runs.map((r) => r.last)) : 1;
     if (!(this.high > this.low)) this.high = this.low + 1;
+    this.show(this.low, this.high);
+  }
+
+  /** Let charts show the coordinates from ... to, within the whole. */
+  show(from, to) {
+    if (!(to - from < this.high - this.low)) [from, to] = [this.low, this.high];
+    const width = clamp(to - from, 1e-7 * (this.high - this.low), this.high - this.low);
+    this.from = clamp(from, this.low, this.high - width);
+    this.to = Math.min(this.high, this.from + width);
   }
 
   /** Coordinate of a time of a run, and the time of a coordinate. */

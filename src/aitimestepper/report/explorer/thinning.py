@@ -16,7 +16,7 @@ class Extremes:
         self._first, self._span = first, last - first
 
     def take(self, rows: np.ndarray, time: np.ndarray, values: np.ndarray) -> None:
-        """Take a block of R rows: their numbers and times (R,), and the quantities (K, R); those that are not finite never count."""
+        """Take a block of R rows: their numbers and times (R,), and the quantities (K, R); only finite ones count."""
         bucket = self._buckets(time)
         starts = np.flatnonzero(np.diff(bucket, prepend=-1))  # times ascend, so each bucket is one piece
         for k, quantity in enumerate(np.where(np.isfinite(values), values, np.inf)):

@@ -8,6 +8,7 @@ import os
 import shlex
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from ...errors import UserError
 from ...files import conforms, path_shown, read_json_lines
@@ -53,15 +54,19 @@ def read_training(run: str, out_dir: str, label: str) -> Training:
     records = read_json_lines(metrics, "metrics") if os.path.isfile(metrics) else []
     records = [r for r in records if conforms(r.get("epoch"), int)]
     if not records:
-        raise UserError(f"{path_shown(folder)} has no metrics.jsonl with epochs, so there is no training to show: name another run.")
+        raise UserError(
+            f"{path_shown(folder)} has no metrics.jsonl with epochs, so there is no training to show: name another run."
+        )
 
     def column(name: str) -> list[float]:
         values = [r.get(name) for r in records]
-        return [float(v) if isinstance(v, bool) or conforms(v, float) else math.nan for v in values]
+        return [float(v) if isinstance(v, (bool, int, float)) else math.nan for v in values]
 
     found = {name: column(name) for name in CHARTS}
     settings = model.config.to_dict()
-    facts = [(name.replace("_", " "), words(settings[name])) for name in WHAT if settings.get(name) is not None]
+    if settings.get("ic_family") is not None:  # the problems of the training, instead of this one
+        settings["ic"] = None
+    facts = [(name.replace("_", " "), _listed(settings[name])) for name in WHAT if settings.get(name) is not None]
     return Training(
         path=folder,
         label=label,
@@ -73,8 +78,12 @@ def read_training(run: str, out_dir: str, label: str) -> Training:
     )
 
 
+def _listed(value: Any) -> str:
+    return words(", ".join(map(str, value)) if isinstance(value, (list, tuple)) else value)
+
+
 def _command_of(folder: Path, model: Model) -> str | None:
-    """Return the command that made a training, from its card, or one that takes its settings from config.toml; None without both.
+    """Return the command that made a training, from its card, or one with its config.toml; None without both.
 
     Words of the card are quoted again: what a stranger wrote there is one command of this program, and nothing for a shell.
     """
