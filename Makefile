@@ -6,7 +6,7 @@ STAMP := $(VENV)/.installed
 RUNTIME := build/runtime
 EXTRAS := dev,train,report,wandb,bench
 
-.PHONY: help venv wheel run test test-runtime lint format bench bench-imports bench-training bench-engine diagnostics faults clean
+.PHONY: help venv wheel run test test-runtime test-services lint format bench bench-imports bench-training bench-engine diagnostics faults clean
 .DEFAULT_GOAL := help
 
 help:  ## what can be made
@@ -43,10 +43,19 @@ run: venv  ## train a small network in both ways, simulate with it, compare it, 
 # What needs PyTorch is tested in .venv, all else in an environment without it, into which the wheel is installed: two tests at
 # a time, with one thread of torch's each.
 test: lint test-runtime  ## all checks: lint, types, tests
-	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -q -n 2 --dist loadfile -m torch
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -q -n 2 --dist loadfile -m 'torch and not services'
 
 test-runtime: wheel  ## the tests of the runtime, with the wheel in an environment without PyTorch
-	$(RUNTIME)/bin/python -m pytest -q -n 2 --dist loadfile -m 'not torch'
+	$(RUNTIME)/bin/python -m pytest -q -n 2 --dist loadfile -m 'not torch and not services'
+
+# Chromium is a package of Debian's and of its relatives'; any other that is installed is used as well.
+test-services: venv  ## what needs other programs: the page of the explorer in Chromium, which is installed where it is missing
+	@for name in chromium chromium-browser google-chrome; do command -v $$name > /dev/null && exit 0; done; \
+	sudo=""; [ "$$(id -u)" = 0 ] || sudo=$$(command -v sudo) || { echo "Chromium is missing, and only root can install it: apt-get install chromium" >&2; exit 1; }; \
+	command -v apt-get > /dev/null || { echo "Chromium is missing, and there is no apt-get to install it with: install Chromium, then make test-services again" >&2; exit 1; }; \
+	$$sudo apt-get update -qq && $$sudo env DEBIAN_FRONTEND=noninteractive apt-get install -qq -y --no-install-recommends chromium fonts-dejavu-core > /dev/null \
+	|| { echo "Chromium is missing, and apt-get could not install it: see above" >&2; exit 1; }
+	$(BIN)/python -m pytest -q -m services tests/services
 
 lint: venv  ## ruff and mypy
 	$(BIN)/ruff check .

@@ -11,7 +11,7 @@ from ..errors import ConfigError
 from ..files import path_shown
 from .advice import warn_of
 from .batch import Batch
-from .kernels import layout as at
+from .engine import end_times, step_limit
 from .progress import Watch
 from .restart import batch_from
 from .result import SimulationResult
@@ -49,8 +49,8 @@ def repeat(
         old.start,
         old.program,
         old.own,
-        old.system[:, at.T_END].copy(),
-        float(old.system[0, at.STEP_LIMIT]),
+        end_times(old.start, asked["t_end"], asked["steps"]),
+        float(step_limit(asked["steps"], asked["max_steps"])),
         old.output,
         old.guard,
         threads,

@@ -14,13 +14,14 @@ from ...files import conforms, path_shown
 from ...simulate.snapshots import Snapshots
 from .encounters import Encounter, Marker, Minima, Nearest, every_nth, nearest_pairs
 from .outcome import Forces, command_of, facts_of, forces_of, located_approach, markers_of, tolerance_of
-from .thinning import Extremes, kept_rows, spread
+from .thinning import PIXELS, Extremes, kept_rows, spread
 
 BLOCK_BYTES = 1 << 23  # of positions that are read at once
 MOST_KEPT = 50_000  # rows of one run in a page
 SCALAR_BYTES = 8 * 5 + 4 + 4  # of a kept row: time, dt, energy error, steps, smallest distance; row, pair
 BASE64 = 4 / 3
 FAR = 2.5  # in median distances of the others: where a body that leaves is no longer in the picture
+MOST_BODIES = 5000  # with their names and masses
 FEWEST_DRAWN = 50  # rows with positions; of a run with so many bodies that they do not fit, the heaviest are shown
 
 
@@ -28,6 +29,7 @@ class Room(NamedTuple):
     """What a page has room for, of one run."""
 
     kept: int  # rows
+    pixels: int  # in which the extremes are kept
     drawn: int  # rows with positions and velocities
     bodies: int
 
@@ -82,14 +84,19 @@ def read_recorded(path: Path, system: int, budget: float, label: str) -> Recorde
     with Snapshots(path) as s:
         source = _Source(s, system)
         room = _room(len(source), len(source.bodies), budget)
-        extremes, found, n = _survey(source)
+        extremes, found, n = _survey(source, room.pixels)
         kept = kept_rows(len(source), room.kept, np.union1d(extremes, [e.row for e in found]).astype(np.int64))
         drawn = spread(len(kept), room.drawn)
         shown = source.heaviest(room.bodies)
         columns = _gathered(source, kept)
         moving = _drawn(source, kept[drawn], shown)
+        end, steps = float(columns["time"][-1]), int(columns["steps"][-1])
+        if source.direction < 0:  # the page goes along time, and such a run against it
+            kept, drawn = kept[::-1], len(kept) - 1 - drawn[::-1]
+            columns = {name: values[::-1] for name, values in columns.items()}
+            moving |= {name: moving[name][::-1] for name in ("position", "velocity")}
         view = view_of(moving["position"], source.mass[shown])
-        about = _about(s, system, columns["time"], columns["steps"])
+        about = _about(s, system, end, steps)
         nearest = Nearest(columns["near"], source.bodies[columns["pair"].astype(np.int64)])
         return Recorded(
             path=path, label=label, system=system, rows=len(source), row=kept, time=columns["time"], dt=columns["dt"],
@@ -110,23 +117,25 @@ class _Source:
         self.bodies = np.flatnonzero(start["present"][system])
         self.mass = start["mass"][system]
         self.axes = int(snapshots.position.shape[-1])
-        self.first, self.last, self._rows = self._span()
+        self.first, self.last, self._rows, self.direction = self._span()
 
     def __len__(self) -> int:
         return self._rows
 
-    def _span(self) -> tuple[float, float, int]:
-        """Return the first and the last time, and the number of rows until the end of the system; times must ascend."""
-        first, last, count = np.nan, -np.inf, 0
+    def _span(self) -> tuple[float, float, int, float]:
+        """Return the first and the last time, the number of rows until the end of the system, and its direction in time."""
+        first, last, count, direction = np.nan, np.nan, 0, 0.0
         time = self.snapshots.column("time")
         for a in range(0, len(self.snapshots), 1 << 18):
             block = time[a : a + (1 << 18), self.system]
             ended = ~np.isfinite(block)
             block = block[: int(ended.argmax()) if ended.any() else len(block)]
-            if len(block) and (block[0] < last or (np.diff(block) < 0).any()):
-                raise SnapshotError(f"{path_shown(self.snapshots.path)} is refused: its times do not ascend.")
             if len(block):
+                before = block[0] if count == 0 else last
                 first, last, count = (block[0] if count == 0 else first), block[-1], count + len(block)
+                direction = direction or float(np.sign(last - first))
+                if (direction * np.diff(block, prepend=before) < 0).any():
+                    raise SnapshotError(f"{path_shown(self.snapshots.path)} is refused: its times go forward and backward.")
             if ended.any():
                 break
         if count == 0:
@@ -134,7 +143,7 @@ class _Source:
                 f"{path_shown(self.snapshots.path)} holds no rows of system {self.system} yet: look at it later, or simulate "
                 "with an --output-every that is shorter than the run."
             )
-        return float(first), float(last), count
+        return float(first), float(last), count, direction or 1.0
 
     def blocks(self) -> Iterator[tuple[int, int]]:
         """Yield the first row and the row after the last of each block."""
@@ -165,22 +174,23 @@ def _room(rows: int, bodies: int, budget: float) -> Room:
     kept = int(min(rows, MOST_KEPT, max(1000, 0.5 * budget / (BASE64 * SCALAR_BYTES))))
     rest = (budget - BASE64 * SCALAR_BYTES * kept) / (BASE64 * 2 * 3 * 4)  # bodies times rows, for positions and velocities
     drawn = int(min(kept, max(FEWEST_DRAWN, rest / max(1, bodies))))
-    return Room(kept, max(2, drawn), max(2, min(bodies, int(rest / max(1, min(drawn, FEWEST_DRAWN))))))
+    pixels = max(1, min(PIXELS, kept // 8))  # five extremes and the encounters are less than the rows kept
+    return Room(kept, pixels, drawn, min(bodies, MOST_BODIES, max(2, int(rest / min(drawn, FEWEST_DRAWN)))))
 
 
-def _survey(source: _Source) -> tuple[np.ndarray, list[Encounter], int]:
+def _survey(source: _Source, pixels: int) -> tuple[np.ndarray, list[Encounter], int]:
     """Return the rows of the extremes in every pixel, the closest encounters, and n: pairs were looked at in every n-th row."""
-    n = every_nth(len(source), len(source.bodies))
-    extremes, near = Extremes(4, source.first, source.last), Extremes(1, source.first, source.last)
+    n, sign = every_nth(len(source), len(source.bodies)), source.direction  # times ascend to the surveyors
+    extremes, near = (Extremes(k, sign * source.first, sign * source.last, pixels) for k in (4, 1))
     minima = Minima()
     for a, b in source.blocks():
         rows, time = np.arange(a, b), source.column("time", a, b)
         dt, error = source.column("dt", a, b), source.column("energy_error", a, b)
-        extremes.take(rows, time, np.stack([dt, -dt, error, -error]))
+        extremes.take(rows, sign * time, np.stack([dt, -dt, error, -error]))
         looked = rows % n == 0
         if looked.any():
             nearest = nearest_pairs(source.column("position", a, b)[looked])
-            near.take(rows[looked], time[looked], nearest.distance[None])
+            near.take(rows[looked], sign * time[looked], nearest.distance[None])
             minima.take(rows[looked], time[looked], nearest)
     return np.union1d(extremes.rows(), near.rows()), minima.closest(), n
 
@@ -247,7 +257,7 @@ def _largest(values: np.ndarray) -> float:
     return float(sizes.max()) if sizes.size and sizes.max() > 0 else 1.0
 
 
-def _about(s: Snapshots, system: int, time: np.ndarray, steps: np.ndarray) -> dict[str, Any]:
+def _about(s: Snapshots, system: int, end: float, steps: int) -> dict[str, Any]:
     """Return tolerance, forces, events and facts of a system, from what the file says about the run."""
     metadata, result = s.metadata, s.result
     systems = int(s.position.shape[1])
@@ -256,6 +266,6 @@ def _about(s: Snapshots, system: int, time: np.ndarray, steps: np.ndarray) -> di
         "forces": forces_of(metadata, result, system),
         "approach": located_approach(result, system),
         "events": markers_of(result, system),
-        "facts": facts_of(metadata, result, system, systems, float(time[-1]), int(steps[-1])),
+        "facts": facts_of(metadata, result, system, systems, end, steps),
         "command": command_of(s.path, metadata),
     }

@@ -54,7 +54,7 @@ class Run {
     const { position: x, velocity: v, n } = this, a = 3 * n * i, b = a + 3 * n;
     if (this.drawn.length < 2) { out.set(x.subarray(0, 3 * n)); return out; }
     const h = this.drawnTime[i + 1] - this.drawnTime[i], s = h > 0 ? clamp((t - this.drawnTime[i]) / h, 0, 1) : 1;
-    const g = h * this.speed / this.scale, dropped = h > 1.5 * this.dt[this.drawn[i + 1]];
+    const g = h * this.speed / this.scale, dropped = h > 1.5 * Math.max(this.dt[this.drawn[i]], this.dt[this.drawn[i + 1]]);
     for (let k = 0; k < 3 * n; k += 3) {
       let chord = 0, reach0 = 0, reach1 = 0;
       for (let d = k; d < k + 3; d++) {

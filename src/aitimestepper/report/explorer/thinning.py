@@ -4,16 +4,16 @@ from __future__ import annotations
 
 import numpy as np
 
-PIXELS = 2048  # buckets of time; in each, the rows of the extremes are kept, so that a chart is exact down to its pixels
+PIXELS = 2048  # buckets of time at most; in each, the rows of the extremes are kept: a chart is exact down to its pixels
 
 
 class Extremes:
     """The row of the smallest value of each of K quantities in every bucket of time, gathered block by block."""
 
-    def __init__(self, quantities: int, first: float, last: float) -> None:
-        self._value = np.full((quantities, PIXELS), np.inf)
-        self._row = np.full((quantities, PIXELS), -1, dtype=np.int64)
-        self._first, self._span = first, last - first
+    def __init__(self, quantities: int, first: float, last: float, pixels: int = PIXELS) -> None:
+        self._value = np.full((quantities, pixels), np.inf)
+        self._row = np.full((quantities, pixels), -1, dtype=np.int64)
+        self._first, self._span, self._pixels = first, last - first, pixels
 
     def take(self, rows: np.ndarray, time: np.ndarray, values: np.ndarray) -> None:
         """Take a block of R rows: their numbers and times (R,), and the quantities (K, R); only finite ones count."""
@@ -34,7 +34,7 @@ class Extremes:
     def _buckets(self, time: np.ndarray) -> np.ndarray:
         if not self._span > 0.0:
             return np.zeros(len(time), dtype=np.int64)
-        return np.minimum(((time - self._first) * (PIXELS / self._span)).astype(np.int64), PIXELS - 1)
+        return np.minimum(((time - self._first) * (self._pixels / self._span)).astype(np.int64), self._pixels - 1)
 
 
 def spread(count: int, most: int) -> np.ndarray:

@@ -60,7 +60,7 @@ def read_training(run: str, out_dir: str, label: str) -> Training:
 
     def column(name: str) -> list[float]:
         values = [r.get(name) for r in records]
-        return [float(v) if isinstance(v, (bool, int, float)) else math.nan for v in values]
+        return [float(v) if isinstance(v, (int, float)) and conforms(v, bool | float) else math.nan for v in values]
 
     found = {name: column(name) for name in CHARTS}
     settings = model.config.to_dict()
