@@ -19,9 +19,11 @@ from typing import Any
 
 PATIENCE = 30.0  # seconds for one answer
 NAMES = ("chromium", "chromium-browser", "google-chrome")
-# without a sandbox, which neither root nor a container has: the pages are our own. No network at all: every request goes to a proxy that does not exist, and names have no addresses
+# Without a sandbox, which neither root nor a container has: the pages are our own. Without any network: requests go to a proxy
+# that does not exist, and names have no addresses.
 FLAGS = (
-    "--headless=new", "--no-sandbox", "--remote-debugging-pipe", "--no-first-run", "--no-default-browser-check", "--disable-gpu",
+    "--headless=new", "--no-sandbox", "--remote-debugging-pipe", "--no-first-run", "--no-default-browser-check",
+    "--disable-gpu",
     "--disable-dev-shm-usage", "--disable-extensions", "--disable-background-networking", "--disable-component-update",
     "--hide-scrollbars", "--proxy-server=127.0.0.1:9", "--host-resolver-rules=MAP * ~NOTFOUND",
 )  # fmt: skip

@@ -3,9 +3,9 @@
 const EDGE = { left: 52, right: 10, top: 10, bottom: 20 };
 const FLOOR = 1e-17;  // where an error of exactly zero is drawn
 
-/** Round numbers between low and high, about `most` of them. */
-function ticks(low, high, most) {
-  const raw = (high - low) / most, power = 10 ** Math.floor(Math.log10(raw));
+/** Round numbers between low and high, about `most` of them and `least` apart or more. */
+function ticks(low, high, most, least = 0) {
+  const raw = Math.max((high - low) / most, least), power = 10 ** Math.floor(Math.log10(raw));
   const step = power * [1, 2, 5, 10].find((m) => m * power >= raw), found = [];
   for (let k = Math.ceil(low / step - 1e-9); k * step <= high + 1e-9 * step && found.length < 50; k++) found.push(k * step);
   return found;
@@ -61,7 +61,7 @@ class Chart {
     if (!values.length) return [this.log ? -1 : 0, this.log ? 0 : 1];
     values.sort((a, b) => a - b);
     let low = values[Math.floor(this.lowest * values.length)], high = values[values.length - 1];
-    const least = this.log ? 0.6 : Math.max(1e-12 * Math.abs(high), Number.MIN_VALUE * 1e4);
+    const least = this.log ? 0.6 : 0.02 * Math.abs(high) || 1;
     if (high - low < least) [low, high] = [(low + high - least) / 2, (low + high + least) / 2];
     const margin = 0.06 * (high - low);
     return [low - margin, high + margin];
@@ -125,7 +125,7 @@ class Chart {
     }
     g.textBaseline = 'top';
     const digits = 5 + Math.ceil(Math.log10(Math.max(1, Math.max(Math.abs(axis.from), Math.abs(axis.to)) / (axis.to - axis.from))));
-    for (const u of ticks(axis.from, axis.to, Math.max(2, Math.floor(width / 90)))) {
+    for (const u of ticks(axis.from, axis.to, Math.max(2, Math.floor(width / 90)), this.x === 'time' ? 0 : 1)) {
       g.textAlign = px(u) > width - 30 ? 'right' : 'center';
       g.fillText(brief(u, digits), Math.min(px(u), width - 2), floor + 5);
     }

@@ -6,6 +6,7 @@ const STEPS_A_SECOND = 150;  // of the first speed, unless the run would take mo
 class App {
   constructor() {
     this.runs = DATA.runs.map((data, k) => new Run(data, k));
+    shareView(this.runs);
     this.trainings = DATA.trainings.map((data, k) => new Course(data, this.runs.length + k));
     this.axis = new Axis(this.runs.length ? this.runs : this.trainings, 'time');
     this.courses = this.trainings.length ? new Axis(this.trainings, 'time') : null;

@@ -92,6 +92,16 @@ class Run {
   }
 }
 
+/** Let runs that take place in about the same region share one view, so that side by side they have one scale. */
+function shareView(runs) {
+  const balls = runs.map(({ view, scale, centre }) => [...centre.map((x, d) => x + scale * view[d]), scale * view[3]]);
+  const middle = [0, 1, 2].map((d) => balls.reduce((sum, ball) => sum + ball[d], 0) / balls.length);
+  const reach = balls.map((ball) => Math.hypot(...middle.map((x, d) => x - ball[d])) + ball[3]);
+  const radius = Math.max(...reach);
+  if (!(radius < 2 * Math.min(...balls.map((ball) => ball[3])))) return;
+  for (const run of runs) run.view = [...middle.map((x, d) => (x - run.centre[d]) / run.scale), radius / run.scale];
+}
+
 /** The common coordinate of all runs: their time, or the share of each run. */
 class Axis {
   constructor(runs, mode) {

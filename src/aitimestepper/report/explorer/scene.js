@@ -51,7 +51,6 @@ class Scene {
       this.pointers.set(e.pointerId, now);
     });
     canvas.addEventListener('wheel', (e) => {
-      if (!e.ctrlKey && document.activeElement !== canvas && !e.shiftKey && document.body.scrollHeight > innerHeight + 400 && matchMedia('(max-width: 48rem)').matches) return;
       e.preventDefault();
       const box = canvas.getBoundingClientRect(), unit = this.unit();
       const x = (e.offsetX - box.width / 2) / unit, y = (box.height / 2 - e.offsetY) / unit;
