@@ -202,6 +202,18 @@ def test_the_nearest_pair_of_bodies_at_infinity_is_that_of_the_others():
     assert nearest_pairs(x[:, :1]).distance.tolist() == [math.inf]
 
 
+@pytest.mark.parametrize(("bodies", "axes"), [(2, 2), (3, 3), (40, 3), (40, 2), (300, 3)])
+def test_the_nearest_pair_is_that_of_all_distances(bodies, axes):
+    rng = np.random.default_rng(bodies)
+    x = rng.normal(size=(50, bodies, axes)) * 10.0 ** rng.integers(-3, 3, size=(50, 1, 1))
+    x[7, :, 0] = 1.0  # a row in which the axis of the sweep tells nothing
+    distance = np.linalg.norm(x[:, :, None] - x[:, None], axis=-1) + np.where(np.eye(bodies, dtype=bool), np.inf, 0.0)
+    found = nearest_pairs(x)
+    assert found.distance == pytest.approx(distance.min((1, 2)), rel=1e-14)
+    assert distance[np.arange(50), found.pair[:, 0], found.pair[:, 1]] == pytest.approx(found.distance, rel=1e-14)
+    assert (found.pair[:, 0] < found.pair[:, 1]).all()
+
+
 def test_a_body_that_leaves_does_not_set_the_scale(make_trajectory):
     t = np.linspace(0, 2 * math.pi, 400)
     pair = np.stack([np.cos(t), np.sin(t), 0 * t], -1)

@@ -108,6 +108,7 @@ class Browser:
         while self.run("document.readyState") != "complete" or self.run("location.href") == "about:blank":
             assert time.monotonic() < deadline, "the page did not load"
             time.sleep(0.02)
+        assert str(self.run("location.href")).startswith("file:"), f"{page} did not open"
         self.settle()
 
     def press(self, key: str, times: int = 1, shift: bool = False) -> None:

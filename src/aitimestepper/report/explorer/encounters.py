@@ -8,8 +8,9 @@ from typing import NamedTuple
 import numpy as np
 
 MOST = 100  # encounters of a run, the closest ones
-PAIR_WORK = 3e8  # distances that are computed for one run at most: a few seconds
-PAIRS_AT_ONCE = 2_000_000  # distances in memory
+PAIR_WORK = 3e8  # distances that are computed for one run, about: some seconds
+USUAL_NEIGHBOURS = 32  # with which a body of a large system is compared until the closest pair is known
+BODIES_AT_ONCE = 200_000  # bodies times rows in memory
 
 
 class Marker(NamedTuple):
@@ -38,26 +39,43 @@ class Encounter(NamedTuple):
 
 
 def every_nth(rows: int, bodies: int) -> int:
-    """Return n, where the closest pair is looked for in every n-th row; 1 for up to a million rows of twenty bodies."""
-    return 1 + int(rows * (bodies * (bodies - 1) / 2) / PAIR_WORK)
+    """Return n, where the closest pair is looked for in every n-th row; 1 for a million rows of 25 bodies, or 6000 of 1500."""
+    return 1 + int(rows * bodies * min((bodies - 1) / 2, USUAL_NEIGHBOURS) / PAIR_WORK)
 
 
 def nearest_pairs(position: np.ndarray) -> Nearest:
     """Return the closest pair at each of R rows of positions (R, N, D); an infinite distance where there is none."""
-    i, j = np.triu_indices(position.shape[1], 1)
-    if not len(i):
-        return Nearest(np.full(len(position), np.inf), np.zeros((len(position), 2), dtype=np.int64))
-    at_once = max(1, PAIRS_AT_ONCE // len(i))
-    parts = [_nearest(position[a : a + at_once], i, j) for a in range(0, len(position), at_once)]
+    at_once = max(1, BODIES_AT_ONCE // position.shape[1])
+    parts = [_nearest(position[a : a + at_once]) for a in range(0, len(position), at_once)]
     return Nearest(np.concatenate([p.distance for p in parts]), np.concatenate([p.pair for p in parts]))
 
 
-def _nearest(position: np.ndarray, i: np.ndarray, j: np.ndarray) -> Nearest:
-    with np.errstate(over="ignore", invalid="ignore"):  # bodies at infinity, as a run that broke off may leave them
-        distance = np.linalg.norm(position[:, i] - position[:, j], axis=-1)
-    distance = np.where(np.isfinite(distance), distance, np.inf)
-    closest = distance.argmin(1)
-    return Nearest(distance[np.arange(len(position)), closest], np.stack([i[closest], j[closest]], axis=1))
+def _nearest(position: np.ndarray) -> Nearest:
+    """Return the closest pairs by a sweep: along an axis, each body is compared with the next one, the one after it, and so on.
+
+    It ends where bodies so many places apart are, along that axis alone, farther from each other than the closest pair.
+    """
+    R, N = position.shape[:2]
+    position = np.where(np.isfinite(position), position, np.inf)  # such as a run that broke off may leave
+    axis = int(np.argmax([np.ptp(x[np.isfinite(x)]) if np.isfinite(x).any() else 0.0 for x in np.moveaxis(position, -1, 0)]))
+    order = np.argsort(position[..., axis], axis=1, kind="stable")
+    x = np.take_along_axis(position, order[..., None], axis=1)
+    best, places, rows = np.full(R, np.inf), np.zeros((R, 2), dtype=np.int64), np.arange(R)
+    for apart in range(1, N):
+        with np.errstate(over="ignore", invalid="ignore"):
+            step = x[:, apart:] - x[:, :-apart]
+            distance = np.sqrt(np.square(step).sum(-1))
+        if (_finite(step[..., axis]).min(1) > best).all():
+            break
+        distance = _finite(distance)
+        at = distance.argmin(1)
+        better = distance[rows, at] < best
+        best[better], places[better] = distance[rows, at][better], np.stack([at, at + apart], axis=1)[better]
+    return Nearest(best, np.sort(np.take_along_axis(order, places, axis=1), axis=1))
+
+
+def _finite(values: np.ndarray) -> np.ndarray:
+    return np.where(np.isfinite(values), values, np.inf)
 
 
 class Minima:
