@@ -145,6 +145,15 @@ def test_a_run_against_time_is_shown_along_it(run, tmp_path):
     assert behind.position * behind.scale + behind.centre == pytest.approx(at, abs=1e-6 * behind.scale)
 
 
+def test_a_run_backward_in_time_ends_on_the_left(tmp_path):
+    simulate(named.figure8(), t_end=-3.0, criterion="freefall:eta=0.1", output=tmp_path / "back.h5", output_steps=1, warn=False)
+    r = read_recorded(tmp_path / "back.h5", 0, PAGE_BYTES, "back")
+    assert (r.time[0], r.time[-1]) == (-3.0, 0.0)
+    assert r.steps[-1] == 0
+    assert dict(r.facts)["end time"] == "-3.0"
+    assert np.array_equal(r.row, np.arange(r.rows)[::-1])
+
+
 def test_times_that_go_forward_and_backward_are_refused(run, tmp_path):
     path, _ = long_file(tmp_path / "odd.h5", run, 3000, np.where(np.arange(3000) < 2000, 1.0, -1.0)[:, None])
     with pytest.raises(UserError, match="forward and backward"):

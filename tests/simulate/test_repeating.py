@@ -7,7 +7,7 @@ import json
 import numpy as np
 import pytest
 
-from aitimestepper import Snapshots, simulate
+from aitimestepper import Snapshots, resume, simulate
 from aitimestepper.cli import main
 from aitimestepper.errors import ConfigError
 from aitimestepper.initial import named
@@ -43,6 +43,25 @@ def test_a_run_by_steps_is_repeated_to_its_end(tmp_path):
     first = tmp_path / "first.h5"
     done = simulate(named.figure8(), steps=37, criterion="freefall:eta=0.1", output=first)
     assert repeat(first).steps.tolist() == done.steps.tolist() == [37]
+
+
+def test_a_run_that_was_made_longer_is_repeated_to_its_later_end(tmp_path):
+    simulate(named.figure8(), t_end=1.0, criterion="freefall:eta=0.1", output=tmp_path / "r.h5")
+    resume(tmp_path / "r.h5", t_end=2.0)
+    again = repeat(tmp_path / "r.h5")
+    assert again.final.time.tolist() == [2.0]
+    whole = simulate(named.figure8(), t_end=2.0, criterion="freefall:eta=0.1")
+    assert np.array_equal(again.final.position, whole.final.position)
+
+
+@pytest.mark.parametrize("how", [{"t_end": -3.0}, {"t_end": 3.0, "times": [0.5, 1.5, 2.75]}])
+def test_runs_backward_and_at_a_list_of_times_are_repeated(tmp_path, how):
+    first, again = tmp_path / "first.h5", tmp_path / "again.h5"
+    done = simulate(named.figure8(), criterion="freefall:eta=0.1", output=first, **how)
+    assert np.array_equal(repeat(first, output=again).final.velocity, done.final.velocity)
+    with Snapshots(first) as a, Snapshots(again) as b:
+        assert np.array_equal(a.time, b.time)
+        assert len(a) >= 3
 
 
 def test_a_run_that_went_on_from_another_one_is_refused(tmp_path):

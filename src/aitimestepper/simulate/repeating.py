@@ -11,10 +11,10 @@ from ..errors import ConfigError
 from ..files import path_shown
 from .advice import warn_of
 from .batch import Batch
-from .engine import end_times, step_limit
 from .progress import Watch
 from .restart import batch_from
 from .result import SimulationResult
+from .schedule import end_times, step_limit
 from .session import run_batch
 from .snapshots import read_state
 

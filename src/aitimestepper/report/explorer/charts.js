@@ -155,7 +155,7 @@ class Chart {
     const close = () => { if (column >= 0) { g.lineTo(column, low); g.lineTo(column, high); g.lineTo(column, last); } };
     for (let i = 0; i < of.time.length; i++) {
       const v = y[i];
-      if (!Number.isFinite(v) || (this.log && !(v > 0) && i === 0)) { if (!dense) open = false; continue; }
+      if (!Number.isFinite(v) || (this.log && !(v > 0) && (i === 0 || i === of.time.length - 1))) { if (!dense) open = false; continue; }
       const x = px(axis.of(of, of.time[i])), p = this.py(v, height), pixel = Math.round(2 * x) / 2;
       if (!dense) { if (open) g.lineTo(x, p); else g.moveTo(x, p); open = true; continue; }
       if (pixel === column) { low = Math.min(low, p); high = Math.max(high, p); last = p; continue; }

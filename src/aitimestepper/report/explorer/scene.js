@@ -201,6 +201,7 @@ class Scene {
     }
     const remarks = [];
     if (t > run.last) remarks.push('the run has ended');
+    if (t < run.first) remarks.push('the run has not begun');
     if (lost) remarks.push(`${lost === 1 ? 'a body is' : count(lost) + ' bodies are'} outside`);
     g.fillText(remarks.join(', '), 12, 20);
   }
