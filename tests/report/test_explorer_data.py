@@ -332,6 +332,15 @@ def test_a_batch_shows_the_systems_that_are_asked_for(tmp_path, two_body):
         write_explorer([str(tmp_path / "b.h5")], tmp_path / "p.html", systems=[5])
 
 
+def test_simulations_are_known_by_their_content_and_named_apart(run, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    for folder in ("a", "b"):
+        (tmp_path / folder).mkdir()
+        shutil.copy(run, tmp_path / folder / "run.out")
+    shown = write_explorer(["a/run.out", "b/run.out", str(run)], tmp_path / "page.html")
+    assert [r["label"] for r in shown["runs"]] == ["a/run.out", "b/run.out", "triple"]
+
+
 def test_the_command_writes_the_page_and_says_what_is_in_it(run, tmp_path, capsys, monkeypatch):
     monkeypatch.chdir(tmp_path)
     assert main(["report", str(run), str(run), "-o", "page.html", "--quiet"]) == 0

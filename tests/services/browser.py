@@ -128,6 +128,13 @@ class Browser:
             self.call("Input.dispatchMouseEvent", type=kind, x=x, y=y, button="left", buttons=1, clickCount=1)
         self.settle()
 
+    def touch(self, moves: list[list[tuple[float, float]]]) -> None:
+        """Touch the window with fingers at the first places, and move them to the others."""
+        for kind, places in [("touchStart", moves[0]), *(("touchMove", m) for m in moves[1:]), ("touchEnd", [])]:
+            points = [{"x": x, "y": y, "id": k} for k, (x, y) in enumerate(places)]
+            self.call("Input.dispatchTouchEvent", type=kind, touchPoints=points)
+        self.settle()
+
     def screenshot(self, whole: bool = False) -> bytes:
         """Return a PNG of the window, or of the whole page."""
         return base64.b64decode(self.call("Page.captureScreenshot", captureBeyondViewport=whole, **self._clip(whole))["data"])

@@ -247,6 +247,24 @@ def test_a_drag_turns_or_moves_the_view_and_a_key_brings_it_back(browser, folder
     assert picture(browser, ".scene canvas") not in (before, turned)
 
 
+def test_two_fingers_zoom_and_one_on_a_chart_scrubs(browser, folder):
+    browser.open(folder / "one.html", *SIZES["phone"])
+    before, at = picture(browser, ".scene canvas"), numbers(browser)
+    x, y = browser.run(
+        "(b => [b.x + b.width / 2, b.y + b.height / 2])(document.querySelector('.scene canvas').getBoundingClientRect())"
+    )
+    browser.touch([[(x - 20, y), (x + 20, y)], [(x - 50, y), (x + 50, y)], [(x - 90, y), (x + 90, y)]])
+    assert picture(browser, ".scene canvas") != before
+    assert numbers(browser) == at
+    browser.run("document.querySelector('.chart canvas').scrollIntoView({block: 'center'})")
+    x, y, width = browser.run(
+        "(b => [b.x, b.y + b.height / 2, b.width])(document.querySelector('.chart canvas').getBoundingClientRect())"
+    )
+    browser.touch([[(x + 0.5 * width, y)], [(x + 0.6 * width, y)]])
+    agrees(numbers(browser), folder / "loose.h5")
+    assert 25 < float(numbers(browser)["time"]) < 40
+
+
 def test_trails_and_the_time_in_the_charts_follow_their_keys(browser, folder):
     browser.open(folder / "one.html")
     browser.press("ArrowRight", 60)

@@ -314,45 +314,4 @@ class App {
   }
 }
 
-/** A training along its epochs, with what a chart needs of a run. */
-class Course {
-  constructor(data, index) {
-    Object.assign(this, data, { index });
-    this.time = Float64Array.from(data.epochs);
-    this.first = this.time[0];
-    this.last = this.time[this.time.length - 1];
-    for (const metric of this.metrics) metric.values = Float64Array.from(metric.values, (v) => v ?? NaN);
-  }
-
-  colour() { return pick(colours().runs, this.index); }
-  dash() { return pick(DASHES, this.index); }
-  metric(name) { return this.metrics.find((m) => m.name === name); }
-  rowAt(t) { return Math.max(0, countUpTo(this.time, t) - 1); }
-}
-
-/** The facts of a run, and the command that makes it again. */
-function about(run) {
-  const facts = make('table', { className: 'facts' }, make('tbody', {}, ...run.facts.map(([name, words]) =>
-    make('tr', {}, make('th', { scope: 'row' }, name), make('td', {}, words)))));
-  const parts = [make('h3', {}, run.label)];
-  if (run.command) {
-    const code = make('code', {}, run.command), copy = make('button', { type: 'button' }, 'copy');
-    copy.setAttribute('aria-label', `Copy the command of ${run.label}`);
-    copy.addEventListener('click', () => copyText(run.command, code, copy));
-    parts.push(make('div', { className: 'command' }, code, copy));
-  } else parts.push(make('p', {}, 'No command repeats it: the file lacks a part, such as a function of the user or an earlier run.'));
-  return make('div', {}, ...parts, make('div', { className: 'scroll' }, facts));
-}
-
-async function copyText(text, code, button) {
-  try {
-    await navigator.clipboard.writeText(text);
-    button.textContent = 'copied';
-  } catch {  // not allowed: select it, so that the user can copy it
-    getSelection().selectAllChildren(code);
-    button.textContent = 'selected';
-  }
-  setTimeout(() => { button.textContent = 'copy'; }, 2000);
-}
-
 new App();

@@ -7,6 +7,7 @@ import hashlib
 import html
 import json
 import math
+import os
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -15,14 +16,15 @@ import numpy as np
 
 from ..._version import __version__
 from ...errors import UserError
-from ...files import write_atomically
+from ...files import open_regular, path_shown, write_atomically
 from .recorded import Recorded, read_recorded, systems_in
 from .trainings import CHARTS, Training, read_training
 
 FOLDER = Path(__file__).parent
-SCRIPTS = ("format.js", "runs.js", "scene.js", "charts.js", "explorer.js")  # one program, in this order
+SCRIPTS = ("format.js", "runs.js", "scene.js", "charts.js", "about.js", "explorer.js")  # one program, in this order
 PAGE_BYTES = 11_000_000  # of the data of all runs together; with the rest, a page has less than 15 MB
 MOST_PANELS = 16  # runs and trainings of a page
+HDF5 = b"\x89HDF\r\n\x1a\n"  # the first bytes of such a file
 FIRST_SYSTEMS = 4  # of a batch, where none are asked for
 
 
@@ -36,7 +38,7 @@ def write_explorer(
     if page.suffix.lower() not in (".html", ".htm"):
         raise UserError(f"cannot write the page {page}: give a name that ends in .html.")
     recorded, trainings = read_all(runs, systems, out_dir)
-    content = explorer_page(recorded, trainings, title or " · ".join(dict.fromkeys(_name(run) for run in runs)))
+    content = explorer_page(recorded, trainings, title or " · ".join(dict.fromkeys(_names(runs))))
     write_atomically(page, content)
     return {
         "page": str(page),
@@ -49,38 +51,42 @@ def write_explorer(
 
 
 def is_snapshot(run: str) -> bool:
-    """Return whether a RUN of the command line names a file of snapshots, not a training."""
-    return Path(run).suffix.lower() in (".h5", ".hdf5")
+    """Return whether a RUN of the command line names a simulation (HDF5), not a training."""
+    if Path(run).suffix.lower() in (".h5", ".hdf5") or not os.path.isfile(run):
+        return Path(run).suffix.lower() in (".h5", ".hdf5")
+    with open_regular(Path(run), "file") as f:
+        return f.read(len(HDF5)) == HDF5
 
 
 def read_all(runs: Sequence[str], systems: Sequence[int], out_dir: str) -> tuple[list[Recorded], list[Training]]:
     """Return all systems of all files, and all trainings, in the order in which they were given."""
-    files = [(Path(run), _chosen(Path(run), systems)) for run in runs if is_snapshot(run)]
-    panels = sum(len(chosen) for _, chosen in files) + sum(not is_snapshot(run) for run in runs)
+    names = _names(runs)
+    simulations = [(run, name) for run, name in zip(runs, names, strict=True) if is_snapshot(run)]
+    others = [(run, name) for run, name in zip(runs, names, strict=True) if not is_snapshot(run)]
+    shown = [(Path(run), system, label) for run, name in simulations for system, label in _chosen(Path(run), systems, name)]
+    panels = len(shown) + len(others)
     if panels > MOST_PANELS:
         raise UserError(f"{panels} runs are more than a page shows, {MOST_PANELS}: name fewer, or fewer --systems.")
-    budget = PAGE_BYTES / max(1, sum(len(chosen) for _, chosen in files))
-    recorded = [
-        read_recorded(path, system, budget, _name(str(path)) + (f" · system {system}" if len(chosen) > 1 or system else ""))
-        for path, chosen in files
-        for system in chosen
-    ]
-    return recorded, [read_training(run, out_dir, _name(run)) for run in runs if not is_snapshot(run)]
+    recorded = [read_recorded(path, system, PAGE_BYTES / len(shown), label) for path, system, label in shown]
+    return recorded, [read_training(run, out_dir, name) for run, name in others]
 
 
-def _chosen(path: Path, systems: Sequence[int]) -> list[int]:
-    """Return the systems of a file to show."""
+def _chosen(path: Path, systems: Sequence[int], name: str) -> list[tuple[int, str]]:
+    """Return the systems of a file to show, and their labels."""
     count = systems_in(path)
-    if count == 1 or not systems:
-        return list(range(min(count, FIRST_SYSTEMS)))
+    if count == 1:
+        return [(0, name)]
     for system in systems:
         if not 0 <= system < count:
-            raise UserError(f"--systems {system}: {path} holds the systems 0 to {count - 1}.")
-    return list(dict.fromkeys(systems))
+            raise UserError(f"--systems {system}: {path_shown(path)} holds the systems 0 to {count - 1}.")
+    chosen = dict.fromkeys(systems) if systems else range(min(count, FIRST_SYSTEMS))
+    return [(system, f"{name} · system {system}") for system in chosen]
 
 
-def _name(run: str) -> str:
-    return Path(run).stem if is_snapshot(run) else Path(run).name
+def _names(runs: Sequence[str]) -> list[str]:
+    """Return short names of runs, or what the user wrote where two of them would have the same."""
+    short = [Path(run).stem if is_snapshot(run) else Path(run).name or run for run in runs]
+    return [run if short.count(name) > 1 else name for run, name in zip(runs, short, strict=True)]
 
 
 def explorer_page(recorded: Sequence[Recorded], trainings: Sequence[Training], title: str) -> bytes:

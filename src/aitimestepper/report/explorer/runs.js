@@ -92,6 +92,22 @@ class Run {
   }
 }
 
+/** A training along its epochs, with what a chart needs of a run. */
+class Course {
+  constructor(data, index) {
+    Object.assign(this, data, { index });
+    this.time = Float64Array.from(data.epochs);
+    this.first = this.time[0];
+    this.last = this.time[this.time.length - 1];
+    for (const metric of this.metrics) metric.values = Float64Array.from(metric.values, (v) => v ?? NaN);
+  }
+
+  colour() { return pick(colours().runs, this.index); }
+  dash() { return pick(DASHES, this.index); }
+  metric(name) { return this.metrics.find((m) => m.name === name); }
+  rowAt(t) { return Math.max(0, countUpTo(this.time, t) - 1); }
+}
+
 /** Let runs that take place in about the same region share one view, so that side by side they have one scale. */
 function shareView(runs) {
   const balls = runs.map(({ view, scale, centre }) => [...centre.map((x, d) => x + scale * view[d]), scale * view[3]]);
