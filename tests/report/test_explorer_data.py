@@ -14,9 +14,10 @@ import numpy as np
 import pytest
 from explored import HOSTILE, Elements, data_of, training_folder, triple_file
 
-from aitimestepper import Bodies, Snapshots, simulate
+from aitimestepper import Bodies, Snapshots, resume, simulate
 from aitimestepper.cli import main
 from aitimestepper.errors import UserError
+from aitimestepper.events import Crossing, Encounter
 from aitimestepper.initial import named
 from aitimestepper.report.explorer import recorded as recorded_module
 from aitimestepper.report.explorer.encounters import MOST, Minima, Nearest, nearest_pairs
@@ -284,10 +285,24 @@ def test_outcomes_of_other_types_are_left_out(value):
 
 
 def test_events_that_a_file_lists_become_marks(tmp_path):
-    given = {"events": [[{"time": 1.5, "kind": "escape", "bodies": [2], "text": "gone"}, {"time": None}, {"time": 2}]]}
+    given = {"events": [[{"time": 1.5, "kind": "escape", "bodies": [2], "value": 0.25}, {"time": None}, {"time": 2}]]}
     first, second = markers_of(given, 0)
-    assert first == (1.5, "escape", (2,), "gone")
+    assert first == (1.5, "escape", (2,), "speed at infinity 0.25")
     assert second.time == 2.0
+
+
+def test_events_that_were_asked_for_are_listed_in_the_file_and_marked_on_the_page(tmp_path):
+    path, asked = tmp_path / "events.h5", [Encounter(below=0.5), Crossing(y=1.0, both=True)]
+    how = {"criterion": "freefall:eta=0.02", "output": path, "output_steps": 1, "warn": False}
+    done = simulate(named.triple(), t_end=20.0, events=asked, **how)
+    later = resume(path, t_end=30.0, warn=False)
+    found = sorted((e.time, e.kind, e.bodies, float(e.value)) for e in (*done.events, *later.events))
+    assert {kind for _, kind, _, _ in found} == {"encounter", "crossing"}
+    assert max(e.time for e in later.events) > 20.0
+    write_explorer([str(path)], tmp_path / "page.html")
+    (shown,) = data_of(tmp_path / "page.html")["runs"]
+    texts = [(e["time"], e["kind"], tuple(e["bodies"]), e["text"].split(" ")[-1]) for e in shown["events"]]
+    assert sorted(texts) == [(time, kind, bodies, repr(value)) for time, kind, bodies, value in found]
 
 
 # ---- trainings, and the command line ---------------------------------------------------------------------------------

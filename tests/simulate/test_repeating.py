@@ -64,6 +64,15 @@ def test_runs_backward_and_at_a_list_of_times_are_repeated(tmp_path, how):
         assert len(a) >= 3
 
 
+def test_a_run_that_ended_at_an_event_is_repeated_to_it(tmp_path):
+    how = {"criterion": "freefall:eta=0.02", "events": "encounter:below=0.4,stop=yes", "warn": False}
+    done = simulate(named.triple(), t_end=30.0, output=tmp_path / "first.h5", **how)
+    again = repeat(tmp_path / "first.h5", warn=False)
+    assert again.status == done.status == ("event",)
+    assert again.final.time[0] == done.final.time[0] < 30.0
+    assert again.events[0].time == done.events[0].time
+
+
 def test_a_run_that_went_on_from_another_one_is_refused(tmp_path):
     earlier = simulate(named.figure8(), t_end=1.0, criterion="freefall:eta=0.1")
     simulate(earlier, t_end=2.0, output=tmp_path / "later.h5")

@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import math
 import time as clock
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from ..events import Occurrence
+from ..files import conforms
 from .batch import Batch
 from .continuation import Continuation
 from .kernels import layout as at
@@ -18,6 +21,7 @@ from .result import MAX_STEPS, NON_FINITE, OK, STUCK, ClosestApproach, Limits, S
 
 # what files and results say of the way that steps are chosen
 WORDS = ("criterion", "integrator", "run_tolerance", "covers", "finest")
+MOST_LISTED = 1000  # events that a file lists, of all systems
 STATUS_WORDS = ("running", OK, MAX_STEPS, NON_FINITE, STUCK)
 
 
@@ -83,6 +87,18 @@ def _reports(batch: Batch) -> dict[str, np.ndarray | None]:
         "steps_at_ceiling": count[:, at.AT_CEILING].copy(),
         "steps_outside_training": count[:, at.OUT_OF_RANGE].copy() if knows_range(batch.program) else None,
     }
+
+
+def listed_events(log: Sequence[Occurrence], systems: int, earlier: Any = None) -> list[list[dict[str, Any]]]:
+    """Return events as values for JSON, a list for each system: those of an earlier outcome of the run, and those of a log."""
+    known = conforms(earlier, list[list[dict[str, Any]]]) and len(earlier) == systems
+    listed = [list(part) for part in earlier] if known else [[] for _ in range(systems)]
+    for one in log[: MOST_LISTED - sum(map(len, listed))]:
+        value = float(one.value) if math.isfinite(one.value) else None
+        listed[one.system].append(
+            {"time": float(one.time), "kind": one.kind, "bodies": list(map(int, one.bodies)), "value": value}
+        )
+    return listed
 
 
 def summary_so_far(result: SimulationResult) -> dict[str, Any]:

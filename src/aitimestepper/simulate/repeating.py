@@ -12,7 +12,7 @@ from ..files import path_shown
 from .advice import warn_of
 from .batch import Batch
 from .progress import Watch
-from .restart import batch_from
+from .restart import batch_from, events_from
 from .result import SimulationResult
 from .schedule import end_times, step_limit
 from .session import run_batch
@@ -26,20 +26,24 @@ def repeat(
     overwrite: bool = False,
     criterion: Criterion | None = None,
     external_field: Any = None,
+    events: Any = None,
     progress: bool | Watch = False,
     threads: int | None = None,
     warn: bool = True,
 ) -> SimulationResult:
     """Make the run in a file of snapshots again, to the same bits where program and machine are the same.
 
-    output: a file for the rows of the new run; the old file is only read. criterion, external_field: those of the run if they
-    are functions that the user wrote; everything else is in the file. A run that was made longer by `resume` is repeated to its
-    later end in one piece; its steps differ from the first end on.
+    output: a file for the rows of the new run; the old file is only read. criterion, external_field, events: those of the run
+    if they are functions that the user wrote; everything else is in the file. A run that was made longer by `resume` is
+    repeated to its later end in one piece; its steps differ from the first end on.
     """
     began = clock.perf_counter()
     saved = read_state(path)
-    old = batch_from(saved, threads, criterion, external_field)
+    found = events_from(saved.metadata, events)
+    old = batch_from(saved, threads, criterion, external_field, bool(found))
     asked = saved.metadata["asked"]
+    if "simulation" in saved.metadata:
+        raise ConfigError(f"{path_shown(path)} holds a Simulation, not a run of `simulate`: use Simulation.load.")
     if asked["error_before"] is not None:
         raise ConfigError(
             f"{path_shown(path)} holds a run that went on from an earlier one, which is not in the file: repeat the earlier "
@@ -55,8 +59,9 @@ def repeat(
         old.guard,
         threads,
         old.criterion,
+        bool(found),
     )
-    result = run_batch(new, asked, began, None if output is None else Path(output), overwrite, progress)
+    result = run_batch(new, asked, began, None if output is None else Path(output), overwrite, progress, (), found)
     if warn:
         warn_of(result, stacklevel=2)
     return result

@@ -23,7 +23,7 @@ from .batch import Batch
 from .event_search import Search
 from .event_watch import EventWatch
 from .kernels import layout as at
-from .outcome import result_of, summary_so_far
+from .outcome import listed_events, result_of, summary_so_far
 from .progress import Sink, Watch
 from .restart import batch_from, contents_of, events_from
 from .result import EVENT, OK, SimulationResult
@@ -86,7 +86,7 @@ def resume(
         watch = stack.enter_context(watching(progress))
         changes = None if t_end is None else ({**saved.metadata, "asked": asked, "t_end": t_end}, batch.system)
         writer = stack.enter_context(SnapshotWriter.reopen(path, changes))
-        result = _run_into(writer, batch, asked, began, watch, (), event_watch(found, batch, asked))
+        result = _run_into(writer, batch, asked, began, watch, (), event_watch(found, batch, asked), saved.result.get("events"))
     if warn:
         warn_of(result, stacklevel=2)
     return result
@@ -100,8 +100,9 @@ def _run_into(
     watch: Watch | None,
     sinks: tuple[Sink, ...],
     events: EventWatch | None,
+    earlier: Any = None,
 ) -> SimulationResult:
-    """Run to the end, and write rows and states with `writer`."""
+    """Run to the end, and write rows and states with `writer`. earlier: events that the file lists already."""
     last = clock.perf_counter()
 
     def write(_: Bodies, rows: dict[str, np.ndarray]) -> None:
@@ -111,7 +112,8 @@ def _run_into(
         nonlocal last
         if now or clock.perf_counter() - last > SAVE_EVERY:
             summary = result_of(batch, asked, began, writer.path)
-            writer.save_state({**batch.state, "rows": batch.rows}, summary_so_far(summary))
+            found = {} if events is None else {"events": listed_events(events.log, len(summary.status), earlier)}
+            writer.save_state({**batch.state, "rows": batch.rows}, {**summary_so_far(summary), **found})
             last = clock.perf_counter()
 
     try:

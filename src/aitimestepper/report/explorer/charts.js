@@ -140,7 +140,7 @@ class Chart {
     for (const { run, time, kind } of this.marks) {
       const x = px(axis.of(run, time));
       if (x < EDGE.left - 1 || x > px(axis.to) + 1) continue;
-      g.fillStyle = kind === 'encounter' ? palette.muted : palette.ink;
+      g.fillStyle = kind === 'encounter at a row' ? palette.muted : palette.ink;
       g.beginPath(); g.moveTo(x - 3, 1); g.lineTo(x + 3, 1); g.lineTo(x, 7); g.fill();
     }
   }

@@ -135,7 +135,7 @@ class App {
     const shown = [...this.marks].sort((a, b) => (a.distance ?? -1) - (b.distance ?? -1)).slice(0, 60);
     at('encounters').hidden = !shown.length;
     const many = this.runs.length > 1, notes = this.runs.filter((r) => r.pairRows > 1).map((r) => `in every ${r.pairRows}th row of ${r.label}`);
-    const head = ['time', 'what', 'distance', 'bodies', ...(many ? ['run'] : [])];
+    const head = ['time', 'what', 'distance', 'details', ...(many ? ['run'] : [])];
     const rows = shown.map((mark) => {
       const time = make('button', { type: 'button', title: 'Go there' }, brief(mark.time, 7));
       time.addEventListener('click', () => this.seek(this.axis.of(mark.run, mark.time)));

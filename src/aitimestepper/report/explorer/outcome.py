@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from ...errors import UserError
+from ...events import OWN as OWN_EVENT
 from ...fields import OWN
 from ...files import conforms
 from ...integrators import RADAU, integrator_named
@@ -16,6 +17,13 @@ from .encounters import Marker
 
 LONGEST = 200  # characters of a text from a file
 MOST_EVENTS = 1000
+# what the number of an event is
+VALUES = {
+    "encounter": "distance",
+    "collision": "relative speed",
+    "escape": "speed at infinity",
+    "crossing": "height",
+}
 FACTS = {
     "status": "status",
     "rejected_steps": "rejected steps",
@@ -80,14 +88,16 @@ def forces_of(metadata: Mapping[str, Any], result: Mapping[str, Any], system: in
 
 
 def markers_of(result: Mapping[str, Any], system: int) -> list[Marker]:
-    """Return the events of a system that the outcome of a run lists, each {time, kind, bodies, text}; others are left out."""
+    """Return the events of a system that the outcome of a run lists, each {time, kind, bodies, value}; others are left out."""
     listed = _of(result.get("events"), system)
     found = []
     for event in listed[:MOST_EVENTS] if isinstance(listed, list) else []:
         if isinstance(event, dict) and (time := _number(event.get("time"))) is not None:
             bodies = event.get("bodies")
             numbers = tuple(bodies) if isinstance(bodies, list) and conforms(bodies, list[int]) else ()
-            found.append(Marker(time, words(event.get("kind", "event")), numbers, words(event.get("text", ""))))
+            kind, value = words(event.get("kind", "event")), _number(event.get("value"))
+            text = "" if value is None else f"{VALUES.get(kind, 'value')} {value!r}"
+            found.append(Marker(time, kind, numbers, text))
     return found
 
 
@@ -131,11 +141,17 @@ def words(value: Any) -> str:
     return text if len(text) <= LONGEST else text[: LONGEST - 3] + "..."
 
 
+def _listed(metadata: Mapping[str, Any]) -> list[Any]:
+    events = metadata.get("events")
+    return events if isinstance(events, list) else []
+
+
 def command_of(path: Path, metadata: Mapping[str, Any]) -> str | None:
     """Return the command that repeats the run in a file, with the same settings; None where the file lacks some."""
     asked = metadata.get("asked")
     went_on = isinstance(asked, dict) and asked.get("error_before") is not None
-    if went_on or metadata.get("field") == OWN or "OwnCriterion" in str(metadata.get("chosen_by")):
+    own = metadata.get("field") == OWN or "OwnCriterion" in str(metadata.get("chosen_by")) or OWN_EVENT in _listed(metadata)
+    if went_on or own or "simulation" in metadata:
         return None
     again = path.with_name(f"{path.stem}-again{path.suffix}")
     return shlex.join(["aitimestepper", "simulate", "--repeat", str(path), "--output", str(again)])

@@ -80,7 +80,7 @@ class Run {
   /** Encounters and events along time, to be marked and jumped to. */
   marks() {
     const met = (a, b) => `${this.name(a)} and ${this.name(b)}`;
-    const found = this.encounters.map(([time, distance, a, b, row]) => ({ time, distance, kind: 'encounter', text: met(a, b), row }));
+    const found = this.encounters.map(([time, distance, a, b, row]) => ({ time, distance, kind: 'encounter at a row', text: met(a, b), row }));
     if (this.approach) {
       const [time, distance, a, b] = this.approach;
       found.push({ time, distance, kind: 'closest approach', text: `${met(a, b)}, located between rows`, row: null });
