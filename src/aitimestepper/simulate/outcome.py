@@ -93,7 +93,7 @@ def listed_events(log: Sequence[Occurrence], systems: int, earlier: Any = None) 
     """Return events as values for JSON, a list for each system: those of an earlier outcome of the run, and those of a log."""
     known = conforms(earlier, list[list[dict[str, Any]]]) and len(earlier) == systems
     listed = [list(part) for part in earlier] if known else [[] for _ in range(systems)]
-    for one in log[: MOST_LISTED - sum(map(len, listed))]:
+    for one in log[: max(0, MOST_LISTED - sum(map(len, listed)))]:
         value = float(one.value) if math.isfinite(one.value) else None
         listed[one.system].append(
             {"time": float(one.time), "kind": one.kind, "bodies": list(map(int, one.bodies)), "value": value}
