@@ -30,7 +30,7 @@ LAYERS = (
     ("units",),
     ("validation",),
     ("features", "specs", "sums", "constants", "files"),
-    ("errors", "_version"),
+    ("errors", "html", "_version"),
 )
 DEPTH = {part: depth for depth, parts in enumerate(LAYERS) for part in parts}
 HOMES = {

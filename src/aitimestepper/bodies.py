@@ -15,6 +15,7 @@ import numpy as np
 from .constants import ENERGY_FLOOR
 from .elements import JACOBI, Elements, Primary, bodies_on_orbits, elements_of
 from .errors import InitialConditionError, shown
+from .html import bodies_card
 from .inputs import fields_of
 from .measured import in_one_system, is_quantity
 from .quantities import Quantities, quantities
@@ -184,6 +185,9 @@ class Bodies:
     def __repr__(self) -> str:
         B, N, D = self.position.shape
         return f"Bodies(systems={B}, bodies={N}, axes={D}, G={self.G})"
+
+    def _repr_html_(self) -> str:
+        return bodies_card(self)
 
     def arrays(self) -> dict[str, np.ndarray]:
         """Return all arrays by name, as the constructor takes them."""

@@ -16,6 +16,7 @@ from typing import Any
 
 from .errors import ConfigError, InitialConditionError, nearest_name_hint, shown
 from .files import read_bytes
+from .html import card
 from .specs import LARGEST_INTEGER
 from .units import constant_in, unit_system
 
@@ -185,6 +186,11 @@ class Config:
             if key not in known:
                 raise ConfigError(f"unknown setting {shown(key)}: {nearest_name_hint(str(key), known)}")
         return cls(**values)
+
+    def _repr_html_(self) -> str:
+        defaults, given = Config(judge=self.judge).to_dict(), self.to_dict()
+        changed = [(name, str(value)) for name, value in given.items() if value != defaults[name] or name == "judge"]
+        return card("Settings", changed, note="All others have their defaults.")
 
     def to_dict(self) -> dict[str, Any]:
         """Return the settings in built-in types (tuples become lists), for JSON, TOML and checkpoints."""

@@ -6,19 +6,18 @@ import math
 import os
 from collections import Counter
 from pathlib import Path
-from textwrap import wrap
 from typing import Any
 
 import numpy as np
-from rich.text import Text
 
 from ..errors import SnapshotError, UserError, shown
 from ..files import conforms, is_being_written, open_regular
 from ..models import find_model
+from ..models.described import training_words
 from ..simulate.snapshots import Snapshots
 from .arguments import Request
-from .model_inspection import calibration_lines, describe_model, training_words
-from .terminal import console, print_json
+from .model_inspection import calibration_lines, describe_model
+from .terminal import print_json, print_rows
 
 UNFINISHED = ("running", "interrupted")
 # types of an outcome, a value for each system, and of a setting
@@ -119,13 +118,7 @@ def _progress(path: Path, status: list[str]) -> str:
 def print_inspection(content: dict[str, Any]) -> None:
     """Print what `inspect_file` returned, a name and its words on each line; paths and commands are never broken."""
     rows = _simulation_lines(content) if content["kind"] == "simulation" else _model_lines(content)
-    out = console(markup=False, highlight=False, emoji=False)
-    indent = max(len(name) for name, _ in rows) + 2
-    for name, words in rows:
-        room = math.inf if name in WHOLE else max(out.width - indent, 20)
-        lines = [words] if len(words) <= room else wrap(words, int(room), break_long_words=False, break_on_hyphens=False)
-        for k, line in enumerate(lines):
-            out.print(Text.assemble((f"{'' if k else name:{indent}}", "bold"), line), soft_wrap=True)
+    print_rows(rows, WHOLE)
 
 
 def _simulation_lines(c: dict[str, Any]) -> list[tuple[str, str]]:

@@ -55,13 +55,14 @@ def print_summary(
 ) -> int:
     """Print the summary of a run, and return the exit code.
 
-    The summary is JSON, but for several systems on a terminal a table, unless JSON is asked for.
+    On a terminal it is a few lines, for several systems tables; everywhere else, and where it is asked for, JSON.
     """
     movie = {"movie": config.movie} if config is not None and config.movie else {}
-    if len(result.status) > 1 and sys.stdout.isatty() and not as_json:
-        from .summary_table import show_summary
+    if sys.stdout.isatty() and not as_json:
+        from .summary_table import show_one, show_summary
 
-        show_summary(result, {**(more or {}), **movie})
+        show = show_one if len(result.status) == 1 else show_summary
+        show(result, {**(more or {}), **movie})
     else:
         print_json({**(more or {}), **result.summary(), **movie})
     return 0 if all(s in ENDED for s in result.status) else EXIT_NOT_OK

@@ -1,8 +1,9 @@
-"""The summary of a run of several systems as two short tables for the terminal, where the JSON would have a page a system."""
+"""The summary of a run for the terminal: a few lines about one system, two short tables about several."""
 
 from __future__ import annotations
 
-from collections import Counter
+import shlex
+import sys
 from collections.abc import Mapping
 from typing import Any
 
@@ -10,8 +11,9 @@ import numpy as np
 from rich.console import Console
 from rich.table import Table
 
-from ..simulate.result import OK, SimulationResult
-from .terminal import console, table_of
+from ..simulate.described import counts_of, rows_of, step_words, worst_first
+from ..simulate.result import SimulationResult
+from .terminal import console, print_rows, table_of
 
 WORST = 5  # number of systems that are shown one by one
 QUANTITIES = {
@@ -22,12 +24,35 @@ QUANTITIES = {
 }
 
 
+WHOLE = ("output", "movie", "report", "next", "")  # lines that are not wrapped, so that a path or a command can be copied
+
+
+def show_one(result: SimulationResult, more: Mapping[str, Any]) -> None:
+    """Print a line for each quantity of the run of one system, and what to do next; `more` is added as it is."""
+    rows = [*rows_of(result), ("wall time", f"{result.wall_time:.3g} s")]
+    if not sys.stderr.isatty():  # a terminal has got it as a warning
+        rows += [("advice", sentence) for sentence in result.advice]
+    rows += [(name.replace("_", " "), str(value)) for name, value in more.items()]
+    if result.output is None:
+        rows.append(("next", "give --output run.h5 to draw the run (aitimestepper plot) or to go on with it (--resume)"))
+    else:
+        path, later = shlex.quote(str(result.output)), f"{_later(result):.6g}"
+        rows += [("output", str(result.output)), ("next", f"aitimestepper plot orbits {path}")]
+        rows.append(("", f"aitimestepper simulate --resume {path} --t-end {later}"))
+    print_rows(rows, WHOLE)
+
+
+def _later(result: SimulationResult) -> float:
+    """Return an end time after which the run is twice as long."""
+    end = float(result.final.time[0])
+    return 2.0 * end - (0.0 if result.limits is None else float(result.limits.start.time[0]))
+
+
 def show_summary(result: SimulationResult, more: Mapping[str, Any]) -> None:
     """Print statuses, numbers over the systems, the worst systems, and the files; `more` is added as it is."""
     out = console(markup=False, highlight=False, emoji=False)
-    counts = ", ".join(f"{n} {status}" for status, n in Counter(result.status).most_common())
-    out.print(f"{len(result.status)} systems: {counts}")
-    out.print(f"{result.criterion} with {result.integrator}, {result.wall_time:.3g} s")
+    out.print(f"{len(result.status)} systems: {counts_of(result)}")
+    out.print(f"{step_words(result)}, {result.wall_time:.3g} s")
     if result.tol is not None and result.within_tolerance is not None:
         within = int(result.within_tolerance.sum())
         out.print(f"within the tolerance of {_range(result.tol)}: {within} of {len(result.status)}")
@@ -59,13 +84,6 @@ def _worst_systems(result: SimulationResult, out: Console) -> Table:
         errors = _number(result.max_energy_error[i]), _number(result.final_energy_error[i])
         table.add_row(str(i), result.status[i], time, steps, *errors)
     return table
-
-
-def worst_first(result: SimulationResult) -> list[int]:
-    """Return the systems by number: those that stopped early, then the others from the largest error (over tol) down."""
-    scale = 1.0 if result.tol is None else result.tol
-    errors = np.nan_to_num(result.max_energy_error / scale, nan=np.inf)
-    return sorted(range(len(result.status)), key=lambda i: (result.status[i] == OK, -errors[i]))
 
 
 def _print_files(result: SimulationResult, more: Mapping[str, Any], out: Console) -> None:

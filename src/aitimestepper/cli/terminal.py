@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import json
+import math
 import sys
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from contextlib import contextmanager
+from textwrap import wrap
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -28,6 +30,19 @@ def console(**more: Any) -> Console:
 
     found = Console()
     return Console(width=min(found.width, WIDTH) if found.is_terminal else WIDTH, **more)
+
+
+def print_rows(rows: Sequence[tuple[str, str]], whole: Collection[str] = ()) -> None:
+    """Print a name and its words on each line, aligned; the words of names in `whole`, paths and commands, are not wrapped."""
+    from rich.text import Text
+
+    out = console(markup=False, highlight=False, emoji=False)
+    indent = max(len(name) for name, _ in rows) + 2
+    for name, words in rows:
+        room = math.inf if name in whole else max(out.width - indent, 20)
+        lines = [words] if len(words) <= room else wrap(words, int(room), break_long_words=False, break_on_hyphens=False)
+        for k, line in enumerate(lines):
+            out.print(Text.assemble((f"{'' if k else name:{indent}}", "bold"), line), soft_wrap=True)
 
 
 def table_of(out: Console, texts: Sequence[str], numbers: Sequence[str], last: str | None = None, title: str = "") -> Table:

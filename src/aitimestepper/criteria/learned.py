@@ -12,6 +12,7 @@ import numpy as np
 
 from ..constants import LONG_RUN, LONGEST_RUN
 from ..errors import ConfigError, shown
+from ..html import card
 from ..integrators import SPLITTINGS
 from ..models import Model, find_model, load_model, shipped
 from .base import Criterion, Numbers, Symmetrization, each, positive_numbers
@@ -150,6 +151,14 @@ class LearnedStep(Criterion):
         """Return the factor of dt (B,) for `tol` (B,): 1 if the tolerance is an input of the network."""
         model = self.bound_model
         return np.ones_like(tol) if model.sees_tolerance else (tol / model.config.energy_threshold) ** self.exponent
+
+    def _repr_html_(self) -> str:
+        from ..models.described import html_of
+
+        if self.model is not None:
+            return html_of(self.model, self.tol)
+        tol = "that of the run" if self.tol is None else ", ".join(f"{tol:g}" for tol in each(self.tol))
+        return card("Learned step", [("network", "that of the package for the integrator of the run"), ("tolerance", tol)])
 
     def __str__(self) -> str:
         """Return its name without a number: a tolerance would not identify the network in a legend."""

@@ -74,6 +74,11 @@ class Model:
         features = self.config.feature_type
         return f"Model({features}, layers={self.config.layers}, integrator={self.config.integrator}, {self.digest[:12]})"
 
+    def _repr_html_(self) -> str:
+        from .described import html_of
+
+        return html_of(self)
+
     @property
     def calibration(self) -> tuple[tuple[float, float], ...]:
         """Pairs (tolerance, calibrated tolerance / tolerance) with which true runs stay within the tolerance."""

@@ -8,6 +8,7 @@ from ..bodies import Bodies
 from ..elements import JACOBI, Elements, Primary
 from .branch import Branch, Earlier, Moment
 from .changes import body_number
+from .described import simulation_card
 from .kernels import layout as at
 from .outcome import STATUS_WORDS
 from .result import ENDED, EVENT, OK
@@ -143,3 +144,6 @@ class Present:
             f"<Simulation of {len(self)} bodies at t = {self.time:g} after {self.step_count} steps of {self.integrator}{asked}"
             f", energy error {self.energy_error:.1e}, {self.status}>"
         )
+
+    def _repr_html_(self) -> str:
+        return simulation_card(self)

@@ -70,7 +70,7 @@ NUMBERS = (
 )
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class SimulationResult:
     """The outcome of every system of a batch. Arrays are (B,).
 
@@ -104,6 +104,16 @@ class SimulationResult:
     energy_change: np.ndarray | None = None  # (B,) total energy that mergers brought; None where no bodies may merge
     trajectory: Trajectory | None = None  # states at the `times` that were asked for
     limits: Limits | None = None  # None from the loop in torch
+
+    def __repr__(self) -> str:
+        from .described import line_of
+
+        return line_of(self)
+
+    def _repr_html_(self) -> str:
+        from .described import html_of
+
+        return html_of(self)
 
     @property
     def within_tolerance(self) -> np.ndarray | None:

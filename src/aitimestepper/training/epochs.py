@@ -25,6 +25,7 @@ from ..simulate.units import refuse_extreme_units
 from .checkpoints import Checkpoint, checkpoint_name, misfit, restore_optimizer, save_checkpoint
 from .judges import Judge, judge_for
 from .metrics import JsonlRecorder, Recorder, Recorders, WandbRecorder, epoch_record
+from .summary import TrainingSummary
 
 FINISHED = "validation"  # entry of a card that only a finished training has
 
@@ -233,11 +234,11 @@ class _Run:
 
     def summary(self, metrics_before: dict[str, Any]) -> dict[str, Any]:
         """Return the result of `run_two_phase_training`; `metrics_before` are its final metrics if no epoch was trained."""
-        return {
-            "epochs_completed": self.epoch,
-            "total_time": self.seconds,
-            "convergence_rate": self.converged / max(self.epoch, 1),
-            "final_metrics": self.record or dict(metrics_before),
-            "card": self.card,
-            "results": self.results,
-        }
+        return TrainingSummary(
+            epochs_completed=self.epoch,
+            total_time=self.seconds,
+            convergence_rate=self.converged / max(self.epoch, 1),
+            final_metrics=self.record or dict(metrics_before),
+            card=self.card,
+            results=self.results,
+        )

@@ -18,6 +18,7 @@ from ...fields import OWN, field_from_plain
 from ...files import conforms, is_being_written, path_shown
 from ...files.hdf5 import Opened, all_stored
 from ...units import units_from_plain
+from .card import html_of
 from .contents import Contents, Run, contents_of, run_of
 from .hdf5 import PAUSE, TRIES, words
 from .records import FIELDS, Column
@@ -86,6 +87,13 @@ class Snapshots:
 
     def __len__(self) -> int:
         return self._contents.rows
+
+    def __repr__(self) -> str:
+        systems, bodies, axes = self._contents.newest["position"].shape[1:]
+        return f"Snapshots({str(self.path)!r}: {len(self)} rows, systems={systems}, bodies={bodies}, axes={axes})"
+
+    def _repr_html_(self) -> str:
+        return html_of(self)
 
     # ---- rows ---------------------------------------------------------------------------------------------------------
     @property
