@@ -40,6 +40,8 @@ if TYPE_CHECKING:
     from .differentiable.history import HistoryBuffer as HistoryBuffer
     from .differentiable.network import FullyConnectedNN as FullyConnectedNN
     from .differentiable.particle import ParticleTorch as ParticleTorch
+    from .report import plots as plots
+    from .report.movie import movie as movie
     from .training.attempt import attempt_single_step as attempt_single_step
     from .training.attempt import check_energy_threshold as check_energy_threshold
     from .training.checkpoints import load_checkpoint as load_checkpoint
@@ -79,8 +81,15 @@ _WITH_TORCH = {
     "sample_minibatch": "training.trajectory",
 }
 
+# what draws, and where it is; matplotlib is loaded by a call
+_DRAWING = {"plots": "report.plots", "movie": "report.movie"}
+
 
 def __getattr__(name: str) -> Any:
+    if name in _DRAWING:
+        module = importlib.import_module(f"{__name__}.{_DRAWING[name]}")
+        value = globals()[name] = getattr(module, name, module)
+        return value
     if name not in _WITH_TORCH:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
     require("torch", "train", name)
@@ -90,4 +99,4 @@ def __getattr__(name: str) -> Any:
 
 
 def __dir__() -> list[str]:
-    return sorted({*globals(), *_WITH_TORCH})
+    return sorted({*globals(), *_WITH_TORCH, *_DRAWING})

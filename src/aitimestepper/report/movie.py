@@ -13,6 +13,7 @@ from ..errors import UserError
 from ..simulate.recording import RecordedTrajectory
 from .encoder import encoding, ffmpeg_program
 from .orbits import dot_areas, positions_at, trails_of, view_of
+from .run_data import run_data
 from .series import Series, series_of
 from .style import GRID, INK, MUTED, PALETTE, clean_axes, log_axis, new_figure, plain
 
@@ -20,6 +21,25 @@ WIDTH, HEIGHT = 1280, 720
 ORBITS = (0.065, 0.085, 0.50, 0.80)  # left, bottom, width, height of the large panel, in parts of the picture
 PANELS_LEFT, PANELS_WIDTH, PANELS_GAP = 0.645, 0.335, 0.055
 TURN = (-75.0, -35.0)  # azimuth of the camera in degrees, at start and end: a slow rotation shows the depth
+
+
+def movie(
+    run: Any,
+    path: str | Path,
+    *,
+    system: int = 0,
+    seconds: float = 12.0,
+    fps: int = 25,
+    title: str = "",
+    progress: Callable[[int, int], None] | None = None,
+) -> Path:
+    """Write the movie (MP4) of one system of a run, and return its path.
+
+    run: the path of an output file, its `Snapshots`, a `Simulation`, or a result or anything else with a `trajectory`. Orbits
+    are smooth where the rows of output are a fraction of an orbit apart. `progress` is called with (frames done, in all).
+    """
+    trajectory = run_data(run, system).recorded()
+    return write_movie(trajectory, Path(path), seconds=seconds, fps=fps, title=title, progress=progress)
 
 
 def write_movie(

@@ -67,7 +67,8 @@ def view_of(trajectory: RecordedTrajectory, aspect: float | None = None, samples
     leaves[np.argsort(away.max(0))[: N - few]] = False
     counted = x[~leaves | (away <= near)]
     low, high = counted.min(0), counted.max(0)
-    half = 0.54 * (high - low) + 0.02 * (high - low).max() + 1e-12
+    extent = float((high - low).max()) or 1.0  # bodies that rest at one place have none
+    half = 0.54 * (high - low) + 0.02 * extent
     if x.shape[-1] == 2:
         if aspect is None:
             aspect = float(np.clip(half[0] / half[1], 0.8, 2.6))

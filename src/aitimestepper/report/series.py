@@ -42,10 +42,14 @@ class Series:
 
 
 def shown_dt(trajectory: RecordedTrajectory) -> np.ndarray:
-    """Return the steps (S,); the last one, which is cut short to land on the end time, is shown as long as the one before."""
+    """Return the steps (S,); the last one, which is cut short to land on the end time, is shown as long as the one before.
+
+    Several rows may lie within that step.
+    """
     dt = trajectory.dt.copy()
-    if len(dt) > 2 and dt[-1] < dt[-2]:
-        dt[-1] = dt[-2]
+    first = int(np.searchsorted(trajectory.time, trajectory.time[-1] - (1 - 1e-9) * dt[-1], side="right"))
+    if 1 < first < len(dt) and dt[-1] < dt[first - 1]:
+        dt[first:] = dt[first - 1]
     return dt
 
 
@@ -66,11 +70,13 @@ def _change(vector: np.ndarray, scale: np.ndarray) -> np.ndarray:
 
 
 def series_of(trajectory: RecordedTrajectory) -> list[Series]:
-    """Return energy and its error, the errors of momentum and angular momentum, and dt."""
-    return [
+    """Return energy and its error, the errors of momentum and angular momentum, and dt if it is known."""
+    known = [
         Series("energy", trajectory.energy, INK, log=False),
         Series("relative energy error", trajectory.energy_error, PALETTE[3]),
         Series("momentum error", momentum_error(trajectory), PALETTE[0]),
         Series("angular momentum error", angular_momentum_error(trajectory), PALETTE[4]),
-        Series("time step dt", shown_dt(trajectory), PALETTE[1], lowest=0.0),
     ]
+    if not (trajectory.dt > 0).any():  # rows that came without their steps
+        return known
+    return [*known, Series("time step dt", shown_dt(trajectory), PALETTE[1], lowest=0.0)]

@@ -58,6 +58,8 @@ def clean_axes(ax: Axes, xlabel: str = "", ylabel: str = "", title: str = "", si
     ax.grid(True, color=GRID, linewidth=0.8)
     ax.set_axisbelow(True)
     ax.tick_params(which="both", colors=MUTED, labelcolor=INK, labelsize=size - 1, length=3.5)
+    for axis in (ax.xaxis, ax.yaxis):
+        axis.get_offset_text().set(color=INK, fontsize=size - 1)
     ax.set_xlabel(xlabel, color=INK, fontsize=size)
     ax.set_ylabel(ylabel, color=INK, fontsize=size)
     if title:
