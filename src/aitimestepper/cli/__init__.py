@@ -19,6 +19,9 @@ COMMANDS = {
     "report": "reporting",
     "inspect": "inspection",
     "bench": "benching",
+    "plot": "plotting",
+    "completion": "completion",
+    "doctor": "doctor",
 }
 LISTING = "listing"  # what --list-ic and --list-criteria of any command run
 

@@ -17,6 +17,7 @@ from ..config import Config, field_sections, field_types, load_toml
 from ..errors import ConfigError, UserError, nearest_name_hint
 from .bench_arguments import add_bench, command_parser
 from .help_texts import DESCRIPTION, EPILOG
+from .tool_arguments import add_completion, add_doctor, add_plot
 
 # the sections of settings that a command takes as flags; a TOML file may hold more
 SECTIONS = {
@@ -35,7 +36,7 @@ ONLY = {
 }
 # flags that are no settings
 SPECIAL = ("resume", "overwrite", "json", "quiet", "listing", "file", "runs", "page", "systems", "repeat")
-OWN_FLAGS = ("bench",)  # commands whose flags are no settings
+OWN_FLAGS = ("bench", "plot", "completion", "doctor")  # commands whose flags are no settings
 SHORT = {"tune": ("train", "--judge", "run")}  # short forms of commands
 
 
@@ -56,7 +57,7 @@ class Request:
     page: str | None = None  # of a report that shows recorded runs
     systems: tuple[int, ...] = ()  # of each file of several systems
     repeat: str | None = None  # the file of a run to make again
-    options: argparse.Namespace | None = None  # of bench, whose flags are no settings
+    options: argparse.Namespace | None = None  # of commands whose flags are no settings
     text: str = ""  # the command line, for the card of a model
 
 
@@ -111,7 +112,7 @@ def build_parser() -> argparse.ArgumentParser:
         allow_abbrev=False,
     )
     parser.add_argument("--version", action="version", version=f"aitimestepper {__version__}")
-    commands = parser.add_subparsers(dest="command", required=True, metavar="{train,simulate,both,tune,report,inspect,bench}")
+    commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
     for name, words in (
         ("train", "train a network in two phases"),
         ("simulate", "run a simulation with a network or a classical step"),
@@ -131,7 +132,10 @@ def build_parser() -> argparse.ArgumentParser:
         _add_settings(sub, name)
     commands.add_parser("tune", help="short for train --judge run")
     _add_inspect(commands)
+    add_plot(commands)
     add_bench(commands)
+    add_completion(commands)
+    add_doctor(commands)
     return parser
 
 

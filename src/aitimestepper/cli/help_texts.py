@@ -14,7 +14,9 @@ examples:
   aitimestepper train --judge run --ic-family my.py --tolerances 1e-5 --save-name mine
   aitimestepper report run.h5 -o run.html
   aitimestepper inspect run.h5
+  aitimestepper plot orbits run.h5 -o orbits.pdf
   aitimestepper bench steps --quick
+  aitimestepper doctor
 
 Settings come from the defaults, then from --config FILE.toml (shared ones at its top, [train] and [simulate] tables over
 them), then from flags. `aitimestepper both --help` lists all of them. Training needs PyTorch, simulating does not.""",
@@ -50,9 +52,9 @@ examples:
 
 A model comes with its features, integrator, physics and initial conditions; flags override the last two. Without a model and
 without a criterion, the learned step of the package keeps the relative energy error below --tol (1e-6), with the integrator
-that is cheapest for it. The command prints a JSON summary: the tolerance, whether the run stayed within it, and how many force
-evaluations it took; for several systems a terminal gets a table instead, unless --json is given. Simulations are compiled and
-compute in float64 on the CPU.""",
+that is cheapest for it. The command prints a summary: the tolerance, whether the run stayed within it, and how many force
+evaluations it took. It is JSON in a pipe or with --json; a terminal gets lines, and for several systems tables. Simulations are
+compiled and compute in float64 on the CPU.""",
     "report": """\
 examples:
   aitimestepper report burrau.h5                                       (report.html, to play and scrub through the run)
