@@ -16,7 +16,7 @@ PACKAGE = "aitimestepper"
 LAYERS = (
     ("__main__",),
     ("cli",),
-    ("bench", "report", "training"),
+    ("bench", "rebound", "report", "training"),
     ("evaluation", "differentiable"),
     ("simulate",),
     ("policy",),
@@ -35,11 +35,11 @@ LAYERS = (
 DEPTH = {part: depth for depth, parts in enumerate(LAYERS) for part in parts}
 HOMES = {
     "torch": ("differentiable/", "training/"),
-    "numba": ("simulate/kernels/",),
-    "llvmlite": ("simulate/kernels/",),
+    "numba": ("simulate/kernels/", "rebound/"),
+    "llvmlite": ("simulate/kernels/", "rebound/"),
     "h5py": ("files/hdf5.py", "simulate/snapshots/hdf5.py", "initial/suite_file.py"),
     "rich": ("cli/", "simulate/bar.py"),
-    "rebound": ("bench/rebound_runs.py", "inputs/rebound_archive.py"),
+    "rebound": ("bench/rebound_runs.py", "inputs/rebound_archive.py", "rebound/"),
     "astropy": ("quantities.py",),
     "heyoka": ("bench/heyoka_runs.py",),
     "matplotlib": ("report/",),
@@ -176,6 +176,8 @@ def test_only_the_command_line_prints_seeds_and_sets(module):
         (upward_imports, "bench/steps.py", "from ..evaluation.runs import measure", False),
         (misplaced_libraries, "simulate/engine.py", "import numba", True),
         (misplaced_libraries, "simulate/kernels/jit.py", "from numba import njit", False),
+        (misplaced_libraries, "rebound/attach.py", "import rebound", False),
+        (misplaced_libraries, "simulate/engine.py", "import rebound", True),
         (misplaced_libraries, "simulate/engine.py", "def f():\n    import torch", True),
         (misplaced_libraries, "differentiable/loop.py", "import torch", False),
         (misplaced_libraries, "training/runs/descent.py", "from torch import nn", False),

@@ -81,13 +81,13 @@ _WITH_TORCH = {
     "sample_minibatch": "training.trajectory",
 }
 
-# what draws, and where it is; matplotlib is loaded by a call
-_DRAWING = {"plots": "report.plots", "movie": "report.movie"}
+# parts and functions with extras of their own, and where they are
+_ON_FIRST_USE = {"plots": "report.plots", "movie": "report.movie", "rebound": "rebound"}
 
 
 def __getattr__(name: str) -> Any:
-    if name in _DRAWING:
-        module = importlib.import_module(f"{__name__}.{_DRAWING[name]}")
+    if name in _ON_FIRST_USE:
+        module = importlib.import_module(f"{__name__}.{_ON_FIRST_USE[name]}")
         value = globals()[name] = getattr(module, name, module)
         return value
     if name not in _WITH_TORCH:
@@ -99,4 +99,4 @@ def __getattr__(name: str) -> Any:
 
 
 def __dir__() -> list[str]:
-    return sorted({*globals(), *_WITH_TORCH, *_DRAWING})
+    return sorted({*globals(), *_WITH_TORCH, *_ON_FIRST_USE})

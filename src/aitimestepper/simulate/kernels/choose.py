@@ -192,12 +192,12 @@ def choose(
     elif plan.ints[BASE] == HMM:
         dt = _mean_of_both_ends(trial, old, scratch_block, dt, row, plan, net, fresh)
     if plan.ints[WRAP_COUNT] > 0:
-        dt = _wrapped(dt, row.memory, plan, fresh)
+        dt = wrapped(dt, row.memory, plan, fresh)
     return StepChoice(dt, choice.log10_error, choice.at_ceiling, choice.out_of_range)
 
 
 @strict
-def _wrapped(dt: Number, memory: Numbers, plan: Plan, fresh: Flag) -> Number:
+def wrapped(dt: Number, memory: Numbers, plan: Plan, fresh: Flag) -> Number:
     """Apply limits and symmetrizations, the innermost first."""
     for k in range(plan.ints[WRAP_COUNT]):
         first, second = plan.floats[WRAP_NUMBERS + 2 * k], plan.floats[WRAP_NUMBERS + 2 * k + 1]

@@ -18,8 +18,10 @@ from typing import Any
 
 import numba
 from numba import types
+from numba.core.ccallback import CFunc
 from numba.core.codegen import CPUCodeLibrary, JITCodeLibrary
 from numba.core.compiler import Compiler
+from numba.core.sigutils import normalize_signature
 from numba.extending import overload
 
 from .lanes import fma
@@ -255,9 +257,31 @@ def entry(function: Callable[..., Any]) -> Any:
     """Compile a function that Python calls, cached on disk: beside the package, or in the user's cache if it is read-only."""
     try:
         made = numba.njit(cache=True, no_cfunc_wrapper=True, pipeline_class=_Whole, **_COMMON)(function)
-        files = [file.stat() for file in (*Path(__file__).parent.glob("*.py"), *COPIED_FROM)]
-        newest = max((file.st_mtime, file.st_size) for file in files)
-        made._cache._cache_file._source_stamp = (*newest, sum(file.st_size for file in files))
+        made._cache._cache_file._source_stamp = _stamp()
         return made
     except (RuntimeError, AttributeError):  # no writable folder, or another numba: compile in every process
         return numba.njit(no_cfunc_wrapper=True, **_COMMON)(function)
+
+
+def _stamp(*more: Path) -> tuple[Any, ...]:
+    """Return what changes whenever a file changes that is compiled into entry points, or one of `more`."""
+    files = [file.stat() for file in (*Path(__file__).parent.glob("*.py"), *COPIED_FROM, *more)]
+    newest = max((file.st_mtime, file.st_size) for file in files)
+    return (*newest, sum(file.st_size for file in files))
+
+
+def c_callback(signature: Any, function: Callable[..., Any], files: list[Path], constants: Any) -> Any:
+    """Compile a function that C code calls, cached on disk as entry points are.
+
+    files: those besides the kernels' that are compiled into it. constants: values from elsewhere that are compiled into it.
+    """
+    normal = normalize_signature(signature)
+    options = {"error_model": "numpy"}
+    try:
+        made = CFunc(function, normal, {}, options, pipeline_class=_Whole)
+        made.enable_caching()
+        made._cache._cache_file._source_stamp = (*_stamp(*files), constants)
+    except (RuntimeError, AttributeError):
+        made = CFunc(function, normal, {}, options)
+    made.compile()
+    return made
