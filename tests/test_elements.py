@@ -6,8 +6,8 @@ import math
 
 import numpy as np
 import pytest
-import rebound
 
+import rebound
 from aitimestepper import Bodies, simulate
 from aitimestepper.errors import InitialConditionError
 

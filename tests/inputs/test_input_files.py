@@ -9,8 +9,8 @@ import math
 import h5py
 import numpy as np
 import pytest
-import rebound
 
+import rebound
 from aitimestepper import Bodies, Config, simulate
 from aitimestepper.bodies import as_bodies
 from aitimestepper.errors import InitialConditionError, MissingExtraError

@@ -8,10 +8,10 @@ from types import SimpleNamespace
 import numpy as np
 import pandas
 import pytest
-import rebound
 from astropy import table
 from astropy import units as u
 
+import rebound
 from aitimestepper import Bodies, Constant, Simulation, resume, simulate
 from aitimestepper.bodies import as_bodies
 from aitimestepper.errors import ConfigError, InitialConditionError

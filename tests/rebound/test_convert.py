@@ -28,6 +28,8 @@ def everything(sim):
 def test_there_and_back(solar):
     back = from_bodies(to_bodies(solar), radius=radii(solar))
     assert everything(back) == everything(solar)
+    assert (back.units, to_bodies(back).units) == (solar.units, to_bodies(solar).units)
+    solar.particles[3].m = 1e-3  # of a test particle, which pulls on nobody
     like = from_bodies(to_bodies(solar), like=solar)
     assert everything(like) == everything(solar)
     assert (like.N_active, like.units) == (3, solar.units)
