@@ -82,13 +82,14 @@ _WITH_TORCH = {
 }
 
 # parts and functions with extras of their own, and where they are
-_ON_FIRST_USE = {"plots": "report.plots", "movie": "report.movie", "rebound": "rebound"}
+_ON_FIRST_USE = {"plots": "report.plots:", "movie": "report.movie:movie", "rebound": "rebound:"}
 
 
 def __getattr__(name: str) -> Any:
     if name in _ON_FIRST_USE:
-        module = importlib.import_module(f"{__name__}.{_ON_FIRST_USE[name]}")
-        value = globals()[name] = getattr(module, name, module)
+        place, _, thing = _ON_FIRST_USE[name].partition(":")
+        module = importlib.import_module(f"{__name__}.{place}")
+        value = globals()[name] = getattr(module, thing) if thing else module
         return value
     if name not in _WITH_TORCH:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -23,7 +23,7 @@ OPTIONAL = {
     "matplotlib": "report",
     "imageio-ffmpeg": "report",
     "wandb": "wandb",
-    "rebound": "bench",
+    "rebound": "rebound",
     "heyoka": "bench",
     "astropy": "astropy",
     "pandas": "pandas",

@@ -31,6 +31,11 @@ def fields_of_archive(content: bytes, path: Path) -> dict[str, Any]:
     _refuse_another_version(content, path)
     made = _run(content, path)
     words = made.stderr.decode(errors="replace").strip().rpartition("\n")[2]
+    if "Integrator not found" in words:
+        raise InitialConditionError(
+            f"{path_shown(path)} has an integrator that REBOUND does not know; one of this package is read by "
+            "aitimestepper.rebound.load, whose simulation can be given instead."
+        )
     if made.returncode != 0 or not made.stdout:
         why = f"REBOUND says: {words[:200]}" if made.returncode > 0 and words else "REBOUND ends while it reads it"
         raise InitialConditionError(f"{path_shown(path)} is damaged: {why}.")
@@ -70,7 +75,7 @@ def _refuse_another_version(content: bytes, path: Path) -> None:
     try:
         own = importlib.metadata.version("rebound")
     except importlib.metadata.PackageNotFoundError:
-        raise missing_extra("rebound", "bench", "reading an archive of REBOUND") from None
+        raise missing_extra("rebound", "rebound", "reading an archive of REBOUND") from None
     version = content[len(MAGIC) :][:16].partition(b"\0")[0].decode(errors="replace")
     if version.split(".")[:2] != own.split(".")[:2]:
         raise InitialConditionError(
