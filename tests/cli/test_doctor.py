@@ -106,7 +106,7 @@ def test_what_is_missing_is_named_with_its_extra(found):
 def test_every_optional_package_is_looked_for():
     project = tomllib.loads((Path(__file__).parents[2] / "pyproject.toml").read_text())["project"]
     extras = {k: v for k, v in project["optional-dependencies"].items() if k != "dev"}
-    names = {re.match(r"[\w-]+", words)[0]: extra for extra, needs in extras.items() for words in needs}
+    names = {re.match(r"[\w-]+", words)[0]: extra for extra, needs in reversed(extras.items()) for words in needs}
     assert names == doctor.OPTIONAL
     assert {re.match(r"[\w-]+", words)[0] for words in project["dependencies"]} == set(doctor.NEEDED)
 

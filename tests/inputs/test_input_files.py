@@ -298,7 +298,7 @@ def test_where_rebound_is_missing_the_extra_is_named(monkeypatch, archive):
         raise importlib.metadata.PackageNotFoundError(name)
 
     monkeypatch.setattr(importlib.metadata, "version", version)
-    with pytest.raises(MissingExtraError, match=r"an archive of REBOUND needs rebound: pip install 'aitimestepper\[bench\]'"):
+    with pytest.raises(MissingExtraError, match=r"an archive of REBOUND needs rebound: pip install 'aitimestepper\[rebound\]'"):
         as_bodies(archive[0])
 
 
