@@ -15,7 +15,7 @@ import pytest
 
 import aitimestepper
 from aitimestepper import Bodies, Constant, Simulation, Snapshots, simulate
-from aitimestepper.errors import UserError
+from aitimestepper.errors import ConfigError, UserError
 from aitimestepper.initial.named import kepler, triple
 from aitimestepper.report import plots
 from aitimestepper.report.run_data import run_data
@@ -398,3 +398,11 @@ print(aitimestepper.plots.plot_steps({str(orbit.output)!r}, ax=own) is own, len(
 """
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
     assert done.stdout.splitlines() == ["True True", "True 2"], done.stderr
+
+
+def test_a_simulation_draws_itself():
+    sim = Simulation(triple(), tol=1e-4, t_end=20.0).integrate(10.0)
+    assert len(sim.plot().lines) > 0
+    assert sim.plot("energy").get_yscale() == "log"
+    with pytest.raises(ConfigError, match="plot: 'orbit' is none"):
+        sim.plot("orbit")

@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import importlib
+from typing import Any
+
 import numpy as np
 
 from ..bodies import Bodies
 from ..elements import JACOBI, Elements, Primary
+from ..errors import ConfigError, nearest_name_hint, shown
 from .branch import Branch, Earlier, Moment
 from .changes import body_number
 from .described import simulation_card
@@ -144,6 +148,13 @@ class Present:
             f"<Simulation of {len(self)} bodies at t = {self.time:g} after {self.step_count} steps of {self.integrator}{asked}"
             f", energy error {self.energy_error:.1e}, {self.status}>"
         )
+
+    def plot(self, kind: str = "orbits", **options: Any) -> Any:
+        """Draw `orbits`, `energy`, `steps` or `elements` until now, and return the axes: see `aitimestepper.plots`."""
+        plots = importlib.import_module("aitimestepper.report.plots")  # above this package, and loaded only where one draws
+        if kind not in plots.KINDS:
+            raise ConfigError(f"plot: {shown(kind)} is none; {nearest_name_hint(str(kind), plots.KINDS)}")
+        return getattr(plots, f"plot_{kind}")(self, **options)
 
     def _repr_html_(self) -> str:
         return simulation_card(self)
