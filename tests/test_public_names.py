@@ -33,6 +33,14 @@ WITHOUT_TORCH = [
     "PointMassTidalField",
     "OwnCriterion",
     "OwnField",
+    "VelocityForce",
+    "PlummerField",
+    "LogarithmicHalo",
+    "MiyamotoNagaiField",
+    "NFWField",
+    "UniformField",
+    "Oblateness",
+    "PrecessionPotential",
     "Criterion",
 ]
 FUNCTIONS = {

@@ -27,8 +27,16 @@ from .criteria.wrappers import Limited as Limited
 from .criteria.wrappers import Symmetrized as Symmetrized
 from .errors import SimulationWarning as SimulationWarning
 from .errors import require
+from .fields import LogarithmicHalo as LogarithmicHalo
+from .fields import MiyamotoNagaiField as MiyamotoNagaiField
+from .fields import NFWField as NFWField
+from .fields import Oblateness as Oblateness
 from .fields import OwnField as OwnField
+from .fields import PlummerField as PlummerField
 from .fields import PointMassTidalField as PointMassTidalField
+from .fields import PrecessionPotential as PrecessionPotential
+from .fields import UniformField as UniformField
+from .fields import VelocityForce as VelocityForce
 from .simulate.engine import simulate as simulate
 from .simulate.result import SimulationResult as SimulationResult
 from .simulate.session import resume as resume

@@ -15,6 +15,7 @@ import numpy as np
 from .constants import ENERGY_FLOOR
 from .elements import JACOBI, Elements, Primary, bodies_on_orbits, elements_of
 from .errors import InitialConditionError, shown
+from .fields import acceleration_by, acts_from_outside, as_field, constants_of, parts_of, potential_by
 from .html import bodies_card
 from .inputs import fields_of
 from .measured import in_one_system, is_quantity
@@ -50,8 +51,9 @@ class Bodies:
     """State of B systems of up to N bodies in D axes: a value, whose arrays are read-only copies of those given.
 
     Systems with fewer bodies are padded with bodies of no mass at the origin that `present` marks as absent; they change
-    no result, to the last bit. `external_field` acts on all systems, on each at its own `time`. Bodies that a simulation
-    returned know their `run`, which `simulate` goes on with; those made from them (`replace`, ...) do not.
+    no result, to the last bit. `external_field` acts on all systems, on each at its own `time`; a list of fields and forces is
+    their sum. Bodies that a simulation returned know their `run`, which `simulate` goes on with; those made from them
+    (`replace`, ...) do not.
     """
 
     mass: np.ndarray  # (B, N)
@@ -62,7 +64,7 @@ class Bodies:
     G: float
     present: np.ndarray  # (B, N) bool, True: a real body
     names: tuple[str, ...] | None  # N names of the bodies
-    external_field: Any  # a `fields.ExternalField` or None
+    external_field: Any  # a field or a force of `fields`, a sum of them, or None
     units: UnitSystem | None  # those of all numbers; None: any in which G is right
     run: ClassVar[Any] = None  # the `simulate.continuation.Continuation` of the run that they come from
 
@@ -105,11 +107,11 @@ class Bodies:
             present=np.ones((B, N), dtype=bool) if present is None else present,
             G=constant_in(units, G),
             names=checked_names(names, N),
-            external_field=external_field,
+            external_field=as_field(external_field),
             units=units,
         )
         refuse_impossible(**self.arrays())
-        if external_field is not None:
+        if self.external_field is not None:
             _refuse_field(self)
 
     @classmethod
@@ -257,12 +259,12 @@ class Bodies:
     def energy_scale(self) -> np.ndarray:
         """Return S = max(|K + U|, 1e-4 (K + |U|)), (B,), which energy errors are measured against.
 
-        K is about the centre of mass, so that a system that moves as a whole has the S of one at rest. With an external
-        field, in which positions and velocities matter, K is that of the given velocities. S is at least the smallest normal
+        K is about the centre of mass, so that a system that moves as a whole has the S of one at rest. With a field from
+        outside, in which positions and velocities matter, K is that of the given velocities. S is at least the smallest normal
         number.
         """
         velocity = self.velocity
-        if self.external_field is None:
+        if not acts_from_outside(self.external_field):
             velocity = velocity - (self.momentum() / tree_sum(self.mass, 1)[:, None])[:, None, :]
         K, U = _kinetic(self.mass, velocity), self.potential_energy()
         return np.maximum(np.maximum(np.abs(K + U), ENERGY_FLOOR * (K + np.abs(U))), TINY)
@@ -392,7 +394,9 @@ def _field_at(bodies: Bodies, quantity: str) -> np.ndarray:
     x = np.where(bodies.present[..., None], bodies.position, present_position)
     try:
         with np.errstate(all="ignore"):
-            return np.asarray(getattr(field, quantity)(x, bodies.time), dtype=np.float64)
+            if quantity == "potential":
+                return np.asarray(potential_by(field, x, bodies.time, bodies.mass), dtype=np.float64)
+            return np.asarray(acceleration_by(field, x, bodies.time, bodies.mass, bodies.velocity), dtype=np.float64)
     except (TypeError, AttributeError) as error:
         raise InitialConditionError(
             f"the external field {type(field).__name__} does not take NumPy arrays ({error}); write its {quantity} with "
@@ -403,6 +407,12 @@ def _field_at(bodies: Bodies, quantity: str) -> np.ndarray:
 def _refuse_field(bodies: Bodies) -> None:
     """Raise an error if the external field does not suit the bodies."""
     field = bodies.external_field
-    if getattr(field, "G", bodies.G) != bodies.G:
-        raise InitialConditionError(f"the external field has G = {field.G}, the bodies G = {bodies.G}; give both the same.")
+    for G in constants_of(field) - {bodies.G}:
+        raise InitialConditionError(f"the external field has G = {G}, the bodies G = {bodies.G}; give both the same.")
+    for part in parts_of(field):
+        central = getattr(part, "body", None)
+        if central is not None and not bodies.present[:, : central + 1].all():
+            raise InitialConditionError(
+                f"{type(part).__name__}: body = {central} must be present in every system, and all bodies before it."
+            )
     refuse_nonfinite("acceleration by the external field", _field_at(bodies, "acceleration"))

@@ -15,6 +15,7 @@ import numpy as np
 
 from .bodies import Bodies
 from .constants import ENERGY_FLOOR
+from .fields import acceleration_by, outside_part
 from .sums import dot
 from .validation import TINY
 
@@ -217,7 +218,7 @@ def _system(bodies: Bodies, b: int, massive: np.ndarray) -> _System:
     nodes = np.concatenate([len(massive) + np.arange(len(inner)), node])
     orbits = _Orbits(nodes, *_apsides(G * mass, apart, speed, softening), mass, light)
     regular = _regular(tree, orbits, G, softening)
-    if bodies.external_field is not None:
+    if outside_part(bodies.external_field) is not None:
         centre = np.concatenate([tree.x[inner], tree.x[node]])
         regular &= _regular_in_field(bodies, b, centre, centre + apart, orbits)
     return _System(tree, massive, massless, node, regular)
@@ -346,7 +347,13 @@ def _regular_in_field(bodies: Bodies, b: int, x: np.ndarray, y: np.ndarray, orbi
     if not len(x):
         return np.zeros(0, bool)
     with np.errstate(all="ignore"):
-        pull = [np.asarray(bodies.external_field.acceleration(z[None], bodies.time[b : b + 1]))[0] for z in (x, y)]
+        pull = [_outside(bodies, z, b) for z in (x, y)]
         apart = np.sqrt(dot(y - x, y - x))
         difference = np.sqrt(dot(pull[1] - pull[0], pull[1] - pull[0])) * orbits.Q / apart
         return np.asarray(difference * orbits.Q**2 < 2.0 * TIDE * bodies.G * orbits.mass)
+
+
+def _outside(bodies: Bodies, x: np.ndarray, b: int) -> np.ndarray:
+    """Return the acceleration (O, D) by what acts from outside on a system, at places x (O, D)."""
+    one = np.zeros((1, len(x)))
+    return np.asarray(acceleration_by(outside_part(bodies.external_field), x[None], bodies.time[b : b + 1], one, None))[0]

@@ -13,7 +13,7 @@ from aitimestepper.bodies import Bodies
 from aitimestepper.criteria.classical import Constant, FreeFall
 from aitimestepper.criteria.own import OwnCriterion
 from aitimestepper.criteria.wrappers import HutMakinoMcMillan, Symmetrized
-from aitimestepper.errors import ConfigError, SlowPythonWarning
+from aitimestepper.errors import ConfigError, InitialConditionError, SlowPythonWarning
 from aitimestepper.fields import PointMassTidalField, tidal
 from aitimestepper.initial import named as initial
 from aitimestepper.simulate.engine import simulate
@@ -168,7 +168,7 @@ def test_an_error_in_a_field_is_raised_and_the_run_can_go_on(integrator, tmp_pat
     assert same_result(resume(path, external_field=field), expected)
     wrong = Mine(KNOWN["circling"])
     wrong.potential = lambda x, t: np.zeros((7, 7, 7))
-    with pytest.raises(ValueError, match="broadcast"):
+    with pytest.raises(InitialConditionError, match=r"the external field Mine: its potential has the shape \(7, 7, 7\) for"):
         simulate(pair(wrong), **given)
 
 

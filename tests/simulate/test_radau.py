@@ -326,11 +326,13 @@ def test_steps_that_do_not_settle_are_made_again():
 
 def test_the_work_of_a_circling_mass_balances_the_energy():
     circling = {
-        at.FIELD_KIND: CIRCULAR,
-        at.FIELD_GM: 5.0,
-        at.FIELD_RADIUS: 8.0,
-        at.FIELD_OMEGA: math.sqrt(6.0 / 8.0**3),
-        at.FIELD_PHASE: 0.3,
+        at.FIELD_TERMS: 1.0,
+        at.FIELD_WORKS: 1.0,
+        at.FIRST_TERM: CIRCULAR,
+        at.FIRST_TERM + int(at.FIELD_GM): 5.0,
+        at.FIRST_TERM + int(at.FIELD_RADIUS): 8.0,
+        at.FIRST_TERM + int(at.FIELD_OMEGA): math.sqrt(6.0 / 8.0**3),
+        at.FIRST_TERM + int(at.FIELD_PHASE): 0.3,
     }
     run = Run(initial.plummer(4), circling).go(5.0)
     assert abs(run.known[WORK] / run.known[ENERGY]) > 1e-4

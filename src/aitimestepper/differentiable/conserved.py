@@ -6,6 +6,7 @@ import torch
 from torch import Tensor
 
 from ..constants import ENERGY_FLOOR
+from ..fields import acts_from_outside
 from .gravity import dot, tree_sum
 from .particle import ParticleTorch
 
@@ -13,10 +14,10 @@ from .particle import ParticleTorch
 def energy_scale(p: ParticleTorch) -> Tensor:
     """Return S = max(|E|, 1e-4 (K + |U|)) (B,), which energy errors are relative to; it is positive for a parabolic pair too.
 
-    E = K + U. K is about the centre of mass, since the motion of an isolated system as a whole does not matter. With an
-    external field K is that of the given velocities. S is at least the smallest normal number.
+    E = K + U. K is about the centre of mass, since the motion of an isolated system as a whole does not matter. With a
+    field from outside K is that of the given velocities. S is at least the smallest normal number.
     """
-    K, U = _internal_kinetic_energy(p) if p.external_field is None else p.kinetic_energy(), p.potential_energy()
+    K, U = p.kinetic_energy() if acts_from_outside(p.external_field) else _internal_kinetic_energy(p), p.potential_energy()
     return torch.maximum((K + U).abs(), ENERGY_FLOOR * (K + U.abs())).clamp_min(torch.finfo(K.dtype).tiny)
 
 

@@ -12,7 +12,7 @@ from torch import Tensor
 
 from ..bodies import Bodies
 from ..errors import InitialConditionError
-from ..fields import ExternalField
+from ..fields import ExternalField, acceleration_by, as_field, constants_of, parts_of, potential_by, uses_velocities
 from ..validation import plain, refuse_nonfinite
 from .force_cache import ForceInputs, RememberedForces, remember
 from .gravity import Forces, dot, forces, tree_sum
@@ -136,8 +136,14 @@ class ParticleTorch:
 
     def set_external_field(self, field: ExternalField | None) -> ParticleTorch:
         """Set or remove the external field, in place. It counts in forces and energy from then on."""
-        if getattr(field, "G", self.G) != self.G:
-            raise InitialConditionError(f"the external field has G = {field.G}, the bodies G = {self.G}; give both the same.")  # type: ignore[union-attr]
+        field = as_field(field)
+        for G in constants_of(field) - {self.G}:
+            raise InitialConditionError(f"the external field has G = {G}, the bodies G = {self.G}; give both the same.")
+        if uses_velocities(field):
+            raise InitialConditionError(
+                "a force that depends on velocities is for radau15 alone, which the loop in torch does not have: use "
+                "aitimestepper.simulate."
+            )
         self.external_field = field
         self._work = None
         if field is None:
@@ -216,7 +222,7 @@ class ParticleTorch:
         """Return the acceleration (B, N, D) by self-gravity and external field at this state's own time."""
         acceleration = self._self_gravity().acceleration
         if self.external_field is not None:
-            external = self.external_field.acceleration(self._field_positions(), self.time)
+            external = acceleration_by(self.external_field, self._field_positions(), self.time, self.mass, self.velocity)
             acceleration = acceleration + torch.where(self.mask.unsqueeze(-1), external, 0.0)
         return acceleration
 
@@ -228,7 +234,7 @@ class ParticleTorch:
         """Return the potential energy (B,) of self-gravity and external field."""
         energy = 0.5 * tree_sum(self.mass * self._self_gravity().potential, 1)
         if self.external_field is not None:
-            external = self.external_field.potential(self._field_positions(), self.time)
+            external = potential_by(self.external_field, self._field_positions(), self.time, self.mass)
             energy = energy + tree_sum(self.mass * torch.where(self.mask, external, 0.0), 1)
         return energy
 
@@ -241,14 +247,14 @@ class ParticleTorch:
 
     def field_power(self) -> Tensor:
         """Return sum m dPhi/dt (B,), the rate at which a time-dependent external field changes the energy, without a graph."""
-        field = self.external_field
-        if field is None or not self._field_moves:
+        moving = [part for part in parts_of(self.external_field) if getattr(part, "time_dependent", True)]
+        if not moving:
             return torch.zeros_like(self.time)
         # every body as a system with its own time, so that `tree_sum` and not autograd sums over the bodies
         x = self._field_positions().detach().flatten(0, 1).unsqueeze(1)
         with torch.enable_grad():
             t = self.time.detach().repeat_interleave(self.mask.shape[1]).requires_grad_(True)
-            potential = field.potential(x, t)
+            potential = potential_by(as_field(moving), x, t, torch.zeros_like(x[..., 0]))
             if not potential.requires_grad:
                 return torch.zeros_like(self.time)
             (rate,) = torch.autograd.grad(potential.sum(), t, allow_unused=True)

@@ -12,6 +12,7 @@ import numpy as np
 
 from ..criteria.own import OwnCriterion
 from ..errors import SlowPythonWarning
+from ..fields import VelocityForce
 
 _POINTER = ctypes.POINTER(ctypes.c_double)
 _CRITERION = ctypes.CFUNCTYPE(ctypes.c_double, ctypes.c_int64, ctypes.c_double, *[_POINTER] * 4, ctypes.c_double)
@@ -67,6 +68,24 @@ class OwnFunctions:
 
         def call(n: int, t: float, x: Any, a: Any, phi: Any, rate: Any) -> None:
             if not self._called_safely(lambda: write(n, t, x, a, phi, rate), False):
+                _array(a, (3, n))[:] = np.nan
+
+        return self._address_of(_FIELD(call))
+
+    def velocity_force(self, force: VelocityForce, axes: int) -> int:
+        """Return the address of a velocity-dependent force."""
+        self._alive.append(force)
+        if force.address is not None:
+            return force.address
+        _warn_slow(f"the force {getattr(force.function, '__name__', 'of a VelocityForce')}")
+
+        def write(n: int, t: float, mass: Any, x: Any, v: Any, a: Any) -> bool:
+            places, speeds = (_bodies_first(p, n, axes) for p in (x, v))
+            _array(a, (3, n))[:axes] = force.of_one(t, _copied(mass, n), places, speeds).T
+            return True
+
+        def call(n: int, t: float, mass: Any, x: Any, v: Any, a: Any) -> None:
+            if not self._called_safely(lambda: write(n, t, mass, x, v, a), False):
                 _array(a, (3, n))[:] = np.nan
 
         return self._address_of(_FIELD(call))

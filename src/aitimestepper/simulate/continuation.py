@@ -34,7 +34,7 @@ class Continuation:
 
     def __reduce__(self) -> Any:
         """Return how to copy it; addresses of functions of one's own mean nothing elsewhere, and the bodies come without it."""
-        if self.program.numbers["address"] or self.program.arrays["field"][0] == at.OWN_FIELD:
+        if self.program.calls_user:
             return _gone, ()
         return _again, (self.start, self.program, self.state, self.words, self.criterion, self.guard)
 
@@ -58,7 +58,7 @@ class Continuation:
     def same_program(self, program: Program) -> dict[str, np.ndarray]:
         """Return the state to go on from with the same criterion and integrator."""
         state = {name: values.copy() for name, values in self.state.items()}
-        state["states"][:, at.FIELD_KIND : at.FIELD_KIND + 8] = program.arrays["field"]
+        state["states"][:, at.FIELD_TERMS : at.HEAD] = program.arrays["field"]
         state["count"][:, [at.ROWS, at.PENDING]] = 0
         state["count"][:, at.WRITTEN] = -1
         state["real"][:, at.DUE] = np.inf

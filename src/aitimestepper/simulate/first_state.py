@@ -125,7 +125,7 @@ def _pack(start: Bodies, program: Program, direction: np.ndarray) -> np.ndarray:
     length = at.HEAD + int(at.PARTIAL) * N + (CHUNKS * (3 * N + 8) if N >= CHUNKED else 0)
     states = np.zeros((B, length))
     states[:, at.SOFTENING2], states[:, at.TIME_SIGN] = start.softening * start.softening, direction
-    states[:, at.FIELD_KIND : at.FIELD_KIND + 8] = program.arrays["field"]
+    states[:, at.FIELD_TERMS : at.HEAD] = program.arrays["field"]
     for n, some in systems_by_size(start.present):
         x, v = (bodies_of(values, start.present, some, n) for values in (start.position, start.velocity))
         first, mass = at.HEAD + int(at.MASS) * n, bodies_of(start.mass[..., None], start.present, some, n)[..., 0]

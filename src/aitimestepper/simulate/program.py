@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -26,11 +25,10 @@ from ..criteria.own import OwnCriterion
 from ..criteria.wrappers import Huayno, HutMakinoMcMillan, Limited, Symmetrized, Wrapper, innermost
 from ..errors import ConfigError
 from ..features import slot_table
-from ..fields import is_known
 from ..integrators import HERMITE, RADAU, SPLITTING, Integrator
 from ..models import Model
 from .callbacks import OwnFunctions
-from .kernels import layout as at
+from .field_numbers import calls_own, field_numbers
 from .kernels import plan as kernel
 
 KINDS: dict[type[Criterion], int] = {
@@ -74,7 +72,7 @@ class Program(NamedTuple):
     @property
     def calls_user(self) -> bool:
         """Whether functions of the user's own are called, for one system at a time."""
-        return bool(self.numbers["kind"] == kernel.OWN_CRITERION or self.arrays["field"][0] == at.OWN_FIELD)
+        return bool(self.numbers["kind"] == kernel.OWN_CRITERION or calls_own(self.arrays["field"]))
 
 
 def program_of(criterion: Criterion, integrator: Integrator, start: Bodies, own: OwnFunctions) -> Program:
@@ -206,34 +204,3 @@ def _padded(weight: np.ndarray, bias: np.ndarray, inputs: int, outputs: int) -> 
     wide[: weight.shape[1], : weight.shape[0]] = weight.T
     long[: len(bias)] = bias
     return np.concatenate([wide.ravel(), long])
-
-
-def field_numbers(start: Bodies, own: OwnFunctions) -> np.ndarray:
-    """Return (8,): kind, G M, position, radius, rate, phase of a tidal field; for others kind and bits of an address."""
-    numbers, field = np.zeros(8), start.external_field
-    first = at.FIELD_KIND
-    if field is None:
-        return numbers
-    if not is_known(field):
-        numbers[at.FIELD_KIND - first] = at.OWN_FIELD
-        numbers[at.FIELD_ADDRESS - first] = np.array(own.field(field, start.position.shape[-1]), np.int64).view(np.float64)
-        return numbers
-    numbers[at.FIELD_GM - first] = field.G * field.M
-    if field.R0 is not None:
-        numbers[at.FIELD_KIND - first] = at.FIXED
-        numbers[at.FIELD_X - first : at.FIELD_X - first + len(field.R0)] = field.R0
-        return numbers
-    circle = field.R_of_t
-    numbers[at.FIELD_KIND - first] = at.CIRCULAR
-    numbers[at.FIELD_RADIUS - first : at.FIELD_PHASE - first + 1] = circle.radius, circle.rate, circle.phase
-    return numbers
-
-
-def field_text(numbers: np.ndarray, G: float) -> str | None:
-    """Return the field as text for `--external-field`, or a description if it is a user's function; None without a field."""
-    kind, gm, x, y, z, radius, rate, phase = numbers.tolist()
-    if kind == at.OWN_FIELD:
-        return "a function of the user's own"
-    if kind == at.CIRCULAR:
-        return f"tidal:M={gm / G!r},R0={radius!r},period={2 * math.pi / rate!r},phase={phase!r}"
-    return f"tidal:M={gm / G!r},R0={x!r},y={y!r},z={z!r}" if kind == at.FIXED else None

@@ -17,7 +17,7 @@ from ..criteria.wrappers import innermost
 from ..errors import ConfigError, SnapshotError, UserError, shown
 from ..events import OWN as OWN_EVENT
 from ..events import Event, as_events, event_from_plain
-from ..fields import OWN, field_from_plain, field_to_plain
+from ..fields import OWN, as_field, field_from_plain, field_text, field_to_plain
 from ..integrators import integrator_named
 from ..models import from_plain, to_plain
 from ..units import units_from_plain
@@ -27,7 +27,7 @@ from .callbacks import OwnFunctions
 from .first_state import MOST_STEPS, restored_state
 from .kernels import layout as at
 from .outcome import WORDS
-from .program import field_text, program_of
+from .program import program_of
 from .result import MAX_STEPS, OK
 from .snapshots import Saved
 from .threads import chosen_threads
@@ -52,7 +52,7 @@ def contents_of(batch: Batch, asked: dict[str, Any]) -> tuple[dict[str, Any], Ar
         "output_by_steps": output.by_steps,
         "G": start.G,
         "names": start.names,
-        "external_field": field_text(batch.program.arrays["field"], start.G),
+        "external_field": field_text(start.external_field),
         "field": field_to_plain(start.external_field),
         "units": f"G = {start.G:g}; " + ("any units that it is right in" if start.units is None else start.units.name),
         "unit_system": None if start.units is None else start.units.to_plain(),
@@ -159,7 +159,7 @@ def _field(plain: Any, given: Any) -> Any:
         )
     if plain != OWN and given is not None:
         raise _GiveAgain("the external_field of this run is in the file: leave external_field out.")
-    return field_from_plain(plain) if given is None else given
+    return field_from_plain(plain) if given is None else as_field(given)
 
 
 def _check_asked(asked: Any, systems: int) -> None:

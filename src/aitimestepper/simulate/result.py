@@ -12,6 +12,7 @@ import numpy as np
 
 from ..bodies import Bodies
 from ..events import Occurrence
+from ..fields import acts_from_outside, conserves_spin
 from ..hierarchy import covered_bodies
 from .trajectory import Trajectory
 
@@ -75,8 +76,8 @@ class SimulationResult:
     """The outcome of every system of a batch. Arrays are (B,).
 
     Energy errors are relative to S = max(|E|, 1e-4 (K + |U|)) at the start of the run; `max_energy_error` is the
-    largest over all steps. With a time-dependent outer field the work of the field is subtracted. A run that went on from the
-    result of another one counts from the first start: its errors, its steps and its force evaluations.
+    largest over all steps. The work of a time-dependent outer field and that of a velocity-dependent force is subtracted. A run
+    that went on from the result of another one counts from the first start: its errors, its steps and its force evaluations.
     """
 
     final: Bodies
@@ -88,8 +89,8 @@ class SimulationResult:
     rejected_steps: np.ndarray  # steps that were made again; their force evaluations are counted
     max_energy_error: np.ndarray
     final_energy_error: np.ndarray
-    momentum_error: np.ndarray | None  # over sum m|v|; None with an outer field, which does not conserve it
-    angular_momentum_error: np.ndarray | None  # over sum m|x||v|
+    momentum_error: np.ndarray | None  # over sum m|v|; None with a field from outside, which does not conserve it
+    angular_momentum_error: np.ndarray | None  # over sum m|x||v|; None with an oblate body, too
     dt_min: np.ndarray
     dt_max: np.ndarray
     closest_approach: ClosestApproach | None  # None from the loop in torch
@@ -187,11 +188,12 @@ class SimulationResult:
 
 
 def momentum_errors(start: Bodies, final: Bodies) -> tuple[np.ndarray | None, np.ndarray | None]:
-    """Return (momentum, angular momentum) errors, each (B,), over the sums of the sizes of their terms; None with a field.
+    """Return (momentum, angular momentum) errors, each (B,), over the sums of the sizes of their terms.
 
-    Masses, positions and velocities are first divided by the largest of each system, so that no unit system overflows.
+    None with a field from outside, which conserves neither, and for the angular momentum with an oblate body. Masses,
+    positions and velocities are first divided by the largest of each system, so that no unit system overflows.
     """
-    if start.external_field is not None:
+    if acts_from_outside(start.external_field):
         return None, None
     m = start.mass / start.mass.max(1, keepdims=True)
     x0, x1 = _scaled(start.position, final.position)
@@ -212,7 +214,8 @@ def momentum_errors(start: Bodies, final: Bodies) -> tuple[np.ndarray | None, np
     L = np.linalg.norm(spin(x1, v1) - spin(x0, v0), axis=-1)
     p_scale = np.maximum(sizes(v0), sizes(v1))
     L_scale = np.maximum(sizes(x0, v0), sizes(x1, v1))
-    return p / np.maximum(p_scale, tiny), L / np.maximum(L_scale, tiny)
+    spin_error = L / np.maximum(L_scale, tiny) if conserves_spin(start.external_field) else None
+    return p / np.maximum(p_scale, tiny), spin_error
 
 
 def _scaled(a: np.ndarray, b: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

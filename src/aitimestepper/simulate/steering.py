@@ -12,7 +12,8 @@ from ..criteria.base import Criterion
 from ..criteria.classical import ConstantByTrial
 from ..criteria.wrappers import Limited
 from ..errors import ConfigError
-from ..integrators import SPLITTINGS
+from ..fields import uses_velocities
+from ..integrators import RADAU, SPLITTINGS
 from ..policy import DEFAULT_TOL, Choice, choose, coverage, goes_to_rounding
 from .callbacks import OwnFunctions
 from .continuation import Continuation
@@ -97,10 +98,16 @@ def _choice(
             f"{type(criterion).__name__} is no criterion: give one such as FreeFall(eta=0.02), its text, a model file, or a "
             "function of your own as OwnCriterion(f)."
         )
+    if integrator == "auto" and uses_velocities(start.external_field):
+        integrator = "radau15"
     choice = choose(criterion, tol, integrator, guard, is_long(start, end))
     if start.external_field is not None and not choice.integrator.allows_field:
         raise ConfigError(
             f"integrator = {choice.integrator} allows no outer field: use a splitting ({', '.join(SPLITTINGS)}) or radau15."
+        )
+    if uses_velocities(start.external_field) and choice.integrator.kind != RADAU:
+        raise ConfigError(
+            f"integrator = {choice.integrator} allows no force that depends on velocities: give radau15, or leave it out."
         )
     if isinstance(choice.criterion, ConstantByTrial):
         wanted = DEFAULT_TOL if choice.tol is None else choice.tol

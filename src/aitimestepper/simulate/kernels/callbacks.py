@@ -1,4 +1,4 @@
-"""Criteria and outer fields that users wrote, called by address: without Python in between, and without a recompilation.
+"""Criteria, outer fields and forces that users wrote, called by address: without Python in between, and not compiled anew.
 
 A criterion is `double f(int64 n, double t, const double* mass, const double* x, const double* v, const double* a,
 double value)`: it returns the step for n bodies at time t. The arrays hold n masses, and 3 n positions, velocities and
@@ -8,6 +8,9 @@ velocities are those of the reversed motion.
 A field is `void f(int64 n, double t, const double* x, double* a, double* phi, double* rate)`: it writes accelerations (3 n),
 potentials per unit mass (n), and the rates of change of these potentials with time at fixed places (n). A field that does not
 change with time leaves the rates at zero.
+
+A velocity-dependent force is `void f(int64 n, double t, const double* mass, const double* x, const double* v, double* a)`: it
+writes accelerations (3 n).
 """
 
 from __future__ import annotations
@@ -22,6 +25,7 @@ from numba.extending import intrinsic
 _POINTER = types.CPointer(types.float64)
 CRITERION = types.float64(types.int64, types.float64, _POINTER, _POINTER, _POINTER, _POINTER, types.float64)
 FIELD = types.void(types.int64, types.float64, _POINTER, _POINTER, _POINTER, _POINTER)
+VELOCITY_FORCE = types.void(types.int64, types.float64, _POINTER, _POINTER, _POINTER, _POINTER)
 
 
 def _call(context: Any, builder: Any, address: Any, returned: Any, arguments: list[Any]) -> Any:
@@ -56,6 +60,7 @@ def _call_field(typing_context: Any, address: Any, n: Any, t: Any, s: Any, x: An
 
 call_criterion: Any = intrinsic(_call_criterion)
 call_field: Any = intrinsic(_call_field)
+call_velocity_force = call_field  # with masses, positions, velocities and accelerations in place of its four arrays
 
 
 def criterion(function: Any) -> Any:
@@ -66,3 +71,8 @@ def criterion(function: Any) -> Any:
 def field(function: Any) -> Any:
     """Compile an outer field, `f(n, t, x, a, phi, rate)` with pointers, to a C function (numba)."""
     return numba.cfunc(FIELD)(function)
+
+
+def velocity_force(function: Any) -> Any:
+    """Compile a velocity-dependent force, `f(n, t, mass, x, v, a)` with pointers, to a C function (numba)."""
+    return numba.cfunc(VELOCITY_FORCE)(function)

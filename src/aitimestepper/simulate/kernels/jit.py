@@ -192,6 +192,11 @@ def reassociated_apart(function: Callable[..., Any]) -> Any:
     return numba.njit(**{**_INNER, "fastmath": REASSOCIATE, "pipeline_class": _Apart})(function)
 
 
+def strict_apart(function: Callable[..., Any]) -> Any:
+    """Compile a function like `strict` once, not into its callers: what few runs need would lengthen each compilation."""
+    return numba.njit(**{**_INNER, "pipeline_class": _Apart})(function)
+
+
 def inlined(function: Callable[..., Any]) -> Any:
     """Compile a function like `strict` and inline it: a call costs a tenth of a step of two bodies."""
     return numba.njit(**{**_INNER, "forceinline": True})(function)

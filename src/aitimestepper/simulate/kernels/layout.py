@@ -75,12 +75,29 @@ REALS = PAIR_X + 6
 COUNTS = 15
 
 # s[...]: the head of a system's array; then 3 blocks and the vectors below
-SOFTENING2, FIELD_KIND, FIELD_GM, FIELD_X, FIELD_Y, FIELD_Z, FIELD_RADIUS, FIELD_OMEGA, FIELD_PHASE = range(9)
-FIELD_ADDRESS = FIELD_GM  # for a field function of the user: the bits of its address, an integer
-NO_FIELD, FIXED, CIRCULAR, OWN_FIELD = 0.0, 1.0, 2.0, 3.0  # s[FIELD_KIND]
-# 1, or -1 in a run backward in time: the engine integrates the motion with all velocities reversed, from -t on
-TIME_SIGN = 15
-HEAD = 16
+(
+    SOFTENING2,
+    TIME_SIGN,  # 1, or -1 in a run backward in time: the engine integrates the motion with all velocities reversed, from -t on
+    FIELD_TERMS,  # number of fields and forces besides gravity
+    FIELD_WORKS,  # 1.0: some of them may do work that no potential accounts for
+    FIELD_SPEEDS,  # 1.0: some of them depend on velocities
+    FIELD_OUTSIDE,  # 1.0: some of them act from outside
+) = range(6)
+# then the terms, each a kind and seven numbers. Kinds:
+NO_FIELD, FIXED, CIRCULAR, OWN_FIELD, OWN_MOVING, VELOCITY_FORCE, PLUMMER, LOGARITHMIC, MIYAMOTO_NAGAI, NFW = map(
+    float, range(10)
+)
+UNIFORM, OBLATENESS, PRECESSION = 10.0, 11.0, 12.0
+OWN_KINDS = (OWN_FIELD, OWN_MOVING, VELOCITY_FORCE)
+FIRST_TERM, TERM, MOST_TERMS = 8, 8, 4
+HEAD = FIRST_TERM + MOST_TERMS * TERM
+# numbers of a term after its kind, from its first: of a tide G M, the place or the circle of its source
+FIELD_GM, FIELD_X, FIELD_Y, FIELD_Z, FIELD_RADIUS, FIELD_OMEGA, FIELD_PHASE = (np.uint64(k) for k in range(1, 8))
+FIELD_ADDRESS = FIELD_GM  # of a user's own: the bits of its address, an integer
+# of a halo G M or v0^2, then its shape, and its centre; of a force between bodies the number of its body, strength, and axis
+FIELD_A, FIELD_B, FIELD_C, FIELD_CENTRE_X, FIELD_CENTRE_Y, FIELD_CENTRE_Z = (np.uint64(k) for k in range(2, 8))
+FIELD_BODY, FIELD_STRENGTH = np.uint64(1), np.uint64(2)
+FIELD_AXIS_X, FIELD_AXIS_Y, FIELD_AXIS_Z = (np.uint64(k) for k in range(3, 6))
 BLOCKS = 3
 # vectors of n numbers after the blocks: masses, G times masses, two vectors of row sums over pairs, twelve of scratch space
 MASS, GM, ROW_SUM, TRIAL_ROW_SUM, SCRATCH, PARTIAL = (np.uint64(BLOCKS * 3 * VECTORS + k) for k in (0, 1, 2, 3, 4, 16))

@@ -30,7 +30,7 @@ from .plan import (
     Plan,
     SystemRow,
 )
-from .radau import radau_interpolate
+from .radau import radau_interpolate, radau_work
 from .stepping import step
 from .system import SystemView, forces, kinetic_energy
 
@@ -84,9 +84,11 @@ def _state_between(trial: SystemView, old: Place, scratch_block: Place, row: Sys
     """
     r = row.real
     if plan.ints[METHOD] == RADAU:
-        radau_interpolate(trial, row.radau, r[at.DT_LAST], (due - r[at.TIME_BEFORE]) / r[at.DT_LAST], scratch_block)
+        share = (due - r[at.TIME_BEFORE]) / r[at.DT_LAST]
+        radau_interpolate(trial, row.radau, r[at.DT_LAST], share, scratch_block)
         potential, _ = forces(trial, scratch_block, due)
-        energy = potential + kinetic_energy(trial, scratch_block) - r[at.WORK_BEFORE]
+        work = r[at.WORK_BEFORE] + radau_work(trial, row.radau, r[at.DT_LAST], share)
+        energy = potential + kinetic_energy(trial, scratch_block) - work
         return Output(due, energy, relative(r, energy))
     now, here = r[at.TIME], r[at.POTENTIAL]
     r[at.TIME], r[at.POTENTIAL] = r[at.TIME_BEFORE], r[at.POTENTIAL_BEFORE]

@@ -16,7 +16,7 @@ from __future__ import annotations
 import numpy as np
 
 from . import radau_tables as table
-from .fields import add_field, field_moves, field_power, has_field
+from .fields import add_field, field_moves, field_power, field_uses_velocities, has_field
 from .jit import by_width, inlined, nothing, strict
 from .kinds import Count, Flag, Number, Numbers, Place
 from .lanes import absolute, any_of, count_of, first_of, flag_like, fma, larger, like, no, where
@@ -258,20 +258,39 @@ _node_forces = by_width(accelerations, _node_forces_of_few)
 
 
 @strict
+def _velocities_at_node(w: SystemView, m: Numbers, new: Place, n: Place, dt: Number) -> None:
+    """Write the velocities at node n by the present polynomial, for forces that depend on them."""
+    s, v = w.s, new + VELOCITY * U3 * w.n
+    for c in range(U0, element_count(w)):
+        p = memory_of(w, c)
+        gain = table.NODES[n] * take(w, m, p + A0)
+        for j in range(U0, U7):
+            gain = fma(table.TO_SPEED[n, j], take(w, m, p + DIFFERENCE + U4 * j), gain)
+        put(w, s, v + first_of_element(w, c), fma(dt, gain, take(w, m, p + V0)))
+
+
+# functions of the user's own are called for one system at a time
+_node_velocities = by_width(_velocities_at_node, nothing, _velocities_at_node)
+
+
+@strict
 def _iterate(w: SystemView, m: Numbers, new: Place, t: Number, dt: Number) -> Count:
     """Correct the polynomial until it converges; return the number of evaluations.
 
-    Systems side by side end after different numbers of iterations, and wait unchanged for the last one.
+    Systems side by side end after different numbers of iterations, and wait unchanged for the last one. With velocity-dependent
+    forces every node is evaluated anew: its velocities may change where its positions do not.
     """
-    active, unchanged, moving = dt > 0.0, flag_like(False, dt), field_moves(w)
+    active, unchanged, moving, with_velocities = dt > 0.0, flag_like(False, dt), field_moves(w), field_uses_velocities(w)
     evaluations, error, iterations = count_of(active), like(np.inf, dt), 0
     m[NOT_CONVERGED] = like(0.0, dt)
     while True:
         evaluated = flag_like(False, dt)
         for n in range(U1, U8):
-            fresh = active if iterations == 0 else active & no(unchanged)
+            fresh = active if iterations == 0 or with_velocities else active & no(unchanged)
             any_fresh = any_of(fresh)
             if any_fresh:
+                if with_velocities:
+                    _node_velocities(w, m, new, n, dt)
                 _node_forces(w, new, t + table.NODES[n] * dt)
                 evaluations += count_of(fresh)
                 evaluated = evaluated | fresh
@@ -353,3 +372,17 @@ def radau_interpolate(w: SystemView, memory: Numbers, dt: Number, h: Number, tar
         x, v, a, t = m[p + X0], m[p + V0], m[p + A0], h * dt
         s[target + POSITION * d + k] = x + (m[p + COMPENSATION0] + t * (v + t * (0.5 * a + twice)))
         s[target + VELOCITY * d + k] = v + t * (a + gain)
+
+
+@strict
+def radau_work(w: SystemView, memory: Numbers, dt: Number, h: Number) -> Number:
+    """Return the work of fields and forces up to the fraction h of the last step; see `fields.field_power`."""
+    work = like(0.0, dt)
+    if not field_moves(w):
+        return work
+    for n in range(U0, U8):
+        share = like(0.0, dt)
+        for down in range(U0, U8):
+            share = (share + table.SHARES[n, U7 - down]) * h
+        work += dt * share * memory[POWER + n]
+    return work

@@ -64,15 +64,20 @@ def _twice_integrated(powers: list[Numbers], h: Decimal) -> Numbers:
     return [sum((c * h ** (k + 3) / ((k + 2) * (k + 3)) for k, c in enumerate(row)), Decimal(0)) for row in powers]
 
 
-def _weight(h: Numbers, m: int) -> Decimal:
-    """Return the integral over the step of the polynomial that is 1 at node m and 0 at the others."""
+def _integrated(powers: list[Numbers], h: Decimal) -> Numbers:
+    """Return the integral of every N_j from 0 to h."""
+    return [sum((c * h ** (k + 2) / (k + 2) for k, c in enumerate(row)), Decimal(0)) for row in powers]
+
+
+def _share(h: Numbers, m: int) -> Numbers:
+    """Return coefficients of h, h^2, ... in the integral of the polynomial that is 1 at node m and 0 at the others."""
     row = [Decimal(1)]
     for i in range(8):
         if i != m:
             row = [
                 ((row[k - 1] if k else 0) - (h[i] * row[k] if k < len(row) else 0)) / (h[m] - h[i]) for k in range(len(row) + 1)
             ]
-    return sum((c / (k + 1) for k, c in enumerate(row)), Decimal(0))
+    return [c / (k + 1) for k, c in enumerate(row)]
 
 
 def _array(rows: Any) -> np.ndarray:
@@ -93,7 +98,8 @@ with localcontext() as _context:
     _context.prec = DIGITS
     _h = _nodes()
     _c = _powers(_h)
-    _w = [_weight(_h, m) for m in range(8)]
+    _shares = [_share(_h, m) for m in range(8)]
+    _w = [sum(row, Decimal(0)) for row in _shares]
     _ahead = [_h[n + 1 if n < STAGES else 1] for n in range(STAGES + 1)]  # the node visited after node n
     NODES = np.array([float(h) for h in _h])
     # g_{n-1} from the change of acceleration at node n, and from the lower g; then the position at the next node, in units of
@@ -101,11 +107,13 @@ with localcontext() as _context:
     FROM_CHANGE, FROM_LOWER = _split(_array(_lower(_h, n) for n in range(STAGES + 1)))
     FROM_START = np.array([float(h * h / 2) for h in _ahead])
     TO_PLACE = _array(_twice_integrated(_c, h) for h in _ahead)
+    TO_SPEED = _array(_integrated(_c, h) for h in _h)  # velocity at a node, in units of the step, from every g
     POWERS = _array(_c)  # [j, l]
     DIFFERENCES = _array(_differences(_h))  # [l, j]
     # [l, j]: coefficient of s^(l+1) in N_j(1 + s), to predict the next step
     AHEAD = _array([[sum(comb(i + 1, k + 1) * _c[j][i] for i in range(k, 7)) for j in range(7)] for k in range(7)])
     AT_END = np.array([float(sum(row)) for row in _c])  # N_j(1)
+    SHARES = _array(_shares)  # [n, l]: coefficient of h^(l+1) in the weight of node n, for integrals from 0 to h
     # integrals over the step of a, and of (1 - h) a: the changes of velocity and position
     WEIGHTS = _two(_w)
     TWICE = _two([w * (1 - h) for w, h in zip(_w, _h, strict=True)])

@@ -8,7 +8,7 @@ import numpy as np
 
 from ...constants import ENERGY_FLOOR, TINY
 from .elementary import exp, log
-from .fields import add_field, has_field
+from .fields import add_field, from_outside, has_field
 from .jit import inlined, strict
 from .kinds import Count, Number, Numbers, Place
 from .lanes import absolute, first_of, fma, larger, smaller, sqrt, where
@@ -91,8 +91,8 @@ def kinetic_energy(w: SystemView, block: Place) -> Number:
 
 @strict
 def inner_kinetic_energy(w: SystemView, block: Place, kinetic: Number) -> Number:
-    """Return the kinetic energy about the centre of mass; with an outer field, all of it, which is `kinetic`."""
-    if has_field(w):
+    """Return the kinetic energy about the centre of mass; with a field from outside, all of it, which is `kinetic`."""
+    if from_outside(w):
         return kinetic
     n, s = w.n, w.s
     v, m = block + VELOCITY * U3 * n, mass_at(w)
