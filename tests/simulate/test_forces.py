@@ -95,6 +95,16 @@ def test_a_hostile_field_in_a_file_is_refused(tmp_path):
             systems(1, external_field=restart._field(wrong, None))
 
 
+@pytest.mark.parametrize("kind", ["sum with forces", "tilted oblateness", "wide nfw"])
+def test_forward_and_back_again_returns_to_the_start(kind):
+    start = systems(2, external_field=EVERY[kind])
+    there = simulate(start, t_end=start.time + 1.0, criterion=PRS23())
+    back = simulate(there, t_end=start.time)
+    np.testing.assert_allclose(back.final.position, start.position, rtol=0, atol=1e-10)
+    assert back.max_energy_error.max() < 1e-11
+    assert np.abs(there.final.position - start.position).max() > 0.1
+
+
 # ---- with functions of one's own ----------------------------------------------------------------------------------------
 @callbacks.field
 def plummer(n, t, x, a, phi, rate):

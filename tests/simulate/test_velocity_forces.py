@@ -112,6 +112,18 @@ def test_the_energy_error_sees_steps_that_are_too_long():
         assert 0.01 < r.max_energy_error[0] * abs(start.total_energy()[0]) / true < 100.0
 
 
+@pytest.mark.parametrize("force", [drag, magnetic], ids=["drag", "magnetic"])
+def test_forward_and_back_again_returns_to_the_start(force):
+    """Backward in time a drag speeds bodies up."""
+    start = pair(0.3, external_field=VelocityForce(force))
+    there = simulate(start, t_end=2.0, criterion=PRS23())
+    back = simulate(there, t_end=0.0)
+    np.testing.assert_allclose(back.final.position, start.position, rtol=0, atol=1e-11)
+    np.testing.assert_allclose(back.final.velocity, start.velocity, rtol=0, atol=1e-11)
+    assert back.max_energy_error[0] < 1e-11
+    assert np.abs(there.final.velocity - start.velocity).max() > 0.1
+
+
 def test_rows_between_steps_count_the_work_so_far(tmp_path):
     start = pair(external_field=VelocityForce(drag))
     simulate(start, t_end=3.0, criterion=PRS23(), output=tmp_path / "run.h5", output_every=0.01)

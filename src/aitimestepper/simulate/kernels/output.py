@@ -30,7 +30,8 @@ from .plan import (
     Plan,
     SystemRow,
 )
-from .radau import radau_interpolate, radau_work
+from .radau import radau_interpolate
+from .radau_fields import radau_work
 from .stepping import step
 from .system import SystemView, forces, kinetic_energy
 

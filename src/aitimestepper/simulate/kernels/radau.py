@@ -45,6 +45,7 @@ from .radau_elements import (
     take,
     zero,
 )
+from .radau_fields import node_velocities
 from .radau_layout import (
     A0,
     BEFORE,
@@ -258,22 +259,6 @@ _node_forces = by_width(accelerations, _node_forces_of_few)
 
 
 @strict
-def _velocities_at_node(w: SystemView, m: Numbers, new: Place, n: Place, dt: Number) -> None:
-    """Write the velocities at node n by the present polynomial, for forces that depend on them."""
-    s, v = w.s, new + VELOCITY * U3 * w.n
-    for c in range(U0, element_count(w)):
-        p = memory_of(w, c)
-        gain = table.NODES[n] * take(w, m, p + A0)
-        for j in range(U0, U7):
-            gain = fma(table.TO_SPEED[n, j], take(w, m, p + DIFFERENCE + U4 * j), gain)
-        put(w, s, v + first_of_element(w, c), fma(dt, gain, take(w, m, p + V0)))
-
-
-# functions of the user's own are called for one system at a time
-_node_velocities = by_width(_velocities_at_node, nothing, _velocities_at_node)
-
-
-@strict
 def _iterate(w: SystemView, m: Numbers, new: Place, t: Number, dt: Number) -> Count:
     """Correct the polynomial until it converges; return the number of evaluations.
 
@@ -290,7 +275,7 @@ def _iterate(w: SystemView, m: Numbers, new: Place, t: Number, dt: Number) -> Co
             any_fresh = any_of(fresh)
             if any_fresh:
                 if with_velocities:
-                    _node_velocities(w, m, new, n, dt)
+                    node_velocities(w, m, new, n, dt)
                 _node_forces(w, new, t + table.NODES[n] * dt)
                 evaluations += count_of(fresh)
                 evaluated = evaluated | fresh
@@ -372,17 +357,3 @@ def radau_interpolate(w: SystemView, memory: Numbers, dt: Number, h: Number, tar
         x, v, a, t = m[p + X0], m[p + V0], m[p + A0], h * dt
         s[target + POSITION * d + k] = x + (m[p + COMPENSATION0] + t * (v + t * (0.5 * a + twice)))
         s[target + VELOCITY * d + k] = v + t * (a + gain)
-
-
-@strict
-def radau_work(w: SystemView, memory: Numbers, dt: Number, h: Number) -> Number:
-    """Return the work of fields and forces up to the fraction h of the last step; see `fields.field_power`."""
-    work = like(0.0, dt)
-    if not field_moves(w):
-        return work
-    for n in range(U0, U8):
-        share = like(0.0, dt)
-        for down in range(U0, U8):
-            share = (share + table.SHARES[n, U7 - down]) * h
-        work += dt * share * memory[POWER + n]
-    return work
