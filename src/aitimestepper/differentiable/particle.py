@@ -94,7 +94,7 @@ class ParticleTorch:
         first = particles[0]
         for p in particles:
             axes = p.position.shape[-1] == first.position.shape[-1]
-            if not axes or p.G != first.G or p.external_field is not first.external_field:
+            if not axes or p.G != first.G or p.external_field != first.external_field:
                 raise InitialConditionError("systems of one batch must share the number of axes, G and the external field.")
         N = max(p.position.shape[1] for p in particles)
         grown = [p.padded_to(N) for p in particles]
