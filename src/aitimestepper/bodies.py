@@ -411,8 +411,6 @@ def _refuse_field(bodies: Bodies) -> None:
         raise InitialConditionError(f"the external field has G = {G}, the bodies G = {bodies.G}; give both the same.")
     for part in parts_of(field):
         central = getattr(part, "body", None)
-        if central is not None and not bodies.present[:, : central + 1].all():
-            raise InitialConditionError(
-                f"{type(part).__name__}: body = {central} must be present in every system, and all bodies before it."
-            )
+        if central is not None and not bodies.present[:, central : central + 1].all():
+            raise InitialConditionError(f"{type(part).__name__}: body = {central} must be present in every system.")
     refuse_nonfinite("acceleration by the external field", _field_at(bodies, "acceleration"))

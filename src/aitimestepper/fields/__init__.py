@@ -10,6 +10,7 @@ from .combined import acts_from_outside as acts_from_outside
 from .combined import as_field as as_field
 from .combined import conserves_spin as conserves_spin
 from .combined import constants_of as constants_of
+from .combined import field_without_body as field_without_body
 from .combined import outside_part as outside_part
 from .combined import parts_of as parts_of
 from .combined import uses_velocities as uses_velocities

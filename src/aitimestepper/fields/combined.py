@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import reduce
 from typing import Any, ClassVar
 
@@ -72,6 +72,17 @@ def parts_of(field: Any) -> tuple[Any, ...]:
 def outside_part(field: Any) -> Any:
     """Return the part that acts from outside at any place: neither between bodies nor by velocities. None if there is none."""
     return as_field([part for part in parts_of(field) if not needs_of(part)])
+
+
+def field_without_body(field: Any, number: int) -> Any:
+    """Return a field for systems that lose the body `number`: later bodies, of which forces may come, move up by one."""
+    parts = []
+    for part in parts_of(field):
+        body = getattr(part, "body", None) if needs_of(part) == BETWEEN_BODIES else None
+        if body == number:
+            raise InitialConditionError(f"{type(part).__name__} comes from body {number}, which cannot go while it acts.")
+        parts.append(part if body is None or body < number else replace(part, body=body - 1))
+    return as_field(parts)
 
 
 def acts_from_outside(field: Any) -> bool:

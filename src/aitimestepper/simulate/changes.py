@@ -10,6 +10,7 @@ import numpy as np
 from ..bodies import Bodies
 from ..errors import InitialConditionError, shown
 from ..events import Collision, Crossing, Event
+from ..fields import field_without_body
 from ..measured import in_one_system
 from .merging import merged_radius, together
 
@@ -72,6 +73,7 @@ def on_orbit(bodies: Bodies, mass: Any, about: int | None, elements: dict[str, A
 
 def without_body(bodies: Bodies, number: int) -> Bodies:
     """Return the system without one of its bodies."""
+    bodies = bodies._with(external_field=field_without_body(bodies.external_field, number))
     stays = np.arange(bodies.mass.shape[1]) != number
     names = None if bodies.names is None else tuple(n for n, kept in zip(bodies.names, stays, strict=True) if kept)
     return _made(bodies, bodies.mass[:, stays], bodies.position[:, stays], bodies.velocity[:, stays], names)

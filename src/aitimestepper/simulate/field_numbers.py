@@ -90,10 +90,22 @@ def field_numbers(start: Bodies, own: OwnFunctions) -> np.ndarray:
     )
     for k, part in enumerate(parts):
         numbers = KNOWN[type(part)](part) if is_known(part) else _own(part, start, own)
+        if numbers[0] in at.BETWEEN_KINDS:
+            numbers[int(at.FIELD_BODY)] = _place_of(part, start)
         first = at.FIRST_TERM + k * at.TERM
         head[first : first + len(numbers)] = numbers
         head[at.FIELD_WORKS] += numbers[0] in (at.CIRCULAR, at.OWN_MOVING, at.VELOCITY_FORCE)
     return head[at.FIELD_TERMS :]
+
+
+def _place_of(part: Any, start: Bodies) -> float:
+    """Return the number of the body that a force comes from among those that are present, which the engine alone knows."""
+    places = start.present[:, : part.body].sum(1)
+    if not start.present[:, part.body].all() or (places != places[0]).any():
+        raise ConfigError(
+            f"{type(part).__name__}: body = {part.body} must be present in every system, after as many others in each."
+        )
+    return float(places[0])
 
 
 def _own(part: Any, start: Bodies, own: OwnFunctions) -> Numbers:
