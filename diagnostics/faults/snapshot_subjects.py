@@ -22,7 +22,7 @@ from aitimestepper.cli.inspection import inspect_file, print_inspection
 from aitimestepper.criteria.classical import PRS23, Constant, EnergyBudget, FreeFall
 from aitimestepper.fields import tidal
 from aitimestepper.initial import named
-from aitimestepper.simulate import batch, first_state, session
+from aitimestepper.simulate import advance, first_state, session
 from aitimestepper.simulate.progress import Status
 from aitimestepper.simulate.result import NUMBERS, SimulationResult
 from aitimestepper.simulate.snapshots import records
@@ -135,12 +135,12 @@ class _CopiedError(Exception):
 @contextlib.contextmanager
 def short_turns() -> Iterator[None]:
     """Let a run take few steps a turn, and save its state in each of them."""
-    before = batch.TURN, session.SAVE_EVERY
-    batch.TURN, session.SAVE_EVERY = 1e-9, -math.inf
+    before = advance.TURN, session.SAVE_EVERY
+    advance.TURN, session.SAVE_EVERY = 1e-9, -math.inf
     try:
         yield
     finally:
-        batch.TURN, session.SAVE_EVERY = before
+        advance.TURN, session.SAVE_EVERY = before
 
 
 def _kepler(**more: Any) -> Callable[[], Bodies]:

@@ -12,7 +12,7 @@ from parity import among_massless, assert_same_run, bodies, both, crowd, one_net
 from aitimestepper.bodies import Bodies
 from aitimestepper.criteria.classical import PRS23, Aarseth, Boekholt, Constant, EnergyBudget, FreeFall, Tidal
 from aitimestepper.criteria.wrappers import Huayno, HutMakinoMcMillan, Limited, Symmetrized
-from aitimestepper.simulate import batch
+from aitimestepper.simulate import advance
 from aitimestepper.simulate.engine import simulate
 from aitimestepper.simulate.result import NUMBERS
 from results import same_bits
@@ -61,7 +61,7 @@ def test_many_short_turns_give_the_bits_of_one_long_one(plan, monkeypatch):
     given = {"steps": 130, "criterion": criterion, "integrator": integrator, "progress": seen.append}
     at_once = simulate(start, **given)
     assert len(seen) <= 3
-    monkeypatch.setattr(batch, "TURN", 1e-9)
+    monkeypatch.setattr(advance, "TURN", 1e-9)
     in_turns = simulate(start, **given)
     assert len(seen) > 40
     assert same_bits(in_turns, at_once)

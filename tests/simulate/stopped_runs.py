@@ -26,7 +26,7 @@ from aitimestepper.features import Scales, feature_count
 from aitimestepper.fields import tidal
 from aitimestepper.initial import named as initial
 from aitimestepper.models import Model
-from aitimestepper.simulate import batch as compiled
+from aitimestepper.simulate import advance as compiled
 from aitimestepper.simulate import session
 from aitimestepper.simulate.engine import simulate
 from aitimestepper.simulate.progress import Status

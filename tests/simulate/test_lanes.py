@@ -23,7 +23,7 @@ from aitimestepper.criteria.wrappers import Huayno, HutMakinoMcMillan, Limited, 
 from aitimestepper.fields import tidal
 from aitimestepper.initial import named
 from aitimestepper.integrators import SPLITTINGS
-from aitimestepper.simulate import batch as engine
+from aitimestepper.simulate import advance as engine
 from aitimestepper.simulate.engine import simulate
 from aitimestepper.simulate.kernels import layout as at
 from aitimestepper.simulate.kernels import registers

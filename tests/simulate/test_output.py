@@ -14,7 +14,7 @@ from aitimestepper.bodies import ARRAYS, Bodies
 from aitimestepper.criteria.classical import Constant, EnergyBudget
 from aitimestepper.errors import ConfigError, UserError
 from aitimestepper.initial import named as initial
-from aitimestepper.simulate import batch as compiled
+from aitimestepper.simulate import advance as compiled
 from aitimestepper.simulate import first_state
 from aitimestepper.simulate.engine import simulate
 

@@ -18,7 +18,8 @@ from ..criteria.wrappers import Huayno, HutMakinoMcMillan, Wrapper, innermost
 from ..errors import ConfigError, InitialConditionError, SnapshotError, shown
 from ..integrators import SPLITTING, SPLITTINGS
 from ..policy import RADAU_BELOW, Choice, choose
-from ..simulate.batch import Advance, Batch
+from ..simulate.advance import Advance
+from ..simulate.batch import Batch
 from ..simulate.callbacks import OwnFunctions
 from ..simulate.kernels import layout as at
 from ..simulate.kernels import plan as kernel

@@ -14,7 +14,8 @@ import numpy as np
 from ..bodies import Bodies
 from ..events import Event, Occurrence
 from ..integrators import integrator_named
-from .batch import Advance, Batch, Output
+from .advance import Advance
+from .batch import Batch, Output
 from .event_search import Search
 from .event_watch import EventWatch
 from .first_state import MOST_STEPS, row_capacity, row_width, step_capacity
