@@ -200,7 +200,7 @@ def both_of(row: SimpleNamespace, start: Bodies, criterion: Criterion) -> tuple[
     given: dict[str, Any] = {"integrator": row.integrator}
     if row.end == "time":
         first = first_steps(start, criterion, row.integrator)
-        given |= {"t_end": float(np.median(start.time + 9.3 * first)), "max_steps": STEPS}
+        given |= {"t_end": np.maximum(np.median(start.time + 9.3 * first), start.time), "max_steps": STEPS}
     return both(start, criterion, **given)
 
 
