@@ -202,7 +202,9 @@ class Crossing(Event):
 
     def subjects(self, bodies: Bodies) -> np.ndarray:
         """Return the bodies that count."""
-        every = super().subjects(bodies)
+        every, axes = super().subjects(bodies), bodies.position.shape[-1]
+        if not any((self.x, self.y, self.z)[:axes]):
+            raise ConfigError("crossing: the bodies are in the plane, and so never cross one with the normal z: give x or y.")
         if self.body is None:
             return every
         if not isinstance(self.body, (int, np.integer)) or not 0 <= self.body < len(every):
@@ -248,7 +250,13 @@ class OwnEvent(Event):
         for k, b in zip(*np.nonzero(np.isfinite(states.time)), strict=True):
             who = states.present[b]
             state = states.position[k, b, who], states.velocity[k, b, who]
-            found[k, b] = float(call(float(states.time[k, b]), states.mass[b, who], *state))
+            value = call(float(states.time[k, b]), states.mass[b, who], *state)
+            try:
+                found[k, b] = float(value)
+            except (TypeError, ValueError):
+                raise ConfigError(
+                    f"own event {shown(self.label)}: its function returned {shown(value)}, not a number."
+                ) from None
         return found[..., None]
 
     def _call(self) -> Callable[..., Any]:

@@ -255,9 +255,10 @@ def test_longer_than_its_step_is_calibrated_for_is_said_once():
         (lambda s: s.integrate(np.nan), "time has the value nan; it must be finite"),
         (lambda s: s.integrate("soon"), "time = 'soon' must be a number"),
         (lambda s: s.integrate([1.0, 2.0]), "must be one number"),
-        (lambda s: s.at([]), "must be numbers"),
+        (lambda s: s.at([]), "must be a list of numbers"),
         (lambda s: s.at([1.0, np.inf]), "times has the value inf"),
         (lambda s: s.steps(0), "steps = 0 must be a whole number"),
+        (lambda s: s.steps(None), "steps = None must be a whole number"),
     ],
 )
 def test_bad_questions_are_one_sentence_and_change_nothing(call, words):

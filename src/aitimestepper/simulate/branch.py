@@ -1,8 +1,8 @@
 """The steps of one system in one direction of time, as a function of time: they depend on nothing that is asked of them.
 
 A branch is a run whose steps are never cut. It keeps the state after its newest step, and some older ones to go on from.
-States between two steps are reached by a step of their own from the earlier of them; they are those that a run to that time
-ends with, to the bit, whichever times were asked for before.
+States between two steps are reached by a step of their own from the earlier of them (with Gauss-Radau by its polynomial); they
+are the same to the bit, whichever times were asked for before.
 """
 
 from __future__ import annotations
@@ -27,6 +27,7 @@ from .trajectory import Trajectory, TrajectorySink
 
 KEPT = 32  # older states
 FIRST_GAP = 4096  # steps between them; it doubles whenever there are more than `KEPT`
+SEARCHED = 4096  # steps that are searched for events at once: an event that stops may be in the first of them
 Arrays = dict[str, np.ndarray]
 
 
@@ -169,19 +170,25 @@ class Branch:
             self._take(state)
         return sink.trajectory()
 
-    def search(self, time: float, events: tuple[Event, ...], watch: Watch | None = None) -> None:
-        """Find the events until a time; the branch goes on until then if it has not yet."""
+    def search(self, time: float, events: tuple[Event, ...], watch: Watch | None = None) -> bool:
+        """Find the events in the next `SEARCHED` steps, until a time; return whether they are known until then.
+
+        The branch goes on until there if it has not yet.
+        """
+        due = self.direction * time
         state = _copied(self.older[0] if self._searched is None else self._searched)
-        if state["real"][0, at.TIME] >= self.direction * time:
-            return
+        if state["real"][0, at.TIME] >= due:
+            return True
         run = self._run_from(state, time, None, each_step=True)
+        run.system[0, at.STEP_LIMIT] = state["count"][0, at.STEPS] + SEARCHED
         search = Search(events, run.start, integrator_named(self.integrator), run.direction)
-        found = EventWatch(events, run, search, stops=False)
+        found = EventWatch(events, run, search, stops=False, begins=self._searched is None)
         run.run([], watch, None, found)
         self.events += found.log
         self._searched = _copied(state)
         if state["count"][0, at.STEPS] > self.count[at.STEPS]:
             self._take(state)
+        return bool(state["real"][0, at.TIME] >= due or state["count"][0, at.STATUS] not in at.GOES_ON)
 
     def _run_from(self, state: Arrays, until: float, output: Output | None, each_step: bool = False) -> Batch:
         """Return a run of the branch from one of its states, with rows of its own, until the step that reaches a time."""

@@ -3,16 +3,37 @@
 from __future__ import annotations
 
 import dataclasses
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 
 from ..bodies import Bodies
 from ..errors import InitialConditionError, shown
-from ..events import Collision, Crossing, Event
+from ..events import Collision, Crossing, Event, States
 from ..fields import field_without_body
 from ..measured import in_one_system
 from .merging import merged_radius, together
+
+
+def one_system(bodies: Bodies) -> Bodies:
+    """Return a batch of one system, without absent bodies."""
+    if len(bodies) != 1:
+        raise InitialConditionError(
+            f"a Simulation is of one system, and these are {len(bodies)}: select one of them (bodies.select), or use simulate."
+        )
+    present, field = bodies.present[0], bodies.external_field
+    if present.all():
+        return bodies
+    for number in np.flatnonzero(~present)[::-1].tolist():
+        field = field_without_body(field, number)
+    return bodies.replace(
+        external_field=field,
+        mass=bodies.mass[:, present],
+        position=bodies.position[:, present],
+        velocity=bodies.velocity[:, present],
+        present=None,
+        names=None if bodies.names is None else tuple(n for n, p in zip(bodies.names, present, strict=True) if p),
+    )
 
 
 def body_number(bodies: Bodies, which: Any) -> int:
@@ -22,6 +43,8 @@ def body_number(bodies: Bodies, which: Any) -> int:
         if names is None or which not in names:
             known = "the bodies have no names" if names is None else f"they are {', '.join(names[:20])}"
             raise InitialConditionError(f"there is no body {shown(which)}: {known}.")
+        if names.count(which) > 1:
+            raise InitialConditionError(f"there are {names.count(which)} bodies with the name {shown(which)}: give a number.")
         return names.index(which)
     if isinstance(which, bool) or not isinstance(which, (int, np.integer)) or not -N <= which < N:
         raise InitialConditionError(f"body {shown(which)}: give its name, or its number from 0 to {N - 1}.")
@@ -56,8 +79,14 @@ def with_body(bodies: Bodies, mass: float, position: Any, velocity: Any, name: s
     )
 
 
+ELEMENTS = ("a", "q", "e", "inc", "Omega", "omega", "f", "M", "T", "degrees")
+
+
 def on_orbit(bodies: Bodies, mass: Any, about: int | None, elements: dict[str, Any]) -> list[np.ndarray]:
     """Return position and velocity of a body on an orbit about another one, or about the centre of mass of all."""
+    for word in elements:
+        if word not in ELEMENTS:
+            raise InitialConditionError(f"add: {shown(word)} is no element of an orbit; known: {', '.join(ELEMENTS)}.")
     total = bodies.mass[0].sum() if about is None else bodies.mass[0, about]
     light = in_one_system({"mass": mass}, bodies.units)[0]["mass"]
     pair = Bodies.from_elements([total, light], G=bodies.G, units=bodies.units, time=bodies.time, **elements)
@@ -96,8 +125,32 @@ def without_radius(event: Event, number: int) -> Event:
     if isinstance(event, Collision) and isinstance(event.radius, tuple):
         return dataclasses.replace(event, radius=tuple(r for k, r in enumerate(event.radius) if k != number))
     if isinstance(event, Crossing) and event.body is not None and event.body >= number:
-        return dataclasses.replace(event, body=None if event.body == number else event.body - 1)
+        return Never() if event.body == number else dataclasses.replace(event, body=event.body - 1)
     return event
+
+
+def with_radius(event: Event, bodies: int, radius: Any) -> Event:
+    """Return an event for a system that got a body after so many; a collision needs its radius if each body has its own."""
+    if not isinstance(event, Collision) or radius is None:
+        return event
+    return dataclasses.replace(event, radius=(*event.radii(bodies).tolist(), radius))
+
+
+@dataclasses.dataclass(frozen=True)
+class Never(Event):
+    """In place of an event of a body that is gone, so that other events keep their numbers."""
+
+    name: ClassVar[str] = "never"
+
+    def subjects(self, bodies: Bodies) -> np.ndarray:
+        """Return no subject."""
+        return np.zeros((0, 2), dtype=np.int64)
+
+    def measure(self, states: States, subjects: np.ndarray) -> np.ndarray:
+        """Return the measure of no subject, (K, B, 0)."""
+        return np.zeros((*states.time.shape, 0))
+
+    value = measure
 
 
 def _made(bodies: Bodies, mass: Any, position: Any, velocity: Any, names: Any) -> Bodies:

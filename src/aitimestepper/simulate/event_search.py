@@ -38,9 +38,7 @@ class Search:
 
     def __init__(self, events: tuple[Event, ...], start: Bodies, integrator: Integrator, direction: np.ndarray) -> None:
         self.events, self.start, self.direction = events, start, direction
-        self.subjects = [event.subjects(start) for event in events]
-        for event in events:
-            getattr(event, "radii", lambda bodies: None)(start.mass.shape[1])
+        self.subjects = subjects_of(events, start)
         self._own, self._integrator = OwnFunctions(), integrator
         self._program: Program = program_of(FreeFall(TO_END), integrator, start, self._own)
 
@@ -123,6 +121,14 @@ class Search:
             )
             for c in np.flatnonzero(counts)
         ]
+
+
+def subjects_of(events: tuple[Event, ...], start: Bodies) -> list[np.ndarray]:
+    """Return the subjects of each event, or raise a `ConfigError` for one that does not fit the bodies."""
+    for event in events:
+        if isinstance(event, Collision):
+            event.radii(start.mass.shape[1])
+    return [event.subjects(start) for event in events]
 
 
 class _Inside:

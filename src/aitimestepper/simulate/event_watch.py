@@ -15,9 +15,14 @@ JUST = 1e-9  # of its first step: an event so soon after the start of a run is t
 
 
 class EventWatch:
-    """The events of a run. stops: whether systems end at those that say so, or all of them are logged only."""
+    """The events of a run. stops: whether systems end at those that say so, or all of them are logged only.
 
-    def __init__(self, events: tuple[Event, ...], batch: Batch, search: Search, stops: bool = True) -> None:
+    begins: whether a run begins here, maybe where another one ended at an event, or its search goes on.
+    """
+
+    def __init__(
+        self, events: tuple[Event, ...], batch: Batch, search: Search, stops: bool = True, begins: bool = True
+    ) -> None:
         B = len(batch.start)
         self.log: list[Occurrence] = []
         self.stopped: dict[int, Occurrence] = {}
@@ -25,7 +30,7 @@ class EventWatch:
         self._search, self._before = search, dict(batch.state)
         self._last: list[np.ndarray | None] = [None] * B  # the newest row of a step of each system
         self._waiting: list[list[np.ndarray]] = [[] for _ in range(B)]  # rows of output of each system
-        self._ignored = np.full(B, np.nan)  # time until which events are those of the run before
+        self._ignored = np.full(B, np.nan if begins else -np.inf)  # time until which events are those of the run before
 
     def before_turn(self, batch: Batch) -> None:
         """Keep the state of a run, to go back to from an event."""

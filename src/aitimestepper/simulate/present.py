@@ -78,7 +78,7 @@ class Present:
 
     @property
     def max_energy_error(self) -> float:
-        """Largest relative energy error of all steps made so far."""
+        """Largest relative energy error of the steps from the start to the newest one; going back takes it back, too."""
         made = [float(branch.real[at.MAX_ERROR]) for branch in self._branches.values()]
         return max(self._earlier.max_energy_error, *made)
 
@@ -89,7 +89,10 @@ class Present:
 
     @property
     def force_evaluations(self) -> int:
-        """Number of force evaluations of all steps made so far; those between steps, for states asked for, come on top."""
+        """Number of force evaluations of the steps from the start to the newest one.
+
+        Those of steps that are repeated after going back, and between steps for states asked for, come on top.
+        """
         return self._earlier.force_evaluations + sum(int(b.count[at.FORCES]) for b in self._branches.values())
 
     @property
@@ -118,7 +121,7 @@ class Present:
 
     @property
     def within_tolerance(self) -> bool | None:
-        """Whether no step so far exceeded the tolerance; None without one."""
+        """Whether `max_energy_error` is within the tolerance; None without one."""
         return None if self.tol is None else self.status in ENDED and self.max_energy_error <= self.tol
 
     @property

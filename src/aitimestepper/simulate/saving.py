@@ -20,23 +20,49 @@ from .snapshots import SnapshotWriter, read_state
 NO_ROWS = float(2**40)  # steps between rows of output
 
 
+class About(NamedTuple):
+    """What a file says of a simulation besides the state of its newest step."""
+
+    time: float  # of the present
+    earlier: Earlier
+    t_end: float | None
+    asked: dict[str, Any] | None  # what the package chose criterion and integrator for: see `asked_again`
+
+
 class Loaded(NamedTuple):
     """What a file holds of a simulation."""
 
     batch: Batch
     words: dict[str, Any]  # criterion, integrator and tolerance
-    time: float  # of the present
-    earlier: Earlier
-    t_end: float | None
+    about: About
+
+
+def asked_again(steered_by: dict[str, Any]) -> dict[str, Any] | None:
+    """Return what is asked again when bodies change, as plain values; None if a criterion was given, which stays."""
+    if steered_by["criterion"] is not None:
+        return None
+    numbers = {name: None if steered_by[name] is None else float(steered_by[name]) for name in ("tol", "dt_min", "dt_max")}
+    return {**numbers, "integrator": str(steered_by["integrator"]), "guard": bool(steered_by["guard"])}
+
+
+def _asked_from(plain: Any) -> dict[str, Any] | None:
+    """Return what `asked_again` wrote, or raise a `ValueError`."""
+    if plain is None:
+        return None
+    asked = {name: plain[name] for name in ("tol", "dt_min", "dt_max", "integrator", "guard")}
+    numbers = [asked[name] for name in ("tol", "dt_min", "dt_max") if asked[name] is not None]
+    if not all(isinstance(x, float) and x > 0.0 for x in numbers):
+        raise ValueError("no tolerance or step")
+    if not isinstance(asked["integrator"], str) or not isinstance(asked["guard"], bool):
+        raise ValueError("no integrator or guard")
+    return asked
 
 
 def save(
     path: str | Path,
     batch: Batch,
     words: dict[str, Any],
-    time: float,
-    earlier: Earlier,
-    t_end: float | None,
+    about: About,
     overwrite: bool,
 ) -> None:
     """Write a simulation to a file; one that is replaced stays whole until the new one is complete."""
@@ -59,7 +85,7 @@ def save(
     kept.state["count"][0, [at.ROWS, at.PENDING]] = 0
     asked = {**dict.fromkeys(ASKED), **words, "guard": batch.guard > 0.0, "status_at_limit": "ok"}
     metadata, arrays = contents_of(kept, asked)
-    metadata["simulation"] = {"time": time, "earlier": list(earlier), "t_end": t_end}
+    metadata["simulation"] = {**about._asdict(), "earlier": list(about.earlier)}
     writer = SnapshotWriter.create(
         path,
         metadata=metadata,
@@ -88,10 +114,11 @@ def load(path: str | Path, threads: int | None, criterion: Criterion | None, ext
         asked = {
             name: saved.metadata["asked"][name] for name in ("criterion", "integrator", "run_tolerance", "covers", "finest")
         }
+        chosen_for = _asked_from(about.get("asked"))
         sign = float(batch.direction[0])
         known = sign * float(batch.start.time[0]) <= sign * time <= batch.state["real"][0, at.TIME]
         if not known or (t_end is not None and not math.isfinite(t_end)) or len(batch.start) != 1:
             raise ValueError("the present is not on its branch")
-    except (LookupError, TypeError, ValueError, OverflowError):
+    except (LookupError, TypeError, ValueError, OverflowError, AttributeError):
         raise SnapshotError(f"{path} does not say where the present of its simulation is: it was changed or damaged.") from None
-    return Loaded(batch, asked, time, earlier, t_end)
+    return Loaded(batch, asked, About(time, earlier, t_end, chosen_for))

@@ -14,24 +14,25 @@ import numpy as np
 
 from ..bodies import Bodies, as_bodies
 from ..criteria.base import Criterion
-from ..errors import ConfigError, InitialConditionError, SimulationWarning, shown
+from ..errors import ConfigError, InitialConditionError, SimulationWarning
 from ..events import Collision, Event, Occurrence, as_events
 from ..measured import in_time_unit
 from ..units import UnitSystem
 from .advice import warn_of
 from .branch import Branch, Earlier, Moment
-from .changes import merged, on_orbit, with_body, without_body, without_radius
+from .changes import merged, on_orbit, one_system, with_body, with_radius, without_body, without_radius
+from .event_search import subjects_of
 from .kernels import layout as at
 from .length import calibrated_span
 from .outcome import result_of
 from .present import Present
 from .progress import Watch
 from .result import ENDED, OK, SimulationResult
-from .saving import load, save
+from .saving import About, asked_again, load, save
 from .schedule import DEFAULT_MAX_STEPS, refuse_no_count
 from .session import watching
 from .steering import Steering, guard_share, steering_of
-from .trajectory import Trajectory
+from .trajectory import Trajectory, finite_number, finite_numbers
 from .units import refuse_extreme_units
 
 
@@ -67,24 +68,23 @@ class Simulation(Present):
         threads: int | None = None,
     ) -> None:
         given = particle.final if isinstance(particle, SimulationResult) else particle
-        start = _one_system(as_bodies(given, G=G, softening=softening, external_field=external_field, units=units))
+        start = one_system(as_bodies(given, G=G, softening=softening, external_field=external_field, units=units))
         given_times = {"t_end": t_end, "dt_min": dt_min, "dt_max": dt_max}
         t_end, dt_min, dt_max = (in_time_unit(name, value, start.units) for name, value in given_times.items())
         self._steered_by: dict[str, Any] = {"criterion": criterion, "tol": tol, "integrator": integrator, "guard": guard}
         self._steered_by |= {"dt_min": dt_min, "dt_max": dt_max}
-        self._t_end = None if t_end is None else _finite("t_end", t_end)
-        self._threads, self._warned, self._events = threads, False, as_events(events)
-        self._earlier = Earlier()
-        self._begin(start)
+        self._t_end = None if t_end is None else finite_number("t_end", t_end)
+        self._threads, self._earlier = threads, Earlier()
+        self._begin(start, as_events(events))
 
     # ---- motion ----------------------------------------------------------------------------------------------------------
     def integrate(self, time: float, *, progress: bool | Watch = False) -> Simulation:
         """Move to a time, forward or backward; or to an event on the way that stops, with which `status` is `event`.
 
         Where the motion cannot be followed, `status` says why, and the time is that of the last step. Another call goes on from
-        an event.
+        an event. The last two bodies do not merge: where they would, the call ends.
         """
-        time = _finite("time", in_time_unit("time", time, self._start.units))
+        time = finite_number("time", in_time_unit("time", time, self._start.units))
         with watching(progress) if progress else nullcontext(None) as watch:
             end = self._next_stop(time, watch) if self._events else None
             while end is not None and self._is_merger(end):
@@ -103,15 +103,18 @@ class Simulation(Present):
 
     def _next_stop(self, time: float, watch: Watch | None) -> Occurrence | None:
         """Return the first event that stops, between the present and a time farther from the start."""
-        branch, now = self._turn_to(time), self.time
-        branch.search(time, self._events, watch)
+        branch, now, known, found = self._turn_to(time), self.time, False, None
         sign = branch.direction
         on = max(sign * now, sign * float(self._start.time[0]))
-        return next((e for e in branch.events if self._events[e.number].stops and on < sign * e.time <= sign * time), None)
+        while found is None and not known:
+            known = branch.search(time, self._events, watch)
+            ahead = (e for e in branch.events if on < sign * e.time <= sign * time)
+            found = next((e for e in ahead if self._events[e.number].stops), None)
+        return found
 
     def _is_merger(self, end: Occurrence) -> bool:
         event = self._events[end.number]
-        return isinstance(event, Collision) and event.action == "merge"
+        return isinstance(event, Collision) and event.action == "merge" and len(self) > 2
 
     def _merge_at(self, end: Occurrence) -> None:
         """Let two bodies become one now, and log the event, which no branch of the changed system knows."""
@@ -128,23 +131,40 @@ class Simulation(Present):
         return (*self._logged, *(e for e in self._branch.events if sign * e.time <= sign * now))
 
     def steps(self, count: int = 1, *, progress: bool | Watch = False) -> Simulation:
-        """Move to the end of the next step, or of so many, in the direction of time from the start to now."""
+        """Move to the end of the next step, or of so many, in the direction of time from the start to now.
+
+        As in `integrate`, an event on the way that stops ends this, and bodies merge on the way.
+        """
+        if count is None:
+            raise ConfigError("steps = None must be a whole number, 1 or more.")
         refuse_no_count(steps=count)
-        branch = self._branch
-        branch.at(self.time)  # the newest step is the one that the present is in
-        inside = branch.direction * self.time < branch.real[at.TIME]
-        if count > inside:
-            with watching(progress) as watch:
-                branch.advance_by(count - inside, watch)
-        self._now, self._stopped = branch.at(branch.time), False
-        if self._events:
-            branch.search(self.time, self._events)
+        direction = self._branch.direction
+        self._branch.at(self.time)  # the newest step is the one that the present is in
+        last = self.step_count + count - int(direction * self.time < self._branch.real[at.TIME])
+        with watching(progress) as watch:
+            end = self._step_until(last, direction, watch)
+            while end is not None and self._is_merger(end):
+                self._merge_at(end)
+                end = self._step_until(last, direction, watch) if self.step_count < last else None
+        self._stopped = end is not None
         self._warn(stacklevel=2)
         return self
 
+    def _step_until(self, last: int, direction: float, watch: Watch | None) -> Occurrence | None:
+        """Move to the end of step number `last`, or to the first event that stops, and return this."""
+        branch = self._branch_of(direction)
+        more = last - self._earlier.steps - int(branch.count[at.STEPS])
+        if more > 0:
+            branch.advance_by(more, watch)
+        until = branch.time
+        end = self._next_stop(until, watch) if self._events else None
+        self._branch = branch
+        self._now = branch.at(until if end is None else end.time)
+        return end
+
     def at(self, times: Any, *, progress: bool | Watch = False) -> Trajectory:
         """Return the states at any times, in any order, without leaving the present: arrays (T, N, D) and (T,)."""
-        wanted = _all_finite(in_time_unit("times", times, self._start.units))
+        wanted = finite_numbers("times", in_time_unit("times", times, self._start.units))
         order, back = np.unique(wanted, return_inverse=True)
         start, parts = float(self._start.time[0]), []
         with watching(progress) as watch:
@@ -180,9 +200,12 @@ class Simulation(Present):
         name: str | None = None,
         *,
         about: str | int | None = None,
+        radius: float | None = None,
         **elements: Any,
     ) -> Simulation:
         """Add a body now; errors count from the new energy on.
+
+        radius: of the body, for collisions; needed where they have a radius for each body.
 
         Where it is, is its position and velocity, or its orbit: `a` or `q`, and `e`, `inc`, `Omega`, `omega`, `f`, `M`, `T`,
         `degrees` as in `Bodies.from_elements`, about the body `about`, or about the centre of mass of all.
@@ -192,7 +215,8 @@ class Simulation(Present):
             raise InitialConditionError("add needs position and velocity, or the elements of an orbit, such as a=1.0, e=0.1.")
         if elements:
             position, velocity = on_orbit(now, mass, None if about is None else self.index(about), elements)
-        return self._change(with_body(now, mass, position, velocity, name))
+        more = with_body(now, mass, position, velocity, name)
+        return self._change(more, tuple(with_radius(e, len(self), radius) for e in self._events))
 
     def remove(self, which: str | int) -> Simulation:
         """Remove a body now, by its name or number; errors count from the new energy on."""
@@ -205,30 +229,35 @@ class Simulation(Present):
 
     def replace(self, **changes: Any) -> Simulation:
         """Change masses, positions, velocities, softening, names or the outer field now, as in `Bodies.replace`."""
-        return self._change(_one_system(self.bodies.replace(**changes)))
+        return self._change(one_system(self.bodies.replace(**changes)))
 
     def _change(self, bodies: Bodies, events: tuple[Event, ...] | None = None) -> Simulation:
         before, logged = self.energy(), self.events
+        events = self._events if events is None else events
         earlier = Earlier(
             self.step_count,
             self.force_evaluations,
             self.max_energy_error,
             self.energy_change + float(bodies.total_energy()[0]) - before,
         )
-        self._events = self._events if events is None else events
-        self._begin(bodies)
+        self._begin(bodies, events)
         self._earlier, self._logged = earlier, logged
         return self
 
-    def _begin(self, start: Bodies) -> None:
-        """Begin a motion at a start: that of the simulation, or the present state after a change of the bodies."""
+    def _begin(self, start: Bodies, events: tuple[Event, ...]) -> None:
+        """Begin a motion at a start: that of the simulation, or the present state after a change of the bodies.
+
+        What does not fit is refused before anything changes.
+        """
+        subjects_of(events, start)
         if start.run is None:
             refuse_extreme_units(start)
         end = self._end()
-        self._steering: Steering = steering_of(start, end, DEFAULT_MAX_STEPS, **self._steered_by)
-        words, asked = self._steering.words, self._steered_by
+        steering = steering_of(start, end, DEFAULT_MAX_STEPS, **self._steered_by)
+        words, asked = steering.words, self._steered_by
         if start.run is None:
-            refuse_extreme_units(start, self._steering.criterion, words["integrator"])
+            refuse_extreme_units(start, steering.criterion, words["integrator"])
+        self._steering, self._events = steering, events
         self._guard = guard_share(asked["guard"], asked["tol"], words["run_tolerance"], start.run)
         self._start, self._warned, self._stopped, self._logged = start, False, False, ()
         self._branches: dict[float, Branch] = {}
@@ -271,7 +300,12 @@ class Simulation(Present):
             raise ConfigError(
                 "a Simulation that goes on from the result of `simulate` cannot be saved: begin it from result.final.replace()."
             )
-        save(path, self._branch.batch, self._steering.words, self.time, self._earlier, self._t_end, overwrite)
+        spent = self.force_evaluations - int(self._branch.count[at.FORCES])  # those of the other direction, too
+        others = [float(b.real[at.MAX_ERROR]) for b in self._branches.values() if b is not self._branch]
+        worst = max(self._earlier.max_energy_error, *others, 0.0)
+        earlier = self._earlier._replace(max_energy_error=worst, force_evaluations=spent)
+        present = About(self.time, earlier, self._t_end, asked_again(self._steered_by))
+        save(path, self._branch.batch, self._steering.words, present, overwrite)
         return Path(path)
 
     @classmethod
@@ -290,52 +324,14 @@ class Simulation(Present):
         made._steering = Steering(batch.program, batch.own, loaded.words, batch.criterion)
         made._steered_by = {"criterion": batch.criterion, "tol": None, "integrator": loaded.words["integrator"]}
         made._steered_by |= {"guard": batch.guard > 0.0, "dt_min": None, "dt_max": None}
-        made._t_end, made._threads, made._guard = loaded.t_end, threads, batch.guard
-        made._earlier, made._start, made._branches, made._warned = loaded.earlier, batch.start, {}, False
+        if loaded.about.asked is not None and criterion is None:
+            made._steered_by = {"criterion": None, **loaded.about.asked}
+        made._t_end, made._threads, made._guard = loaded.about.t_end, threads, batch.guard
+        made._earlier, made._start, made._branches, made._warned = loaded.about.earlier, batch.start, {}, False
         made._events, made._stopped, made._logged = as_events(events), False, ()
+        subjects_of(made._events, made._start)
         made._span = calibrated_span(batch.criterion, batch.start, made._end())
         made._branch = made._branch_of(float(batch.direction[0]))
         made._branch.restore(batch.state)
-        made._now = made._branch.at(loaded.time)
+        made._now = made._branch.at(loaded.about.time)
         return made
-
-
-def _one_system(bodies: Bodies) -> Bodies:
-    """Return a batch of one system, without absent bodies."""
-    if len(bodies) != 1:
-        raise InitialConditionError(
-            f"a Simulation is of one system, and these are {len(bodies)}: select one of them (bodies.select), or use simulate."
-        )
-    present = bodies.present[0]
-    if present.all():
-        return bodies
-    return bodies.replace(
-        mass=bodies.mass[:, present],
-        position=bodies.position[:, present],
-        velocity=bodies.velocity[:, present],
-        present=None,
-        names=None if bodies.names is None else tuple(n for n, p in zip(bodies.names, present, strict=True) if p),
-    )
-
-
-def _finite(what: str, value: Any) -> float:
-    if isinstance(value, float) and math.isfinite(value):
-        return value
-    numbers = _all_finite(value, what)
-    if len(numbers) != 1:
-        raise ConfigError(f"{what} = {shown(value)} must be one number.")
-    return float(numbers[0])
-
-
-def _all_finite(values: Any, what: str = "times") -> np.ndarray:
-    """Return numbers as an array (T,), or raise a `ConfigError`."""
-    try:
-        found = np.atleast_1d(np.asarray(values))
-        if found.dtype.kind not in "fiu" or found.ndim != 1 or not found.size:
-            raise TypeError
-        found = found.astype(np.float64)
-    except (TypeError, ValueError, RuntimeError):
-        raise ConfigError(f"{what} = {shown(values)} must be {'numbers' if what == 'times' else 'a number'}.") from None
-    if not np.isfinite(found).all():
-        raise ConfigError(f"{what} has the value {found[~np.isfinite(found)][0]}; it must be finite.")
-    return found

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -57,17 +58,33 @@ class TrajectorySink:
         return self._rows
 
 
-def output_times(times: Any) -> np.ndarray:
-    """Return the times at which rows are asked for as an array (T,), or raise a `ConfigError`."""
+def finite_numbers(what: str, values: Any, words: str = "a list of numbers") -> np.ndarray:
+    """Return numbers as an array (T,), or raise a `ConfigError`."""
     try:
-        found = np.atleast_1d(np.asarray(times))
+        found = np.atleast_1d(np.asarray(values))
         if found.dtype.kind not in "fiu" or found.ndim != 1 or not found.size:
             raise TypeError
         found = found.astype(np.float64)
     except (TypeError, ValueError, RuntimeError):
-        raise ConfigError(f"times = {shown(times)} must be a list of numbers.") from None
+        raise ConfigError(f"{what} = {shown(values)} must be {words}.") from None
     if not np.isfinite(found).all():
-        raise ConfigError(f"times has the value {found[~np.isfinite(found)][0]}; every time must be finite.")
+        raise ConfigError(f"{what} has the value {found[~np.isfinite(found)][0]}; it must be finite.")
+    return found
+
+
+def finite_number(what: str, value: Any) -> float:
+    """Return one finite number, or raise a `ConfigError`."""
+    if isinstance(value, float) and math.isfinite(value):
+        return value
+    found = finite_numbers(what, value, "a number")
+    if len(found) != 1:
+        raise ConfigError(f"{what} = {shown(value)} must be one number.")
+    return float(found[0])
+
+
+def output_times(times: Any) -> np.ndarray:
+    """Return the times at which rows are asked for as an array (T,), or raise a `ConfigError`."""
+    found = finite_numbers("times", times)
     ahead = np.diff(found) * (1.0 if found[-1] >= found[0] else -1.0)
     if (ahead <= 0).any():
         k = int(np.flatnonzero(ahead <= 0)[0])
