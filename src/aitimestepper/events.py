@@ -108,6 +108,7 @@ class Collision(Event):
 
     radius: of every body, one number or (N,). action: `log`, `stop`, or `merge`: both become one body with their mass and
     momentum, and the run goes on.
+    Bodies that overlap from the start on touch when they come together again.
     """
 
     name: ClassVar[str] = "collision"

@@ -9,7 +9,9 @@ import h5py
 import numpy as np
 import pytest
 
+from aitimestepper import FreeFall, Simulation
 from aitimestepper.cli.arguments import parse
+from aitimestepper.initial import triple
 from aitimestepper.models import FOLDER, load_model, save_model
 from aitimestepper.simulate.snapshots import SnapshotWriter
 
@@ -239,3 +241,17 @@ def test_its_own_arguments(command):
         assert words in done.stderr
     done = command("inspect", "--help")
     assert "aitimestepper inspect run.h5" in done.stdout
+
+
+def test_the_file_of_a_simulation_is_for_python_and_has_no_rows_to_draw(command, tmp_path):
+    Simulation(triple(), criterion=FreeFall(0.1)).integrate(1.0).save(tmp_path / "sim.h5")
+    content = json.loads(command("inspect", "sim.h5", "--json").stdout)
+    assert (content["progress"], content["next"]) == ("held", "aitimestepper.Simulation.load('sim.h5')")
+    assert "output_every" not in content["settings"]
+    shown = command("inspect", "sim.h5").stdout
+    assert "a Simulation, which goes on in Python" in shown
+    assert "--resume" not in shown
+    for words in (("plot", "orbits", "sim.h5", "-o", "sim.pdf"), ("report", "sim.h5", "-o", "sim.html")):
+        refused = command(*words)
+        assert refused.returncode == 2
+        assert "sim.h5 holds a Simulation, of which a file has no rows: load it with Simulation.load" in refused.stderr

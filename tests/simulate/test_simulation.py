@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import pickle
 
 import numpy as np
@@ -122,6 +123,16 @@ def test_a_copy_goes_on_by_itself_with_the_same_bits():
     sim.integrate(30.0)
     assert twin.time == 12.0
     assert np.array_equal(twin.integrate(30.0).position, sim.position)
+
+
+@pytest.mark.parametrize("copied", [copy.copy, copy.deepcopy])
+def test_copies_by_the_standard_library_are_copies(copied):
+    sim = Simulation(triple(), criterion=STEPS).integrate(1.0)
+    before = sim.step_count
+    copied(sim).integrate(3.0).add(1e-3, a=40.0)
+    assert (len(sim), sim.time, sim.step_count) == (3, 1.0, before)
+    with pytest.raises(ConfigError, match="cannot be pickled: save it"):
+        pickle.dumps(sim)
 
 
 @pytest.mark.parametrize("t", [11.7, -6.2])

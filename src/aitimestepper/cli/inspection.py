@@ -92,7 +92,10 @@ def _simulation(path: Path) -> dict[str, Any]:
             "versions": {"aitimestepper": metadata.get("version"), **(metadata.get("versions") or {})},
             "result": {name: value for name, value in result.items() if name != "status"},
         }
-    if content["progress"] == "unfinished":
+    if "simulation" in metadata:  # the state of a `Simulation`, which is neither a row nor an end
+        content |= {"progress": "held", "next": f"aitimestepper.Simulation.load({str(path)!r})"}
+        content["settings"].pop("output_every", None)
+    elif content["progress"] == "unfinished":
         content["next"] = f"aitimestepper simulate --resume {path}"
     return content
 
@@ -160,6 +163,8 @@ def _model_lines(c: dict[str, Any]) -> list[tuple[str, str]]:
 def _status(c: dict[str, Any]) -> str:
     counts = Counter(c["status"])
     each = next(iter(counts)) if len(c["status"]) == 1 else ", ".join(f"{n} {word}" for word, n in counts.most_common())
+    if c["progress"] == "held":
+        return "a Simulation, which goes on in Python"
     if c["progress"] == "being written":
         return f"being written now ({each})"
     if c["progress"] == "finished":

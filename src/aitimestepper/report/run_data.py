@@ -12,6 +12,7 @@ import numpy as np
 
 from ..bodies import Bodies
 from ..errors import UserError, nearest_name_hint, shown
+from ..files import path_shown
 from ..simulate.described import name_of
 from ..simulate.recording import RecordedTrajectory
 from ..simulate.simulation import Simulation
@@ -127,8 +128,18 @@ def run_data(run: Any, system: int = 0) -> RunData:
     raise UserError(f"{type(run).__name__} {shown(run)} holds no rows to draw: {WAYS}.")
 
 
+def refuse_held(snapshots: Snapshots) -> None:
+    """Raise an error for a file of a `Simulation`, which has no rows."""
+    if "simulation" in snapshots.metadata:
+        raise UserError(
+            f"{path_shown(snapshots.path)} holds a Simulation, of which a file has no rows: load it with Simulation.load, and "
+            "plot it."
+        )
+
+
 def _of_snapshots(snapshots: Snapshots, system: int) -> RunData:
     """Read the rows of one system, every n-th of many, and the last one."""
+    refuse_held(snapshots)
     start = snapshots.initial
     _check_system(system, len(start))
     ended = ~np.isfinite(snapshots.time[:, system])

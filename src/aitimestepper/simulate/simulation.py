@@ -294,6 +294,14 @@ class Simulation(Present):
         made._branch = made._branches[self._branch.direction]
         return made
 
+    __copy__ = copy
+
+    def __deepcopy__(self, memo: Any) -> Simulation:
+        return self.copy()
+
+    def __reduce__(self) -> Any:
+        raise ConfigError("a Simulation cannot be pickled: save it to a file, and load it where it is to go on.")
+
     def save(self, path: str | Path, *, overwrite: bool = False) -> Path:
         """Write the simulation to a file, from which `load` goes on with the same bits."""
         if self._start.run is not None:

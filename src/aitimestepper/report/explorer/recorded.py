@@ -12,6 +12,7 @@ import numpy as np
 from ...errors import SnapshotError
 from ...files import conforms, path_shown
 from ...simulate.snapshots import Snapshots
+from ..run_data import refuse_held
 from .encounters import Encounter, Marker, Minima, Nearest, every_nth, nearest_pairs
 from .outcome import Forces, command_of, facts_of, forces_of, located_approach, markers_of, tolerance_of
 from .thinning import PIXELS, Extremes, kept_rows, spread
@@ -82,6 +83,7 @@ def systems_in(path: Path) -> int:
 def read_recorded(path: Path, system: int, budget: float, label: str) -> Recorded:
     """Return one system of a file, with as many rows as fit into `budget` bytes of a page."""
     with Snapshots(path) as s:
+        refuse_held(s)
         source = _Source(s, system)
         room = _room(len(source), len(source.bodies), budget)
         extremes, found, n = _survey(source, room.pixels)
