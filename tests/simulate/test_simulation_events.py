@@ -60,7 +60,8 @@ def test_the_way_after_an_event_that_stops_is_not_made(eccentric):
     sim = Simulation(eccentric, tol=1e-5, events=Encounter(0.5, stop=True)).integrate(1e5)
     assert sim.time < 4.0
     assert sim._branch.older[-1]["count"][0].max() < 100_000
-    made = Simulation(eccentric, tol=1e-5, events=Encounter(0.5))  # more steps than are searched at once
+    rare = Encounter(1e-3, stop=True)  # never, and so the way is searched part by part
+    made = Simulation(eccentric, tol=1e-5, events=[Encounter(0.5), rare])
     made.integrate(600.0)
     pieces = Simulation(eccentric, tol=1e-5, events=Encounter(0.5))
     for end in (*np.arange(40.0, 600.0, 40.0), 600.0):

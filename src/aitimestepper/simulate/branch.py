@@ -27,7 +27,6 @@ from .trajectory import Trajectory, TrajectorySink
 
 KEPT = 32  # older states
 FIRST_GAP = 4096  # steps between them; it doubles whenever there are more than `KEPT`
-SEARCHED = 4096  # steps that are searched for events at once: an event that stops may be in the first of them
 Arrays = dict[str, np.ndarray]
 
 
@@ -170,8 +169,8 @@ class Branch:
             self._take(state)
         return sink.trajectory()
 
-    def search(self, time: float, events: tuple[Event, ...], watch: Watch | None = None) -> bool:
-        """Find the events in the next `SEARCHED` steps, until a time; return whether they are known until then.
+    def search(self, time: float, events: tuple[Event, ...], watch: Watch | None = None, most: int = MOST_STEPS) -> bool:
+        """Find the events until a time, in the next `most` steps; return whether they are known until then.
 
         The branch goes on until there if it has not yet.
         """
@@ -180,7 +179,7 @@ class Branch:
         if state["real"][0, at.TIME] >= due:
             return True
         run = self._run_from(state, time, None, each_step=True)
-        run.system[0, at.STEP_LIMIT] = state["count"][0, at.STEPS] + SEARCHED
+        run.system[0, at.STEP_LIMIT] = min(float(MOST_STEPS), float(state["count"][0, at.STEPS] + most))
         search = Search(events, run.start, integrator_named(self.integrator), run.direction)
         found = EventWatch(events, run, search, stops=False, begins=self._searched is None)
         run.run([], watch, None, found)

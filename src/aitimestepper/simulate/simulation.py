@@ -22,6 +22,7 @@ from .advice import warn_of
 from .branch import Branch, Earlier, Moment
 from .changes import merged, on_orbit, one_system, with_body, with_radius, without_body, without_radius
 from .event_search import subjects_of
+from .first_state import MOST_STEPS
 from .kernels import layout as at
 from .length import calibrated_span
 from .outcome import result_of
@@ -34,6 +35,8 @@ from .session import watching
 from .steering import Steering, guard_share, steering_of
 from .trajectory import Trajectory, finite_number, finite_numbers
 from .units import refuse_extreme_units
+
+SEARCHED = 4096  # steps that are searched at once for the first event that stops; from search to search twice as many
 
 
 class Simulation(Present):
@@ -106,8 +109,9 @@ class Simulation(Present):
         branch, now, known, found = self._turn_to(time), self.time, False, None
         sign = branch.direction
         on = max(sign * now, sign * float(self._start.time[0]))
+        most = SEARCHED if any(event.stops for event in self._events) else MOST_STEPS
         while found is None and not known:
-            known = branch.search(time, self._events, watch)
+            known, most = branch.search(time, self._events, watch, most), 2 * most
             ahead = (e for e in branch.events if on < sign * e.time <= sign * time)
             found = next((e for e in ahead if self._events[e.number].stops), None)
         return found
