@@ -48,6 +48,8 @@ if TYPE_CHECKING:
     from .differentiable.history import HistoryBuffer as HistoryBuffer
     from .differentiable.network import FullyConnectedNN as FullyConnectedNN
     from .differentiable.particle import ParticleTorch as ParticleTorch
+    from .ensembles.ensemble import ensemble as ensemble
+    from .ensembles.result import Ensemble as Ensemble
     from .report import plots as plots
     from .report.movie import movie as movie
     from .training.attempt import attempt_single_step as attempt_single_step
@@ -90,7 +92,13 @@ _WITH_TORCH = {
 }
 
 # parts and functions with extras of their own, and where they are
-_ON_FIRST_USE = {"plots": "report.plots:", "movie": "report.movie:movie", "rebound": "rebound:"}
+_ON_FIRST_USE = {
+    "plots": "report.plots:",
+    "movie": "report.movie:movie",
+    "rebound": "rebound:",
+    "ensemble": "ensembles.ensemble:ensemble",
+    "Ensemble": "ensembles.result:Ensemble",
+}
 
 
 def __getattr__(name: str) -> Any:

@@ -30,7 +30,12 @@ MANY = 100.0  # orbits of a pair in a long run
 
 def is_long(start: Bodies, end: np.ndarray) -> bool:
     """Return whether some system of few bodies has `MANY` orbits of its tightest pair until `end` (B,)."""
-    return bool((_orbits(start, end, 2) > MANY).any())
+    return bool(are_long(start, end).any())
+
+
+def are_long(start: Bodies, end: np.ndarray) -> np.ndarray:
+    """Return which systems of few bodies have `MANY` orbits of their tightest pair until `end` (B,), (B,) bool."""
+    return np.asarray(_orbits(start, end, 2) > MANY)
 
 
 def calibrated_span(criterion: Criterion | None, start: Bodies, end: np.ndarray) -> float:
