@@ -95,11 +95,13 @@ def eccentric_anomaly(M: np.ndarray, e: np.ndarray, one_minus_e: np.ndarray | No
     size = np.abs(M)
     with np.errstate(divide="ignore", invalid="ignore"):  # e = 0
         E = np.fmin(np.minimum(np.minimum(size / w, size + e), np.pi), np.cbrt(12 * size / e))
+    settled = np.zeros(E.shape, dtype=bool)
     for _ in range(MOST_ITERATIONS):
         slope = w + 2 * e * np.sin(0.5 * E) ** 2
         step = (w * E + e * less_sine(E) - size) / slope
-        E = np.maximum(E - step, 0.0)
-        if (np.abs(step) <= 4e-16 * E).all():
+        E = np.where(settled, E, np.maximum(E - step, 0.0))  # so that no number depends on the others
+        settled |= np.abs(step) <= 4e-16 * E
+        if settled.all():
             break
     return np.copysign(E, M)
 
@@ -109,11 +111,13 @@ def hyperbolic_anomaly(M: np.ndarray, e: np.ndarray, e_minus_one: np.ndarray | N
     w, size = e - 1 if e_minus_one is None else e_minus_one, np.abs(M)
     H = np.minimum(np.arcsinh(size / w), np.cbrt(6 * size / e))  # both are above the root
     H = np.minimum(H, np.arcsinh((size + H) / e))
+    settled = np.zeros(H.shape, dtype=bool)
     for _ in range(MOST_ITERATIONS):
         slope = w + 2 * e * np.sinh(0.5 * H) ** 2
         step = (w * H + e * sinh_less(H) - size) / slope
-        H = np.maximum(H - step, 0.0)
-        if (np.abs(step) <= 4e-16 * H).all():
+        H = np.where(settled, H, np.maximum(H - step, 0.0))
+        settled |= np.abs(step) <= 4e-16 * H
+        if settled.all():
             break
     return np.copysign(H, M)
 
