@@ -19,6 +19,7 @@ COMMANDS = {
     "report": "reporting",
     "inspect": "inspection",
     "bench": "benching",
+    "ensemble": "ensembles",
     "plot": "plotting",
     "completion": "completion",
     "doctor": "doctor",

@@ -16,6 +16,7 @@ from .._version import __version__
 from ..config import Config, field_sections, field_types, load_toml
 from ..errors import ConfigError, UserError, nearest_name_hint
 from .bench_arguments import add_bench, command_parser
+from .ensemble_arguments import add_ensemble
 from .help_texts import DESCRIPTION, EPILOG
 from .tool_arguments import add_completion, add_doctor, add_plot
 
@@ -36,7 +37,7 @@ ONLY = {
 }
 # flags that are no settings
 SPECIAL = ("resume", "overwrite", "json", "quiet", "listing", "file", "runs", "page", "systems", "repeat")
-OWN_FLAGS = ("bench", "plot", "completion", "doctor")  # commands whose flags are no settings
+OWN_FLAGS = ("bench", "ensemble", "plot", "completion", "doctor")  # commands whose flags are no settings
 SHORT = {"tune": ("train", "--judge", "run")}  # short forms of commands
 
 
@@ -134,6 +135,7 @@ def build_parser() -> argparse.ArgumentParser:
     _add_inspect(commands)
     add_plot(commands)
     add_bench(commands)
+    add_ensemble(commands)
     add_completion(commands)
     add_doctor(commands)
     return parser

@@ -27,6 +27,8 @@ OPTIONAL = {
     "heyoka": "bench",
     "astropy": "astropy",
     "pandas": "pandas",
+    "pyarrow": "ensemble",
+    "dask": "cluster",
 }
 EXIT_FAILED = 1
 
