@@ -31,7 +31,7 @@ def all_done(tasks: Iterator[Task], settings: Settings, threads: int | None, cli
     with _connected(distributed, client) as dask:
         _refuse_other_versions(_versions(dask))
         most = max(1, WAITING * sum(dask.nthreads().values()))
-        running = distributed.as_completed()
+        running = distributed.as_completed(loop=dask.loop)
         try:
             for task in _some(tasks, most):
                 running.add(_submitted(dask, task, settings, threads))

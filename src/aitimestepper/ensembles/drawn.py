@@ -138,7 +138,7 @@ class Drawn(Source):
         names = [name for name in given if name != END]
         known = SETUPS[self.setup].columns(names)
         if self.own is None:
-            refuse_unknown(f"[{self.setup}]", names, known)
+            refuse_unknown(self.setup, names, known)
         missing = [name for name, one in known.items() if one.default is None and name not in given]
         if missing:
             raise ConfigError(f"[{self.setup}] needs {', '.join(missing)}: give each a number or a distribution.")

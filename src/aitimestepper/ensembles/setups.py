@@ -129,8 +129,12 @@ SETUPS = {
 }
 
 
-def refuse_unknown(where: str, names: Iterable[str], known: Mapping[str, Column]) -> None:
+def refuse_unknown(setup: str, names: Iterable[str], known: Mapping[str, Column]) -> None:
     """Raise an error for a column that a set-up does not have."""
     for name in names:
-        if name not in known:
-            raise ConfigError(f"{where} has no {name!r}: {nearest_name_hint(name, known)}")
+        if name in known:
+            continue
+        orbit = re.fullmatch(r"(?:a|e|inc|Omega|omega|M)(\d{1,3})", name)
+        if orbit and setup == "hierarchy":
+            raise ConfigError(f"[{setup}] {name} is of orbit {orbit[1]}, which has no body: give m{int(orbit[1]) + 1}.")
+        raise ConfigError(f"[{setup}] has no {name!r}: {nearest_name_hint(name, known)}")

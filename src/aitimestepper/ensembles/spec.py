@@ -11,7 +11,7 @@ from ..errors import ConfigError, nearest_name_hint, shown
 from ..files import path_shown, read_bytes
 from .distributions import Distribution, Range, distribution_of
 from .drawn import END, END_RANGE, Drawn, OwnColumns
-from .setups import SETUPS
+from .setups import SETUPS, refuse_unknown
 from .sources import SEEDS
 
 NUMBERS = {"tol": float, "dt_min": float, "dt_max": float, "max_steps": int, "guard": bool}
@@ -123,10 +123,9 @@ def _columns(setup: str, table: dict[str, Any], any_name: bool) -> dict[str, Dis
     """Return the distributions of a table by column; a function may use names that the set-up does not have."""
     known = SETUPS[setup].columns(table)
     found = {}
+    if not any_name:
+        refuse_unknown(setup, table, known)
     for name, value in table.items():
-        if name not in known and not any_name:
-            hint = nearest_name_hint(name, known)
-            raise ConfigError(f"[{setup}] has no {name!r}: {hint}")
         allowed = known[name].allowed if name in known else Range()
         found[name] = distribution_of(f"[{setup}] {name}", value, allowed)
     return found

@@ -50,6 +50,8 @@ class Stream:
                 first, have = first + size, have - size
         if waiting:
             yield _joined(first, waiting)
+        elif first == 0:
+            raise ConfigError("the source gave no systems; if it is a generator, it may have been used up before.")
 
     def _read(self) -> Iterator[Item]:
         """Yield what comes; an error of the user's code becomes a sentence that says where it happened."""

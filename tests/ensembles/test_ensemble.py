@@ -1,0 +1,343 @@
+"""ensemble(): the rows are those of single runs, whatever the source, the chunks, and how often it was stopped."""
+
+from __future__ import annotations
+
+import errno
+import itertools
+import json
+import os
+import signal
+import tracemalloc
+
+import numpy as np
+import pytest
+
+import aitimestepper as ats
+from aitimestepper import Bodies, simulate
+from aitimestepper.ensembles import ensemble as module
+from aitimestepper.ensembles import folder as folders
+from aitimestepper.errors import ConfigError, SnapshotError, UserError
+from aitimestepper.initial.suite_file import save_suite
+from aitimestepper.initial.suites import make_suite
+
+TOL = 1e-3
+N = 24
+
+
+@pytest.fixture(scope="module")
+def suite():
+    return make_suite(("triple",), "train", N)
+
+
+@pytest.fixture(scope="module")
+def whole(suite):
+    """All systems as one batch: the rows that every other way has to give."""
+    return ats.ensemble(suite, tol=TOL)
+
+
+def same(one, other, columns=None):
+    names = columns or [name for name in one.columns if name in other.columns]
+    assert {"max_energy_error", "closest_distance", "steps", "status"} <= set(names)
+    return one.table(names).equals(other.table(names))
+
+
+def test_every_row_is_the_run_of_its_system_alone(suite, whole):
+    start, ends = suite.batch()
+    for k in (0, 7, N - 1):
+        alone = simulate(start.select(k), t_end=ends[k], tol=TOL, warn=False)
+        for name in ("steps", "force_evaluations", "max_energy_error", "final_energy_error", "within_tolerance"):
+            assert whole[name][k] == getattr(alone, name)[0], name
+        assert whole["closest_distance"][k] == alone.closest_approach.distance[0]
+        assert (whole["closest_one"][k], whole["closest_other"][k]) == tuple(alone.closest_approach.pair[0])
+        assert whole["status"][k] == alone.status[0]
+        assert whole["time"][k] == ends[k]
+    assert whole["number"].tolist() == list(range(N))
+    assert len(whole) == N
+    assert whole.finished
+
+
+def test_every_source_gives_the_same_rows(suite, whole, tmp_path):
+    start, ends = suite.batch()
+    singles = [(start.select(k), ends[k]) for k in range(N)]
+    save_suite(suite, tmp_path / "suite.h5")
+    sources = {
+        "seeds": ("triple", range(N)),
+        "text": f"triple:0-{N}",
+        "file": tmp_path / "suite.h5",
+        "generator": (one for one in singles),
+        "list": singles,
+        "batches of 7": ((start.select(rows), ends[rows]) for rows in np.split(np.arange(N), [7, 14, 21])),
+    }
+    for name, source in sources.items():
+        for chunk in (5, None):
+            if name not in ("generator", "batches of 7") or chunk == 5:
+                assert same(ats.ensemble(source, tol=TOL, chunk=chunk), whole), (name, chunk)
+    assert same(ats.ensemble(start, t_end=ends, tol=TOL, chunk=10, threads=1), whole)
+    given = {"mass": start.mass, "position": start.position, "velocity": start.velocity}
+    assert same(ats.ensemble(given, t_end=ends, tol=TOL), whole)
+    assert ats.ensemble(("triple", range(3, 9)), tol=TOL)["seed"].tolist() == [3, 4, 5, 6, 7, 8]
+
+
+def test_systems_of_different_numbers_of_bodies_axes_and_constants_are_one_table():
+    mixed = make_suite(("planets", "cluster", "kepler"), "train", 4)
+    found = ats.ensemble(mixed, tol=TOL, chunk=5)
+    for k, case in enumerate(mixed.cases):
+        own = Bodies(*case.initial[:3], G=case.initial.G, softening=case.softening)
+        alone = simulate(own, t_end=case.t_end, tol=TOL, warn=False)
+        assert found["max_energy_error"][k] == alone.max_energy_error[0], case.name
+        assert found["bodies"][k] == case.size
+        assert found["integrator"][k] == alone.integrator  # that of a long run does not depend on its neighbours
+    assert found.counts("family") == {"cluster": 4, "kepler": 4, "planets": 4}
+
+
+def test_a_table_of_parquet_files_that_other_programs_read(whole, tmp_path):
+    import pandas
+
+    found = ats.ensemble(f"triple:0-{N}", tol=TOL, out=tmp_path / "t", chunk=10)
+    assert sorted(p.name for p in (tmp_path / "t").glob("part*")) == [f"part-00000{k}.parquet" for k in range(3)]
+    frame = pandas.concat([pandas.read_parquet(p) for p in sorted((tmp_path / "t").glob("part*"))], ignore_index=True)
+    assert np.array_equal(frame["max_energy_error"], whole["max_energy_error"])
+    assert found.to_pandas().equals(frame)
+    assert found.counts("status") == {"ok": N}
+    assert found["within_tolerance"].dtype == bool
+    again = ats.Ensemble.load(tmp_path / "t")
+    assert (len(again), again.finished, again.columns) == (N, True, found.columns)
+    with pytest.raises(ConfigError, match="did you mean 'max_energy_error'"):
+        again["max_energy_eror"]
+    manifest = json.loads((tmp_path / "t/ensemble.json").read_text())
+    assert (manifest["version"], manifest["systems"], manifest["chunk"]) == (ats.__version__, N, 10)
+    assert manifest["spec"]["source"] == {"kind": "family", "name": "triple", "first": 0, "stop": N, "dim": 3}
+
+
+class Stop(Exception):
+    """What a test raises in the middle."""
+
+
+def counted(monkeypatch):
+    """Count the systems that are run from now on."""
+    ran = []
+    real = module.done
+
+    def count(task, *more):
+        ran.append(task.systems)
+        return real(task, *more)
+
+    monkeypatch.setattr(module, "done", count)
+    return ran
+
+
+@pytest.mark.parametrize("streamed", [False, True])
+def test_what_was_stopped_goes_on_and_nothing_is_done_twice(suite, whole, tmp_path, monkeypatch, streamed):
+    start, ends = suite.batch()
+
+    def source():
+        return ((start.select(k), ends[k]) for k in range(N)) if streamed else f"triple:0-{N}"
+
+    def stop(status):
+        if status.done >= 10:
+            os.kill(os.getpid(), signal.SIGINT)
+
+    out, arguments = tmp_path / "t", {"tol": TOL, "chunk": 5, "out": tmp_path / "t"}
+    with pytest.raises(KeyboardInterrupt, match=r"10 (of 24 )?systems are in .*resume=True"):
+        ats.ensemble(source(), progress=stop, **arguments)
+    assert len(ats.Ensemble.load(out)) == 10
+    assert not ats.Ensemble.load(out).finished
+    with pytest.raises(UserError, match="holds this ensemble already: go on with resume=True"):
+        ats.ensemble(source(), **arguments)
+    os.truncate(out / "part-000001.parquet", 1000)  # a copy that a broken disk left behind
+    ran = counted(monkeypatch)
+    found = ats.ensemble(source(), resume=True, **arguments)
+    assert ran == [5, 5, 5, 4]
+    assert found.finished
+    assert same(found, whole)
+    before = {p: p.stat().st_mtime_ns for p in out.iterdir()}
+    assert same(ats.ensemble(source(), resume=True, **arguments), whole)
+    assert ran == [5, 5, 5, 4]
+    assert {p: p.stat().st_mtime_ns for p in out.iterdir()} == before
+
+
+def test_damage_to_any_byte_of_a_part_is_seen_and_that_part_is_made_again(tmp_path, monkeypatch, whole):
+    out = tmp_path / "t"
+    arguments = {"tol": TOL, "chunk": 12, "out": out}
+    right = ats.ensemble(f"triple:0-{N}", **arguments).table()
+    path = out / "part-000000.parquet"
+    good = path.read_bytes()
+    rng, seen = np.random.default_rng(5), 0
+    for place in rng.integers(4, len(good) - 8, 12).tolist():
+        path.write_bytes(good[:place] + bytes([good[place] ^ 0x10]) + good[place + 1 :])
+        words = ""
+        try:
+            assert ats.Ensemble.load(out).table().equals(right)  # the byte was one of its statistics
+        except SnapshotError as error:
+            words = str(error)
+            seen += 1
+        assert words == "" or "part-000000.parquet is damaged" in words
+    assert seen >= 8
+    path.write_bytes(good[:-3])
+    ran = counted(monkeypatch)
+    assert same(ats.ensemble(f"triple:0-{N}", resume=True, **arguments), whole)
+    assert ran == [12]
+    assert path.read_bytes() == good
+
+
+def test_another_ensemble_and_another_version_are_refused_and_what_is_there_stays(tmp_path, monkeypatch):
+    out = tmp_path / "t"
+    ats.ensemble("triple:0-4", tol=TOL, out=out)
+    before = {p: p.read_bytes() for p in out.iterdir()}
+    for changed, word in (
+        ({"tol": 1e-4}, r"settings.tol \(0.001 there, 0.0001 here\)"),
+        ({"source": "triple:0-5"}, "source.stop"),
+        ({"source": "kepler:0-4"}, "source.name"),
+        ({"events": "encounter:below=0.1"}, "settings.events"),
+    ):
+        given = {"source": "triple:0-4", "tol": TOL, "out": out, "resume": True} | changed
+        with pytest.raises(UserError, match=f"holds another ensemble: {word}"):
+            ats.ensemble(**given)
+    monkeypatch.setattr(folders, "__version__", "99.0")
+    monkeypatch.setattr(folders.Manifest.__init__, "__defaults__", ("99.0", False))
+    with pytest.raises(UserError, match=r"was begun by version '0.*', this is 99\.0.*choose another folder"):
+        ats.ensemble("triple:0-4", tol=TOL, out=out, resume=True)
+    assert {p: p.read_bytes() for p in out.iterdir()} == before
+    (out / "ensemble.json").write_text("{}")
+    with pytest.raises(SnapshotError, match=r"ensemble.json is damaged, or no manifest"):
+        ats.Ensemble.load(out)
+
+
+def test_a_generator_that_raises_or_gives_other_systems_is_one_sentence(suite, tmp_path):
+    start, ends = suite.batch()
+
+    def systems(upto, shift=0.0):
+        for k in range(N):
+            if k == upto:
+                raise RuntimeError("no more of them")
+            one = start.select(k)
+            yield one.replace(position=one.position + shift), ends[k]
+
+    arguments = {"tol": TOL, "chunk": 5, "out": tmp_path / "t"}
+    with pytest.raises(ConfigError, match=r"at item 12 with RuntimeError: no more of them; 10 systems are in .*resume=True"):
+        ats.ensemble(systems(12), **arguments)
+    assert len(ats.Ensemble.load(tmp_path / "t")) == 10
+    with pytest.raises(ConfigError, match=r"gives other systems than before \(0 to 4 differ\)"):
+        ats.ensemble(systems(None, shift=1.0), resume=True, **arguments)
+    assert len(ats.ensemble(systems(None), resume=True, **arguments)) == N
+
+
+def test_a_full_disk_is_one_sentence_and_what_is_done_stays(tmp_path, monkeypatch):
+    real, left = os.fsync, itertools.count(-2)  # the manifest and the first part
+
+    def fsync(descriptor):
+        if next(left) >= 0:
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+        real(descriptor)
+
+    arguments = {"tol": TOL, "chunk": 4, "out": tmp_path / "t"}
+    with monkeypatch.context() as disk:
+        disk.setattr(os, "fsync", fsync)
+        with pytest.raises(UserError, match=r"No space left.*; 4 of 12 systems are in .*resume=True"):
+            ats.ensemble("triple:0-12", **arguments)
+    names = sorted(p.name for p in (tmp_path / "t").iterdir())
+    assert [n for n in names if n.startswith("part")] == ["part-000000.parquet"]
+    assert not [n for n in names if n.endswith(".partial")]
+    assert same(ats.ensemble("triple:0-12", resume=True, **arguments), ats.ensemble("triple:0-12", tol=TOL))
+
+
+def test_a_system_that_breaks_off_is_a_row_with_its_status():
+    """Two bodies that fall on each other from rest, among others that go round each other."""
+    mass, position = np.ones((3, 2)), np.zeros((3, 2, 2))
+    position[:, 1, 0], velocity = 1.0, np.zeros((3, 2, 2))
+    velocity[[0, 2], 1, 1] = 1.0
+    found = ats.ensemble((mass, position, velocity), t_end=5.0, tol=1e-4, max_steps=2000)
+    assert found["status"][[0, 2]].tolist() == ["ok", "ok"]
+    assert found["status"][1] != "ok"
+    assert found["within_tolerance"].tolist() == [True, False, True]
+    assert found["time"][1] < 5.0
+
+
+def test_events_are_counted_and_end_their_system_alone():
+    found = ats.ensemble("kepler:0-8", t_end=20.0, tol=TOL, events="encounter:below=0.3,stop=yes", chunk=3)
+    near = found["closest_distance"] < 0.3
+    assert 0 < near.sum() < 8
+    assert np.array_equal(found["status"] == "event", near)
+    assert np.array_equal(found["events"] == 1, near)
+    assert (found["time"][~near] == 20.0).all()
+
+
+def test_columns_of_ones_own_and_what_is_wrong_with_them():
+    def outcomes(start, result):
+        return {"mass": start.mass.sum(1), "fate": ["near" if r < 0.3 else "far" for r in result.closest_approach.distance]}
+
+    seen = []
+    found = ats.ensemble("kepler:0-6", t_end=7.0, tol=TOL, outcomes=outcomes, chunk=2, progress=seen.append)
+    assert np.allclose(found["mass"], 1.0)
+    assert sum(found.counts("fate").values()) == 6
+    assert np.array_equal(found["fate"] == "near", found["closest_distance"] < 0.3)
+    assert [status.done for status in seen] == [2, 4, 6]
+    assert (seen[-1].systems, seen[-1].remaining, sum(seen[-1].outcomes.values())) == (6, 0.0, 6)
+    for wrong, words in (
+        (lambda start, result: 3, "must return columns by name"),
+        (lambda start, result: {"x": [1.0]}, r"column 'x' has the shape \(1,\)"),
+        (lambda start, result: {"seed": result.steps}, "have a column 'seed'"),
+    ):
+        with pytest.raises(ConfigError, match=words):
+            ats.ensemble("kepler:0-6", t_end=7.0, tol=TOL, outcomes=wrong)
+
+
+@pytest.mark.parametrize(
+    ("given", "words"),
+    [
+        ({"source": "tripel:0-4"}, "did you mean 'triple'"),
+        ({"source": "triple"}, "such as 'triple:0-1000'"),
+        ({"source": "triple:4-4"}, "FIRST < STOP"),
+        ({"source": ("triple", range(0, 8, 2))}, "FIRST < STOP"),
+        ({"source": "missing.h5"}, "missing.h5"),
+        ({"source": iter([3])}, "needs mass, position and velocity"),
+        ({"source": iter([])}, "no systems"),
+        ({"chunk": 0}, "chunk = 0"),
+        ({"chunk": True}, "chunk = True"),
+        ({"tol": -1.0}, "tol = -1"),
+        ({"t_end": float("nan")}, "t_end = nan"),
+        ({"t_end": "soon"}, "t_end = 'soon'"),
+        ({"progress": 3}, "progress = 3"),
+        ({"outcomes": 3}, "outcomes = 3"),
+        ({"resume": True}, "give out"),
+        ({"softening": 0.1}, "softening is given, but the problems"),
+        ({"criterion": "freefal"}, "freefal"),
+        ({"client": 5}, "client = 5"),
+    ],
+)
+def test_bad_input_is_one_sentence(given, words):
+    with pytest.raises(UserError, match=words):
+        ats.ensemble(**{"source": "triple:0-4", "tol": TOL} | given)
+
+
+def test_end_times_are_asked_for_where_there_are_none(suite):
+    start, ends = suite.batch()
+    for source in (start, iter([start])):
+        with pytest.raises(ConfigError, match="t_end is missing"):
+            ats.ensemble(source, tol=TOL)
+    with pytest.raises(ConfigError, match="one for each of 24 systems"):
+        ats.ensemble(start, t_end=ends[:3], tol=TOL)
+    with pytest.raises(ConfigError, match="some items of the source come with an end time"):
+        ats.ensemble(iter([(start, ends), start]), tol=TOL)
+
+
+def test_memory_is_that_of_a_chunk_not_of_all_systems(tmp_path):
+    """Ten times as many systems, the same peak: what is held is a chunk, and counts."""
+    rng = np.random.default_rng(1)
+
+    def systems(batches):
+        for _ in range(batches):
+            position = np.array([[-0.5, 0.0], [0.5, 0.0]]) + 0.01 * rng.normal(size=(500, 2, 2))
+            yield Bodies(0.5, position, np.broadcast_to([[0.0, -0.5], [0.0, 0.5]], (500, 2, 2)))
+
+    def peak(batches):
+        tracemalloc.start()
+        ats.ensemble(systems(batches), t_end=0.05, tol=TOL, chunk=500, out=tmp_path / str(batches))
+        found = tracemalloc.get_traced_memory()[1]
+        tracemalloc.stop()
+        return found
+
+    peak(1)
+    few, many = peak(2), peak(20)
+    assert many < 1.2 * few
+    assert len(ats.Ensemble.load(tmp_path / "20")) == 10_000
