@@ -6,7 +6,7 @@ STAMP := $(VENV)/.installed
 RUNTIME := build/runtime
 EXTRAS := dev,train,report,wandb,bench
 
-.PHONY: help venv wheel run test test-runtime test-services lint format bench bench-imports bench-training bench-engine diagnostics faults clean
+.PHONY: help venv wheel run test test-runtime test-services lint format bench bench-imports bench-training bench-engine bench-ensemble diagnostics faults clean
 .DEFAULT_GOAL := help
 
 help:  ## what can be made
@@ -76,6 +76,9 @@ bench-training: venv  ## training speed: Part 1, Part 2, memory (ratios)
 
 bench-engine: venv  ## simulation speed: against REBOUND, learned steps, threads, the limit of the processor (ratios)
 	$(BIN)/python benchmarks/engine.py
+
+bench-ensemble: venv  ## ensembles: overhead against the engine, time and memory against the number of systems (ratios)
+	$(BIN)/python benchmarks/ensemble_overhead.py
 
 bench-steps: venv  ## which step is best, on problems that none was calibrated on (ten minutes; docs/bench.md)
 	$(BIN)/aitimestepper bench steps --overwrite

@@ -1,1 +1,1 @@
-"""Ensembles: many small systems from one call, as a table with a row a system, on one machine or on many."""
+"""Ensembles of many small systems, and what becomes of them."""

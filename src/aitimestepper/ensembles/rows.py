@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 from typing import Any
 
 import numpy as np
@@ -12,7 +13,7 @@ from ..simulate.engine import simulate
 from ..simulate.length import are_long
 from ..simulate.result import SimulationResult
 from .chunks import Chunk, Group
-from .settings import Settings
+from .settings import Outcomes, Settings
 
 Columns = dict[str, np.ndarray]
 
@@ -109,5 +110,9 @@ def _column(name: str, values: Any, systems: int) -> np.ndarray:
 
 
 def default_outcomes(start: Bodies, result: SimulationResult) -> Columns:
-    """Return how each run ended as its outcome."""
-    return {"outcome": np.array(result.status, dtype=object)}
+    """Return the classification of the package; without it, how each run ended."""
+    try:
+        found: Outcomes = importlib.import_module(".outcomes", __package__).outcomes_of
+    except ImportError:
+        return {"outcome": np.array(result.status, dtype=object)}
+    return found(start, result)
