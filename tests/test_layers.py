@@ -121,6 +121,7 @@ def side_effects(source: str, module: str) -> list[str]:
             numpy_draws = name.startswith(("np.random.", "numpy.random.")) and name.split(".")[-1] not in (
                 "default_rng",
                 "Generator",
+                "Philox",
                 "SeedSequence",
                 "RandomState",
             )

@@ -7,6 +7,7 @@ import itertools
 import json
 import os
 import signal
+import sys
 import tracemalloc
 
 import numpy as np
@@ -16,7 +17,7 @@ import aitimestepper as ats
 from aitimestepper import Bodies, simulate
 from aitimestepper.ensembles import ensemble as module
 from aitimestepper.ensembles import folder as folders
-from aitimestepper.errors import ConfigError, SnapshotError, UserError
+from aitimestepper.errors import ConfigError, MissingExtraError, SnapshotError, UserError
 from aitimestepper.initial.suite_file import save_suite
 from aitimestepper.initial.suites import make_suite
 
@@ -282,6 +283,25 @@ def test_columns_of_ones_own_and_what_is_wrong_with_them():
             ats.ensemble("kepler:0-6", t_end=7.0, tol=TOL, outcomes=wrong)
 
 
+def test_a_family_of_ones_own(tmp_path):
+    code = """
+def pair(rng, dim):
+    from aitimestepper import Bodies
+    return Bodies(0.5, [[-0.5, 0], [0.5, 0]], [[0, -0.5], [0, rng.uniform(0.4, 0.6)]]), 3.0
+
+
+def broken(rng, dim):
+    return 1 / 0
+"""
+    (tmp_path / "my.py").write_text(code)
+    found = ats.ensemble(f"{tmp_path}/my.py:pair:3-8", tol=TOL, chunk=2)
+    assert found["seed"].tolist() == [3, 4, 5, 6, 7]
+    assert (found["time"] == 3.0).all()
+    assert len(set(found["closest_distance"].tolist())) == 5
+    with pytest.raises(UserError, match="ZeroDivisionError"):
+        ats.ensemble(f"{tmp_path}/my.py:broken:3-8", tol=TOL)
+
+
 @pytest.mark.parametrize(
     ("given", "words"),
     [
@@ -341,3 +361,18 @@ def test_memory_is_that_of_a_chunk_not_of_all_systems(tmp_path):
     few, many = peak(2), peak(20)
     assert many < 1.2 * few
     assert len(ats.Ensemble.load(tmp_path / "20")) == 10_000
+
+
+def test_two_processes_never_write_to_one_folder(tmp_path):
+    ats.ensemble("triple:0-4", tol=TOL, out=tmp_path / "t")
+    lock = folders.WriterLock(tmp_path / "t/ensemble.json")
+    with pytest.raises(UserError, match="is being written already"):
+        ats.ensemble("triple:0-4", tol=TOL, out=tmp_path / "t", resume=True)
+    lock.release()
+    assert len(ats.ensemble("triple:0-4", tol=TOL, out=tmp_path / "t", resume=True)) == 4
+
+
+def test_without_pyarrow_one_sentence_says_what_to_install(monkeypatch):
+    monkeypatch.setitem(sys.modules, "pyarrow", None)
+    with pytest.raises(MissingExtraError, match=r"needs pyarrow: pip install 'aitimestepper\[ensemble\]'"):
+        ats.ensemble("triple:0-4", tol=TOL)

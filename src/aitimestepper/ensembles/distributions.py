@@ -172,8 +172,8 @@ def uniforms(seed: int, name: str, first: int, count: int) -> np.ndarray:
     """Return the uniform numbers of systems `first`, ... for a column, (count,), between 0 and 1 without either."""
     stream = np.random.Philox(np.random.SeedSequence([seed, zlib.crc32(name.encode())]))
     stream.advance(first // WORDS)
-    skipped = first % WORDS
-    return np.asarray(np.random.Generator(stream).random(skipped + count)[skipped:] + FINEST)
+    draws, skipped = np.random.Generator(stream), first % WORDS
+    return np.asarray(draws.random(skipped + count)[skipped:] + FINEST)
 
 
 def distribution_of(where: str, value: Any, allowed: Range) -> Distribution:

@@ -18,7 +18,7 @@ from ..errors import ConfigError, nearest_name_hint, shown
 from ..files import path_shown
 from ..initial.draws import Family
 from ..initial.families import FAMILIES, family_named, sample
-from ..initial.own_families import as_sample, families_named
+from ..initial.own_families import families_named
 from ..initial.suite_file import load_suite
 from ..initial.suites import Case, Suite, checked
 from ..units import UnitSystem
@@ -122,9 +122,9 @@ class Problems(Source):
 
     def _case(self, seed: int) -> Case:
         made = sample(self.own or family_named(self.name), self.name, seed, self.dim)
-        made = made if self.own is None else as_sample(made)
         about = {"softening": made.softening, "regular": made.regular, "external_field": made.external_field}
-        return checked(Case(f"{self.name}-{seed}", self.name, made.initial, made.t_end, **about))
+        case = Case(f"{self.name}-{seed}", self.name, made.initial, made.t_end, **about)
+        return case if self.own is None else checked(case)
 
 
 @dataclass(frozen=True)
