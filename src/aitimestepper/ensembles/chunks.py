@@ -13,8 +13,8 @@ from ..bodies import Bodies
 from ..fields import field_to_plain
 from ..initial.suites import Case
 
-# Systems of up to four bodies in a chunk. Of 10^5 triples at 1e-5, chunks of 1024 / 4096 / 16384 took 1.04 / 1.01 / 1.00 of the
-# time of one batch; one of 4096 takes half a second on a core, and 40 MB.
+# Systems of up to four bodies in a chunk. One of triples at 1e-5 takes 0.6 s of a core, and its set-up, its rows and its file
+# take 2 % of that (`benchmarks/ensemble_overhead.py`).
 FEW_BODIES, SYSTEMS = 4, 4096
 FEWEST = 64
 
