@@ -2,44 +2,19 @@
 
 from __future__ import annotations
 
-import errno
-import itertools
 import json
-import os
-import signal
 import sys
 import tracemalloc
 
 import numpy as np
 import pytest
+from ensemble_tables import TOL, N, same
 
 import aitimestepper as ats
 from aitimestepper import Bodies, simulate
-from aitimestepper.ensembles import ensemble as module
-from aitimestepper.ensembles import folder as folders
-from aitimestepper.errors import ConfigError, MissingExtraError, SnapshotError, UserError
+from aitimestepper.errors import ConfigError, MissingExtraError, UserError
 from aitimestepper.initial.suite_file import save_suite
 from aitimestepper.initial.suites import make_suite
-
-TOL = 1e-3
-N = 24
-
-
-@pytest.fixture(scope="module")
-def suite():
-    return make_suite(("triple",), "train", N)
-
-
-@pytest.fixture(scope="module")
-def whole(suite):
-    """All systems as one batch: the rows that every other way has to give."""
-    return ats.ensemble(suite, tol=TOL)
-
-
-def same(one, other, columns=None):
-    names = columns or [name for name in one.columns if name in other.columns]
-    assert {"max_energy_error", "closest_distance", "steps", "status"} <= set(names)
-    return one.to_pandas(names).equals(other.to_pandas(names))  # where NaN equals NaN
 
 
 def test_every_row_is_the_run_of_its_system_alone(suite, whole):
@@ -108,138 +83,6 @@ def test_a_table_of_parquet_files_that_other_programs_read(whole, tmp_path):
     manifest = json.loads((tmp_path / "t/ensemble.json").read_text())
     assert (manifest["version"], manifest["systems"], manifest["chunk"]) == (ats.__version__, N, 10)
     assert manifest["spec"]["source"] == {"kind": "family", "name": "triple", "first": 0, "stop": N, "dim": 3}
-
-
-class Stop(Exception):
-    """What a test raises in the middle."""
-
-
-def counted(monkeypatch):
-    """Count the systems that are run from now on."""
-    ran = []
-    real = module.done
-
-    def count(task, *more):
-        ran.append(task.systems)
-        return real(task, *more)
-
-    monkeypatch.setattr(module, "done", count)
-    return ran
-
-
-@pytest.mark.parametrize("streamed", [False, True])
-def test_what_was_stopped_goes_on_and_nothing_is_done_twice(suite, whole, tmp_path, monkeypatch, streamed):
-    start, ends = suite.batch()
-
-    def source():
-        return ((start.select(k), ends[k]) for k in range(N)) if streamed else f"triple:0-{N}"
-
-    def stop(status):
-        if status.done >= 10:
-            os.kill(os.getpid(), signal.SIGINT)
-
-    out, arguments = tmp_path / "t", {"tol": TOL, "chunk": 5, "out": tmp_path / "t"}
-    with pytest.raises(KeyboardInterrupt, match=r"10 (of 24 )?systems are in .*resume=True"):
-        ats.ensemble(source(), progress=stop, **arguments)
-    assert len(ats.Ensemble.load(out)) == 10
-    assert not ats.Ensemble.load(out).finished
-    with pytest.raises(UserError, match="holds this ensemble already: go on with resume=True"):
-        ats.ensemble(source(), **arguments)
-    os.truncate(out / "part-000001.parquet", 1000)  # a copy that a broken disk left behind
-    ran = counted(monkeypatch)
-    found = ats.ensemble(source(), resume=True, **arguments)
-    assert ran == [5, 5, 5, 4]
-    assert found.finished
-    assert same(found, whole)
-    before = {p: p.stat().st_mtime_ns for p in out.iterdir()}
-    assert same(ats.ensemble(source(), resume=True, **arguments), whole)
-    assert ran == [5, 5, 5, 4]
-    assert {p: p.stat().st_mtime_ns for p in out.iterdir()} == before
-
-
-def test_damage_to_any_byte_of_a_part_is_seen_and_that_part_is_made_again(tmp_path, monkeypatch, whole):
-    out = tmp_path / "t"
-    arguments = {"tol": TOL, "chunk": 12, "out": out}
-    right = ats.ensemble(f"triple:0-{N}", **arguments).to_pandas()
-    path = out / "part-000000.parquet"
-    good = path.read_bytes()
-    rng, seen = np.random.default_rng(5), 0
-    for place in rng.integers(4, len(good) - 8, 12).tolist():
-        path.write_bytes(good[:place] + bytes([good[place] ^ 0x10]) + good[place + 1 :])
-        words = ""
-        try:
-            assert ats.Ensemble.load(out).to_pandas().equals(right)  # the byte was one of its statistics
-        except SnapshotError as error:
-            words = str(error)
-            seen += 1
-        assert words == "" or "part-000000.parquet is damaged" in words
-    assert seen >= 8
-    path.write_bytes(good[:-3])
-    ran = counted(monkeypatch)
-    assert same(ats.ensemble(f"triple:0-{N}", resume=True, **arguments), whole)
-    assert ran == [12]
-    assert path.read_bytes() == good
-
-
-def test_another_ensemble_and_another_version_are_refused_and_what_is_there_stays(tmp_path, monkeypatch):
-    out = tmp_path / "t"
-    ats.ensemble("triple:0-4", tol=TOL, out=out)
-    before = {p: p.read_bytes() for p in out.iterdir()}
-    for changed, word in (
-        ({"tol": 1e-4}, r"settings.tol \(0.001 there, 0.0001 here\)"),
-        ({"source": "triple:0-5"}, "source.stop"),
-        ({"source": "kepler:0-4"}, "source.name"),
-        ({"events": "encounter:below=0.1"}, "settings.events"),
-    ):
-        given = {"source": "triple:0-4", "tol": TOL, "out": out, "resume": True} | changed
-        with pytest.raises(UserError, match=f"holds another ensemble: {word}"):
-            ats.ensemble(**given)
-    monkeypatch.setattr(folders, "__version__", "99.0")
-    monkeypatch.setattr(folders.Manifest.__init__, "__defaults__", ("99.0", False))
-    with pytest.raises(UserError, match=r"was begun by version '0.*', this is 99\.0.*choose another folder"):
-        ats.ensemble("triple:0-4", tol=TOL, out=out, resume=True)
-    assert {p: p.read_bytes() for p in out.iterdir()} == before
-    (out / "ensemble.json").write_text("{}")
-    with pytest.raises(SnapshotError, match=r"ensemble.json is damaged, or no manifest"):
-        ats.Ensemble.load(out)
-
-
-def test_a_generator_that_raises_or_gives_other_systems_is_one_sentence(suite, tmp_path):
-    start, ends = suite.batch()
-
-    def systems(upto, shift=0.0):
-        for k in range(N):
-            if k == upto:
-                raise RuntimeError("no more of them")
-            one = start.select(k)
-            yield one.replace(position=one.position + shift), ends[k]
-
-    arguments = {"tol": TOL, "chunk": 5, "out": tmp_path / "t"}
-    with pytest.raises(ConfigError, match=r"at item 12 with RuntimeError: no more of them; 10 systems are in .*resume=True"):
-        ats.ensemble(systems(12), **arguments)
-    assert len(ats.Ensemble.load(tmp_path / "t")) == 10
-    with pytest.raises(ConfigError, match=r"gives other systems than before \(0 to 4 differ\)"):
-        ats.ensemble(systems(None, shift=1.0), resume=True, **arguments)
-    assert len(ats.ensemble(systems(None), resume=True, **arguments)) == N
-
-
-def test_a_full_disk_is_one_sentence_and_what_is_done_stays(tmp_path, monkeypatch):
-    real, left = os.fsync, itertools.count(-2)  # the manifest and the first part
-
-    def fsync(descriptor):
-        if next(left) >= 0:
-            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
-        real(descriptor)
-
-    arguments = {"tol": TOL, "chunk": 4, "out": tmp_path / "t"}
-    with monkeypatch.context() as disk:
-        disk.setattr(os, "fsync", fsync)
-        with pytest.raises(UserError, match=r"No space left.*; 4 of 12 systems are in .*resume=True"):
-            ats.ensemble("triple:0-12", **arguments)
-    names = sorted(p.name for p in (tmp_path / "t").iterdir())
-    assert [n for n in names if n.startswith("part")] == ["part-000000.parquet"]
-    assert not [n for n in names if n.endswith(".partial")]
-    assert same(ats.ensemble("triple:0-12", resume=True, **arguments), ats.ensemble("triple:0-12", tol=TOL))
 
 
 def test_a_system_that_breaks_off_is_a_row_with_its_status():
@@ -361,15 +204,6 @@ def test_memory_is_that_of_a_chunk_not_of_all_systems(tmp_path):
     few, many = peak(2), peak(20)
     assert many < 1.2 * few
     assert len(ats.Ensemble.load(tmp_path / "20")) == 10_000
-
-
-def test_two_processes_never_write_to_one_folder(tmp_path):
-    ats.ensemble("triple:0-4", tol=TOL, out=tmp_path / "t")
-    lock = folders.WriterLock(tmp_path / "t/ensemble.json")
-    with pytest.raises(UserError, match="is being written already"):
-        ats.ensemble("triple:0-4", tol=TOL, out=tmp_path / "t", resume=True)
-    lock.release()
-    assert len(ats.ensemble("triple:0-4", tol=TOL, out=tmp_path / "t", resume=True)) == 4
 
 
 def test_without_pyarrow_one_sentence_says_what_to_install(monkeypatch):
