@@ -153,6 +153,7 @@ def broken(rng, dim):
         ({"source": "triple:4-4"}, "FIRST < STOP"),
         ({"source": ("triple", range(0, 8, 2))}, "FIRST < STOP"),
         ({"source": "missing.h5"}, "missing.h5"),
+        ({"source": "my.toml"}, "is a specification"),
         ({"source": iter([3])}, "needs mass, position and velocity"),
         ({"source": iter([])}, "no systems"),
         ({"chunk": 0}, "chunk = 0"),

@@ -14,7 +14,6 @@ from .work import Done, Task, done
 EXTRA = "cluster"
 PATIENCE = 10  # seconds in which a scheduler has to answer
 WAITING = 2  # tasks for every thread of the cluster: one that it runs, and one that waits
-RETRIES = 3  # of a task whose worker was lost, besides Dask's own allowance
 
 
 class Answer(NamedTuple):
@@ -45,7 +44,7 @@ def all_done(tasks: Iterator[Task], settings: Settings, threads: int | None, cli
 
 
 def answer(task: Task, settings: Settings, threads: int) -> Answer:
-    """Run a chunk on a worker. A mistake of the user's is sent back and not tried again."""
+    """Run a chunk on a worker. A mistake of the user's is sent back; Dask itself runs again what a lost worker had."""
     try:
         return Answer(__version__, done(task, settings, threads), None)
     except UserError as error:
@@ -55,7 +54,7 @@ def answer(task: Task, settings: Settings, threads: int) -> Answer:
 def _submitted(client: Any, task: Task, settings: Settings, threads: int | None) -> Any:
     if task.source is not None and not task.source.portable:
         task = task._replace(source=None, chunk=task.made())
-    return client.submit(answer, task, settings, threads or 1, pure=False, retries=RETRIES)
+    return client.submit(answer, task, settings, threads or 1, pure=False)
 
 
 def _some(tasks: Iterator[Task], count: int) -> Iterator[Task]:

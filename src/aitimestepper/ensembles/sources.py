@@ -192,6 +192,8 @@ def _named(thing: Any, dim: int) -> Source | None:
     if isinstance(thing, str) and "." not in thing and not Path(thing).exists():
         hint = nearest_name_hint(thing.partition(":")[0], FAMILIES)
         raise ConfigError(f"source = {shown(thing)} is no file, and no family with its seeds, such as 'triple:0-1000': {hint}")
+    if isinstance(thing, (str, Path)) and Path(thing).suffix == ".toml":
+        raise ConfigError(f"source = {shown(str(thing))} is a specification: give read_spec(...).source of ensembles.spec.")
     if isinstance(thing, (str, Path)) and Path(thing).suffix in HDF5:
         return Cases(load_suite(thing))
     return None
