@@ -26,7 +26,7 @@ LAYERS = (
     ("bodies",),
     ("inputs", "fields"),
     ("elements", "quantities"),
-    ("conics", "measured", "plugins", "config"),
+    ("binding", "conics", "measured", "plugins", "config"),
     ("units",),
     ("validation",),
     ("features", "specs", "sums", "constants", "files"),

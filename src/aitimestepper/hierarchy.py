@@ -13,12 +13,14 @@ from typing import NamedTuple
 
 import numpy as np
 
+from .binding import Joins, apsides, inverse_axis, joins_of
 from .bodies import Bodies
 from .constants import ENERGY_FLOOR
 from .fields import acceleration_by, outside_part
 from .sums import dot
 from .validation import TINY
 
+AT_ONCE = 2**14  # pairs of bodies
 MOST_MASSIVE = 300  # largest number of massive bodies of a system for which the tree, of a cost like N^3, is made
 # An outer mass X at distance d or beyond leaves an orbit of total mass M and apocentre Q regular up to this (X / M) (Q / d)^3.
 # It is 0.39 Hill radii of a moon, and 0.27 of the distance of an equal companion, as found for planets in binaries.
@@ -130,57 +132,25 @@ class _Orbits(NamedTuple):
     light: np.ndarray  # mass of the lighter side
 
 
-def _inverse_axis(gm: np.ndarray, x: np.ndarray, v: np.ndarray, softening: float | np.ndarray) -> np.ndarray:
-    """Return 1/a of the orbits with separations x and relative velocities v (..., D); -infinity without mass."""
-    with np.errstate(divide="ignore", invalid="ignore"):
-        found = 2.0 / np.sqrt(dot(x, x) + softening**2) - dot(v, v) / gm
-    return np.where((gm > 0) & ~np.isnan(found), found, -np.inf)
-
-
-def _apsides(gm: np.ndarray, x: np.ndarray, v: np.ndarray, softening: float) -> tuple[np.ndarray, np.ndarray]:
-    """Return the distances of pericentre and apocentre, infinite for an unbound orbit."""
-    binding, xv = _inverse_axis(gm, x, v, softening), dot(x, v)
-    with np.errstate(divide="ignore", invalid="ignore"):
-        latus = np.maximum(dot(x, x) * dot(v, v) - xv * xv, 0.0) / gm
-        e = np.sqrt(np.maximum(1.0 - latus * binding, 0.0))
-        return latus / (1.0 + e), np.where(binding > 0, (1.0 + e) / binding, np.inf)
-
-
-def _tree(mass: np.ndarray, x: np.ndarray, v: np.ndarray, G: float, softening: float) -> _Tree:
-    """Return the tree of n massive bodies, with arrays (n,) and (n, D)."""
+def _tree(mass: np.ndarray, x: np.ndarray, v: np.ndarray, joins: Joins) -> _Tree:
+    """Return the tree of n massive bodies, with arrays (n,) and (n, D), and the joins of this one system."""
     n = len(mass)
+    pairs = joins.pair[0][joins.pair[0, :, 0] >= 0]
     member, masses, leader = [*np.eye(n, dtype=bool)], [*mass], [*range(n)]
-    places, speeds = [*x], [*v]
+    node = list(range(n))  # that has each number now
     pair: list[tuple[int, int]] = []
-    owner: list[int] = []
-    axes: list[float] = []
-    node, m, x, v = np.arange(n), mass.copy(), x.copy(), v.copy()  # of the slots, one for each node that is not joined yet
-    binding = _inverse_axis(G * (m[:, None] + m), x - x[:, None], v - v[:, None], softening)
-    np.fill_diagonal(binding, -np.inf)
-    while n > 1:
-        i, j = divmod(int(binding.argmax()), n)
-        if not binding[i, j] > 0:
-            break
-        i, j = (i, j) if (m[i], -i) > (m[j], -j) else (j, i)  # the lighter one second
-        axes.append(1.0 / binding[i, j])
+    for i, j in pairs.tolist():
         pair.append((node[i], node[j]))
-        owner.append(leader[node[j]])
-        leader.append(leader[node[i]])
         member.append(member[node[i]] | member[node[j]])
-        total = m[i] + m[j]
-        x[i], v[i] = (x[i] * (m[i] / total) + x[j] * (m[j] / total)), (v[i] * (m[i] / total) + v[j] * (m[j] / total))
-        m[i], m[j], node[i] = total, 0.0, len(masses)
-        for values, value in ((masses, total), (places, x[i].copy()), (speeds, v[i].copy())):
-            values.append(value)
-        binding[j] = binding[:, j] = -np.inf
-        closer = _inverse_axis(np.where(m > 0, G * (m + total), 0.0), x - x[i], v - v[i], softening)
-        closer[i] = -np.inf
-        binding[i] = binding[:, i] = closer
-    joined, reached = np.array(pair, int).reshape(-1, 2), np.maximum.accumulate(np.array(axes, float))
+        masses.append(masses[node[i]] + masses[node[j]])
+        leader.append(i)
+        node[i] = len(member) - 1
+    J = len(pairs)
+    joined, reached = np.array(pair, int).reshape(-1, 2), np.maximum.accumulate(1.0 / joins.inverse_axis[0, :J])
     born, died = np.concatenate([np.zeros(n), reached]), np.full(len(masses), np.inf)
     died[joined.ravel()] = np.repeat(reached, 2)
-    kept = np.array(member), np.array(masses), np.array(places), np.array(speeds)
-    return _Tree(*kept, joined, born, died, np.array(owner, int), np.array(leader))
+    places, speeds = np.concatenate([x, joins.centre_x[0, :J]]), np.concatenate([v, joins.centre_v[0, :J]])
+    return _Tree(np.array(member), np.array(masses), places, speeds, joined, born, died, pairs[:, 1], np.array(leader))
 
 
 class _System(NamedTuple):
@@ -194,17 +164,28 @@ class _System(NamedTuple):
 
 
 def _systems(bodies: Bodies, which: Iterable[int]) -> Iterator[tuple[int, _System]]:
-    """Yield the systems of some numbers in which there is mass, and not too many bodies with it."""
-    for b in which:
-        massive = np.flatnonzero(bodies.present[b] & (bodies.mass[b] > 0))
-        if 0 < len(massive) <= MOST_MASSIVE:
-            yield b, _system(bodies, b, massive)
+    """Yield the systems of some numbers in which there is mass, and not too many bodies with it, those of one size together."""
+    rows = np.array(list(which), int)
+    massive = bodies.present[rows] & (bodies.mass[rows] > 0)
+    sizes = massive.sum(1)
+    for n in np.unique(sizes[(sizes > 0) & (sizes <= MOST_MASSIVE)]).tolist():
+        for some in _parts(np.flatnonzero(sizes == n), n):
+            b, k = rows[some], np.nonzero(massive[some])[1].reshape(-1, n)
+            arrays = (values[b[:, None], k] for values in (bodies.mass, bodies.position, bodies.velocity))
+            joins = joins_of(*arrays, bodies.G, bodies.softening[b])
+            for one, own in enumerate(b.tolist()):
+                yield own, _system(bodies, own, k[one], joins.select(slice(one, one + 1)))
 
 
-def _system(bodies: Bodies, b: int, massive: np.ndarray) -> _System:
-    """Return the tree and the orbits of system `b`."""
+def _parts(rows: np.ndarray, n: int) -> list[np.ndarray]:
+    """Return rows of systems of n bodies in parts whose pairs stay in the cache."""
+    return np.split(rows, range(AT_ONCE // n**2 + 1, len(rows), AT_ONCE // n**2 + 1))
+
+
+def _system(bodies: Bodies, b: int, massive: np.ndarray, joins: Joins) -> _System:
+    """Return the tree and the orbits of system `b`. joins: of it alone."""
     G, softening = bodies.G, float(bodies.softening[b])
-    tree = _tree(bodies.mass[b, massive], bodies.position[b, massive], bodies.velocity[b, massive], G, softening)
+    tree = _tree(bodies.mass[b, massive], bodies.position[b, massive], bodies.velocity[b, massive], joins)
     massless = np.flatnonzero(bodies.present[b] & (bodies.mass[b] == 0))
     x, v = bodies.position[b, massless], bodies.velocity[b, massless]
     node = _hosts_of_massless(tree, x, v, G, softening)
@@ -216,7 +197,7 @@ def _system(bodies: Bodies, b: int, massive: np.ndarray) -> _System:
     mass = np.concatenate([tree.mass[outer] + tree.mass[inner], tree.mass[node]])
     light = np.concatenate([tree.mass[outer], np.zeros(len(node))])
     nodes = np.concatenate([len(massive) + np.arange(len(inner)), node])
-    orbits = _Orbits(nodes, *_apsides(G * mass, apart, speed, softening), mass, light)
+    orbits = _Orbits(nodes, *apsides(G * mass, apart, speed, softening), mass, light)
     regular = _regular(tree, orbits, G, softening)
     if outside_part(bodies.external_field) is not None:
         centre = np.concatenate([tree.x[inner], tree.x[node]])
@@ -247,7 +228,7 @@ def _bound_pairs(pairs: Bodies) -> np.ndarray:
     first, last = pairs.present.argmax(1), pairs.present.shape[1] - 1 - pairs.present[:, ::-1].argmax(1)
     rows = np.arange(len(pairs))
     x, v = (values[rows, last] - values[rows, first] for values in (pairs.position, pairs.velocity))
-    return _inverse_axis(pairs.G * pairs.mass.sum(1), x, v, pairs.softening) > 0
+    return inverse_axis(pairs.G * pairs.mass.sum(1), x, v, pairs.softening) > 0
 
 
 def _owned_joins(tree: _Tree) -> list[tuple[int, int]]:
@@ -263,7 +244,7 @@ def _owned_joins(tree: _Tree) -> list[tuple[int, int]]:
 
 def _hosts_of_massless(tree: _Tree, x: np.ndarray, v: np.ndarray, G: float, softening: float) -> np.ndarray:
     """Return the node that each massless body, (P, D), is joined to when the tree is made; -1: to none."""
-    binding = _inverse_axis(G * tree.mass, x[:, None] - tree.x, v[:, None] - tree.v, softening)
+    binding = inverse_axis(G * tree.mass, x[:, None] - tree.x, v[:, None] - tree.v, softening)
     with np.errstate(divide="ignore"):
         axis = np.where(binding > 0, 1.0 / binding, np.inf)
     joined = np.where(axis < tree.died, np.maximum(axis, tree.born), np.inf)
@@ -331,7 +312,7 @@ def _disturbed_by_other_trees(tree: _Tree, orbits: _Orbits, first: np.ndarray, G
     for root in roots:
         mine, others = tree.member[root][first], roots[roots != root]
         x, v = tree.x[others] - tree.x[root], tree.v[others] - tree.v[root]
-        q, _ = _apsides(G * (tree.mass[others] + tree.mass[root]), x, v, softening)
+        q, _ = apsides(G * (tree.mass[others] + tree.mass[root]), x, v, softening)
         q = np.where(dot(x, v) < 0, q, np.sqrt(dot(x, x)))
         part = _Orbits(*(values[mine] for values in orbits))
         disturbed[mine] = _disturbs_inner(part, tree.mass[others][:, None], q[:, None]).any(0)
