@@ -22,7 +22,7 @@ LAYERS = (
     ("policy",),
     ("criteria", "events"),
     ("initial", "models"),
-    ("integrators", "hierarchy"),
+    ("decided", "integrators", "hierarchy"),
     ("bodies",),
     ("inputs", "fields"),
     ("elements", "quantities"),

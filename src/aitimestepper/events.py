@@ -17,6 +17,7 @@ from typing import Any, ClassVar, NamedTuple
 import numpy as np
 
 from .bodies import Bodies
+from .decided import TIDE, Verdict, slack_and_speed
 from .errors import ConfigError, shown
 from .specs import build
 from .sums import dot
@@ -222,6 +223,37 @@ class Crossing(Event):
 
 
 @dataclass(frozen=True)
+class Decided(Event):
+    """The outcome of an encounter is decided: two or more parts, bodies or binaries, leave each other for good (`decided.py`).
+
+    tide: the largest tide on a binary, relative to the attraction in it. `value` is the largest relative speed of two parts at
+    infinity. Nothing is decided while three or more bodies are bound to each other: such a run ends at its end time.
+    """
+
+    name: ClassVar[str] = "decided"
+    tide: float = TIDE
+    stop: bool = True
+
+    def __post_init__(self) -> None:
+        _refuse_unless_positive(self, "tide")
+
+    def subjects(self, bodies: Bodies) -> np.ndarray:
+        """Return the system as the only subject."""
+        return np.full((1, 2), -1)
+
+    def measure(self, states: States, subjects: np.ndarray) -> np.ndarray:
+        """Return by how much the criterion is met, (K, B, 1); see `Event`."""
+        return self._verdict(states).slack[..., None]
+
+    def value(self, states: States, subjects: np.ndarray) -> np.ndarray:
+        """Return the largest relative speed at infinity of two parts."""
+        return self._verdict(states).speed[..., None]
+
+    def _verdict(self, states: States) -> Verdict:
+        return slack_and_speed(states.mass, states.present, states.position, states.velocity, states.G, self.tide)
+
+
+@dataclass(frozen=True)
 class OwnEvent(Event):
     """An event where a function of one's own changes its sign, from minus to plus, or both ways.
 
@@ -298,7 +330,7 @@ class Occurrence(NamedTuple):
         return f"<{self.kind} of {who} at t = {self.time:.10g}: {self.value:.4g}>"
 
 
-EVENTS = {kind.name: kind for kind in (Encounter, Collision, Escape, Crossing)}
+EVENTS = {kind.name: kind for kind in (Encounter, Collision, Escape, Crossing, Decided)}
 
 
 def event_named(text: str) -> Event:

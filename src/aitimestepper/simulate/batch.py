@@ -22,6 +22,7 @@ from .progress import Sink, Watch
 from .threads import chosen_threads, interrupts, workers
 
 if TYPE_CHECKING:
+    from .decided_watch import DecidedWatch
     from .event_watch import EventWatch
 
 MOST_ROWS = 1e9  # of one system's output: 100 GB and more
@@ -104,10 +105,12 @@ class Batch:
         watch: Watch | None = None,
         save: Callable[[], None] | None = None,
         events: EventWatch | None = None,
+        decided: DecidedWatch | None = None,
     ) -> None:
         """Advance every system to its end. `sinks` take rows of output; `watch` and `save` are called after each turn.
 
-        events: what looks for events in the rows after every step, and ends the systems that they stop.
+        events: what looks for events in the rows after every step, and ends the systems that they stop. decided: what ends the
+        systems whose outcome is decided.
 
         Ctrl-C takes effect between turns: the state is consistent then, and a `KeyboardInterrupt` is raised. An error that a
         function of the user raises also ends the run, with the state as it was before that turn.
@@ -118,11 +121,17 @@ class Batch:
             while advance.running().any():
                 if events is not None:
                     events.before_turn(self)
+                if decided is not None:
+                    decided.before_turn(self)
                 self._turn(advance, pool)
+                if decided is not None:
+                    decided.after_turn(self)
                 if events is None:
                     self._deliver_rows(sinks)
                 else:
                     events.after_turn(self, sinks)
+                    if decided is not None:
+                        decided.withdraw(events.stopped)
                 if watch is not None:
                     watch(advance.status())
                 if save is not None:
@@ -194,17 +203,22 @@ class Batch:
 
     def final(self) -> Bodies:
         """Return the bodies as they are now."""
-        present, D = self.start.present, self.start.position.shape[-1]
-        position, velocity = np.zeros(self.start.position.shape), np.zeros(self.start.position.shape)
+        return self.start.moved(*self.states_of(np.arange(len(self.start))), self.time)
+
+    def states_of(self, systems: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """Return the positions and velocities of some systems as they are now, each (S, N, D)."""
+        present, D = self.start.present[systems], self.start.position.shape[-1]
+        position, velocity = (np.zeros((*present.shape, D)) for _ in range(2))
         for n, some in systems_by_size(present):
-            first = at.HEAD + self.state["count"][some, at.CURRENT] * at.VECTORS * 3 * n
+            own = systems[some]
+            first = at.HEAD + self.state["count"][own, at.CURRENT] * at.VECTORS * 3 * n
             places = first[:, None] + np.arange(6 * n)
-            block = np.take_along_axis(self.state["states"][some], places.astype(np.int64), axis=1).reshape(-1, 2, 3, n)
+            block = self.state["states"][own[:, None], places.astype(np.int64)].reshape(-1, 2, 3, n)
             rows, columns = np.nonzero(present[some])
             x, v = (np.moveaxis(block[:, k, :D], 1, 2).reshape(-1, D) for k in (0, 1))
             position[some[rows], columns] = x
-            velocity[some[rows], columns] = np.repeat(self.direction[some], n)[:, None] * v
-        return self.start.moved(position, velocity, self.time)
+            velocity[some[rows], columns] = np.repeat(self.direction[own], n)[:, None] * v
+        return position, velocity
 
 
 def _later_state(

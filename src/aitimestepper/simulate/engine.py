@@ -22,7 +22,7 @@ from .merging import GoOn, after_mergers, merges
 from .progress import Sink, Watch
 from .result import MAX_STEPS, OK, SimulationResult
 from .schedule import end_times, output_of, step_limit
-from .session import run_batch
+from .session import needs_each_step, run_batch
 from .steering import guard_share, steering_of
 from .trajectory import TrajectorySink, output_times
 from .units import refuse_extreme_units
@@ -122,7 +122,7 @@ def simulate(
         guard_share(guard, tol, steering.words["run_tolerance"], start.run),
         threads,
         steering.criterion,
-        bool(found),
+        needs_each_step(found),
     )
     asked = {
         **steering.words,

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -36,9 +36,18 @@ class Change(NamedTuple):
 class Search:
     """Search for the events of a run in the states after its steps."""
 
-    def __init__(self, events: tuple[Event, ...], start: Bodies, integrator: Integrator, direction: np.ndarray) -> None:
+    def __init__(
+        self,
+        events: tuple[Event, ...],
+        start: Bodies,
+        integrator: Integrator,
+        direction: np.ndarray,
+        some: Sequence[int] | None = None,
+    ) -> None:
+        """some: the numbers of the events that are looked for; None: all."""
         self.events, self.start, self.direction = events, start, direction
         self.subjects = subjects_of(events, start)
+        self._some = range(len(events)) if some is None else some
         self._own, self._integrator = OwnFunctions(), integrator
         self._program: Program = program_of(FreeFall(TO_END), integrator, start, self._own)
 
@@ -50,8 +59,8 @@ class Search:
         """
         states = States(self.start.mass, self.start.present, time, position, velocity, self.start.G)
         found = []
-        for number, event in enumerate(self.events):
-            changes = list(self._changes(states, event, self.subjects[number]))
+        for number in self._some:
+            changes = list(self._changes(states, self.events[number], self.subjects[number]))
             if changes:
                 found += self._located(states, number, Change(*map(np.concatenate, zip(*changes, strict=True))))
         return sorted(found, key=lambda one: (one.system, self.direction[one.system] * one.time, one.number))

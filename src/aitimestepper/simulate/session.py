@@ -15,11 +15,12 @@ import numpy as np
 from ..bodies import Bodies
 from ..criteria.base import Criterion
 from ..errors import ConfigError, SnapshotError
-from ..events import Event, event_to_plain
+from ..events import Decided, Event, event_to_plain
 from ..integrators import integrator_named
 from ..measured import in_time_unit
 from .advice import warn_of
 from .batch import Batch
+from .decided_watch import DecidedWatch
 from .event_search import Search
 from .event_watch import EventWatch
 from .kernels import layout as at
@@ -43,14 +44,14 @@ def run_batch(
     events: tuple[Event, ...] = (),
 ) -> SimulationResult:
     """Run a batch to the end, with progress and an output file if asked for, and return its result."""
-    look_out = event_watch(events, batch, asked)
+    look_out, decided = event_watch(events, batch, asked), decided_watch(events, batch)
     with contextlib.ExitStack() as stack:
         watch = stack.enter_context(watching(progress))
         if path is None:
-            batch.run(list(sinks), watch, None, look_out)
-            return with_events(result_of(batch, asked, began, None), look_out)
+            batch.run(list(sinks), watch, None, look_out, decided)
+            return with_events(result_of(batch, asked, began, None), look_out, decided)
         writer = stack.enter_context(_new_file(batch, asked, path, overwrite, events))
-        return _run_into(writer, batch, asked, began, watch, sinks, look_out)
+        return _run_into(writer, batch, asked, began, watch, sinks, (look_out, decided))
 
 
 def resume(
@@ -73,7 +74,7 @@ def resume(
     began = clock.perf_counter()
     saved = read_state(path)
     found = events_from(saved.metadata, events)
-    batch = batch_from(saved, threads, criterion, external_field, bool(found))
+    batch = batch_from(saved, threads, criterion, external_field, needs_each_step(found))
     if "simulation" in saved.metadata:
         raise ConfigError(f"{path} holds a Simulation, not a run of `simulate`: go on with Simulation.load.")
     asked = saved.metadata["asked"]
@@ -86,7 +87,8 @@ def resume(
         watch = stack.enter_context(watching(progress))
         changes = None if t_end is None else ({**saved.metadata, "asked": asked, "t_end": t_end}, batch.system)
         writer = stack.enter_context(SnapshotWriter.reopen(path, changes))
-        result = _run_into(writer, batch, asked, began, watch, (), event_watch(found, batch, asked), saved.result.get("events"))
+        watches = event_watch(found, batch, asked), decided_watch(found, batch)
+        result = _run_into(writer, batch, asked, began, watch, (), watches, saved.result.get("events"))
     if warn:
         warn_of(result, stacklevel=2)
     return result
@@ -99,7 +101,7 @@ def _run_into(
     began: float,
     watch: Watch | None,
     sinks: tuple[Sink, ...],
-    events: EventWatch | None,
+    watches: tuple[EventWatch | None, DecidedWatch | None],
     earlier: Any = None,
 ) -> SimulationResult:
     """Run to the end, and write rows and states with `writer`. earlier: events that the file lists already."""
@@ -112,15 +114,16 @@ def _run_into(
         nonlocal last
         if now or clock.perf_counter() - last > SAVE_EVERY:
             summary = result_of(batch, asked, began, writer.path)
-            found = {} if events is None else {"events": listed_events(events.log, len(summary.status), earlier)}
+            log = [one for each in watches if each is not None for one in each.log]
+            found = {} if watches == (None, None) else {"events": listed_events(log, len(summary.status), earlier)}
             writer.save_state({**batch.state, "rows": batch.rows}, {**summary_so_far(summary), **found})
             last = clock.perf_counter()
 
     try:
-        batch.run([write, *sinks], watch, save, events)
+        batch.run([write, *sinks], watch, save, *watches)
     finally:
         save(now=True)
-    return with_events(result_of(batch, asked, began, writer.path), events)
+    return with_events(result_of(batch, asked, began, writer.path), *watches)
 
 
 def _new_file(batch: Batch, asked: dict[str, Any], path: Path, overwrite: bool, events: tuple[Event, ...]) -> SnapshotWriter:
@@ -139,22 +142,35 @@ def _new_file(batch: Batch, asked: dict[str, Any], path: Path, overwrite: bool, 
     )
 
 
+def needs_each_step(events: tuple[Event, ...]) -> bool:
+    """Return whether some event is looked for in the states after every step."""
+    return not all(isinstance(event, Decided) for event in events)
+
+
 def event_watch(events: tuple[Event, ...], batch: Batch, asked: dict[str, Any]) -> EventWatch | None:
-    """Return what looks for the events of a run; None if there are none."""
-    if not events:
+    """Return what looks for the events of a run in the states after every step; None if there are none."""
+    if not needs_each_step(events):
         return None
-    search = Search(events, batch.start, integrator_named(asked["integrator"]), batch.direction)
+    each_step = [number for number, event in enumerate(events) if not isinstance(event, Decided)]
+    search = Search(events, batch.start, integrator_named(asked["integrator"]), batch.direction, each_step)
     return EventWatch(events, batch, search)
 
 
-def with_events(result: SimulationResult, events: EventWatch | None) -> SimulationResult:
+def decided_watch(events: tuple[Event, ...], batch: Batch) -> DecidedWatch | None:
+    """Return what ends the systems of a run whose outcome is decided; None if that is not asked for."""
+    return DecidedWatch(events, batch) if any(isinstance(event, Decided) for event in events) else None
+
+
+def with_events(result: SimulationResult, *watches: EventWatch | DecidedWatch | None) -> SimulationResult:
     """Return a result with the events of its run, and the status of the systems that one of them ended."""
-    if events is None:
+    some = [each for each in watches if each is not None]
+    if not some:
         return result
     status = list(result.status)
-    for b in events.stopped:
+    for b in (b for each in some for b in each.stopped):
         status[b] = EVENT if status[b] == OK else status[b]
-    return dataclasses.replace(result, status=tuple(status), events=tuple(events.log))
+    log = tuple(one for each in some for one in each.log)
+    return dataclasses.replace(result, status=tuple(status), events=log)
 
 
 def _extend(batch: Batch, t_end: float, asked: dict[str, Any]) -> None:
