@@ -89,7 +89,7 @@ def joins_of(
         root[s] = np.where(root[s] == j[:, None], i[:, None], root[s])
         alive[s, j] = False
         _join(binding, i, j, (m[s], x[s], v[s]), alive[s], G, softening[s])
-    return Joins(pair, axis, gm, *vectors, root, m, x, v)
+    return Joins(pair, axis, gm, vectors[0], vectors[1], vectors[2], vectors[3], root, m, x, v)
 
 
 def _bindings(m: np.ndarray, x: np.ndarray, v: np.ndarray, G: float, softening: np.ndarray, there: np.ndarray) -> np.ndarray:

@@ -1,7 +1,7 @@
-"""Whether the outcome of an encounter is decided: what is left has fallen apart for good, or is one unbound group too few.
+"""Whether the outcome of an encounter is decided: its parts leave each other for good.
 
-The bodies are joined to a tree (see `binding.py`). The outcome is decided if the tree fell into two or more parts, single bodies
-or binaries, of which each pair
+The bodies are joined to a tree (see `binding.py`). The outcome is decided if there are two or more parts, single bodies or
+binaries, of which each pair
 
 1. recedes;
 2. is unbound by a margin: the kinetic energy of its relative motion exceeds `MARGIN` times the potential energy. Of three or
@@ -117,8 +117,8 @@ def _may_be_decided(
 ) -> np.ndarray:
     """Return whether the outcome of states (M, N, D) may be decided, by a quick look at their pairs.
 
-    The moment of inertia grows, where no body is so light that it hardly counts. Either the farthest two bodies are as far apart
-    as is asked for of a binary, whose apocentre is at least the smallest distance now, or all pairs recede.
+    The moment of inertia grows, where no body is so light that it hardly counts. Either the farthest two bodies are as far
+    apart as is asked for of a binary, whose apocentre is at least the smallest distance now, or all pairs recede.
     """
     N = x.shape[1]
     i, j = np.triu_indices(N, 1)

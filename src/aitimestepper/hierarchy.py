@@ -171,8 +171,8 @@ def _systems(bodies: Bodies, which: Iterable[int]) -> Iterator[tuple[int, _Syste
     for n in np.unique(sizes[(sizes > 0) & (sizes <= MOST_MASSIVE)]).tolist():
         for some in _parts(np.flatnonzero(sizes == n), n):
             b, k = rows[some], np.nonzero(massive[some])[1].reshape(-1, n)
-            arrays = (values[b[:, None], k] for values in (bodies.mass, bodies.position, bodies.velocity))
-            joins = joins_of(*arrays, bodies.G, bodies.softening[b])
+            m, x, v = (values[b[:, None], k] for values in (bodies.mass, bodies.position, bodies.velocity))
+            joins = joins_of(m, x, v, bodies.G, bodies.softening[b])
             for one, own in enumerate(b.tolist()):
                 yield own, _system(bodies, own, k[one], joins.select(slice(one, one + 1)))
 

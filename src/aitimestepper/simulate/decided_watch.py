@@ -72,7 +72,7 @@ class DecidedWatch:
         """Return slack, speed, positions and velocities of some systems by every criterion asked for."""
         start, sign = batch.start, batch.direction[some][:, None, None]
         x, v = batch.states_of(some)
-        found = []
+        found: list[tuple[np.ndarray, ...]] = []
         for _, event in self._asked:
             verdict = slack_and_speed(start.mass[some], start.present[some], x[None], sign * v[None], start.G, event.tide)
             found.append((verdict.slack[0], verdict.speed[0], x, v))
@@ -80,7 +80,8 @@ class DecidedWatch:
 
     def _note(self, batch: Batch, k: int, b: int, speed: float, x: np.ndarray, v: np.ndarray) -> None:
         number, event = self._asked[k]
-        one = Occurrence(b, float(batch.time[b]), event.name, (), speed, x, v, number)
+        time = float(batch.direction[b] * batch.state["real"][b, at.TIME]) + 0.0
+        one = Occurrence(b, time, event.name, (), speed, x, v, number)
         self.log.append(one)
         if event.stop and b not in self.stopped:
             self.stopped[b] = one
