@@ -3,11 +3,11 @@
     python examples/cross_sections.py [--velocities 0.5 1.5 4] [--per-ring 1000] [--seed 1983] [--figure FILE.png] [--json FILE]
 
 Impact parameters are drawn from rings, each with twice the area of the one before, uniformly in each; rings are added until two
-of them in a row show no event, so that no event is missed. Every run ends when its outcome is decided (`Decided`). Speeds are in
-units of the critical one, at which the total energy is zero; cross sections are in pi a^2.
+of them in a row show no event, so that no event is missed. Every run ends when its outcome is decided (`Decided`). Speeds are
+in units of the critical one, at which the total energy is zero; cross sections are in pi a^2.
 
-Published: Hut (1983, ApJ 268, 342) has the limits of high speed, 40/9 v^-2 of ionization and 640/81 v^-6 of exchange; Heggie, Hut
-& McMillan (1996, ApJ 467, 359), equation 17, that of exchange at low speed, 3.9 v^-2, good to a quarter. Below v = 1 the energy
+Published: Hut (1983, ApJ 268, 342) has the limits of high speed, 40/9 v^-2 of ionization and 640/81 v^-6 of exchange; Heggie,
+Hut & McMillan (1996, ApJ 467, 359) have a fit of exchange at low speed, 3.9 v^-2, good to a quarter. Below v = 1 the energy
 does not suffice for ionization.
 """
 
@@ -95,7 +95,7 @@ def ring(rng: np.random.Generator, v: float, inner: float, outer: float, count: 
 
 
 def cross_sections(v: float, count: int, seed: int, tol: float = 1e-5) -> dict[str, Any]:
-    """Return the cross sections at a speed in pi a^2, with their statistical errors; the random numbers are those of the seed."""
+    """Return the cross sections at a speed in pi a^2, with their statistical errors."""
     rng = np.random.default_rng([seed, round(1000 * v)])
     rings: list[Ring] = []
     inner, outer = 0.0, FIRST_RING

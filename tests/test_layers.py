@@ -50,6 +50,7 @@ HOMES = {
     "pyarrow": ("ensembles/",),
     "dask": ("ensembles/",),
     "distributed": ("ensembles/",),
+    "optuna": ("training/sweep.py",),
 }
 DRAWS = {
     "rand",

@@ -20,6 +20,7 @@ COMMANDS = {
     "inspect": "inspection",
     "bench": "benching",
     "ensemble": "ensembles",
+    "sweep": "sweeping",
     "plot": "plotting",
     "completion": "completion",
     "doctor": "doctor",

@@ -18,6 +18,7 @@ from ..errors import ConfigError, UserError, nearest_name_hint
 from .bench_arguments import add_bench, command_parser
 from .ensemble_arguments import add_ensemble
 from .help_texts import DESCRIPTION, EPILOG
+from .sweep_arguments import add_sweep
 from .tool_arguments import add_completion, add_doctor, add_plot
 
 # the sections of settings that a command takes as flags; a TOML file may hold more
@@ -37,7 +38,7 @@ ONLY = {
 }
 # flags that are no settings
 SPECIAL = ("resume", "overwrite", "json", "quiet", "listing", "file", "runs", "page", "systems", "repeat")
-OWN_FLAGS = ("bench", "ensemble", "plot", "completion", "doctor")  # commands whose flags are no settings
+OWN_FLAGS = ("bench", "ensemble", "sweep", "plot", "completion", "doctor")  # commands whose flags are no settings
 SHORT = {"tune": ("train", "--judge", "run")}  # short forms of commands
 
 
@@ -136,6 +137,7 @@ def build_parser() -> argparse.ArgumentParser:
     add_plot(commands)
     add_bench(commands)
     add_ensemble(commands)
+    add_sweep(commands)
     add_completion(commands)
     add_doctor(commands)
     return parser

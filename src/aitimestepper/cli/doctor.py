@@ -23,6 +23,7 @@ OPTIONAL = {
     "matplotlib": "report",
     "imageio-ffmpeg": "report",
     "wandb": "wandb",
+    "optuna": "sweep",
     "rebound": "rebound",
     "heyoka": "bench",
     "astropy": "astropy",

@@ -66,8 +66,11 @@ def _check_simulation(request: Request) -> None:
         make_problem(Config.from_dict({"num_orbits": 1, **given}))
 
 
-def train_run(request: Request) -> tuple[Path, Config, dict[str, Any]]:
-    """Train as asked; return the run's folder, its settings, and what `run_two_phase_training` returns."""
+def train_run(request: Request, more: tuple[Recorder, ...] = ()) -> tuple[Path, Config, dict[str, Any]]:
+    """Train as asked; return the run's folder, its settings, and what `run_two_phase_training` returns.
+
+    more: recorders that are told about every epoch, too.
+    """
     torch = require("torch", "train", f"aitimestepper {request.command}")
     from ..differentiable.adapter import ModelAdapter
     from ..training.epochs import run_two_phase_training
@@ -89,7 +92,7 @@ def train_run(request: Request) -> tuple[Path, Config, dict[str, Any]]:
     if checkpoint is None:
         _prepare(folder, request.overwrite)
     write_atomically(folder / "config.toml", _settings_text(config).encode())
-    recorder = Recorders(*_recorders(config, 1 if checkpoint is None else checkpoint.epoch + 1, request))
+    recorder = Recorders(*_recorders(config, 1 if checkpoint is None else checkpoint.epoch + 1, request), *more)
     wandb_run = begin_wandb(config, str(config.save_name), folder) if config.wandb else None
     about: dict[str, Any] = {"save_dir": folder, "recorder": recorder, "resume": checkpoint, "wandb_run": wandb_run}
     if checkpoint is None:
@@ -103,7 +106,7 @@ def train_run(request: Request) -> tuple[Path, Config, dict[str, Any]]:
             f"the memory of device = {config.device} does not suffice: ask for fewer systems or samples, or a smaller network."
         ) from None
     except KeyboardInterrupt:
-        if any(folder.glob("model_epoch_*.pt")):
+        if not more and any(folder.glob("model_epoch_*.pt")):
             print(f"\ncontinue with: aitimestepper train --resume {folder}", file=sys.stderr)
         raise
     finally:

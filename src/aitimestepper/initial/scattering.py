@@ -41,9 +41,9 @@ def binary_meets_single(
     f = -np.arccos(np.clip((q * (1.0 + arrival) / start - 1.0) / arrival, -1.0, 1.0))
     count = len(b)
     centres = Bodies.from_elements(np.tile([mass[0] + mass[1], mass[2]], (count, 1)), q=q, e=arrival, f=f)
-    angles = {name: rng.uniform(0.0, 2.0 * np.pi, (count, 1)) for name in ("M", "Omega", "omega")}
+    M, Omega, omega = rng.uniform(0.0, 2.0 * np.pi, (3, count, 1))
     inc = np.arccos(rng.uniform(-1.0, 1.0, (count, 1)))
-    pair = Bodies.from_elements(np.tile(mass[:2], (count, 1)), a=a, e=e, inc=inc, **angles)
+    pair = Bodies.from_elements(np.tile(mass[:2], (count, 1)), a=a, e=e, inc=inc, Omega=Omega, omega=omega, M=M)
     x, u = (np.concatenate([c[:, :1] + p, c[:, 1:]], 1) for c, p in _vectors(centres, pair))
     return Bodies(mass, x, u)
 
