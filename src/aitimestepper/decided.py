@@ -28,6 +28,7 @@ MARGIN = 1.02
 MUTUAL = 2.0
 NEAR = 10.0
 LIGHT = 0.02  # of the mass of a system
+SLACK = 1.3  # of squares of distances, so that the measure has no jump where it changes its sign
 AT_ONCE = 2**12  # states, whose arrays stay in the cache
 
 
@@ -136,4 +137,4 @@ def _may_be_decided(
         else:
             far = np.where(real[b], r2, 0.0).max(1, initial=0.0) / np.where(real[b], r2, np.inf).min(1, initial=np.inf)
             recede = ((xv > 0.0) | ~real[b]).all(1)
-        return np.asarray(grows & ((2.0 * far > (least * least)[b]) | recede))
+        return np.asarray(grows & ((SLACK * far > (least * least)[b]) | recede))

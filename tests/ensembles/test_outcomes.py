@@ -9,14 +9,20 @@ from types import SimpleNamespace
 
 import numpy as np
 import pytest
-from scatterings import scatterings
 
 from aitimestepper import Bodies, Simulation, resume, simulate
 from aitimestepper.binding import joins_of
 from aitimestepper.ensembles.outcomes import OUTCOMES, hierarchies_of, outcomes_of
-from aitimestepper.errors import ConfigError
+from aitimestepper.errors import ConfigError, InitialConditionError
 from aitimestepper.events import Collision, Decided, Encounter
+from aitimestepper.initial.scattering import binary_meets_single, critical_speed
 from aitimestepper.simulate.decided_watch import next_look
+
+
+def scatterings(count: int, v: float, seed: int, mass=(1.0, 1.0, 1.0), e: float = 0.0) -> Bodies:
+    """Encounters of a binary and a single body with impact parameters uniform in area."""
+    rng = np.random.default_rng(seed)
+    return binary_meets_single(rng, (4.0 / v + 1.2) * np.sqrt(rng.uniform(size=count)), v, mass, e=e)
 
 
 def far_apart(*groups: Bodies | SimpleNamespace, speed: float = 3.0) -> Bodies:
@@ -156,6 +162,24 @@ ENCOUNTERS = {
 }
 
 
+def test_scatterings_have_the_impact_parameter_and_the_speed_that_were_asked_for():
+    mass, b, v = (1.0, 0.5, 0.2), np.array([0.0, 0.3, 2.0, 9.0]), 0.7
+    made = binary_meets_single(np.random.default_rng(1), b, v, mass, a=2.0, e=0.4)
+    centre = np.einsum("n,bnd->bd", mass[:2], made.position[:, :2]) / 1.5
+    speed = np.einsum("n,bnd->bd", mass[:2], made.velocity[:, :2]) / 1.5
+    x, u = made.position[:, 2] - centre, made.velocity[:, 2] - speed
+    at_infinity = np.sqrt((u * u).sum(1) - 2.0 * sum(mass) / np.linalg.norm(x, axis=1))
+    np.testing.assert_allclose(at_infinity, v * critical_speed(mass, 2.0), rtol=1e-6)
+    np.testing.assert_allclose(np.linalg.norm(np.cross(x, u), axis=1) / at_infinity, b, atol=1e-3)
+    assert ((x * u).sum(1) < 0).all()
+    np.testing.assert_allclose(made.orbit(0, 1).eccentricity, 0.4, rtol=1e-9)
+    free = binary_meets_single(np.random.default_rng(1), b[1:2], 1.0, mass)
+    apart = free.kinetic_energy() - 1.0 * 0.5 / np.linalg.norm(free.position[:, 1] - free.position[:, 0], axis=1)
+    assert apart[0] == pytest.approx(0.2 * 1.5 / 30.0, rel=0.01)  # total energy zero
+    with pytest.raises(InitialConditionError, match="start farther away"):
+        binary_meets_single(np.random.default_rng(1), np.array([90.0]), 2.0)
+
+
 @pytest.mark.parametrize("name", ENCOUNTERS)
 def test_what_is_decided_stays_so_in_ten_times_the_time(name):
     start, t_end = ENCOUNTERS[name]
@@ -228,8 +252,8 @@ def test_states_are_looked_at_after_numbers_of_steps_that_depend_on_nothing():
     while steps[0] < 100_000:
         steps = next_look(steps)
         looks.append(int(steps[0]))
-    assert looks[:3] == [32, 64, 96]
-    assert all(1 <= b - a <= max(32, a / 16) for a, b in itertools.pairwise(looks))
+    assert looks[:3] == [64, 128, 192]
+    assert all(1 <= b - a <= max(64, a / 16) for a, b in itertools.pairwise(looks))
     assert len(looks) < 160
     between = np.arange(1, 5000)
     assert (next_look(between) > between).all()

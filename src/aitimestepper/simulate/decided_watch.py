@@ -1,7 +1,7 @@
 """Runs that end when their outcome is decided: systems pause after certain numbers of steps, and are looked at then.
 
 The search for other events takes the states after every step, which cost several times a step of three bodies. What is decided
-stays so; so the state is looked at after 32 steps, 64, ..., then each time after a sixteenth more, whatever else is asked for.
+stays so; so the state is looked at after 64 steps, 128, ..., then each time after a sixteenth more, whatever else is asked for.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from ..events import Decided, Event, Occurrence
 from .batch import Batch
 from .kernels import layout as at
 
-STEPS_BETWEEN, SHARE = 32, 16
+STEPS_BETWEEN, SHARE = 64, 16
 
 
 def next_look(steps: np.ndarray) -> np.ndarray:
