@@ -4,8 +4,8 @@
 
 Single bodies meet binaries, three equal masses, as in examples/cross_sections.py. Ours: one call, in which every run ends when
 its outcome is decided. IAS15 (PRS23, its default) runs the same systems one after the other to the time at which ours ended,
-and both ends are named by the same function. `--epsilon` is that with which about as many of its runs stay within the tolerance.
-Making the systems is not timed. Processor time; medians of rounds in which both take turns; so is the ratio.
+and both ends are named by the same function. Making the systems is not timed. Processor time; medians of rounds in which both
+take turns; so is the ratio.
 """
 
 from __future__ import annotations

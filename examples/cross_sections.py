@@ -4,7 +4,8 @@
 
 Impact parameters are drawn from rings, each with twice the area of the one before, uniformly in each; rings are added until two
 of them in a row show no event, so that no event is missed. Every run ends when its outcome is decided (`Decided`). Speeds are
-in units of the critical one, at which the total energy is zero; cross sections are in pi a^2.
+in units of the critical one, at which the total energy is zero; cross sections are in pi a^2. The tolerance is that of the total
+energy; above the critical speed, where this is the energy of the binary times v^2 - 1, it is divided by v^2.
 
 Published: Hut (1983, ApJ 268, 342) has the limits of high speed, 40/9 v^-2 of ionization and 640/81 v^-6 of exchange; Heggie,
 Hut & McMillan (1996, ApJ 467, 359) have a fit of exchange at low speed, 3.9 v^-2, good to a quarter. Below v = 1 the energy
@@ -90,7 +91,7 @@ def ring(rng: np.random.Generator, v: float, inner: float, outer: float, count: 
     b = np.sqrt(rng.uniform(inner**2, outer**2, count))
     start = binary_meets_single(rng, b, v)
     speed = v * critical_speed((1.0, 1.0, 1.0))
-    names, decided = outcomes(start, 2.0 * FAR / max(speed, 0.5) + 40.0, tol)
+    names, decided = outcomes(start, 2.0 * FAR / max(speed, 0.5) + 40.0, tol / max(1.0, v * v))
     return Ring(inner, outer, count, {name: int(((names == name) & decided).sum()) for name in EVENTS}, int((~decided).sum()))
 
 
@@ -144,14 +145,17 @@ def draw(rows: list[dict[str, Any]], path: Path) -> None:
 
 def text(rows: list[dict[str, Any]]) -> str:
     """Return the table as Markdown."""
-    lines = ["| v | runs | exchange | published | ionization | published | b of the last event, b_max |", "|" + "---|" * 7]
+    head = ("v", "runs", "exchange", "published", "ionization", "published", "undecided", "b of the last event, b_max")
+    lines = ["| " + " | ".join(head) + " |", "|" + "---|" * len(head)]
     for r in rows:
         v = r["v"]
         exchange = f"{hard_exchange(v):.3g} (fit)" if v < 0.5 else f"{hut_exchange(v):.3g} (limit)" if v > 2.5 else ""
         ionization = f"{hut_ionization(v):.3g} (limit)" if v > 2.5 else "0" if v < 1.0 else ""
         ours = [f"{r[name]:.4g} ± {r[f'{name}_error']:.1g}" if r[f"{name}_count"] else "0" for name in EVENTS]
         edges = f"{r['last_event']:.3g}, {r['b_max']:.3g}"
-        lines.append(f"| {v:g} | {r['runs']} | {ours[0]} | {exchange} | {ours[1]} | {ionization} | {edges} |")
+        lines.append(
+            f"| {v:g} | {r['runs']} | {ours[0]} | {exchange} | {ours[1]} | {ionization} | {r['undecided']:.2g} | {edges} |"
+        )
     return "\n".join(lines)
 
 
