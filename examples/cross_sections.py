@@ -4,8 +4,8 @@
 
 Impact parameters are drawn from rings, each with twice the area of the one before, uniformly in each; rings are added until two
 of them in a row show no event, so that no event is missed. Every run ends when its outcome is decided (`Decided`). Speeds are
-in units of the critical one, at which the total energy is zero; cross sections are in pi a^2. The tolerance is that of the total
-energy; above the critical speed, where this is the energy of the binary times v^2 - 1, it is divided by v^2.
+in units of the critical one, at which the total energy is zero; cross sections are in pi a^2. The tolerance is that of the
+total energy; above the critical speed, where this is the energy of the binary times v^2 - 1, it is divided by v^2.
 
 Published: Hut (1983, ApJ 268, 342) has the limits of high speed, 40/9 v^-2 of ionization and 640/81 v^-6 of exchange; Heggie,
 Hut & McMillan (1996, ApJ 467, 359) have a fit of exchange at low speed, 3.9 v^-2, good to a quarter. Below v = 1 the energy
