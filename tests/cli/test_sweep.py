@@ -192,3 +192,5 @@ layers = [[8], [4]]
     assert json.loads(again.stdout)["final_metrics"]["part1/mean_dt"] == summary["best"]["value"]
     wrong = command("sweep", "none.toml")
     assert (wrong.returncode, wrong.stderr.count("\n")) == (2, 1)
+    assert "none.toml: No such file" in wrong.stderr
+    assert "TOML" not in wrong.stderr

@@ -79,7 +79,7 @@ def parse(argv: Sequence[str]) -> Request:
     if argv and argv[0] in SHORT:
         argv = [*SHORT[argv[0]], *argv[1:]]
     if argv and argv[0] in OWN_FLAGS:
-        return Request(argv[0], {}, {}, options=parser.parse_args(list(argv), argparse.Namespace(words=list(argv))))
+        return Request(argv[0], {}, {}, options=parser.parse_args(list(argv), argparse.Namespace(words=list(argv))), text=text)
     known, unknown = parser.parse_known_args(list(argv))
     values: dict[str, Any] = {name: None if value == [None] else value for name, value in vars(known).items()}
     if unknown:

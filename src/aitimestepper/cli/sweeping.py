@@ -37,7 +37,7 @@ def run(request: Request) -> int:
     try:
         done = run_sweep(sweep, lambda settings, recorder: _train(settings, recorder, request), _told(sweep, quiet))
     except KeyboardInterrupt:
-        print(f"\nwhat is done stays; go on with: aitimestepper sweep {options.spec}", file=sys.stderr)
+        print(f"\nwhat is done stays; go on with: {request.text}", file=sys.stderr)
         raise
     finally:
         lock.release()

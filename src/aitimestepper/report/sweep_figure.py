@@ -53,6 +53,7 @@ def _slice(ax: Any, rows: Sequence[Row], name: str, metric: str) -> None:
     value = np.array([y for _, y in some])
     if numbers:
         x = np.array([float(x) for x, _ in some])
+        ax.locator_params(axis="x", nbins=4)  # more labels of small numbers overlap
         _scale(ax, "x", x)
     else:
         words = list(dict.fromkeys(str(x) for x, _ in some))

@@ -83,8 +83,9 @@ class Done(NamedTuple):
 # ---- the specification -----------------------------------------------------------------------------------------------------
 def read_sweep(path: Path) -> Sweep:
     """Return the specification in a TOML file, with every setting and range checked."""
+    raw = read_bytes(path, "specification", ConfigError)
     try:
-        content = tomllib.loads(read_bytes(path, "specification", ConfigError).decode())
+        content = tomllib.loads(raw.decode())
     except (ValueError, RecursionError) as error:
         raise ConfigError(f"{path} is not valid TOML: {str(error).partition(';')[0]}.") from None
     for key in content:
