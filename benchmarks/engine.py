@@ -17,7 +17,6 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import numba
-import rebound
 from rich.console import Console
 from rich.table import Table
 
@@ -26,6 +25,7 @@ import engine_lanes
 import engine_limit
 import engine_splittings
 import engine_steps
+import rebound
 from aitimestepper.bench.timing import Effort
 from measure import CAREFUL, QUICK, Row
 
