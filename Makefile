@@ -25,7 +25,7 @@ $(STAMP): pyproject.toml constraints.txt
 # an environment as a user has it who simulates: the wheel, without PyTorch
 $(RUNTIME)/.installed: pyproject.toml constraints.txt
 	$(PYTHON) -m venv --clear $(RUNTIME)
-	$(RUNTIME)/bin/python -m pip install --quiet --disable-pip-version-check -c constraints.txt '.[report,bench,astropy,pandas,ensemble,cluster]' pytest pytest-xdist psutil
+	$(RUNTIME)/bin/python -m pip install --quiet --disable-pip-version-check -c constraints.txt '.[report,bench,astropy,pandas,ensemble,cluster,gym]' pytest pytest-xdist psutil
 	$(RUNTIME)/bin/python -c 'import importlib.util as u, sys; sys.exit("torch came with the runtime" if u.find_spec("torch") else 0)'
 	@touch $@
 

@@ -16,7 +16,7 @@ PACKAGE = "aitimestepper"
 LAYERS = (
     ("__main__",),
     ("cli",),
-    ("bench", "ensembles", "rebound", "report", "training"),
+    ("bench", "ensembles", "gym", "rebound", "report", "training"),
     ("evaluation", "differentiable"),
     ("simulate",),
     ("policy",),
@@ -51,6 +51,7 @@ HOMES = {
     "dask": ("ensembles/",),
     "distributed": ("ensembles/",),
     "optuna": ("training/sweep.py",),
+    "gymnasium": ("gym/",),
 }
 DRAWS = {
     "rand",

@@ -7,6 +7,7 @@ from typing import Any
 
 from ..errors import ConfigError, UserError
 from ..models import Model
+from .agent import AgentCriterion
 from .base import Criterion
 from .catalogue import CRITERIA
 from .learned import LearnedStep
@@ -14,7 +15,17 @@ from .own import OwnCriterion
 from .wrappers import Huayno, HutMakinoMcMillan, Limited, Symmetrized
 
 KINDS: dict[str, type[Criterion]] = {
-    c.__name__: c for c in (*CRITERIA.values(), LearnedStep, OwnCriterion, Limited, Symmetrized, Huayno, HutMakinoMcMillan)
+    c.__name__: c
+    for c in (
+        *CRITERIA.values(),
+        LearnedStep,
+        OwnCriterion,
+        AgentCriterion,
+        Limited,
+        Symmetrized,
+        Huayno,
+        HutMakinoMcMillan,
+    )
 }
 APART = (("model", Model), ("function", object))  # fields that are no plain values, and their types
 

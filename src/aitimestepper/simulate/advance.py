@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from .agent_steps import UNTIL_THE_LIMIT, AgentSteps, ChosenSteps
 from .kernels import layout as at
 from .kernels import plan as kernel
 from .progress import Status
@@ -22,6 +23,7 @@ if TYPE_CHECKING:
 FIRST_BUDGET = 64  # steps of the first call
 # seconds that a system spends in a lane at least, and the steps that are enough in any case
 ENOUGH, ENOUGH_STEPS = 5e-6, 2000
+WORTH_THREADS = 2000  # systems from which on several threads are quicker where a turn is one step
 TURN = 0.1  # seconds of one call of the kernels, after which Ctrl-C, the progress bar and the output are handled
 
 
@@ -55,7 +57,7 @@ def _plan(batch: Batch, wide: bool) -> tuple[np.ndarray, np.ndarray]:
 class Advance:
     """Calls of the kernels, each of about `TURN` seconds, whatever a step costs."""
 
-    def __init__(self, batch: Batch) -> None:
+    def __init__(self, batch: Batch, chosen: ChosenSteps | None = None) -> None:
         from .kernels.jit import use_threads
         from .kernels.pair_sums import CHUNKED
         from .kernels.registers import lane_width
@@ -66,11 +68,14 @@ class Advance:
         self.wide = batch.start.present.shape[1] >= CHUNKED and len(batch.start) == 1 and batch.threads > 1
         self.width = 1 if batch.program.calls_user else lane_width()
         self.plan = kernel.Plan(*_plan(batch, self.wide))
-        state = batch.state
+        state, agent = batch.state, batch.own.agent
+        if agent is not None and chosen is None:
+            chosen = AgentSteps(agent, batch.system, arrays["rule"])
+        self.chosen = chosen
         self.store = kernel.Store(
             bodies=batch.start.body_count.astype(np.int64),
-            system=batch.system,
-            rule=arrays["rule"],
+            system=batch.system if chosen is None else chosen.system,
+            rule=arrays["rule"] if chosen is None else chosen.rule,
             states=state["states"],
             real=state["real"],
             count=state["count"],
@@ -81,10 +86,10 @@ class Advance:
         )
         self.budget, self.rate = FIRST_BUDGET, 0.0
 
-    def begin_only(self) -> None:
-        """Compute forces and energies of the start, without a step."""
+    def begin_only(self, systems: np.ndarray | None = None) -> None:
+        """Compute forces and energies of the start of all systems, or of some, without a step."""
         self.budget = 0
-        for part in self._parts(np.arange(len(self.batch.start)), 1):
+        for part in self._parts(np.arange(len(self.batch.start)) if systems is None else systems, 1):
             self._advance(part)
         self.batch.own.raise_error()
 
@@ -95,8 +100,8 @@ class Advance:
     def turn(self, pool: ThreadPoolExecutor | None) -> None:
         """Make up to `budget` steps of every running system, and adapt the budget to the time that they took."""
         began, before = clock.perf_counter(), int(self.batch.state["count"][:, at.STEPS].sum())
-        systems = np.flatnonzero(self.running())
-        if pool is None:
+        systems = self._asked(np.flatnonzero(self.running()))
+        if pool is None or (self.chosen is not None and len(systems) < WORTH_THREADS):
             with numba_lock if self.wide else contextlib.nullcontext():
                 if self.wide:
                     self.use_threads(self.batch.threads)
@@ -105,17 +110,32 @@ class Advance:
         else:
             for job in [pool.submit(self._advance, part) for part in self._parts(systems, self.batch.threads)]:
                 job.result()
+        if self.chosen is not None:
+            self.chosen.go_on(self.store, systems)
         elapsed = max(clock.perf_counter() - began, 1e-6)
         steps = int(self.batch.state["count"][:, at.STEPS].sum()) - before
         self.rate = steps / elapsed
         enough = int(min(ENOUGH * self.rate, ENOUGH_STEPS))  # so that entering and leaving a lane takes a tenth of the time
         self.budget = int(min(max(self.budget * min(TURN / elapsed, 8.0), enough, 1), 2**40))
 
+    def _asked(self, systems: np.ndarray) -> np.ndarray:
+        """Return the systems of a turn, after their steps were chosen, if they are chosen one by one."""
+        if self.chosen is None:
+            return systems
+        self.chosen.system[:] = self.batch.system
+        fresh = systems[self.store.count[systems, at.FORCES] == 0]
+        if len(fresh):
+            self.begin_only(fresh)
+            systems = np.flatnonzero(self.running())
+        self.chosen.choose(self.store, systems)
+        self.budget = UNTIL_THE_LIMIT
+        return systems
+
     def turn_alone(self) -> None:
         """Make a turn of the only system; it costs little more than its steps, so that many short ones can be made."""
         count = self.batch.state["count"]
         began, before = clock.perf_counter(), int(count[0, at.STEPS])
-        if self.wide:
+        if self.wide or self.chosen is not None:
             self.turn(None)
             return
         self._alone(self.budget)

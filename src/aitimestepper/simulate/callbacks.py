@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 
+from ..criteria.agent import AgentCriterion
 from ..criteria.own import OwnCriterion
 from ..errors import SlowPythonWarning
 from ..fields import VelocityForce
@@ -31,6 +32,7 @@ class OwnFunctions:
         self._error: BaseException | None = None
         self.interrupted = threading.Event()
         self.in_python = False  # whether some function is written in Python
+        self.agent: AgentCriterion | None = None  # what chooses the steps between turns of one step each
 
     def raise_error(self) -> None:
         """Raise the error that a function raised inside compiled code, which cannot propagate it."""

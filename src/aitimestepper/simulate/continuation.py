@@ -11,7 +11,7 @@ from ..bodies import Bodies
 from ..criteria.base import Criterion
 from .callbacks import OwnFunctions
 from .kernels import layout as at
-from .kernels.plan import OWN_CRITERION
+from .kernels.plan import AGENT, OWN_CRITERION
 from .program import Program
 
 # numbers of a run that stay when another criterion or integrator takes over: errors count from the first start
@@ -34,7 +34,7 @@ class Continuation:
 
     def __reduce__(self) -> Any:
         """Return how to copy it; addresses of functions of one's own mean nothing elsewhere, and the bodies come without it."""
-        if self.program.calls_user:
+        if self.own.agent is not None or self.program.calls_user:
             return _gone, ()
         return _again, (self.start, self.program, self.state, self.words, self.criterion, self.guard)
 
@@ -51,7 +51,7 @@ class Continuation:
     def continues(self, program: Program) -> bool:
         """Return whether a run with that program has the memory of this one: criterion and integrator are the same."""
         mine, other = self.program, program
-        if mine.numbers != other.numbers or (mine.numbers["kind"] == OWN_CRITERION and mine is not other):
+        if mine.numbers != other.numbers or (mine.numbers["kind"] in (AGENT, OWN_CRITERION) and mine is not other):
             return False
         return all(np.array_equal(values, other.arrays[name]) for name, values in mine.arrays.items() if name != "field")
 

@@ -7,8 +7,9 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from ..bodies import Bodies
-from ..constants import LOG_GAIN, LOG_RANGE, MIN_DT
-from ..criteria.base import Criterion
+from ..constants import BUDGET_CEILING, LOG_GAIN, LOG_RANGE, MIN_DT
+from ..criteria.agent import AgentCriterion
+from ..criteria.base import Criterion, Numbers
 from ..criteria.classical import (
     PRS23,
     Aarseth,
@@ -25,7 +26,7 @@ from ..criteria.own import OwnCriterion
 from ..criteria.wrappers import Huayno, HutMakinoMcMillan, Limited, Symmetrized, Wrapper, innermost
 from ..errors import ConfigError
 from ..features import slot_table
-from ..integrators import HERMITE, RADAU, SPLITTING, Integrator
+from ..integrators import HERMITE, RADAU, SPLITTING, Integrator, like_splitting
 from ..models import Model
 from .callbacks import OwnFunctions
 from .field_numbers import calls_own, field_numbers
@@ -43,8 +44,9 @@ KINDS: dict[type[Criterion], int] = {
     LearnedStep: kernel.LEARNED,
     LastTerm: kernel.LAST_TERM,
     OwnCriterion: kernel.OWN_CRITERION,
+    AgentCriterion: kernel.AGENT,
 }
-WITH_SUMS = (FreeFall, EnergyBudget)
+WITH_SUMS = (FreeFall, EnergyBudget, AgentCriterion)
 FEATURE_KINDS = {"basic": kernel.BASIC, "rich": kernel.RICH, "delta_mag": kernel.TRANSITION, "invariant": kernel.INVARIANT}
 ACTIVATIONS = {
     "tanh": kernel.TANH,
@@ -79,6 +81,12 @@ def program_of(criterion: Criterion, integrator: Integrator, start: Bodies, own:
     """Return the program of a run with a criterion that is bound to its integrator."""
     wraps, limits, base = _wrappers(criterion)
     inner = innermost(criterion)
+    if isinstance(inner, AgentCriterion):
+        own.agent = inner
+        if base != kernel.PLAIN:
+            raise ConfigError(
+                f"{criterion.name} asks for steps at states that are not those of the run; no agent is asked there."
+            )
     if type(inner) not in KINDS:
         raise ConfigError(
             f"{type(inner).__name__} is no criterion of the engine: give a function of your own as OwnCriterion(f)."
@@ -145,6 +153,20 @@ def _rule(criterion: Criterion, systems: int) -> np.ndarray:
     elif isinstance(criterion, EnergyBudget):
         rule[:, kernel.ORDER], rule[:, kernel.BUDGET_C] = criterion.order, criterion.constant
     return rule
+
+
+def budget_rule(tol: Numbers, integrator: str, systems: int) -> np.ndarray:
+    """Return the rule (B, 4) of EnergyBudget with which `observe_systems` computes features and analytic steps."""
+    rule = _rule(EnergyBudget(tol, like_splitting(integrator)), systems)
+    rule[:, kernel.LOG_VALUE] = np.log(rule[:, kernel.VALUE])
+    return rule
+
+
+def invariant_inputs() -> kernel.Net:
+    """Return a network without layers, for the invariant features alone."""
+    shape, numbers = np.zeros(kernel.WIDTHS, dtype=np.int64), np.zeros(kernel.SCALES)
+    shape[kernel.FEATURES], numbers[kernel.CEILING] = kernel.INVARIANT, BUDGET_CEILING
+    return kernel.Net(shape, numbers, np.zeros(16))
 
 
 class _Network(NamedTuple):

@@ -9,6 +9,7 @@ import numpy as np
 
 from .._version import __version__
 from ..bodies import Bodies
+from ..criteria.agent import AgentCriterion
 from ..criteria.base import Criterion, positive_numbers
 from ..criteria.learned import LearnedStep
 from ..criteria.own import OwnCriterion
@@ -140,13 +141,14 @@ def _function(chosen_by: Any, given: Criterion | None) -> Any:
     """Return the function of the user's own that chooses the steps, from the criterion given again; None if there is none."""
     while "criterion" in chosen_by:
         chosen_by = chosen_by["criterion"]
-    needed = chosen_by["kind"] == OwnCriterion.__name__
+    kind = {kind.__name__: kind for kind in (OwnCriterion, AgentCriterion)}.get(chosen_by["kind"])
+    needed = kind is not None
     if needed and given is None:
         raise _GiveAgain("the criterion of this run is a function of your own: give it again, as resume(path, criterion=...).")
     if given is not None and not needed:
         raise _GiveAgain("the criterion of this run is in the file: leave criterion out.")
     inner = None if given is None else innermost(given)
-    if inner is not None and not isinstance(inner, OwnCriterion):
+    if inner is not None and not (isinstance(inner, (OwnCriterion, AgentCriterion)) and type(inner) is kind):
         raise _GiveAgain(f"the criterion of this run is a function of your own, not {given}: give that one again.")
     return None if inner is None else inner.function
 

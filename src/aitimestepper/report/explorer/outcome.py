@@ -150,7 +150,8 @@ def command_of(path: Path, metadata: Mapping[str, Any]) -> str | None:
     """Return the command that repeats the run in a file, with the same settings; None where the file lacks some."""
     asked = metadata.get("asked")
     went_on = isinstance(asked, dict) and asked.get("error_before") is not None
-    own = metadata.get("field") == OWN or "OwnCriterion" in str(metadata.get("chosen_by")) or OWN_EVENT in _listed(metadata)
+    by_function = any(kind in str(metadata.get("chosen_by")) for kind in ("OwnCriterion", "AgentCriterion"))
+    own = metadata.get("field") == OWN or by_function or OWN_EVENT in _listed(metadata)
     if went_on or own or "simulation" in metadata:
         return None
     again = path.with_name(f"{path.stem}-again{path.suffix}")

@@ -18,6 +18,7 @@ from .network import StepChoice
 from .observe import append_to_window
 from .output import relative, write_rows
 from .plan import (
+    AGENT,
     BASE,
     CONSTANT,
     EACH_STEP,
@@ -194,7 +195,8 @@ def _reject(row: SystemRow, again: Flag, shorter: Number) -> None:
 @inlined
 def _choice(here: Workplace, old: Place, new: Place, fresh: Flag) -> StepChoice:
     plan = here.plan
-    if plan.ints[KIND] == CONSTANT and plan.ints[WRAP_COUNT] == 0 and plan.ints[BASE] == PLAIN:
+    known = plan.ints[KIND] == CONSTANT or plan.ints[KIND] == AGENT
+    if known and plan.ints[WRAP_COUNT] == 0 and plan.ints[BASE] == PLAIN:
         return plain_choice(here.row.rule[0])
     return choose(here.w, here.trial, old, new, here.scratch_block, here.row, plan, here.net, fresh)
 

@@ -17,6 +17,7 @@ PLAIN, HUAYNO, HMM = range(3)
 LIMITED, SYMMETRIZED = range(2)
 # plan.ints[KIND]
 CONSTANT, FREEFALL, HUTMAKINO, BOEKHOLT, TIDAL, AARSETH, PRS23, ENERGYBUDGET, LEARNED, LAST_TERM, OWN_CRITERION = range(11)
+AGENT = 11  # a function of the user's own wrote the step of every system into its rule
 NO_OUTPUT, EVERY_TIME, EVERY_STEPS, AT_TIMES = range(4)
 # plan.ints[...]: the kinds of wrappers (LIMITED, SYMMETRIZED; innermost first) are at the end
 (

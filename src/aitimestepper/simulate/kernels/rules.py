@@ -10,7 +10,7 @@ from .jit import add_product, inlined, over_pairs, strict
 from .kinds import Kind, Number, Numbers, Place
 from .lanes import fma, larger, larger_or_nan, like, no, smaller, sqrt, where
 from .layout import POSITION, SOFTENING2, U0, U1, U2, U3, VELOCITY
-from .plan import AARSETH, BOEKHOLT, BUDGET_C, CONSTANT, FREEFALL, HUTMAKINO, LAST_TERM, ORDER, PRS23, TIDAL, VALUE
+from .plan import AARSETH, AGENT, BOEKHOLT, BUDGET_C, CONSTANT, FREEFALL, HUTMAKINO, LAST_TERM, ORDER, PRS23, TIDAL, VALUE
 from .system import StateEnergies, SystemView, budget_time, gm_at, scratch_at
 from .tight_pairs import largest_share, limited, longest_step, tight_pairs, total_share
 
@@ -187,7 +187,7 @@ def _derivative_time(w: SystemView, block: Place, kind: Kind) -> Number:
 def classical_step(w: SystemView, block: Place, kind: Kind, rule: Numbers, energies: StateEnergies, scale: Number) -> Number:
     """Return the step of the classical criterion `kind` at the state in `block`; scale: S at the start of the run."""
     value = rule[VALUE]
-    if kind == CONSTANT:
+    if kind in (CONSTANT, AGENT):
         return value
     if kind == FREEFALL:
         return value / sqrt(sqrt(energies.rate4_sum))
