@@ -40,13 +40,16 @@ class StepSettings:
     is in `train`, an agent that was trained on the one can be measured on the other. tol: the tolerance, one number or the two
     ends of a range from which each episode draws its own, uniformly in its logarithm. integrator: a splitting, or hermite4.
 
-    A step that evaluates forces f times is rewarded with -f / F - error_weight (P(e') - P(e)). F is the number of force
-    evaluations that the analytic step, `EnergyBudget(tol)`, takes for the whole problem; e and e' are the largest relative
-    energy errors before and after the step; P(e) = max(0, log10(min(e, 1) / tol))^2. So the sum over an episode is -(forces
-    relative to those of the analytic step) - error_weight P(largest error): the analytic step itself gets about -1, a run of
-    half its cost within the tolerance -0.5. An episode terminates at the end of the problem; or where it breaks off (an error
-    of 1, a state that is no number, a step that is no progress), which costs `most_forces` more. It is truncated when its cost
-    exceeds `most_forces`, in units of F.
+    A step of dt that evaluates forces f times is rewarded with saved - error_weight (P(e') - P(e)). saved is what the analytic
+    step, `EnergyBudget(tol)`, would have spent on that time, less what was spent: (s dt (1/a + 1/a') / 2 - f) / F, where a and
+    a' are the analytic steps at both ends, s the force evaluations of a step, and F those of the analytic step for the whole
+    problem. e and e' are the largest relative energy errors before and after; P(e) = max(0, log10(min(e, 1) / tol))^2. So the
+    sum over an episode is about 1 - forces / F - error_weight P(largest error): about 0 for the analytic step where it keeps
+    the tolerance, 0.5 for a run of half its cost. (A reward of -f / F alone has nearly the same sum, but every step costs the
+    same then, and that longer ones come to the end sooner is hundreds of steps away.)
+
+    An episode terminates at the end of the problem; or where it breaks off (an error of 1, a state that is no number, a step
+    that is no progress), which costs `most_forces` more. It is truncated when it has spent more than `most_forces` F.
     """
 
     families: tuple[str, ...] = ("kepler", "triple", "random3")
@@ -78,11 +81,10 @@ class StepSettings:
     @property
     def tol_range(self) -> tuple[float, float]:
         """Both ends of the range of tolerances."""
-        try:
-            low, high = self.tol if isinstance(self.tol, (tuple, list)) else (self.tol, self.tol)
-            return float(low), float(high)
-        except (TypeError, ValueError):
+        ends = tuple(self.tol) if isinstance(self.tol, (tuple, list)) else (self.tol, self.tol)
+        if len(ends) != 2 or any(isinstance(x, bool) or not isinstance(x, (int, float)) for x in ends):
             return math.nan, math.nan
+        return float(ends[0]), float(ends[1])
 
     def draw(self, generators: Sequence[np.random.Generator]) -> Problems:
         """Draw one problem with each generator."""
@@ -92,7 +94,8 @@ class StepSettings:
             (self.families[rng.integers(len(self.families))], first + int(rng.integers(SPLIT_SIZE)), rng.uniform(low, high))
             for rng in generators
         ]
-        return self.problems([(name, number) for name, number, _ in chosen], np.exp([log_tol for *_, log_tol in chosen]))
+        tol = np.clip(np.exp([log_tol for *_, log_tol in chosen]), *self.tol_range)
+        return self.problems([(name, number) for name, number, _ in chosen], tol)
 
     def problems(self, chosen: Sequence[tuple[str, int]], tol: np.ndarray) -> Problems:
         """Return problems by family and number, with their tolerances (R,)."""

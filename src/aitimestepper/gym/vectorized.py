@@ -13,6 +13,7 @@ from gymnasium.vector.utils import batch_space
 from ..criteria.agent import LIMIT
 from ..errors import ConfigError, shown
 from ..features import INVARIANT
+from ..integrators import integrator_named
 from ..simulate.kernels import layout as at
 from ..simulate.stepped import SteppedBatch
 from .settings import BROKEN, StepSettings
@@ -62,6 +63,7 @@ class NBodyStepVectorEnv(VectorEnv[np.ndarray, np.ndarray, np.ndarray]):
         self.single_observation_space, self.single_action_space = observations(), actions()
         self.observation_space = batch_space(self.single_observation_space, self.num_envs)
         self.action_space = batch_space(self.single_action_space, self.num_envs)
+        self._forces_per_step = integrator_named(self.settings.integrator).forces_per_step
         self.generators: list[np.random.Generator] = []
         self._systems: SteppedBatch | None = None
         self._ended = np.ones(self.num_envs, bool)  # systems whose episode is over
@@ -142,13 +144,12 @@ class NBodyStepVectorEnv(VectorEnv[np.ndarray, np.ndarray, np.ndarray]):
         if mode is AutoresetMode.DISABLED and over.any():
             raise ConfigError("an episode is over: reset the environment, or those systems, before the next step.")
         growth = 10.0 ** np.clip(asked.reshape(-1), -LARGEST_ACTION, LARGEST_ACTION)
-        before = self._systems.time.copy()
+        before, rates = self._systems.time.copy(), _inverse(self._analytic)
         self._systems.step(growth * self._analytic)
-        rewards, terminated, truncated = self._judged(~over)
-        infos = self._state(self._systems.time - before)
-        going = np.flatnonzero(~over)
+        infos, going = self._state(self._systems.time - before), np.flatnonzero(~over)
         infos |= self._masks(infos, going)
         self._observe(going)
+        rewards, terminated, truncated = self._judged(~over, infos["dt"] * 0.5 * (rates + _inverse(self._analytic)))
         self._ended |= terminated | truncated
         self._systems.stop(np.flatnonzero(self._ended))
         if mode is AutoresetMode.NEXT_STEP and over.any():
@@ -157,14 +158,18 @@ class NBodyStepVectorEnv(VectorEnv[np.ndarray, np.ndarray, np.ndarray]):
             infos = self._same_step(infos, np.flatnonzero(self._ended))
         return self._seen.copy(), rewards, terminated, truncated, infos
 
-    def _judged(self, going: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-        """Return reward, terminated and truncated after a step of the systems `going`, each (num_envs,)."""
+    def _judged(self, going: np.ndarray, analytic_steps: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        """Return reward, terminated and truncated after a step of the systems `going`, each (num_envs,).
+
+        analytic_steps: (num_envs,) how many analytic steps would have taken as long.
+        """
         assert self._systems is not None
         systems, settings = self._systems, self.settings
         spent, penalty = systems.forces / self._analytic_forces, settings.penalty(systems.largest_error, self._tol)
         broken = ~np.isin(systems.status, at.GOES_ON) | ~(systems.largest_error < BROKEN)
         penalty = np.where(broken, settings.penalty(np.full(len(penalty), BROKEN), self._tol), penalty)
-        reward = self._spent - spent - settings.error_weight * (penalty - self._penalty) - broken * settings.most_forces
+        saved = analytic_steps * self._forces_per_step / self._analytic_forces + self._spent - spent
+        reward = np.where(broken, -settings.most_forces, saved) - settings.error_weight * (penalty - self._penalty)
         self._spent[going], self._penalty[going] = spent[going], penalty[going]
         terminated = going & (broken | (systems.status == at.OK))
         return np.where(going, reward, 0.0), terminated, going & ~terminated & (spent > settings.most_forces)
@@ -178,6 +183,12 @@ class NBodyStepVectorEnv(VectorEnv[np.ndarray, np.ndarray, np.ndarray]):
         last |= self._masks(last, ended)
         both = {"final_obs": final, "final_info": last}
         return {**_merged(infos, self._begin(ended)), **both, **self._masks(both, ended)}
+
+
+def _inverse(times: np.ndarray) -> np.ndarray:
+    """Return 1 / times, 0 where a state broke off."""
+    usable = np.isfinite(times) & (times > 0.0)
+    return np.where(usable, 1.0 / np.where(usable, times, 1.0), 0.0)
 
 
 def _merged(infos: Infos, begun: Infos) -> Infos:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import math
 
 import llvmlite.binding as llvm  # type: ignore[import-untyped]
 import numpy as np
@@ -26,7 +27,7 @@ def lane_width() -> int:
 
 def aligned(shape: tuple[int, ...], dtype: type = np.float64) -> np.ndarray:
     """Return zeros that begin at a cache line."""
-    count = int(np.prod(shape))
+    count = math.prod(shape)
     space = np.zeros(count + CACHE_LINE // 8, dtype=dtype)
     first = -space.ctypes.data % CACHE_LINE // 8
     return space[first : first + count].reshape(shape)
