@@ -7,6 +7,8 @@ import numpy as np
 import pytest
 
 from aitimestepper import resume
+from aitimestepper.bench.cost import Charges
+from aitimestepper.bench.timing import Effort
 from aitimestepper.criteria.agent import AgentCriterion
 from aitimestepper.criteria.classical import EnergyBudget, FreeFall
 from aitimestepper.criteria.wrappers import Huayno, HutMakinoMcMillan, Limited, Symmetrized
@@ -197,3 +199,5 @@ def test_the_bench_measures_an_agent_like_any_rule(tmp_path, few):
     two = measure(systems, budget, budget.step_parameter(1e-4), 100_000)
     np.testing.assert_array_equal(one.forces, two.forces)
     np.testing.assert_allclose(one.error, two.error, rtol=1e-6)
+    charge = Charges(2, Effort(1, 0.01)).of(agent)  # it cannot be timed with leapfrog, which other rules are timed with
+    assert charge.at([2])[0] > 10.0  # force evaluations of two bodies, some nanoseconds each, in a call into Python
