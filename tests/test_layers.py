@@ -29,7 +29,8 @@ LAYERS = (
     ("binding", "conics", "measured", "plugins", "config"),
     ("units",),
     ("validation",),
-    ("features", "specs", "sums", "constants", "files"),
+    ("citations",),
+    ("features", "specs", "sums", "constants", "files", "bibliography"),
     ("errors", "html", "_version"),
 )
 DEPTH = {part: depth for depth, parts in enumerate(LAYERS) for part in parts}

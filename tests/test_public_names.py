@@ -42,6 +42,7 @@ WITHOUT_TORCH = [
     "Oblateness",
     "PrecessionPotential",
     "Criterion",
+    "cite",
 ]
 FUNCTIONS = {
     "attempt_single_step": ["model", "particle", "config", "adapter", "history_buffer"],

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from ._version import __version__ as __version__
 from .bodies import Bodies as Bodies
+from .citations import cite as cite
 from .config import Config as Config
 from .criteria.base import Criterion as Criterion
 from .criteria.classical import PRS23 as PRS23

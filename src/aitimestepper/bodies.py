@@ -54,6 +54,14 @@ class Bodies:
     no result, to the last bit. `external_field` acts on all systems, on each at its own `time`; a list of fields and forces is
     their sum. Bodies that a simulation returned know their `run`, which `simulate` goes on with; those made from them
     (`replace`, ...) do not.
+
+    Examples:
+        >>> from aitimestepper import Bodies
+        >>> binary = Bodies(mass=[1.0, 0.5], position=[[0, 0], [1, 0]], velocity=[[0, -0.4], [0, 0.8]])
+        >>> binary.position.shape  # (B, N, D)
+        (1, 2, 2)
+        >>> binary.total_energy().round(6).tolist()  # (B,), in the units in which G = 1
+        [-0.26]
     """
 
     mass: np.ndarray  # (B, N)

@@ -55,6 +55,13 @@ class Config:
 
     Defaults that depend on the judge are filled in when a Config is made. So another judge means another Config, not a
     `dataclasses.replace(config, judge=...)`, which keeps those of the first.
+
+    Examples:
+        >>> from aitimestepper import Config
+        >>> Config(epochs=3).energy_threshold
+        0.0002
+        >>> Config.from_dict({"judge": "run"}).epochs
+        6
     """
 
     # training

@@ -45,7 +45,20 @@ class UnreachableThresholdError(UserError):
 
 
 class SimulationWarning(UserWarning):
-    """A simulation missed its tolerance, broke off, or went where its result is not to be trusted."""
+    """A simulation missed its tolerance, broke off, or went where its result is not to be trusted.
+
+    Examples:
+        >>> import warnings
+        >>> from aitimestepper import FreeFall, SimulationWarning, simulate
+        >>> from aitimestepper.initial import kepler
+        >>> with warnings.catch_warnings():
+        ...     warnings.simplefilter("error", SimulationWarning)
+        ...     try:
+        ...         result = simulate(kepler(e=0.99), t_end=62.8, criterion=FreeFall(0.5))
+        ...     except SimulationWarning as told:
+        ...         print("a warning, with the remedy")
+        a warning, with the remedy
+    """
 
 
 class SlowPythonWarning(UserWarning):

@@ -40,7 +40,15 @@ class Symmetrization(NamedTuple):
 
 @dataclass(frozen=True)
 class Criterion:
-    """A rule for the step as a frozen value: comparable, hashable, printable, and the same in both forms of the physics."""
+    """A rule for the step as a frozen value: comparable, hashable, printable, and the same in both forms of the physics.
+
+    Examples:
+        >>> from aitimestepper import Criterion, FreeFall
+        >>> isinstance(FreeFall(0.05), Criterion), str(FreeFall(0.05))
+        (True, 'freefall(0.05)')
+        >>> FreeFall([0.02, 0.05]).values(systems=2).tolist()  # (B,)
+        [0.02, 0.05]
+    """
 
     name: ClassVar[str] = ""
     parameter: ClassVar[str | None] = None  # the field that holds its number, if it has one

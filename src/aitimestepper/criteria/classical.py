@@ -28,7 +28,14 @@ class _OneNumber(Criterion):
 
 @dataclass(frozen=True)
 class Constant(_OneNumber):
-    """A constant step `dt`."""
+    """A constant step `dt`.
+
+    Examples:
+        >>> from aitimestepper import Constant, simulate
+        >>> from aitimestepper.initial import kepler
+        >>> simulate(kepler(e=0.5), t_end=6.25, criterion=Constant(dt=0.0625)).steps.tolist()
+        [100]
+    """
 
     name: ClassVar[str] = "constant"
     parameter: ClassVar[str] = "dt"
@@ -44,7 +51,15 @@ class ConstantByTrial(Criterion):
 
 @dataclass(frozen=True)
 class FreeFall(_OneNumber):
-    """dt = eta tau_4, with the smooth minimum tau_4 over pairs of sqrt(r^3 / G M)."""
+    """dt = eta tau_4, with the smooth minimum tau_4 over pairs of sqrt(r^3 / G M).
+
+    Examples:
+        >>> from aitimestepper import FreeFall, simulate
+        >>> from aitimestepper.initial import kepler
+        >>> halved = [simulate(kepler(e=0.5), t_end=6.28, criterion=FreeFall(eta)).steps[0] for eta in (0.02, 0.01)]
+        >>> print(round(halved[1] / halved[0], 1))
+        2.0
+    """
 
     name: ClassVar[str] = "freefall"
     parameter: ClassVar[str] = "eta"
@@ -53,7 +68,14 @@ class FreeFall(_OneNumber):
 
 @dataclass(frozen=True)
 class HutMakino(_OneNumber):
-    """dt = eta min(r/v, sqrt(r^3 / G M)) over pairs (eta = 0.03: AMUSE's default for Hermite)."""
+    """dt = eta min(r/v, sqrt(r^3 / G M)) over pairs (eta = 0.03: AMUSE's default for Hermite).
+
+    Examples:
+        >>> from aitimestepper import HutMakino, simulate
+        >>> from aitimestepper.initial import kepler
+        >>> simulate(kepler(e=0.5), t_end=6.28, criterion=HutMakino(eta=0.03), integrator="hermite4").criterion
+        'hutmakino(0.03)'
+    """
 
     name: ClassVar[str] = "hutmakino"
     parameter: ClassVar[str] = "eta"
@@ -62,7 +84,14 @@ class HutMakino(_OneNumber):
 
 @dataclass(frozen=True)
 class Boekholt(_OneNumber):
-    """dt^2 = eta^2 sum Q^2 / sum Q^(5/2), Q = (GM)^2/r^6 + v^4/r^4 over pairs, which is smooth (arXiv 2212.09745)."""
+    """dt^2 = eta^2 sum Q^2 / sum Q^(5/2), Q = (GM)^2/r^6 + v^4/r^4 over pairs, which is smooth (arXiv 2212.09745).
+
+    Examples:
+        >>> from aitimestepper import Boekholt, Symmetrized, simulate
+        >>> from aitimestepper.initial import kepler
+        >>> simulate(kepler(e=0.5), t_end=6.28, criterion=Symmetrized(Boekholt(eta=0.02))).criterion
+        'symmetrized(boekholt(0.02))'
+    """
 
     name: ClassVar[str] = "boekholt"
     parameter: ClassVar[str] = "eta"
@@ -71,7 +100,14 @@ class Boekholt(_OneNumber):
 
 @dataclass(frozen=True)
 class Tidal(_OneNumber):
-    """Smallest over bodies of sqrt(eta / (||T||_F / sqrt 6)), T the tidal tensor (Grudic & Hopkins, arXiv 1910.06349)."""
+    """Smallest over bodies of sqrt(eta / (||T||_F / sqrt 6)), T the tidal tensor (Grudic & Hopkins, arXiv 1910.06349).
+
+    Examples:
+        >>> from aitimestepper import Tidal, simulate
+        >>> from aitimestepper.initial import kepler
+        >>> simulate(kepler(e=0.5), t_end=6.28, criterion=Tidal(eta=4e-4)).status
+        ('ok',)
+    """
 
     name: ClassVar[str] = "tidal"
     parameter: ClassVar[str] = "eta"
@@ -85,7 +121,14 @@ class Tidal(_OneNumber):
 
 @dataclass(frozen=True)
 class Aarseth(_OneNumber):
-    """Smallest over bodies of sqrt(eta (|a||s| + |j|^2) / (|j||c| + |s|^2)): acceleration, jerk, snap, crackle."""
+    """Smallest over bodies of sqrt(eta (|a||s| + |j|^2) / (|j||c| + |s|^2)): acceleration, jerk, snap, crackle.
+
+    Examples:
+        >>> from aitimestepper import Aarseth, simulate
+        >>> from aitimestepper.initial import kepler
+        >>> simulate(kepler(e=0.5), t_end=6.28, criterion=Aarseth(eta=0.02), integrator="hermite4").status
+        ('ok',)
+    """
 
     name: ClassVar[str] = "aarseth"
     parameter: ClassVar[str] = "eta"
@@ -112,6 +155,13 @@ class PRS23(Criterion):
     It is the rule of radau15, with which a run is made unless another integrator is asked for. The default eta is that of
     IAS15 there (epsilon = 1e-9, eta = 0.17), and 0.02 with other integrators. The step collapses where an acceleration
     passes through zero (figure-eight: 4 times the steps of the older rule).
+
+    Examples:
+        >>> from aitimestepper import PRS23, simulate
+        >>> from aitimestepper.initial import kepler
+        >>> result = simulate(kepler(e=0.9), t_end=62.8, criterion=PRS23())
+        >>> result.integrator, bool(result.max_energy_error[0] < 1e-13)
+        ('radau15', True)
     """
 
     name: ClassVar[str] = "prs23"
@@ -133,6 +183,13 @@ class LastTerm(_OneNumber):
     """The rule of IAS15 before PRS23: b6, the last term of the Gauss-Radau polynomial, at epsilon times the acceleration.
 
     Only radau15 has the polynomial; without it, as for the first step, dt is that of PRS23 with eta = (5040 epsilon)^(1/7).
+
+    Examples:
+        >>> from aitimestepper import LastTerm, simulate
+        >>> from aitimestepper.initial import kepler
+        >>> result = simulate(kepler(e=0.9), t_end=62.8, criterion=LastTerm(epsilon=1e-9))
+        >>> result.integrator, bool(result.max_energy_error[0] < 1e-13)
+        ('radau15', True)
     """
 
     name: ClassVar[str] = "lastterm"
@@ -164,6 +221,12 @@ class EnergyBudget(Criterion):
     The step is at most half the dynamical time of the tightest pairs, and so short that ln tau_4 changes by at most 0.6; it
     approaches these limits smoothly. Order and constant are those of the run's integrator
     (diagnostics/energy_budget_constant.py).
+
+    Examples:
+        >>> from aitimestepper import EnergyBudget, simulate
+        >>> from aitimestepper.initial import kepler
+        >>> simulate(kepler(e=0.5), t_end=62.8, criterion=EnergyBudget(), tol=1e-4).within_tolerance.tolist()
+        [True]
     """
 
     name: ClassVar[str] = "energybudget"

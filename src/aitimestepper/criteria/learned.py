@@ -33,6 +33,14 @@ class LearnedStep(Criterion):
     whole run, if the network was calibrated on runs (as the shipped ones are); else of one step. None means that of the run
     or of the training. A network that was calibrated on runs brings its symmetrization: `simulate` makes the steps
     time-symmetric unless `symmetrized` is False or a wrapper does so.
+
+    Examples:
+        >>> from aitimestepper import LearnedStep, simulate
+        >>> from aitimestepper.initial import kepler
+        >>> step = LearnedStep.load("default", tol=1e-4, integrator="blanes_moan4")
+        >>> result = simulate(kepler(e=0.9), t_end=62.8, criterion=step)
+        >>> result.integrator, result.within_tolerance.tolist()
+        ('blanes_moan4', [True])
     """
 
     name: ClassVar[str] = "learned"

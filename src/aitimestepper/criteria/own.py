@@ -22,6 +22,17 @@ class OwnCriterion(Criterion):
     arrays (N,) and (N, D), which is slow: a call from compiled code into Python costs about ten microseconds. `value` is the
     parameter of the criterion, one number or one a system, that a sweep or a benchmark may change; dt should be proportional
     to value^power. `even` states that flipping all velocities leaves dt as it is, which `Symmetrized` needs.
+
+    Examples:
+        >>> import warnings
+        >>> import numpy as np
+        >>> from aitimestepper import OwnCriterion, simulate
+        >>> from aitimestepper.initial import kepler
+        >>> def share(time, mass, position, velocity, acceleration, value):
+        ...     return value * np.linalg.norm(position[1] - position[0]) ** 1.5
+        >>> with warnings.catch_warnings(action="ignore"):  # a function in Python is slow, and a warning says so
+        ...     simulate(kepler(e=0.5), t_end=6.28, criterion=OwnCriterion(share, 0.02)).criterion
+        'share(0.02)'
     """
 
     name: ClassVar[str] = "own"

@@ -92,7 +92,15 @@ def _refuse_velocity_odd(wrapper: str, criterion: Criterion) -> None:
 
 @dataclass(frozen=True)
 class Limited(Wrapper):
-    """The wrapped criterion's dt, limited to `dt_min` ... `dt_max`."""
+    """The wrapped criterion's dt, limited to `dt_min` ... `dt_max`.
+
+    Examples:
+        >>> from aitimestepper import FreeFall, Limited, simulate
+        >>> from aitimestepper.initial import kepler
+        >>> result = simulate(kepler(e=0.9), t_end=6.28, criterion=Limited(FreeFall(0.02), dt_max=0.01))
+        >>> bool(result.dt_max[0] <= 0.01)  # dt_min and dt_max are in the unit of time
+        True
+    """
 
     name: ClassVar[str] = "limited"
     dt_min: float | None = None
@@ -133,6 +141,14 @@ class Symmetrized(Wrapper):
     (3 c/8) less what the mean of two neighbouring steps adds (c/8). Where the symmetric step differs from it by more than the
     factor `smoothness`, the expected one is taken, and the symmetric sequence begins anew from it. Both numbers are
     `symmetrization` of the wrapped criterion unless given.
+
+    Examples:
+        >>> from aitimestepper import FreeFall, Symmetrized, simulate
+        >>> from aitimestepper.initial import kepler
+        >>> def error(step):  # at the end of ten orbits
+        ...     return simulate(kepler(e=0.9), t_end=62.83, criterion=step).final_energy_error[0]
+        >>> bool(error(Symmetrized(FreeFall(0.05))) < 0.1 * error(FreeFall(0.05)))
+        True
     """
 
     name: ClassVar[str] = "symmetrized"
@@ -184,6 +200,12 @@ class Huayno(_LookAhead):
 
     dtau/dt is a central difference along the motion, at most 1, so that dt is at most 2 tau. It costs two more passes over
     the pairs, but no trial step. A rate that is not finite counts as 0.
+
+    Examples:
+        >>> from aitimestepper import Huayno, HutMakino, simulate
+        >>> from aitimestepper.initial import kepler
+        >>> simulate(kepler(e=0.9), t_end=6.28, criterion=Huayno(HutMakino(0.03))).criterion
+        'huayno(hutmakino(0.03))'
     """
 
     name: ClassVar[str] = "huayno"
@@ -195,6 +217,13 @@ class HutMakinoMcMillan(_LookAhead):
 
     It is solved by `iterations` fixed-point iterations from dt = tau(s), each a whole trial step by the integrator of the run.
     An iteration multiplies the error by about 1/2 dtau/dt.
+
+    Examples:
+        >>> from aitimestepper import HutMakino, HutMakinoMcMillan, simulate
+        >>> from aitimestepper.initial import kepler
+        >>> result = simulate(kepler(e=0.9), t_end=6.28, criterion=HutMakinoMcMillan(HutMakino(0.03)))
+        >>> bool(result.force_evaluations[0] > 3 * result.steps[0])  # three trial steps for each
+        True
     """
 
     name: ClassVar[str] = "hmm"

@@ -70,6 +70,18 @@ class ModelAdapter:
     measured on real runs; a network is asked for `factor` times the tolerance wanted, so that its runs are within that one.
     `tol`: the tolerance, a number or (B,), in the invariant features where none is passed; by default `energy_threshold`.
     `generator`: the random stream of a training. `history_buffer`: the adapter's own window, used where none is passed.
+
+    Examples:
+        >>> import torch
+        >>> from aitimestepper import Config, FullyConnectedNN, ModelAdapter, ParticleTorch
+        >>> particle = ParticleTorch.from_tensors([1.0, 0.5], [[0.0, 0.0], [1.0, 0.0]], [[0.0, -0.4], [0.0, 0.8]])
+        >>> config = Config(feature_type="basic", steps_per_epoch=4, epochs=2, lr=1e-2, seed=0, device="cpu")
+        >>> model, adapter = FullyConnectedNN(11, seed=0).double(), ModelAdapter(config)
+        >>> optimizer = torch.optim.AdamW(model.parameters(), lr=config.lr)
+        >>> tuple(adapter.build_feature_tensor(particle).shape)  # (B, F)
+        (1, 11)
+        >>> bool(adapter.predict_dt(model, particle) > 0)  # (B,)
+        True
     """
 
     def __init__(

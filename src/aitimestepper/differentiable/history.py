@@ -23,6 +23,14 @@ class HistoryBuffer:
 
     `basic` and `rich`: K past descriptions, then the current one, (K+1) F values. `delta_mag`: K transitions, the last one
     from the state pushed last to the current one, 10 K values. Oldest first. Full after K pushes.
+
+    Examples:
+        >>> from aitimestepper import HistoryBuffer, ParticleTorch
+        >>> p = ParticleTorch.from_tensors([1.0, 0.5], [[0.0, 0.0], [1.0, 0.0]], [[0.0, -0.4], [0.0, 0.8]])
+        >>> buffer = HistoryBuffer(history_len=3, feature_type="basic")
+        >>> buffer.push(p)
+        >>> len(buffer), tuple(buffer.features_for(p).shape)  # (K + 1) * 11 values
+        (1, (1, 44))
     """
 
     def __init__(self, history_len: int, feature_type: str = "basic") -> None:

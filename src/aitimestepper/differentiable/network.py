@@ -62,6 +62,14 @@ class FullyConnectedNN(nn.Module):
     layer without a gradient into it: learning to estimate never changes dt. Inputs outside `lowest` ... `highest` (no limits,
     unless set) are clipped, since the output of a network outside the range of its training is arbitrary. An input whose two
     limits are equal is ignored.
+
+    Examples:
+        >>> import torch
+        >>> from aitimestepper import FullyConnectedNN
+        >>> network = FullyConnectedNN(11, layers=(16, 16), seed=0).double()
+        >>> output = network(torch.ones(5, 11, dtype=torch.float64))  # dt, and log10 of the error that it expects
+        >>> tuple(output.shape), bool((output[:, 0] > 0).all())
+        ((5, 2), True)
     """
 
     frequencies: Tensor

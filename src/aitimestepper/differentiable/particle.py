@@ -27,6 +27,12 @@ class ParticleTorch:
 
     Only `update_dt` and `set_external_field` change it in place (and return it). Systems with fewer bodies are padded
     with bodies of no mass that `mask` marks as absent; they change no result.
+
+    Examples:
+        >>> from aitimestepper import ParticleTorch
+        >>> p = ParticleTorch.from_tensors([1.0, 0.5], [[0.0, 0.0], [1.0, 0.0]], [[0.0, -0.4], [0.0, 0.8]])
+        >>> tuple(p.position.shape), tuple(p.total_energy().shape)  # (B, N, D) and (B,)
+        ((1, 2, 2), (1,))
     """
 
     mass: Tensor  # (B, N)

@@ -65,6 +65,13 @@ class Oblateness(_FromBody):
 
     s is the sine of the latitude above the equator, whose pole `axis` stays where it is: the spin takes the torque. A negative
     J2 belongs to a prolate body.
+
+    Examples:
+        >>> from aitimestepper import Oblateness, simulate
+        >>> from aitimestepper.initial import kepler
+        >>> force = Oblateness(J2=1e-3, radius=0.1)  # radius is a length
+        >>> simulate(kepler(e=0.5), t_end=6.28, external_field=force, tol=1e-5).within_tolerance.tolist()
+        [True]
     """
 
     J2: float
@@ -113,6 +120,13 @@ class PrecessionPotential(_FromBody):
 
     The pericentre of a light body advances by 6 pi G M / (c^2 a (1 - e^2)) an orbit, as in general relativity at first
     post-Newtonian order. Other effects of that order, as on the period, are not those of relativity.
+
+    Examples:
+        >>> from aitimestepper import PrecessionPotential, simulate
+        >>> from aitimestepper.initial import kepler
+        >>> force = PrecessionPotential(c=100.0)  # the speed of light in the units of the bodies
+        >>> simulate(kepler(e=0.5), t_end=6.28, external_field=force, tol=1e-5).within_tolerance.tolist()
+        [True]
     """
 
     c: float

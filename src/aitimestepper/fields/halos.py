@@ -32,7 +32,15 @@ class Standing(Summable):
 
 @dataclass(frozen=True)
 class PlummerField(Standing):
-    """Plummer's sphere of mass M: -G M / sqrt(r^2 + b^2)."""
+    """Plummer's sphere of mass M: -G M / sqrt(r^2 + b^2).
+
+    Examples:
+        >>> from aitimestepper import PlummerField, simulate
+        >>> from aitimestepper.initial import kepler
+        >>> field = PlummerField(M=0.5, b=3.0)  # a mass and a length
+        >>> simulate(kepler(e=0.5), t_end=6.28, external_field=field, tol=1e-5).within_tolerance.tolist()
+        [True]
+    """
 
     M: float
     b: float
@@ -65,6 +73,13 @@ class LogarithmicHalo(Standing):
     """Halo with a flat rotation curve: v0^2/2 ln(1 + m^2/core^2), m^2 = x^2 + y^2/q_y^2 + z^2/q_z^2.
 
     Far out the circular velocity is v0. The potential is zero at the centre.
+
+    Examples:
+        >>> from aitimestepper import LogarithmicHalo, simulate
+        >>> from aitimestepper.initial import kepler
+        >>> field = LogarithmicHalo(v0=0.5, core=2.0)  # v0 is a velocity, core a length
+        >>> simulate(kepler(e=0.5), t_end=6.28, external_field=field, tol=1e-5).within_tolerance.tolist()
+        [True]
     """
 
     v0: float
@@ -99,7 +114,15 @@ class LogarithmicHalo(Standing):
 
 @dataclass(frozen=True)
 class MiyamotoNagaiField(Standing):
-    """Disc of mass M in the first two axes: -G M / sqrt(R^2 + (a + sqrt(z^2 + b^2))^2)."""
+    """Disc of mass M in the first two axes: -G M / sqrt(R^2 + (a + sqrt(z^2 + b^2))^2).
+
+    Examples:
+        >>> from aitimestepper import MiyamotoNagaiField, simulate
+        >>> from aitimestepper.initial import kepler
+        >>> field = MiyamotoNagaiField(M=2.0, a=3.0, b=0.3)  # a mass and two lengths
+        >>> simulate(kepler(e=0.5), t_end=6.28, external_field=field, tol=1e-5).within_tolerance.tolist()
+        [True]
+    """
 
     M: float
     a: float
@@ -143,6 +166,13 @@ class NFWField(Standing):
     """Halo of Navarro, Frenk & White with scale radius r_s: -G M ln(1 + r/r_s) / r.
 
     M = 4 pi rho_0 r_s^3. The mass within r is M (ln(1 + u) - u/(1 + u)) for u = r/r_s: 0.193 M within r_s.
+
+    Examples:
+        >>> from aitimestepper import NFWField, simulate
+        >>> from aitimestepper.initial import kepler
+        >>> field = NFWField(M=5.0, r_s=9.0)  # a mass and a length
+        >>> simulate(kepler(e=0.5), t_end=6.28, external_field=field, tol=1e-5).within_tolerance.tolist()
+        [True]
     """
 
     M: float
@@ -192,7 +222,15 @@ def _enclosed(u: Any) -> Any:
 
 @dataclass(frozen=True)
 class UniformField(Standing):
-    """The same acceleration g everywhere: potential -g.x."""
+    """The same acceleration g everywhere: potential -g.x.
+
+    Examples:
+        >>> from aitimestepper import UniformField, simulate
+        >>> from aitimestepper.initial import kepler
+        >>> field = UniformField(g=(0.01, 0.0, 0.0))  # an acceleration
+        >>> simulate(kepler(e=0.5), t_end=6.28, external_field=field, tol=1e-5).within_tolerance.tolist()
+        [True]
+    """
 
     g: Sequence[float]
 

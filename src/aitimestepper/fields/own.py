@@ -33,6 +33,20 @@ class OwnField(Summable):
 
     The engine calls it by its address, with no Python in between. From Python it works on NumPy arrays only. Say
     `time_dependent=True` where it changes with time; its rates are then part of the energy.
+
+    Examples:
+        >>> from aitimestepper import FreeFall, OwnField, simulate
+        >>> from aitimestepper.initial import kepler
+        >>> from aitimestepper.simulate.kernels.callbacks import field
+        >>> @field
+        ... def spring(n, t, x, a, phi, rate):  # a(x) = -0.01 x; arrays are axis after axis, 3 n numbers
+        ...     for k in range(3 * n):
+        ...         a[k] = -0.01 * x[k]
+        ...     for i in range(n):
+        ...         phi[i] = 0.005 * (x[i] ** 2 + x[n + i] ** 2 + x[2 * n + i] ** 2)
+        >>> result = simulate(kepler(e=0.5), t_end=6.28, external_field=OwnField(spring), criterion=FreeFall(0.01))
+        >>> bool(result.max_energy_error[0] < 1e-3)
+        True
     """
 
     def __init__(self, function: Any, time_dependent: bool = False) -> None:
@@ -73,6 +87,17 @@ class VelocityForce(Summable):
 
     `function` is `f(t, mass, position, velocity) -> acceleration` for one system, with arrays (N,) and (N, D), or a numba
     `cfunc` made by `simulate.kernels.callbacks.velocity_force`. Gauss-Radau alone takes it. Energy errors count its work.
+
+    Examples:
+        >>> import warnings
+        >>> from aitimestepper import VelocityForce, simulate
+        >>> from aitimestepper.initial import kepler
+        >>> def drag(t, mass, position, velocity):  # (N,), (N, D), (N, D) -> accelerations (N, D)
+        ...     return -0.01 * velocity
+        >>> with warnings.catch_warnings(action="ignore"):  # a function in Python is slow, and a warning says so
+        ...     result = simulate(kepler(e=0.5), t_end=6.28, external_field=VelocityForce(drag))
+        >>> result.integrator
+        'radau15'
     """
 
     function: Callable[..., Any]

@@ -21,6 +21,13 @@ class PointMassTidalField(Summable):
 
     a(x) = GM [(R-x)/|R-x|^3 - R/|R|^3],  potential(x) = -GM [1/|R-x| - 1/|R| - x.R/|R|^3]: zero, with its gradient, at the
     origin.
+
+    Examples:
+        >>> from aitimestepper import PointMassTidalField, simulate
+        >>> from aitimestepper.initial import kepler
+        >>> field = PointMassTidalField(M=10.0, R0=20.0)  # mass and distance in the units of the bodies
+        >>> simulate(kepler(e=0.5), t_end=62.8, external_field=field, tol=1e-5).within_tolerance.tolist()
+        [True]
     """
 
     M: float

@@ -37,6 +37,14 @@ def movie(
 
     run: the path of an output file, its `Snapshots`, a `Simulation`, or a result or anything else with a `trajectory`. Orbits
     are smooth where the rows of output are a fraction of an orbit apart. `progress` is called with (frames done, in all).
+
+    Examples:
+        >>> import tempfile
+        >>> from aitimestepper import movie, simulate
+        >>> from aitimestepper.initial import triple
+        >>> result = simulate(triple(), times=[k / 4 for k in range(101)], tol=1e-5)
+        >>> movie(result, tempfile.mkdtemp() + "/triple.mp4", seconds=0.2, fps=10).name
+        'triple.mp4'
     """
     trajectory = run_data(run, system).recorded()
     return write_movie(trajectory, Path(path), seconds=seconds, fps=fps, title=title, progress=progress)

@@ -3,6 +3,13 @@
 A run is the path of an output file, its `Snapshots`, a `Simulation`, or a result or anything else with a `trajectory`. Without
 `ax` a figure is made: in a notebook, and where matplotlib.pyplot is in use, one that pyplot shows, and otherwise one of its own
 (`ax.figure.savefig(...)`). Nothing else of matplotlib's global state is touched.
+
+Examples:
+    >>> from aitimestepper import plots, simulate
+    >>> from aitimestepper.initial import triple
+    >>> result = simulate(triple(), times=[k / 10 for k in range(301)], tol=1e-5)
+    >>> plots.plot_energy(result).get_xlabel()[:4]
+    'time'
 """
 
 from __future__ import annotations

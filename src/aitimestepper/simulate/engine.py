@@ -89,6 +89,13 @@ def simulate(
 
     The run is compiled and in float64. Another precision, a GPU, or a network of one's own in torch:
     `aitimestepper.differentiable.simulate`.
+
+    Examples:
+        >>> from aitimestepper import simulate
+        >>> from aitimestepper.initial import triple
+        >>> result = simulate(triple(), t_end=100.0, tol=1e-5)
+        >>> result.within_tolerance.tolist(), result.final.position.shape  # (B,) and (B, N, D)
+        ([True], (1, 3, 3))
     """
     began, asked_for = clock.perf_counter(), dict(locals())
     given = particle.final if isinstance(particle, SimulationResult) else particle

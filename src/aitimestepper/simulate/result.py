@@ -78,6 +78,13 @@ class SimulationResult:
     Energy errors are relative to S = max(|E|, 1e-4 (K + |U|)) at the start of the run; `max_energy_error` is the
     largest over all steps. The work of a time-dependent outer field and that of a velocity-dependent force is subtracted. A run
     that went on from the result of another one counts from the first start: its errors, its steps and its force evaluations.
+
+    Examples:
+        >>> from aitimestepper import simulate
+        >>> from aitimestepper.initial import triple
+        >>> result = simulate(triple(), t_end=100.0, tol=1e-5)
+        >>> result.status, result.final.time.tolist(), bool(result.max_energy_error[0] < 1e-5)
+        (('ok',), [100.0], True)
     """
 
     final: Bodies

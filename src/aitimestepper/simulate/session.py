@@ -70,6 +70,15 @@ def resume(
     t_end: a later end time than the one of the file, in its unit of time. criterion, external_field, events: those of the run
     if they are functions that the user wrote; everything else is in the file. The events in the result are those after the
     state that the run goes on from. warn: as in `simulate`.
+
+    Examples:
+        >>> import tempfile
+        >>> from aitimestepper import resume, simulate
+        >>> from aitimestepper.initial import triple
+        >>> path = tempfile.mkdtemp() + "/run.h5"
+        >>> half = simulate(triple(), t_end=50.0, tol=1e-5, output=path)
+        >>> resume(path, t_end=100.0).final.time.tolist()
+        [100.0]
     """
     began = clock.perf_counter()
     saved = read_state(path)

@@ -50,6 +50,16 @@ class Simulation(Present):
     Gauss-Radau by its polynomial). So the bits at a
     time do not depend on what was asked before. t_end: how long the simulation is meant to go on. The tolerance of a learned
     step for light bodies is calibrated for the length of a run; without `t_end` for forty orbits of the tightest pair.
+
+    Examples:
+        >>> from aitimestepper import Simulation
+        >>> from aitimestepper.initial import triple
+        >>> sim = Simulation(triple(), tol=1e-5)
+        >>> sim = sim.integrate(10.0)
+        >>> sim.time, sim.position.shape, bool(sim.energy_error < 1e-5)  # (N, D)
+        (10.0, (3, 3), True)
+        >>> sim.at([2.0, 5.0]).position.shape  # (T, N, D)
+        (2, 3, 3)
     """
 
     def __init__(

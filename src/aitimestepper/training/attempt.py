@@ -79,6 +79,17 @@ def attempt_single_step(
     """Let the network choose dt, in eval mode, and take that step; `particle` is not modified.
 
     With a time-dependent external field E1 is corrected by the work that the field did: what remains is the error of the step.
+
+    Examples:
+        >>> import torch
+        >>> from aitimestepper import Config, FullyConnectedNN, ModelAdapter, ParticleTorch, attempt_single_step
+        >>> particle = ParticleTorch.from_tensors([1.0, 0.5], [[0.0, 0.0], [1.0, 0.0]], [[0.0, -0.4], [0.0, 0.8]])
+        >>> config = Config(feature_type="basic", steps_per_epoch=4, epochs=2, lr=1e-2, seed=0, device="cpu")
+        >>> model, adapter = FullyConnectedNN(11, seed=0).double(), ModelAdapter(config)
+        >>> optimizer = torch.optim.AdamW(model.parameters(), lr=config.lr)
+        >>> advanced, dt, E0, E1 = attempt_single_step(model, particle, config, adapter)
+        >>> tuple(advanced.position.shape), tuple(dt.shape), tuple(E1.shape)  # (B, N, D), (B,), (B,)
+        ((1, 2, 2), (1,), (1,))
     """
     return measure_step(model, StepStart.observe(particle, adapter, history_buffer), config, adapter).attempt
 
@@ -113,6 +124,14 @@ def check_energy_threshold(E0: Tensor, E1: Tensor, threshold: float, floor: Tens
 
     floor (B,): lower limit of |E0| in the relative error, 1e-4 (K + |U|) of the state that the step starts from; without it
     an energy of zero passes only unchanged.
+
+    Examples:
+        >>> import torch
+        >>> from aitimestepper import check_energy_threshold
+        >>> E0, E1 = torch.tensor([-1.0, -2.0]), torch.tensor([-1.0, -2.1])  # (B,)
+        >>> passed, rel_dE = check_energy_threshold(E0, E1, threshold=0.01)
+        >>> passed, [round(error, 3) for error in rel_dE.tolist()]
+        (False, [0.0, 0.05])
     """
     return check_errors(relative_error(E0, E1, floor), threshold)
 

@@ -102,6 +102,18 @@ def save_checkpoint(
 
     A network of the user's own, or one that `config` does not describe, gets no model file: simulations without PyTorch cannot
     use it.
+
+    Examples:
+        >>> import torch
+        >>> from aitimestepper import Config, FullyConnectedNN, ModelAdapter, ParticleTorch, save_checkpoint
+        >>> particle = ParticleTorch.from_tensors([1.0, 0.5], [[0.0, 0.0], [1.0, 0.0]], [[0.0, -0.4], [0.0, 0.8]])
+        >>> config = Config(feature_type="basic", steps_per_epoch=4, epochs=2, lr=1e-2, seed=0, device="cpu")
+        >>> model, adapter = FullyConnectedNN(11, seed=0).double(), ModelAdapter(config)
+        >>> optimizer = torch.optim.AdamW(model.parameters(), lr=config.lr)
+        >>> import tempfile
+        >>> path = tempfile.mkdtemp() + "/model_epoch_0000.pt"
+        >>> save_checkpoint(path, model, optimizer, config=config).name
+        'model_epoch_0000.pt'
     """
     _save_model_beside(Path(path), model, config, scales, card, initial_conditions)
     content = {
@@ -170,7 +182,21 @@ def save_plain(path: str | Path, content: dict[str, Any]) -> Path:
 
 
 def load_checkpoint(path: str | Path) -> Checkpoint:
-    """Read a checkpoint of this program; any other file raises a `CheckpointError`, and no code in it is run."""
+    """Read a checkpoint of this program; any other file raises a `CheckpointError`, and no code in it is run.
+
+    Examples:
+        >>> import torch
+        >>> from aitimestepper import Config, FullyConnectedNN, ModelAdapter, ParticleTorch, load_checkpoint
+        >>> particle = ParticleTorch.from_tensors([1.0, 0.5], [[0.0, 0.0], [1.0, 0.0]], [[0.0, -0.4], [0.0, 0.8]])
+        >>> config = Config(feature_type="basic", steps_per_epoch=4, epochs=2, lr=1e-2, seed=0, device="cpu")
+        >>> model, adapter = FullyConnectedNN(11, seed=0).double(), ModelAdapter(config)
+        >>> optimizer = torch.optim.AdamW(model.parameters(), lr=config.lr)
+        >>> import tempfile
+        >>> from aitimestepper import save_checkpoint
+        >>> path = save_checkpoint(tempfile.mkdtemp() + "/mine.pt", model, optimizer, config=config)
+        >>> load_checkpoint(path).config == config
+        True
+    """
     content = _read(Path(path))
     try:
         config = Config.from_dict(content["config"])
@@ -198,12 +224,40 @@ def load_checkpoint(path: str | Path) -> Checkpoint:
 
 
 def load_config_from_checkpoint(path: str | Path) -> Config:
-    """Return the whole configuration that a checkpoint was trained with."""
+    """Return the whole configuration that a checkpoint was trained with.
+
+    Examples:
+        >>> import torch
+        >>> from aitimestepper import Config, FullyConnectedNN, ModelAdapter, ParticleTorch, load_config_from_checkpoint
+        >>> particle = ParticleTorch.from_tensors([1.0, 0.5], [[0.0, 0.0], [1.0, 0.0]], [[0.0, -0.4], [0.0, 0.8]])
+        >>> config = Config(feature_type="basic", steps_per_epoch=4, epochs=2, lr=1e-2, seed=0, device="cpu")
+        >>> model, adapter = FullyConnectedNN(11, seed=0).double(), ModelAdapter(config)
+        >>> optimizer = torch.optim.AdamW(model.parameters(), lr=config.lr)
+        >>> import tempfile
+        >>> from aitimestepper import save_checkpoint
+        >>> path = save_checkpoint(tempfile.mkdtemp() + "/mine.pt", model, optimizer, config=config)
+        >>> load_config_from_checkpoint(path).steps_per_epoch
+        4
+    """
     return load_checkpoint(path).config
 
 
 def load_model_state(model: nn.Module, path: str | Path) -> nn.Module:
-    """Put the weights of a checkpoint into `model`, and return it."""
+    """Put the weights of a checkpoint into `model`, and return it.
+
+    Examples:
+        >>> import torch
+        >>> from aitimestepper import Config, FullyConnectedNN, ModelAdapter, ParticleTorch, load_model_state
+        >>> particle = ParticleTorch.from_tensors([1.0, 0.5], [[0.0, 0.0], [1.0, 0.0]], [[0.0, -0.4], [0.0, 0.8]])
+        >>> config = Config(feature_type="basic", steps_per_epoch=4, epochs=2, lr=1e-2, seed=0, device="cpu")
+        >>> model, adapter = FullyConnectedNN(11, seed=0).double(), ModelAdapter(config)
+        >>> optimizer = torch.optim.AdamW(model.parameters(), lr=config.lr)
+        >>> import tempfile
+        >>> from aitimestepper import save_checkpoint
+        >>> path = save_checkpoint(tempfile.mkdtemp() + "/mine.pt", model, optimizer, config=config)
+        >>> load_model_state(model, path) is model
+        True
+    """
     _fit(model, load_checkpoint(path).model_state, str(path))
     return model
 

@@ -186,6 +186,17 @@ def collect_trajectory_step(
 
     metrics: `retrain_iterations` (optimizer steps), `reject_count` (rejected attempts, summed over systems),
     `final_energy_error` (largest over systems). The history is read, not pushed to.
+
+    Examples:
+        >>> import torch
+        >>> from aitimestepper import Config, FullyConnectedNN, ModelAdapter, ParticleTorch, collect_trajectory_step
+        >>> particle = ParticleTorch.from_tensors([1.0, 0.5], [[0.0, 0.0], [1.0, 0.0]], [[0.0, -0.4], [0.0, 0.8]])
+        >>> config = Config(feature_type="basic", steps_per_epoch=4, epochs=2, lr=1e-2, seed=0, device="cpu")
+        >>> model, adapter = FullyConnectedNN(11, seed=0).double(), ModelAdapter(config)
+        >>> optimizer = torch.optim.AdamW(model.parameters(), lr=config.lr)
+        >>> advanced, dt, metrics = collect_trajectory_step(model, particle, optimizer, config, adapter)
+        >>> metrics["final_energy_error"] <= config.energy_threshold
+        True
     """
     done = _collect_step(model, particle, optimizer, config, adapter, history_buffer)
     metrics = {
@@ -209,6 +220,17 @@ def collect_trajectory(
 
     metrics are counts and means over all systems: `total_steps` = `trajectory_length` + `warmup_discarded`.
     `watch(step, retrains)` is called after every step.
+
+    Examples:
+        >>> import torch
+        >>> from aitimestepper import Config, FullyConnectedNN, ModelAdapter, ParticleTorch, collect_trajectory
+        >>> particle = ParticleTorch.from_tensors([1.0, 0.5], [[0.0, 0.0], [1.0, 0.0]], [[0.0, -0.4], [0.0, 0.8]])
+        >>> config = Config(feature_type="basic", steps_per_epoch=4, epochs=2, lr=1e-2, seed=0, device="cpu")
+        >>> model, adapter = FullyConnectedNN(11, seed=0).double(), ModelAdapter(config)
+        >>> optimizer = torch.optim.AdamW(model.parameters(), lr=config.lr)
+        >>> trajectory, metrics = collect_trajectory(model, particle, optimizer, config, adapter)
+        >>> len(trajectory), metrics["total_steps"]
+        (4, 4)
     """
     if history_buffer is None:
         history_buffer = adapter.history_buffer

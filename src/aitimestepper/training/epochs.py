@@ -45,6 +45,17 @@ def train_epoch_two_phase(
 
     The result holds `trajectory_metrics`, `generalization_metrics`, `converged`, `part2_iterations`, `epoch_time` (seconds),
     `final_state`, the state after the last accepted step, and `more`, further metrics by name.
+
+    Examples:
+        >>> import torch
+        >>> from aitimestepper import Config, FullyConnectedNN, ModelAdapter, ParticleTorch, train_epoch_two_phase
+        >>> particle = ParticleTorch.from_tensors([1.0, 0.5], [[0.0, 0.0], [1.0, 0.0]], [[0.0, -0.4], [0.0, 0.8]])
+        >>> config = Config(feature_type="basic", steps_per_epoch=4, epochs=2, lr=1e-2, seed=0, device="cpu")
+        >>> model, adapter = FullyConnectedNN(11, seed=0).double(), ModelAdapter(config)
+        >>> optimizer = torch.optim.AdamW(model.parameters(), lr=config.lr)
+        >>> epoch = train_epoch_two_phase(model, particle, optimizer, config, adapter)
+        >>> epoch["trajectory_metrics"]["trajectory_length"]
+        4
     """
     began = time.perf_counter()
     judge = judge or judge_for(model, optimizer, config, adapter, history_buffer)
@@ -98,6 +109,17 @@ def run_two_phase_training(
 
     The result holds `epochs_completed`, `total_time` (seconds), `convergence_rate`, `final_metrics`, `card`, and `results`: of
     each epoch of this call what `train_epoch_two_phase` returns, and its record by the names of metrics.jsonl.
+
+    Examples:
+        >>> import torch
+        >>> from aitimestepper import Config, FullyConnectedNN, ModelAdapter, ParticleTorch, run_two_phase_training
+        >>> particle = ParticleTorch.from_tensors([1.0, 0.5], [[0.0, 0.0], [1.0, 0.0]], [[0.0, -0.4], [0.0, 0.8]])
+        >>> config = Config(feature_type="basic", steps_per_epoch=4, epochs=2, lr=1e-2, seed=0, device="cpu")
+        >>> model, adapter = FullyConnectedNN(11, seed=0).double(), ModelAdapter(config)
+        >>> optimizer = torch.optim.AdamW(model.parameters(), lr=config.lr)
+        >>> result = run_two_phase_training(model, particle, optimizer, config, adapter)
+        >>> result["epochs_completed"]
+        2
     """
     if config.integrator not in SPLITTINGS:
         raise ConfigError(

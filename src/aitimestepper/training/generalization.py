@@ -42,6 +42,19 @@ def evaluate_minibatch(
 
     The features of each sample include the history window that it was accepted with. Plain pairs (particle, dt) have none:
     theirs include `history_buffer`.
+
+    Examples:
+        >>> import torch
+        >>> from aitimestepper import Config, FullyConnectedNN, ModelAdapter, ParticleTorch, evaluate_minibatch
+        >>> particle = ParticleTorch.from_tensors([1.0, 0.5], [[0.0, 0.0], [1.0, 0.0]], [[0.0, -0.4], [0.0, 0.8]])
+        >>> config = Config(feature_type="basic", steps_per_epoch=4, epochs=2, lr=1e-2, seed=0, device="cpu")
+        >>> model, adapter = FullyConnectedNN(11, seed=0).double(), ModelAdapter(config)
+        >>> optimizer = torch.optim.AdamW(model.parameters(), lr=config.lr)
+        >>> from aitimestepper import collect_trajectory
+        >>> trajectory, _ = collect_trajectory(model, particle, optimizer, config, adapter)
+        >>> all_pass, losses, rel_dE, metrics = evaluate_minibatch(model, trajectory, config, adapter)
+        >>> tuple(losses.shape), tuple(rel_dE.shape)  # one of each sample
+        ((4,), (4,))
     """
     minibatch = as_trajectory(minibatch, adapter, history_buffer)
     measured = measure_step(model, minibatch.start, config, adapter)
@@ -70,6 +83,19 @@ def generalize_on_trajectory(
 
     The first `replay_min_steps` are learned from even if they pass: a network that starts with very short steps would otherwise
     pass everything, learn nothing, and waste force evaluations for ever. The last minibatch is never learned from.
+
+    Examples:
+        >>> import torch
+        >>> from aitimestepper import Config, FullyConnectedNN, ModelAdapter, ParticleTorch, generalize_on_trajectory
+        >>> particle = ParticleTorch.from_tensors([1.0, 0.5], [[0.0, 0.0], [1.0, 0.0]], [[0.0, -0.4], [0.0, 0.8]])
+        >>> config = Config(feature_type="basic", steps_per_epoch=4, epochs=2, lr=1e-2, seed=0, device="cpu")
+        >>> model, adapter = FullyConnectedNN(11, seed=0).double(), ModelAdapter(config)
+        >>> optimizer = torch.optim.AdamW(model.parameters(), lr=config.lr)
+        >>> from aitimestepper import collect_trajectory
+        >>> trajectory, _ = collect_trajectory(model, particle, optimizer, config, adapter)
+        >>> converged, iterations, metrics = generalize_on_trajectory(model, trajectory, optimizer, config, adapter)
+        >>> 1 <= iterations <= config.replay_steps
+        True
     """
     nothing = {"mean_rel_dE": 0.0, "max_rel_dE": 0.0, "final_pass_rate": 1.0}
     if len(trajectory) == 0:

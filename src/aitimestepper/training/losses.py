@@ -21,7 +21,14 @@ ESTIMATE_WEIGHT = 0.01  # weight of the network's own error estimate in the tota
 
 
 def band_loss_zero_inside_where(x: Tensor, lo: float | Tensor, hi: float | Tensor) -> Tensor:
-    """Return 0 where lo <= x <= hi, and the squared distance to the nearer edge outside; elementwise."""
+    """Return 0 where lo <= x <= hi, and the squared distance to the nearer edge outside; elementwise.
+
+    Examples:
+        >>> import torch
+        >>> from aitimestepper import band_loss_zero_inside_where
+        >>> band_loss_zero_inside_where(torch.tensor([-2.0, 0.5, 3.0]), lo=0.0, hi=1.0).tolist()
+        [4.0, 0.0, 4.0]
+    """
     below, above = lo - x, x - hi
     return torch.where(above > 0, above**2, torch.where(below > 0, below**2, torch.zeros_like(x)))
 
@@ -31,6 +38,13 @@ def compute_single_step_loss(E0: Tensor, E1: Tensor, config: Config, floor: Tens
 
     E0, E1 (B,): energies before and after the step. floor (B,): lower limit of |E0| in the relative error, 1e-4 (K + |U|) of
     the state that the step starts from (see `differentiable.conserved.energy_scale`).
+
+    Examples:
+        >>> import torch
+        >>> from aitimestepper import Config, compute_single_step_loss
+        >>> E0 = torch.tensor([-1.0, -1.0], dtype=torch.float64)  # (B,)
+        >>> compute_single_step_loss(E0, E0 * (1 + 1e-5), Config()).item()  # an error inside the band
+        0.0
     """
     return _band_losses(_log_error(relative_error(E0, E1, floor)), config).mean()
 

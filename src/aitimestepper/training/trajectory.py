@@ -96,6 +96,14 @@ def sample_minibatch(
     """Draw min(batch_size, len) samples, uniform without replacement; from a fresh random stream unless one is given.
 
     Plain pairs (particle, dt) are returned as such.
+
+    Examples:
+        >>> import torch
+        >>> from aitimestepper import ParticleTorch, sample_minibatch
+        >>> p = ParticleTorch.from_tensors([1.0, 0.5], [[0.0, 0.0], [1.0, 0.0]], [[0.0, -0.4], [0.0, 0.8]])
+        >>> pairs = [(p, torch.tensor([dt])) for dt in (0.1, 0.2, 0.3)]
+        >>> len(sample_minibatch(pairs, batch_size=2))
+        2
     """
     if generator is None:
         generator = torch.Generator()

@@ -42,6 +42,16 @@ class Snapshots:
 
     `len(s)` is S; `s[i]` is row i as `Bodies`. Nothing in the file is trusted: anything that no run can have written raises a
     `SnapshotError`.
+
+    Examples:
+        >>> import tempfile
+        >>> from aitimestepper import Snapshots, simulate
+        >>> from aitimestepper.initial import triple
+        >>> path = tempfile.mkdtemp() + "/run.h5"
+        >>> result = simulate(triple(), t_end=50.0, tol=1e-5, output=path, output_every=10.0)
+        >>> with Snapshots(path) as rows:
+        ...     rows.time[:, 0].tolist(), rows.position.shape  # (S, B) and (S, B, N, D)
+        ([0.0, 10.0, 20.0, 30.0, 40.0, 50.0], (6, 1, 3, 3))
     """
 
     def __init__(self, path: str | Path) -> None:
