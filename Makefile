@@ -6,7 +6,7 @@ STAMP := $(VENV)/.installed
 RUNTIME := build/runtime
 EXTRAS := dev,train,report,wandb,bench
 
-.PHONY: help venv wheel run test test-runtime test-services lint format bench bench-imports bench-training bench-engine bench-ensemble diagnostics faults clean
+.PHONY: help venv wheel run test test-runtime test-services docs lint format bench bench-imports bench-training bench-engine bench-ensemble diagnostics faults clean
 .DEFAULT_GOAL := help
 
 help:  ## what can be made
@@ -56,6 +56,9 @@ test-services: venv  ## what needs other programs: the page of the explorer in C
 	$$sudo apt-get update -qq && $$sudo env DEBIAN_FRONTEND=noninteractive apt-get install -qq -y --no-install-recommends chromium fonts-dejavu-core > /dev/null \
 	|| { echo "Chromium is missing, and apt-get could not install it: see above" >&2; exit 1; }
 	$(BIN)/python -m pytest -q -m services tests/services
+
+docs: venv  ## the site of the documentation, in build/site (open build/site/index.html)
+	NO_MKDOCS_2_WARNING=1 $(BIN)/python -m mkdocs build --strict --quiet
 
 lint: venv  ## ruff and mypy
 	$(BIN)/ruff check .

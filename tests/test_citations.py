@@ -5,9 +5,9 @@ import re
 import pytest
 
 import aitimestepper
-from aitimestepper import FreeFall, Huayno, HutMakino, Simulation, Symmetrized, cite, simulate
+from aitimestepper import FreeFall, Huayno, HutMakino, NFWField, PlummerField, Simulation, Symmetrized, cite, simulate
 from aitimestepper.bibliography import PAPERS
-from aitimestepper.citations import CRITERIA, INTEGRATORS
+from aitimestepper.citations import CRITERIA, FIELDS, INTEGRATORS
 from aitimestepper.criteria.base import Criterion
 from aitimestepper.errors import UserError
 from aitimestepper.initial import kepler
@@ -33,7 +33,7 @@ def test_every_criterion_is_listed():
 
 
 def test_no_paper_is_missing_and_none_is_left_over():
-    cited = {key for table in (INTEGRATORS, CRITERIA) for found in table.values() for key in found}
+    cited = {key for table in (INTEGRATORS, CRITERIA, FIELDS) for found in table.values() for key in found}
     assert cited | {"reinliu2012"} == set(PAPERS)
     for kind, fields in PAPERS.values():
         assert {"title", "author", "year"} <= set(fields), kind
@@ -48,6 +48,13 @@ def test_the_default_run_names_its_splitting():
     result = simulate(kepler(e=0.5), steps=10, tol=1e-5)
     assert keys(cite(result)) == ["aitimestepper", "hutmakinomcmillan1995", "holder2001", "blanesmoan2002"]
     assert cite(Simulation(kepler(e=0.5), tol=1e-5)) == cite(result)
+
+
+def test_outer_fields_are_listed():
+    assert all(hasattr(aitimestepper, name) for name in FIELDS)
+    fields = [PlummerField(M=0.1, b=2.0), NFWField(M=0.1, r_s=3.0)]
+    result = simulate(kepler(e=0.5), steps=10, criterion=FreeFall(), external_field=fields)
+    assert keys(cite(result)) == ["aitimestepper", "verlet1967", "plummer1911", "nfw1997"]
 
 
 def test_criteria_and_names():

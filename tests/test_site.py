@@ -11,6 +11,7 @@ from pathlib import Path
 from urllib.parse import unquote, urlsplit
 
 import pytest
+
 from docstring_examples import public_names_of_the_reference
 
 ROOT = Path(__file__).resolve().parents[1]

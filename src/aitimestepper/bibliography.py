@@ -221,6 +221,53 @@ PAPERS: dict[str, tuple[str, dict[str, str]]] = {
             "eprint": "1205.5668",
         },
     ),
+    "plummer1911": (
+        "article",
+        {
+            "title": "On the problem of distribution in globular star clusters",
+            "author": "Plummer, H. C.",
+            "journal": "Monthly Notices of the Royal Astronomical Society",
+            "volume": "71",
+            "pages": "460--470",
+            "year": "1911",
+            "doi": "10.1093/mnras/71.5.460",
+        },
+    ),
+    "miyamotonagai1975": (
+        "article",
+        {
+            "title": "Three-dimensional models for the distribution of mass in galaxies",
+            "author": "Miyamoto, M. and Nagai, R.",
+            "journal": "Publications of the Astronomical Society of Japan",
+            "volume": "27",
+            "pages": "533--543",
+            "year": "1975",
+        },
+    ),
+    "nfw1997": (
+        "article",
+        {
+            "title": "A Universal Density Profile from Hierarchical Clustering",
+            "author": "Navarro, Julio F. and Frenk, Carlos S. and White, Simon D. M.",
+            "journal": "The Astrophysical Journal",
+            "volume": "490",
+            "pages": "493--508",
+            "year": "1997",
+            "doi": "10.1086/304888",
+        },
+    ),
+    "nobiliroxburgh1986": (
+        "inproceedings",
+        {
+            "title": "Simulation of general relativistic corrections in long term numerical integrations of planetary orbits",
+            "author": "Nobili, Anna M. and Roxburgh, Ian W.",
+            "booktitle": "Relativity in Celestial Mechanics and Astrometry",
+            "series": "IAU Symposium",
+            "volume": "114",
+            "pages": "105--110",
+            "year": "1986",
+        },
+    ),
     "reinliu2012": (
         "article",
         {

@@ -40,6 +40,13 @@ CRITERIA: dict[str, tuple[str, ...]] = {
     "huayno": ("pelupessy2012",),
     "hmm": ("hutmakinomcmillan1995",),
 }
+# outer fields and forces by their class; those that are left out need no paper
+FIELDS: dict[str, tuple[str, ...]] = {
+    "PlummerField": ("plummer1911",),
+    "MiyamotoNagaiField": ("miyamotonagai1975",),
+    "NFWField": ("nfw1997",),
+    "PrecessionPotential": ("nobiliroxburgh1986",),
+}
 REBOUND = ("reinliu2012",)
 
 
@@ -65,13 +72,20 @@ def _papers_of(used: Any) -> tuple[str, ...]:
     if type(used).__module__.partition(".")[0] == "rebound":
         return REBOUND
     if hasattr(used, "criterion") and hasattr(used, "integrator") and hasattr(used, "final"):
-        return (*_of_words(used.criterion), *INTEGRATORS[used.integrator.partition(":")[0]])
+        steps = (*_of_words(used.criterion), *INTEGRATORS[used.integrator.partition(":")[0]])
+        return (*steps, *_of_field(used.final.external_field))
     if hasattr(used, "result"):  # a Simulation
         return _papers_of(used.result)
     if hasattr(used, "name") and hasattr(used, "velocity_even"):
         inner = getattr(used, "criterion", None)
         return (*CRITERIA.get(used.name, ()), *(() if inner is None else _papers_of(inner)))
     raise ConfigError(f"cite: {shown(used)} is neither a result, a simulation, a criterion nor the name of one.")
+
+
+def _of_field(field: Any) -> tuple[str, ...]:
+    """Return the keys of the papers behind an outer field, or the sum of several."""
+    parts = getattr(field, "parts", (field,))
+    return tuple(key for part in parts for key in FIELDS.get(type(part).__name__, ()))
 
 
 def _of_text(text: str) -> tuple[str, ...]:
