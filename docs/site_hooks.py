@@ -13,6 +13,7 @@ from mkdocs.structure.files import File, Files
 from public_names import ROOT, reference_pages
 
 AT_ROOT = {"README.md": "index.md", "CONTRIBUTING.md": "contributing.md", "CHANGELOG.md": "changes.md"}
+NOT_SEARCHED = "---\nsearch:\n  exclude: true\n---\n\n"
 LANGUAGES = {".py": "python", ".toml": "toml", ".md": "markdown", ".yaml": "yaml"}
 CODE = re.compile(r"(^```.*?^```\s*?$|`[^`\n]+`)", flags=re.S | re.M)  # blocks, and code within a line
 LINK = re.compile(r"\]\(([^)#\s]+)(#[^)\s]*)?\)")
@@ -74,8 +75,8 @@ def source_page(path: str) -> str:
     text = (ROOT / path).read_text(encoding="utf-8")
     language = LANGUAGES.get(posixpath.splitext(path)[1], "text")
     if language == "markdown":
-        return relinked(text, path, f"sources/{path}.md")
-    return f"# {path}\n\n````{language}\n{text.rstrip()}\n````\n"
+        return NOT_SEARCHED + relinked(text, path, f"sources/{path}.md")
+    return f"{NOT_SEARCHED}# {path}\n\n````{language}\n{text.rstrip()}\n````\n"
 
 
 def on_page_markdown(markdown: str, page: Any, **_: Any) -> str:
