@@ -65,6 +65,12 @@ def ensemble(
     chunk is a task then, with `threads` threads (one), and the table is the same to the last bit. progress: True for a bar, or
     a function that takes the `EnsembleStatus`. All other arguments are those of `simulate`. A system that breaks off is a row
     with that status.
+
+    Examples:
+        >>> from aitimestepper import ensemble
+        >>> found = ensemble("triple:0-20", tol=1e-4)
+        >>> len(found), found["max_energy_error"].shape  # a row and a number for each system
+        (20, (20,))
     """
     arrow()
     physics = {"G": G, "softening": softening, "external_field": external_field, "units": units}

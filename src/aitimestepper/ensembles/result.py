@@ -14,7 +14,15 @@ from .parts import arrow, read_part
 
 
 class Ensemble:
-    """The table of an ensemble, in the order of its systems: in a folder of Parquet files, or in memory."""
+    """The table of an ensemble, in the order of its systems: in a folder of Parquet files, or in memory.
+
+    Examples:
+        >>> import tempfile
+        >>> from aitimestepper import Ensemble, ensemble
+        >>> found = ensemble("triple:0-20", tol=1e-4, out=tempfile.mkdtemp() + "/triples")
+        >>> len(Ensemble.load(found.folder)), found.finished
+        (20, True)
+    """
 
     def __init__(self, folder: Path | None, manifest: Manifest, tables: Sequence[Any] = ()) -> None:
         """Take the parts in a folder, or tables of pyarrow in memory."""
