@@ -3,14 +3,19 @@
 from __future__ import annotations
 
 import ast
+import importlib
 import os
 import shutil
 import subprocess
 import sys
 from pathlib import Path
 
+import numba
+import pytest
+
 import aitimestepper
 from aitimestepper.simulate import kernels as package_of_kernels
+from aitimestepper.simulate.kernels.cache_folder import is_private, keep_private
 from aitimestepper.simulate.kernels.jit import COPIED_FROM
 
 KERNELS = Path(package_of_kernels.__file__).parent
@@ -97,3 +102,28 @@ def test_kernels_have_constants_only_from_modules_that_the_cache_watches():
             if isinstance(node, ast.ImportFrom) and node.level > 1:
                 assert (node.level, node.module) in {(3, name) for name in watched}, path.name
             assert not isinstance(node, ast.ImportFrom) or node.level or not (node.module or "").startswith("aitimestepper")
+
+
+def test_a_folder_that_others_can_write_to_is_never_read_from(tmp_path, monkeypatch):
+    """What is loaded from there runs as code: the kernels go to the user's own cache, or are compiled in every process."""
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "own"))
+    monkeypatch.setattr(numba.config, "CACHE_DIR", "")
+    (tmp_path / "kernel.py").write_text("def double(x):\n    return 2 * x\n")
+    (tmp_path / "__pycache__").mkdir()
+    monkeypatch.syspath_prepend(tmp_path)
+    double = importlib.import_module("kernel").double
+
+    def kept_in() -> Path:
+        made = numba.njit(cache=True)(double)
+        keep_private(made._cache, double)
+        assert made._cache._cache_file._cache_path == made._cache._cache_path
+        assert str(made._cache._impl.locator.get_cache_path()) == made._cache._cache_path
+        return Path(made._cache._cache_path)
+
+    for mode, private in ((0o755, True), (0o777, False), (0o757, False)):
+        (tmp_path / "__pycache__").chmod(mode)
+        assert is_private(tmp_path / "__pycache__") == private
+        assert (tmp_path / ("__pycache__" if private else "own")) in (kept_in(), *kept_in().parents), oct(mode)
+    kept_in().chmod(0o777)
+    with pytest.raises(RuntimeError, match="others can write to every folder"):
+        kept_in()

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import os
-import stat
 from pathlib import Path
 from typing import NamedTuple
 
 import llvmlite.binding as llvm  # type: ignore[import-untyped]
 
+from .cache_folder import is_private
 from .run import advance, advance_lanes
 
 
@@ -27,10 +27,8 @@ def kernel_cache() -> KernelCache:
     if folder is None:
         return KernelCache(None, 0, False, True)
     compiled = sum(len(kernel._cache._cache_file._load_index()) for kernel in (advance, advance_lanes))
-    about = os.stat(folder) if os.path.isdir(folder) else None
-    mine = not hasattr(os, "getuid") or about is None or about.st_uid == os.getuid()
-    others = 0 if about is None or os.name == "nt" else about.st_mode & (stat.S_IWGRP | stat.S_IWOTH)
-    return KernelCache(Path(folder), compiled, os.access(folder, os.W_OK), mine and not others)
+    private = not os.path.isdir(folder) or is_private(folder)
+    return KernelCache(Path(folder), compiled, os.access(folder, os.W_OK), private)
 
 
 def processor() -> str:

@@ -24,6 +24,7 @@ from numba.core.compiler import Compiler
 from numba.core.sigutils import normalize_signature
 from numba.extending import overload
 
+from .cache_folder import keep_private
 from .lanes import fma
 
 # flag by flag: full fast-math would also let the compiler assume that there is no NaN, and NaN must be detected here
@@ -259,9 +260,13 @@ def parallel(function: Callable[..., Any]) -> Any:
 
 
 def entry(function: Callable[..., Any]) -> Any:
-    """Compile a function that Python calls, cached on disk: beside the package, or in the user's cache if it is read-only."""
+    """Compile a function that Python calls, cached on disk.
+
+    The cache is beside the package, or in the user's own if that is read-only, or if others can write to it.
+    """
     try:
         made = numba.njit(cache=True, no_cfunc_wrapper=True, pipeline_class=_Whole, **_COMMON)(function)
+        keep_private(made._cache, function)
         made._cache._cache_file._source_stamp = _stamp()
         return made
     except (RuntimeError, AttributeError):  # no writable folder, or another numba: compile in every process
@@ -285,6 +290,7 @@ def c_callback(signature: Any, function: Callable[..., Any], files: list[Path], 
     try:
         made = CFunc(function, normal, {}, options, pipeline_class=_Whole)
         made.enable_caching()
+        keep_private(made._cache, function)
         made._cache._cache_file._source_stamp = (*_stamp(*files), constants)
     except (RuntimeError, AttributeError):
         made = CFunc(function, normal, {}, options)
