@@ -38,7 +38,7 @@ class Joins(NamedTuple):
 
 def inverse_axis(gm: np.ndarray, x: np.ndarray, v: np.ndarray, softening: float | np.ndarray) -> np.ndarray:
     """Return 1/a of the orbits with separations x and relative velocities v (..., D); -infinity without mass."""
-    with np.errstate(divide="ignore", invalid="ignore"):
+    with np.errstate(divide="ignore", invalid="ignore", over="ignore"):
         found = 2.0 / np.sqrt(dot(x, x) + softening**2) - dot(v, v) / gm
     return np.where((gm > 0) & ~np.isnan(found), found, -np.inf)
 
@@ -46,7 +46,7 @@ def inverse_axis(gm: np.ndarray, x: np.ndarray, v: np.ndarray, softening: float 
 def apsides(gm: np.ndarray, x: np.ndarray, v: np.ndarray, softening: float | np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Return the distances of pericentre and apocentre, infinite for an unbound orbit."""
     binding, xv = inverse_axis(gm, x, v, softening), dot(x, v)
-    with np.errstate(divide="ignore", invalid="ignore"):
+    with np.errstate(divide="ignore", invalid="ignore", over="ignore"):
         latus = np.maximum(dot(x, x) * dot(v, v) - xv * xv, 0.0) / gm
         e = np.sqrt(np.maximum(1.0 - latus * binding, 0.0))
         return latus / (1.0 + e), np.where(binding > 0, (1.0 + e) / binding, np.inf)

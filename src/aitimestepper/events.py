@@ -175,7 +175,8 @@ class Escape(Event):
     def value(self, states: States, subjects: np.ndarray) -> np.ndarray:
         """Return the speed that each body would keep infinitely far away."""
         x, v, mass = _about_others(states)
-        return np.sqrt(np.maximum(dot(v, v) - 2.0 * states.G * mass / np.sqrt(dot(x, x)), 0.0))
+        with np.errstate(all="ignore"):  # a body may be where the centre of mass of the others is
+            return np.sqrt(np.maximum(dot(v, v) - 2.0 * states.G * mass / np.sqrt(dot(x, x)), 0.0))
 
 
 @dataclass(frozen=True)

@@ -228,6 +228,7 @@ def test_bad_hdf5_is_named_with_its_fault(tmp_path):
         h5(tmp_path / "half.h5", mass=MASS, position=POSITION): "has no velocity",
         h5(tmp_path / "nan.h5", **arrays | {"mass": MASS * math.nan}): r"mass is not finite \(nan\)",
         h5(tmp_path / "words.h5", **arrays | {"mass": np.array([b"a"] * 3)}): "mass must be numbers",
+        h5(tmp_path / "grid.h5", **arrays | {"position": np.full((3, 3), b"a")}): "'position' holds text in 2 axes",
         text: "the attribute units of mass is text of variable length",
         link: "time is a link to somewhere else",
         torn: "torn.h5 is damaged, or no HDF5 file",

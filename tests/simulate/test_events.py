@@ -9,7 +9,7 @@ import pytest
 from aitimestepper import Bodies, FreeFall, Simulation, Symmetrized, resume, simulate
 from aitimestepper.bodies import as_bodies
 from aitimestepper.errors import ConfigError
-from aitimestepper.events import Collision, Crossing, Encounter, Escape, OwnEvent
+from aitimestepper.events import Collision, Crossing, Encounter, Escape, OwnEvent, States
 from aitimestepper.initial import plummer, triple
 
 STEPS = Symmetrized(FreeFall(0.01))
@@ -251,3 +251,11 @@ def test_what_is_no_event_is_one_sentence(events, words):
 def test_mergers_and_files_do_not_go_together(tmp_path):
     with pytest.raises(ConfigError, match="where bodies merge, give t_end, and no output"):
         simulate(pair(), t_end=1.0, criterion=STEPS, events=Collision(0.1, "merge"), output=tmp_path / "run.h5")
+
+
+def test_the_speed_of_a_body_that_is_where_all_others_are_centred_is_a_number():
+    """NumPy warned of a division by zero."""
+    three = Bodies([1.0, 1.0, 0.0], [[-1.0, 0.0], [1.0, 0.0], [0.0, 0.0]], [[0.0, -0.5], [0.0, 0.5], [0.0, 0.0]])
+    event = Escape(beyond=0.5)
+    states = States(three.mass, three.present, np.zeros((1, 1)), three.position[None], three.velocity[None], 1.0)
+    assert event.value(states, event.subjects(three))[0, 0].tolist() == [0.0, 0.0, 0.0]

@@ -295,3 +295,19 @@ def test_the_result_of_a_simulation_is_that_of_simulate(two_body):
     assert bool(result.within_tolerance[0]) == sim.within_tolerance
     assert "Simulation of 2 bodies at t = 20" in repr(sim)
     assert pickle.loads(pickle.dumps(result.final)).time.tolist() == [20.0]
+
+
+@pytest.mark.filterwarnings("ignore::aitimestepper.errors.SlowPythonWarning")
+def test_what_was_reached_before_the_motion_broke_off_can_be_asked_for():
+    """It was NaN: the present where no step could be made, and the last step of those that were made."""
+    start = Bodies([1.0, 1.0], [[-0.5, 0.0], [0.5, 0.0]], [[0.0, -0.7], [0.0, 0.7]], time=1e20)
+    sim = Simulation(start, criterion=Constant(0.1)).steps(3)
+    assert sim.status == "stuck"
+    assert np.array_equal(sim.at([sim.time]).position[0], start.position[0])
+    breaks_off = OwnCriterion(lambda time, *_: 0.1 if time < 0.25 else np.nan)
+    sim = Simulation(start.replace(time=0.0), criterion=breaks_off).steps(9)
+    assert (sim.status, sim.step_count) == ("non_finite", 3)
+    there = sim.at([0.05, 0.25, sim.time])
+    assert np.isfinite(there.position).all()
+    assert np.array_equal(there.position[2], sim.position)
+    assert np.isnan(sim.at([0.5]).position).all()

@@ -8,8 +8,9 @@ import numpy as np
 import pytest
 
 from aitimestepper.bodies import Bodies
-from aitimestepper.criteria.classical import Constant, EnergyBudget, FreeFall
+from aitimestepper.criteria.classical import PRS23, Constant, EnergyBudget, FreeFall
 from aitimestepper.criteria.own import OwnCriterion
+from aitimestepper.criteria.wrappers import Symmetrized
 from aitimestepper.simulate.engine import simulate
 
 # steps of one's own are what these tests are about
@@ -109,3 +110,23 @@ def test_advice_that_is_followed_helps(two_body):
     assert simulate(p, t_end=20.0, criterion=EnergyBudget(advised, c=8.0)).max_energy_error[0] < 1e-3
     broken = simulate(Bodies.stack([p, p]), t_end=np.array([20.0, 1e-3]), criterion=FreeFall(0.01), max_steps=10)
     assert broken.advice == ("system 0 used up its steps: allow more of them (max_steps).",)
+
+
+def test_time_does_not_go_back_by_logh():
+    """Where bodies that are not bound have parted, K - E is a rounding error of any sign, by which logh divides its steps."""
+    mass, softening, G = [27444819.0, 14722567.6], 1840.0, 0.381
+    fast = Bodies(mass, [[-0.247, 1.006], [-0.169, 1.3206]], [[-679.0, -1169.0], [-105.7, 830.85]], softening=softening, G=G)
+    r = simulate(fast, steps=30, criterion=Symmetrized(FreeFall(0.03)), integrator="logh")
+    assert r.status == ("stuck",)
+    assert r.steps[0] > 0
+    assert r.dt_min[0] > 0.0
+    assert r.final.time[0] > 0.0
+    assert "logh, which is for bodies that stay together" in r.advice[0]
+
+
+@pytest.mark.parametrize("integrator", ["leapfrog", "hermite4", "radau15"])
+def test_numbers_beyond_the_range_of_doubles_are_no_warnings_of_numpy(two_body, integrator):
+    """The seventh power of eta is infinite, which only means that no step is short."""
+    r = simulate(two_body(), t_end=0.1, criterion=PRS23(1e60), integrator=integrator, max_steps=50)
+    assert r.status[0] in ("ok", "non_finite", "max_steps", "stuck")
+    assert np.isfinite(r.final.position).all()

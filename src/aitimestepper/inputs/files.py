@@ -80,6 +80,8 @@ def _in_hdf5(content: bytes, path: Path) -> dict[str, Any]:
 def _column(stored: Stored, name: str) -> Any:
     values = stored.values
     if values.dtype.kind == "S":
+        if values.ndim > 1:
+            raise InitialConditionError(f"{shown(name)} holds text in {values.ndim} axes; it needs numbers, or a word a body.")
         return [word.decode(errors="replace") for word in np.atleast_1d(values).tolist()]
     if stored.unit is None or stored.unit.lower().replace(" ", "") in NO_UNIT:
         return values

@@ -16,6 +16,7 @@ REMEDIES = {  # without a tolerance, and with one
     NON_FINITE: ("went to infinity or NaN, and stopped before it: give a softening", ", or a tighter tol"),
     STUCK: ("needed a step below the round-off of its time: give a softening, or a looser guard if there is one", ""),
 }
+NO_LOGH = ("found no further step by logh, which is for bodies that stay together: take another integrator", "")
 SAFETY_FACTOR = 0.7  # of an advised tolerance, relative to the one that would just have been enough
 # An advised tolerance is at most this factor tighter: the error is not proportional to the tolerance over many decades.
 TIGHTEST_FACTOR = 1e-3
@@ -60,7 +61,7 @@ def _findings(result: SimulationResult) -> Iterator[tuple[int, str]]:
     strange = np.zeros_like(ended) if outside is None else outside > LARGE_SHARE * result.steps
     for i in np.flatnonzero(~ended | missed | large | strange).tolist():
         if not ended[i]:
-            words, more = REMEDIES[result.status[i]]
+            words, more = NO_LOGH if (result.status[i], result.integrator) == (STUCK, "logh") else REMEDIES[result.status[i]]
             yield i, words if result.tol is None else words + more
         if missed[i]:
             yield i, _missed(result, i)

@@ -194,8 +194,9 @@ class Branch:
         b, N, system = self.batch, self.batch.start.position.shape[1], self.batch.system.copy()
         system[0, at.STOP], system[0, at.STEP_LIMIT] = self.direction * until, float(MOST_STEPS)
         count = state["count"]
-        if count[0, at.STATUS] in at.GOES_ON:
-            count[0, at.STATUS] = at.RUNNING
+        if count[0, at.STATUS] not in at.GOES_ON:
+            system[0, at.STEP_LIMIT] = -1.0  # no further step can be made, but its last one can be looked into
+        count[0, at.STATUS] = at.RUNNING
         count[0, [at.ROWS, at.PENDING]] = 0
         state["real"][0, at.DUE] = np.inf if output is None or output.times is None else self.direction * output.times[0]
         if each_step:

@@ -147,7 +147,8 @@ def _rule(criterion: Criterion, systems: int) -> np.ndarray:
         rule[:, kernel.ORDER], rule[:, kernel.BUDGET_C] = budget.order, budget.constant
         rule[:, kernel.LOG_VALUE] = np.log(rule[:, kernel.VALUE])
     elif isinstance(criterion, PRS23):  # in the Gauss-Radau method eta = (5040 epsilon)^(1/7)
-        rule[:, kernel.EPSILON] = rule[:, kernel.VALUE] ** 7 / 5040.0
+        with np.errstate(over="ignore"):  # of an eta beyond 1e44, with which no step is short
+            rule[:, kernel.EPSILON] = rule[:, kernel.VALUE] ** 7 / 5040.0
     elif isinstance(criterion, LastTerm):
         rule[:, kernel.EPSILON] = rule[:, kernel.VALUE]
     elif isinstance(criterion, EnergyBudget):

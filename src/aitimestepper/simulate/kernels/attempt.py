@@ -223,6 +223,10 @@ def attempt_step(here: Workplace, old: Place, new: Place, running: Flag) -> bool
     again = going & (shorter > 0.0)
     broken = going & no(again) & no(is_finite(made.energy))
     stays = stays | again | broken
+    if plan.ints[METHOD] == LOGH:  # far from each other, bodies that are not bound have K - E of any sign: time would go back
+        stuck = going & no(stays) & no(made.done.dt > 0.0)
+        c[at.STATUS] = where(stuck, at.STUCK, c[at.STATUS])
+        stays = stays | stuck
     if not any_of(stays):
         _accept(here, new, made, choice, running)
         return True
