@@ -4,9 +4,9 @@ VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 RUNTIME := build/runtime
-EXTRAS := dev,train,report,wandb,bench
+EXTRAS := dev,train,report,wandb,bench,sweep
 
-.PHONY: help venv wheel run test test-runtime test-services docs lint format bench bench-imports bench-training bench-engine bench-ensemble diagnostics faults clean
+.PHONY: help venv wheel run test test-runtime test-services docs lint format bench bench-imports bench-training bench-engine bench-ensemble diagnostics faults audit versions clean
 .DEFAULT_GOAL := help
 
 help:  ## what can be made
@@ -25,7 +25,7 @@ $(STAMP): pyproject.toml constraints.txt
 # an environment as a user has it who simulates: the wheel, without PyTorch
 $(RUNTIME)/.installed: pyproject.toml constraints.txt
 	$(PYTHON) -m venv --clear $(RUNTIME)
-	$(RUNTIME)/bin/python -m pip install --quiet --disable-pip-version-check -c constraints.txt '.[report,bench,astropy,pandas,ensemble,cluster,gym]' pytest pytest-xdist psutil
+	$(RUNTIME)/bin/python -m pip install --quiet --disable-pip-version-check -c constraints.txt '.[report,bench,astropy,pandas,ensemble,cluster,gym]' pytest pytest-xdist psutil hypothesis
 	$(RUNTIME)/bin/python -c 'import importlib.util as u, sys; sys.exit("torch came with the runtime" if u.find_spec("torch") else 0)'
 	@touch $@
 
@@ -95,9 +95,32 @@ diagnostics: venv  ## time symmetry, retrain and tolerance studies (twenty minut
 	$(BIN)/python diagnostics/splittings.py
 	$(BIN)/python diagnostics/displaced_forces.py
 
-faults: venv  ## damage files of every kind in 100,000 ways, and count what happens (half an hour; docs/files.md)
+faults: venv  ## every campaign of faults: files, numbers, kills, writes, parsers, a billion steps (two hours; docs/faults.md)
 	$(BIN)/python diagnostics/faults/damage.py --cases 85000 --subject snapshots model suite results unfinished initial settings metrics
 	$(BIN)/python diagnostics/faults/damage.py --cases 15000 --subject checkpoint
+	$(BIN)/python diagnostics/faults/stress.py --cases 100000
+	$(BIN)/python diagnostics/faults/kills.py --kills 100
+	$(BIN)/python diagnostics/faults/writes.py --cases 200
+	FAULTS_EXAMPLES=20000 $(BIN)/python -m pytest -q tests/fuzz
+	$(BIN)/python diagnostics/faults/endurance.py
+
+# Strict, since it is no audit where the index knows nothing of a package: pip-audit then says that nothing was found.
+audit: venv  ## known weaknesses of the installed versions of all dependencies, as pip-audit knows them (needs the index of Python)
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check pip-audit
+	mkdir -p build && $(BIN)/python -m pip freeze --exclude-editable | sed 's/+.*//' > build/installed.txt
+	$(BIN)/pip-audit --strict --no-deps --disable-pip --progress-spinner off -r build/installed.txt
+
+# The subset has a part of everything that a dependency may change: kernels, HDF5, tables, plots, REBOUND. Old versions of plotting
+# libraries warn of newer ones below them.
+VERSIONS_TESTS := tests/test_bodies.py tests/test_elements.py tests/test_unit_systems.py tests/simulate/test_engine.py tests/simulate/test_snapshots.py tests/inputs tests/report/test_plots.py tests/report/test_page.py
+
+versions: venv  ## the lowest and the highest supported versions of all dependencies but PyTorch, each tested in an environment of its own
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check uv
+	for which in lowest-direct highest; do \
+	  $(BIN)/uv venv --quiet --clear --python $(BIN)/python build/$$which && \
+	  $(BIN)/uv pip install --quiet --python build/$$which/bin/python --resolution $$which '.[report,rebound,astropy,pandas]' 'pytest>=8' 'psutil>=6' 'hypothesis>=6.100' && \
+	  build/$$which/bin/python -m pytest -q -W ignore::DeprecationWarning $(VERSIONS_TESTS) || exit 1; \
+	done
 
 clean:  ## remove what was made, except runs/
 	rm -rf $(VENV) build dist .pytest_cache .mypy_cache .ruff_cache

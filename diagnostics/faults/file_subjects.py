@@ -22,7 +22,7 @@ from text_damages import ON_ARRAY, ON_JSON, ON_LINES
 
 from aitimestepper import LearnedStep, simulate
 from aitimestepper.bench.records import Partial, Record, Results, plain
-from aitimestepper.bodies import Bodies
+from aitimestepper.bodies import Bodies, as_bodies
 from aitimestepper.cli import benching
 from aitimestepper.cli.arguments import parse, to_toml
 from aitimestepper.cli.inspection import inspect_file, print_inspection
@@ -192,6 +192,41 @@ def _initial(suffix: str) -> Subject:
     return Subject(f"initial conditions {suffix}", make, {"read": _initial_contents}, (FLIPS, BYTES, own), text=True)
 
 
+TABLE = """# name, m [Msun], x [au], y [au], z [au], vx [km/s], vy [km/s], vz [km/s]
+sun, 1.0, 0, 0, 0, 0, 0, 0
+"a planet", 3e-6, 1.0, 0, 0, 0, 29.78, 0
+probe, 0, 0, 1.5, 0.1, -24.1, 0.0, 0.5
+"""
+
+
+def _table(folder: Path) -> tuple[Path, ...]:
+    (folder / "table.csv").write_text(TABLE)
+    return (folder / "table.csv",)
+
+
+def _bodies_hdf5(folder: Path) -> tuple[Path, ...]:
+    """Write bodies as other programs do, one data set a quantity, with units."""
+    import h5py
+
+    made, path = named.random(5, 3, seed=1), folder / "bodies.h5"
+    with h5py.File(path, "w") as file:
+        file.attrs["program"] = np.bytes_("another one")
+        group = file.create_group("PartType1")
+        for name, values, unit in (
+            ("Masses", made.mass, "Msun"),
+            ("Coordinates", made.position, "pc"),
+            ("Velocities", made.velocity, "km/s"),
+        ):
+            group.create_dataset(name, data=values).attrs["units"] = np.bytes_(unit)
+    canaries(folder, path)
+    return (path,)
+
+
+def _as_given(path: Path) -> Contents:
+    made = as_bodies(path)
+    return Contents(digest_of(bodies_digest(made), made.total_energy()))
+
+
 def _settings(folder: Path) -> tuple[Path, ...]:
     path = folder / "my.toml"
     shared: dict[str, Any] = {"ic": "kepler:e=0.9", "softening": 0.01, "seed": 3}
@@ -259,6 +294,8 @@ def subjects() -> list[Subject]:
         Subject("unfinished study", _unfinished, {"continue": _continued}, lines, text=True),
         _initial(".npy"),
         _initial(".txt"),
+        Subject("initial conditions, table", _table, {"read": _as_given}, (FLIPS, BYTES, ON_LINES), text=True),
+        Subject("initial conditions .h5", _bodies_hdf5, {"read": _as_given}, (FLIPS, BYTES, STRUCTURES), text=True),
         Subject("settings .toml", _settings, {"read": _settings_contents}, (FLIPS, BYTES, ON_LINES, ON_LINES), 2.0, text=True),
         Subject("metrics.jsonl", _records, {"inspect": _records_inspected, "resume": _records_continued}, lines, text=True),
         Subject("metrics.jsonl, drawn", _records, drawn, lines, 0.3, text=True, needs="matplotlib"),

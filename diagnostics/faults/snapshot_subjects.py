@@ -16,7 +16,7 @@ from damages import BYTES, FLIPS
 from hdf5_damages import SEALED, STRUCTURES, canaries
 from state_damages import OF_RUNS
 
-from aitimestepper import Snapshots, resume, simulate
+from aitimestepper import Simulation, Snapshots, resume, simulate
 from aitimestepper.bodies import ARRAYS, Bodies
 from aitimestepper.cli.inspection import inspect_file, print_inspection
 from aitimestepper.criteria.classical import PRS23, Constant, EnergyBudget, FreeFall
@@ -128,6 +128,27 @@ def unclosed(name: str, bodies: Callable[[], Bodies], weight: float = 4.0, **run
     return Subject(f"snapshots, {name}", make, {**READINGS, "resume": _going_on()}, DAMAGES, weight)
 
 
+def simulation(name: str, bodies: Callable[[], Bodies], weight: float = 2.0, **given: Any) -> Subject:
+    """Return the file of a `Simulation` that was saved in the middle of a step."""
+
+    def make(folder: Path) -> tuple[Path, ...]:
+        path = folder / "simulation.h5"
+        Simulation(bodies(), threads=1, **given).steps(20).integrate(1.7).save(path)
+        canaries(folder, path)
+        return (path,)
+
+    readings = {"load": _loaded, "inspect": inspect}
+    return Subject(f"snapshots, {name}", make, readings, (FLIPS, BYTES, STRUCTURES, SEALED, OF_RUNS), weight)
+
+
+def _loaded(path: Path) -> Contents:
+    """Load a saved simulation, look into its past, and go on with it."""
+    loaded = Simulation.load(path, threads=1)
+    before = bodies_digest(loaded.bodies), loaded.energy_error, loaded.step_count, loaded.at([0.5 * loaded.time])[1:3]
+    loaded.steps(3)
+    return Contents(digest_of(before, bodies_digest(loaded.bodies), result_digest(loaded.result)))
+
+
 class _CopiedError(Exception):
     """Ends a run whose file was copied."""
 
@@ -173,6 +194,8 @@ def subjects() -> list[Subject]:
         snapshot("radau15", _kepler(), 10.0, t_end=9.0, criterion=PRS23(0.05), integrator="radau15", output_steps=1),
         snapshot("batch", _batch, 2.5, t_end=2.0, **batch_of),
         snapshot("tidal field", _moving, 2.5, t_end=2.0, criterion=FreeFall(0.03), integrator="suzuki4", output_every=0.05),
+        simulation("Simulation", _kepler(), criterion=FreeFall(0.03), integrator="leapfrog"),
+        simulation("Simulation, learned", _kepler(), tol=1e-5, t_end=30.0),
         unclosed("never closed", _kepler(), t_end=4.0, criterion=Constant(0.03), integrator="leapfrog", output_steps=1),
         unclosed("batch, never closed", _batch, t_end=3.0, **batch_of),
         unclosed("chunks, never closed", _many, 2.0, **many),

@@ -45,8 +45,8 @@ def inverse_axis(gm: np.ndarray, x: np.ndarray, v: np.ndarray, softening: float 
 
 def apsides(gm: np.ndarray, x: np.ndarray, v: np.ndarray, softening: float | np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Return the distances of pericentre and apocentre, infinite for an unbound orbit."""
-    binding, xv = inverse_axis(gm, x, v, softening), dot(x, v)
     with np.errstate(divide="ignore", invalid="ignore", over="ignore"):
+        binding, xv = inverse_axis(gm, x, v, softening), dot(x, v)
         latus = np.maximum(dot(x, x) * dot(v, v) - xv * xv, 0.0) / gm
         e = np.sqrt(np.maximum(1.0 - latus * binding, 0.0))
         return latus / (1.0 + e), np.where(binding > 0, (1.0 + e) / binding, np.inf)

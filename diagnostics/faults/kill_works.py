@@ -1,0 +1,156 @@
+"""Work that can be killed and gone on with: simulations of several kinds, both trainings, and a study of steps."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import math
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from contents import digest_of
+from snapshot_subjects import FIELDS
+
+from aitimestepper import Bodies, FreeFall, Snapshots, Symmetrized, resume, simulate
+from aitimestepper.cli import main
+from aitimestepper.criteria.classical import PRS23
+from aitimestepper.initial.named import figure8, kepler
+from aitimestepper.models import load_model
+from aitimestepper.simulate import batch, session
+
+TIMES = ("wall_time", "epoch_time", "total_time", "seconds", "time_of_day")
+
+
+def nothing() -> None:
+    """Do nothing."""
+
+
+@dataclass(frozen=True)
+class Work:
+    """Something that takes long; all in one folder, which is the working directory."""
+
+    name: str
+    begin: Callable[[Path], object]
+    begun: Callable[[Path], bool]  # whether there is something to go on from
+    go_on: Callable[[Path], object]
+    outcome: Callable[[Path], dict[str, str]]
+    warm_up: Callable[[], object] = nothing  # what all of it needs and a fork inherits
+    torch: bool = False
+
+
+@contextlib.contextmanager
+def frequent_states() -> Iterator[None]:
+    """Let a run save its state every few milliseconds."""
+    before = batch.TURN, session.SAVE_EVERY
+    batch.TURN, session.SAVE_EVERY = 2e-3, -math.inf
+    try:
+        yield
+    finally:
+        batch.TURN, session.SAVE_EVERY = before
+
+
+# ---- simulations ---------------------------------------------------------------------------------------------------------
+def _simulation(name: str, bodies: Callable[[], Bodies], **run: Any) -> Work:
+    """Return a run with output that saves its state in every turn, of a few milliseconds."""
+    given = {"threads": 1, "warn": False, **run}
+
+    def begin(folder: Path) -> None:
+        with frequent_states():
+            simulate(bodies(), output=folder / "run.h5", overwrite=True, **given)
+
+    def go_on(folder: Path) -> None:
+        with frequent_states():
+            resume(folder / "run.h5", threads=1)
+
+    def outcome(folder: Path) -> dict[str, str]:
+        with Snapshots(folder / "run.h5") as s:
+            rows = {field: digest_of(s.column(field)[:]) for field in FIELDS}
+            return {**rows, "status": str(s.status), "rows": str(len(s)), "summary": digest_of(_timeless(s.result))}
+
+    return Work(name, begin, lambda folder: (folder / "run.h5").exists(), go_on, outcome, lambda: simulate(bodies(), **given))
+
+
+def _timeless(tree: Any) -> Any:
+    """Return values without those that say how long something took."""
+    if isinstance(tree, dict):
+        return {key: _timeless(value) for key, value in tree.items() if str(key).rpartition("/")[2] not in TIMES}
+    return [_timeless(value) for value in tree] if isinstance(tree, (list, tuple)) else tree
+
+
+def _three() -> Bodies:
+    b = figure8(3)
+    return Bodies([1.0, 1.2, 0.9], b.position, b.velocity, softening=0.01)
+
+
+def _batch() -> Bodies:
+    pairs = [kepler(e, dim=3) for e in (0.1, 0.3, 0.6)]
+    return Bodies.stack([_three(), *(Bodies(b.mass, b.position, b.velocity, softening=0.01) for b in pairs)])
+
+
+# ---- commands ------------------------------------------------------------------------------------------------------------
+def _command(words: str) -> None:
+    code = main(words.split())
+    if code:
+        raise SystemExit(code)
+
+
+def _training(name: str, flags: str) -> Work:
+    begin = f"train {flags} --checkpoint-interval 1 --seed 1 --save-name it --quiet"
+
+    def outcome(folder: Path) -> dict[str, str]:
+        run = folder / "runs/it"
+        records = [json.loads(line) for line in (run / "metrics.jsonl").read_text().splitlines()]
+        models = {path.name: load_model(path).digest for path in sorted(run.glob("*.npz"))}
+        return {**models, "records": digest_of(_timeless(records)), "epochs": str([one["epoch"] for one in records])}
+
+    return Work(
+        name,
+        lambda _: _command(f"{begin} --overwrite"),
+        lambda folder: any(folder.glob("runs/it/*.pt")),
+        lambda _: _command("train --resume it --quiet"),
+        outcome,
+        _load_torch,
+        torch=True,
+    )
+
+
+def _load_torch() -> None:
+    import torch
+
+    import aitimestepper.training.epochs  # noqa: F401  once for all forks
+
+    torch.set_num_threads(1)
+
+
+def _study() -> Work:
+    flags = "--criteria freefall energybudget --integrators leapfrog --families kepler random3 --train 4 --test 3 --tol 1e-2"
+    words = f"bench steps {flags} --budget 20000 --threads 1 --out it.json --quiet"
+
+    def outcome(folder: Path) -> dict[str, str]:
+        records = json.loads((folder / "it.json").read_text())["records"]
+        kept = [{k: v for k, v in one.items() if "seconds" not in k and "time" not in k} for one in records]
+        keys = [json.dumps([one[k] for k in ("criterion", "family", "mode", "tolerance")]) for one in records]
+        return {"records": digest_of(kept), "twice": str(len(keys) - len(set(keys)))}
+
+    return Work("bench", lambda _: _command(words), lambda _: False, lambda _: _command(words), outcome)
+
+
+STEPS = "--ic kepler:e=0.6 --epochs 8 --steps-per-epoch 4 --feature-type basic"
+RUNS = "--judge run --tolerances 1e-2 --ic-family kepler --layers 6 --epochs 3 --num-orbits 2 --replay-steps 20"
+RUNS += " --replay-min-steps 10 --replay-batch-size 4 --validation 4 --calibration 6 --threads 1"
+WORKS = [
+    _simulation(
+        "simulate", _three, t_end=20.0, criterion=Symmetrized(FreeFall(0.01)), integrator="leapfrog", output_every=0.25
+    ),
+    _simulation("simulate, guard", _three, t_end=20.0, criterion=FreeFall(0.05), guard=True, tol=1e-6, output_every=0.25),
+    _simulation("simulate, radau15", _three, t_end=60.0, criterion=PRS23(0.02), integrator="radau15", output_every=0.5),
+    _simulation(
+        "simulate, events", _three, t_end=20.0, criterion=FreeFall(0.01), events="encounter:below=0.9", output_every=0.5
+    ),
+    _simulation("simulate, batch", _batch, t_end=15.0, criterion=FreeFall(0.01), integrator="suzuki4", output_every=0.25),
+    _training("train, judge step", STEPS),
+    _training("train, judge run", RUNS),
+    _study(),
+]
