@@ -10,7 +10,7 @@ from gymnasium.vector import AutoresetMode
 
 from aitimestepper.criteria.classical import EnergyBudget
 from aitimestepper.errors import ConfigError
-from aitimestepper.gym import NBodyStepEnv, NBodyStepVectorEnv
+from aitimestepper.gym import NBodyStepEnv, NBodyStepVectorEnv, agent_of
 from aitimestepper.gym.settings import StepSettings
 from aitimestepper.initial.families import SPLIT_SIZE, SPLITS
 from aitimestepper.simulate.engine import simulate
@@ -209,3 +209,16 @@ def test_an_action_that_is_no_number_breaks_off_only_its_own_system():
     assert reward[0] < -env.settings.most_forces < reward[1]
     assert np.isfinite(seen).all()
     assert infos["energy_error"][1] > 0
+
+
+def test_a_model_that_predicts_is_an_agent_whose_actions_are_clipped_as_the_environment_clips_them():
+    class Model:
+        def predict(self, features, deterministic):
+            assert deterministic
+            return np.full((len(features), 1), 7.0), None
+
+    seen = np.zeros((3, 9), np.float32)
+    assert agent_of(Model())(seen).tolist() == [1.0] * 3
+    assert agent_of(lambda features: np.full(len(features), -0.5))(seen).tolist() == [-0.5] * 3
+    with pytest.raises(ConfigError, match="no agent"):
+        agent_of(3)
