@@ -18,7 +18,7 @@ from aitimestepper.cli import main
 from aitimestepper.criteria.classical import PRS23
 from aitimestepper.initial.named import figure8, kepler
 from aitimestepper.models import load_model
-from aitimestepper.simulate import batch, session
+from aitimestepper.simulate import advance, session
 
 TIMES = ("wall_time", "epoch_time", "total_time", "seconds", "time_of_day")
 
@@ -43,12 +43,12 @@ class Work:
 @contextlib.contextmanager
 def frequent_states() -> Iterator[None]:
     """Let a run save its state every few milliseconds."""
-    before = batch.TURN, session.SAVE_EVERY
-    batch.TURN, session.SAVE_EVERY = 2e-3, -math.inf
+    before = advance.TURN, session.SAVE_EVERY
+    advance.TURN, session.SAVE_EVERY = 2e-3, -math.inf
     try:
         yield
     finally:
-        batch.TURN, session.SAVE_EVERY = before
+        advance.TURN, session.SAVE_EVERY = before
 
 
 # ---- simulations ---------------------------------------------------------------------------------------------------------
@@ -134,12 +134,18 @@ def _study() -> Work:
         keys = [json.dumps([one[k] for k in ("criterion", "family", "mode", "tolerance")]) for one in records]
         return {"records": digest_of(kept), "twice": str(len(keys) - len(set(keys)))}
 
-    return Work("bench", lambda _: _command(words), lambda _: False, lambda _: _command(words), outcome)
+    return Work("bench", lambda _: _command(words), lambda _: False, lambda _: _command(words), outcome, _load_kernels)
+
+
+def _load_kernels() -> None:
+    """Compile or load what the forks run."""
+    for bodies in (_batch(), _three()):
+        simulate(bodies, steps=2, criterion=FreeFall(0.01), integrator="leapfrog")
 
 
 STEPS = "--ic kepler:e=0.6 --epochs 8 --steps-per-epoch 4 --feature-type basic"
 RUNS = "--judge run --tolerances 1e-2 --ic-family kepler --layers 6 --epochs 3 --num-orbits 2 --replay-steps 20"
-RUNS += " --replay-min-steps 10 --replay-batch-size 4 --validation 4 --calibration 6 --threads 1"
+RUNS += " --replay-min-steps 10 --replay-batch-size 4 --validation 4 --calibration 8 --threads 1"
 WORKS = [
     _simulation(
         "simulate", _three, t_end=20.0, criterion=Symmetrized(FreeFall(0.01)), integrator="leapfrog", output_every=0.25
