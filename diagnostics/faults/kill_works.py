@@ -20,6 +20,7 @@ from aitimestepper.initial.named import figure8, kepler
 from aitimestepper.models import load_model
 from aitimestepper.simulate import advance, session
 
+KEY = ("criterion", "variant", "integrator", "family", "mode", "tolerance")  # of the records of a study
 TIMES = ("wall_time", "epoch_time", "total_time", "seconds", "time_of_day")
 
 
@@ -130,8 +131,8 @@ def _study() -> Work:
 
     def outcome(folder: Path) -> dict[str, str]:
         records = json.loads((folder / "it.json").read_text())["records"]
-        kept = [{k: v for k, v in one.items() if "seconds" not in k and "time" not in k} for one in records]
-        keys = [json.dumps([one[k] for k in ("criterion", "family", "mode", "tolerance")]) for one in records]
+        kept = [{k: one.get(k) for k in (*KEY, "value", "forces_each", "errors")} for one in records]
+        keys = [json.dumps([one[k] for k in KEY]) for one in records]
         return {"records": digest_of(kept), "twice": str(len(keys) - len(set(keys)))}
 
     return Work("bench", lambda _: _command(words), lambda _: False, lambda _: _command(words), outcome, _load_kernels)

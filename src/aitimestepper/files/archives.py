@@ -25,7 +25,11 @@ def pack_arrays(header: Mapping[str, Any], arrays: Mapping[str, np.ndarray]) -> 
     text = json.dumps(header, sort_keys=True, allow_nan=False)
     sealed = json.dumps({"header": text, "sha256": _digest(text, arrays)}).encode()
     buffer = io.BytesIO()
-    np.savez(buffer, allow_pickle=False, header=np.frombuffer(sealed, dtype=np.uint8), **arrays)
+    if any(np.asarray(values).dtype.hasobject for values in arrays.values()):
+        raise ValueError("objects cannot be stored, only numbers and text")
+    # NumPy before 2.1 would take allow_pickle=False for one more array, and nothing could read the file
+    members: dict[str, Any] = {"header": np.frombuffer(sealed, dtype=np.uint8), **arrays}
+    np.savez(buffer, **members)
     return buffer.getvalue()
 
 
