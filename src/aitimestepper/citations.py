@@ -35,6 +35,7 @@ CRITERIA: dict[str, tuple[str, ...]] = {
     "lastterm": ("reinspiegel2015",),
     "learned": ITSELF,
     "own": (),
+    "agent": (),
     "limited": (),
     "symmetrized": ("hutmakinomcmillan1995", "holder2001"),
     "huayno": ("pelupessy2012",),

@@ -247,7 +247,7 @@ def test_every_command_has_its_module_and_loads_no_other():
     )
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True)
     assert (done.returncode, done.stderr) == (0, "")
-    assert set(COMMANDS) == {*SECTIONS, "inspect", "bench", "sweep", "plot", "completion", "doctor"}
+    assert set(COMMANDS) == {*SECTIONS, "inspect", "bench", "ensemble", "sweep", "plot", "completion", "doctor"}
 
 
 def test_module_and_version():

@@ -51,7 +51,7 @@ def test_a_terminal_gets_lines_and_the_exit_code_says_whether_all_passed(found, 
     text = "\n".join(lines)
     assert text.count("PASS") == len(self_test.CHECKS)
     assert "FAIL" not in text
-    assert lines[-1].startswith("self-test     all passed, in ")
+    assert lines[-1].split()[:3] == ["self-test", "all", "passed,"]
     assert max(len(line) for line in lines if not line.startswith("kernels")) <= 100
     failed = {**found, "passed": False}
     monkeypatch.setattr(doctor, "examine", lambda quiet: failed)
@@ -105,7 +105,7 @@ def test_what_is_missing_is_named_with_its_extra(found):
 
 def test_every_optional_package_is_looked_for():
     project = tomllib.loads((Path(__file__).parents[2] / "pyproject.toml").read_text())["project"]
-    extras = {k: v for k, v in project["optional-dependencies"].items() if k != "dev"}
+    extras = {k: v for k, v in project["optional-dependencies"].items() if k not in ("dev", "docs")}
     names = {re.match(r"[\w-]+", words)[0]: extra for extra, needs in reversed(extras.items()) for words in needs}
     assert names == doctor.OPTIONAL
     assert {re.match(r"[\w-]+", words)[0] for words in project["dependencies"]} == set(doctor.NEEDED)

@@ -30,6 +30,7 @@ OPTIONAL = {
     "pandas": "pandas",
     "pyarrow": "ensemble",
     "dask": "cluster",
+    "gymnasium": "gym",
 }
 EXIT_FAILED = 1
 
