@@ -2,23 +2,20 @@
 
 from __future__ import annotations
 
-import contextlib
 import json
-import math
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from contents import digest_of
-from snapshot_subjects import FIELDS
+from snapshot_subjects import FIELDS, short_turns
 
 from aitimestepper import Bodies, FreeFall, Snapshots, Symmetrized, resume, simulate
 from aitimestepper.cli import main
 from aitimestepper.criteria.classical import PRS23
 from aitimestepper.initial.named import figure8, kepler
 from aitimestepper.models import load_model
-from aitimestepper.simulate import advance, session
 
 KEY = ("criterion", "variant", "integrator", "family", "mode", "tolerance")  # of the records of a study
 TIMES = ("wall_time", "epoch_time", "total_time", "seconds", "time_of_day")
@@ -41,28 +38,17 @@ class Work:
     torch: bool = False
 
 
-@contextlib.contextmanager
-def frequent_states() -> Iterator[None]:
-    """Let a run save its state every few milliseconds."""
-    before = advance.TURN, session.SAVE_EVERY
-    advance.TURN, session.SAVE_EVERY = 2e-3, -math.inf
-    try:
-        yield
-    finally:
-        advance.TURN, session.SAVE_EVERY = before
-
-
 # ---- simulations ---------------------------------------------------------------------------------------------------------
 def _simulation(name: str, bodies: Callable[[], Bodies], **run: Any) -> Work:
     """Return a run with output that saves its state in every turn, of a few milliseconds."""
     given = {"threads": 1, "warn": False, **run}
 
     def begin(folder: Path) -> None:
-        with frequent_states():
+        with short_turns(2e-3):
             simulate(bodies(), output=folder / "run.h5", overwrite=True, **given)
 
     def go_on(folder: Path) -> None:
-        with frequent_states():
+        with short_turns(2e-3):
             resume(folder / "run.h5", threads=1)
 
     def outcome(folder: Path) -> dict[str, str]:

@@ -154,10 +154,10 @@ class _CopiedError(Exception):
 
 
 @contextlib.contextmanager
-def short_turns() -> Iterator[None]:
-    """Let a run take few steps a turn, and save its state in each of them."""
+def short_turns(seconds: float = 1e-9) -> Iterator[None]:
+    """Let a run take few steps a turn, of about so many seconds, and save its state in each of them."""
     before = advance.TURN, session.SAVE_EVERY
-    advance.TURN, session.SAVE_EVERY = 1e-9, -math.inf
+    advance.TURN, session.SAVE_EVERY = seconds, -math.inf
     try:
         yield
     finally:

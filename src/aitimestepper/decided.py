@@ -33,7 +33,7 @@ AT_ONCE = 2**12  # states, whose arrays stay in the cache
 
 
 class Verdict(NamedTuple):
-    """Of M states of systems."""
+    """Whether the outcome is decided in each of M states of systems."""
 
     slack: np.ndarray  # (M,) from -1 to 1: by how much the criterion is met; not below 0: the outcome is decided
     speed: np.ndarray  # (M,) largest relative speed at infinity of two parts; NaN where there is one part only

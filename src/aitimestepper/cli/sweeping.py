@@ -35,7 +35,7 @@ def run(request: Request) -> int:
     make_folder(sweep.folder)
     lock = WriterLock(sweep.folder / "sweep.db")
     try:
-        done = run_sweep(sweep, lambda settings, recorder: _train(settings, recorder, request), _told(sweep, quiet))
+        done = run_sweep(sweep, lambda settings, recorder: _train(settings, recorder, request), _report_on(sweep, quiet))
     except KeyboardInterrupt:
         print(f"\nwhat is done stays; go on with: {request.text}", file=sys.stderr)
         raise
@@ -57,8 +57,8 @@ def _train(settings: dict[str, Any], recorder: Recorder, request: Request) -> Pa
     return train_run(asked, (recorder,))[0]
 
 
-def _told(sweep: Sweep, quiet: bool) -> Any:
-    """Return what is told about each trial that has ended."""
+def _report_on(sweep: Sweep, quiet: bool) -> Any:
+    """Return the function that prints a line about each trial that has ended; quiet: one that does nothing."""
 
     def tell(trial: Trial) -> None:
         words = "" if trial.value is None else f": {sweep.metric} = {trial.value:.6g}"

@@ -119,7 +119,7 @@ def _plan(
             raise ConfigError(f"the step module is made for integrator = {criterion.made_for}, not for {name}: leave it out.")
         module = LimitedModule(criterion, dt_min, dt_max) if limited else criterion
         return _Plan(module, _splitting(name), criterion.tolerance, type(criterion).__name__, None)
-    chosen = choose(criterion, tol, integrator, long=is_long(bodies, ends))
+    chosen = choose(criterion, tol, integrator, long=integrator == "auto" and is_long(bodies, ends))
     value = for_length(chosen.criterion, bodies, ends)
     value = Limited(value, dt_min, dt_max) if limited else value
     name = _splitting(str(chosen.integrator))

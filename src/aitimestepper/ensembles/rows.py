@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib
 from typing import Any
 
 import numpy as np
@@ -13,7 +12,8 @@ from ..simulate.engine import simulate
 from ..simulate.length import are_long
 from ..simulate.result import SimulationResult
 from .chunks import Chunk, Group
-from .settings import Outcomes, Settings
+from .outcomes import outcomes_of
+from .settings import Settings
 
 Columns = dict[str, np.ndarray]
 
@@ -93,7 +93,7 @@ def columns_of(start: Bodies, result: SimulationResult) -> Columns:
 
 def _outcomes(start: Bodies, result: SimulationResult, settings: Settings) -> Columns:
     """Return the columns of outcomes: those of the user's function, or of the package."""
-    made: Any = (settings.outcomes or default_outcomes)(start, result)
+    made: Any = (settings.outcomes or outcomes_of)(start, result)
     if not isinstance(made, dict) or not all(isinstance(name, str) for name in made):
         raise ConfigError(f"outcomes returned {type(made).__name__}: it must return columns by name, a dict of arrays.")
     return {name: _column(name, values, len(start)) for name, values in made.items()}
@@ -107,12 +107,3 @@ def _column(name: str, values: Any, systems: int) -> np.ndarray:
             f"text for each of {systems} systems."
         )
     return column.astype(object) if column.dtype.kind == "U" else column
-
-
-def default_outcomes(start: Bodies, result: SimulationResult) -> Columns:
-    """Return the classification of the package; without it, how each run ended."""
-    try:
-        found: Outcomes = importlib.import_module(".outcomes", __package__).outcomes_of
-    except ImportError:
-        return {"outcome": np.array(result.status, dtype=object)}
-    return found(start, result)

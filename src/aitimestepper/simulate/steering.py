@@ -100,7 +100,7 @@ def _choice(
         )
     if integrator == "auto" and uses_velocities(start.external_field):
         integrator = "radau15"
-    choice = choose(criterion, tol, integrator, guard, is_long(start, end))
+    choice = choose(criterion, tol, integrator, guard, integrator == "auto" and is_long(start, end))
     if start.external_field is not None and not choice.integrator.allows_field:
         raise ConfigError(
             f"integrator = {choice.integrator} allows no outer field: use a splitting ({', '.join(SPLITTINGS)}) or radau15."
