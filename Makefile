@@ -6,7 +6,7 @@ STAMP := $(VENV)/.installed
 RUNTIME := build/runtime
 EXTRAS := dev,train,report,wandb,bench,sweep
 
-.PHONY: help venv environments wheel run test test-runtime test-services docs lint format bench bench-imports bench-training bench-engine bench-ensemble diagnostics faults audit versions clean
+.PHONY: help venv checks wheel run test test-runtime test-services docs lint format bench bench-imports bench-training bench-engine bench-ensemble diagnostics faults audit versions clean
 .DEFAULT_GOAL := help
 
 help:  ## what can be made
@@ -42,11 +42,11 @@ run: venv  ## train a small network in both ways, simulate with it, compare it, 
 
 # What needs PyTorch is tested in .venv, all else in an environment without it, into which the wheel is installed: two tests at
 # a time, with one thread of torch's each.
-test: environments lint test-runtime  ## all checks: lint, types, tests
+test: checks test-runtime  ## all checks: lint, types, tests
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -q -n 2 --dist loadfile -m 'torch and not services'
 
-environments:  # both at once: to install is work for one core
-	@$(MAKE) --no-print-directory -j 2 $(STAMP) $(RUNTIME)/.installed
+checks:  # both environments, lint and the wheel side by side: each of them is work for one core
+	@$(MAKE) --no-print-directory -j 2 lint wheel
 
 test-runtime: wheel  ## the tests of the runtime, with the wheel in an environment without PyTorch
 	$(RUNTIME)/bin/python -m pytest -q -n 2 --dist loadfile -m 'not torch and not services'

@@ -23,8 +23,10 @@ GPU and was stopped by its time limit, the next one began with its network. They
 figures on `test` are in docs/learned.md.
 
 A network is asked for its calibrated tolerance, so that true runs stay within the tolerance that the user asks for: in the
-total energy, and where the motion is regular in every body's own. `decided by` is the family that needs the smallest one. In
-runs of more than 40 orbits of disturbed bodies it is asked for less, with the square of their number.
+total energy, and where the motion is regular in every body's own. `decided by` is the family that needs the smallest one.
+Planetary systems (light bodies about one heavy one, or about two; a few bodies in an external field) have a
+calibrated tolerance of their own, since all of their orbits are compared at the same time: the second one of each column. In
+runs of more than 40 orbits of disturbed bodies the network is asked for less, with the square of their number.
 
 Limits: the networks are for the tolerances of their table, and for three times smaller or larger ones. Beyond these `simulate`
 takes EnergyBudget or Gauss-Radau. An input outside the range of the training counts as the end of that range;
@@ -46,20 +48,22 @@ def card(integrator: str, model: Model) -> str:
     words = (
         f"{parameters} parameters, layers {' '.join(map(str, config.layers))}, {hours:.2f} hours. Learned from "
         f"{', '.join(about['families'])} at {', '.join(f'{tol:g}' for tol in about['learned'])}; calibrated on "
-        f"{config.calibration} others of each family."
+        f"{config.calibration} others of each family"
+        + (", anew by `python diagnostics/calibrate_anew.py`." if about.get("calibrated_anew") else ".")
     )
-    factor = dict(model.calibration)
+    factor, own = dict(model.calibration), dict(model.planetary_calibration)
+    decided = zip(about["decided_by"], about.get("planetary_decided_by") or about["decided_by"], strict=True)
     head = ["tolerance", "calibrated tolerance", "within it on `validation` (worst family)", "median error / tolerance"]
     rows = [
         [
             f"{row['tol']:g}",
-            f"{factor[row['tol']] * row['tol']:.2g}",
+            f"{factor[row['tol']] * row['tol']:.2g}; {own[row['tol']] * row['tol']:.2g}",
             f"{row['compliance']:.0%} ({row['worst_compliance']:.0%})",
             f"{row['median']:.2g}",
             f"{row['forces']:.0f}",
-            decided,
+            "; ".join(names),
         ]
-        for row, decided in zip(about["validation"], about["decided_by"], strict=True)
+        for row, names in zip(about["validation"], decided, strict=True)
     ]
     commands = "\n".join(f"- `{one['command']}`" for one in made if "command" in one)
     return "\n\n".join([f"## {integrator}", commands, words, table([*head, "force evaluations", "decided by"], rows)]) + "\n"

@@ -139,10 +139,11 @@ def test_a_batch_shows_its_worst_systems_first():
 @pytest.mark.parametrize("name", ["leapfrog", "chin4"])
 def test_a_model_shows_its_calibration(name):
     model = shipped(name)
-    table = [row for row in Texts(model._repr_html_()).rows if len(row) == 4]
-    wanted = sorted(model.calibration, reverse=True)
-    assert [row[:2] for row in table[1:]] == [[f"{tol:g}", f"{tol * factor:.2g}"] for tol, factor in wanted]
-    assert all(row[2].endswith("%") for row in table[1:])
+    table = [row for row in Texts(model._repr_html_()).rows if len(row) == 5]
+    wanted = zip(sorted(model.calibration, reverse=True), sorted(model.planetary_calibration, reverse=True), strict=True)
+    asked = [[f"{tol:g}", f"{tol * factor:.2g}", f"{tol * planetary:.2g}"] for (tol, factor), (_, planetary) in wanted]
+    assert [row[:3] for row in table[1:]] == asked
+    assert all(row[3].endswith("%") for row in table[1:])
     step = LearnedStep(model, tol=1e-3)
     assert cells(step._repr_html_())["asked for"] == "0.001"
     assert cells(LearnedStep()._repr_html_())["tolerance"] == "that of the run"

@@ -54,7 +54,8 @@ def test_scores_are_those_of_simulations(problems, step):
 
 def test_a_factor_changes_what_the_step_is_asked_for_not_what_errors_are_measured_against(problems, step):
     asked, tighter = evaluate(step, problems), evaluate(step, problems, factor=0.1)
-    assert (tighter.log_forces > asked.log_forces).all()
+    regular = problems.family == 0  # one of three bodies at random may end with a tight binary in one of its two runs
+    assert (tighter.log_forces > asked.log_forces)[:, regular].all()
     np.testing.assert_allclose(tighter.log_forces[0], asked.log_forces[1], rtol=1e-3)
     np.testing.assert_allclose(tighter.log_excess[0] - np.log(0.1), asked.log_excess[1], atol=0.05)
 

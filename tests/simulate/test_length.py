@@ -8,7 +8,7 @@ import math
 import numpy as np
 import pytest
 
-from aitimestepper import Bodies, EnergyBudget, LearnedStep, Symmetrized, simulate
+from aitimestepper import Bodies, EnergyBudget, LearnedStep, PointMassTidalField, Symmetrized, simulate
 from aitimestepper.constants import LONG_RUN
 from aitimestepper.criteria.wrappers import innermost
 from aitimestepper.errors import ConfigError
@@ -16,7 +16,7 @@ from aitimestepper.initial import kepler, triple
 from aitimestepper.initial.named import plummer
 from aitimestepper.models import shipped
 from aitimestepper.policy import choose
-from aitimestepper.simulate.length import for_length, turns_of
+from aitimestepper.simulate.length import are_planetary, for_length, turns_of
 
 ORBIT = 2 * math.pi
 
@@ -45,14 +45,75 @@ def test_orbits_are_counted_of_the_tightest_pair_where_a_third_body_disturbs_it(
 def test_the_tolerance_shrinks_with_the_square_beyond_forty_orbits():
     start, step = planets(), Symmetrized(LearnedStep(shipped("leapfrog"), 1e-2))
     period = ORBIT / math.sqrt(1.001)
-    assert for_length(step, start, np.full(2, LONG_RUN * period * 0.99)) == step
+    stars = Bodies([1.0, 0.5, 0.2], [[0.0, 0.0], [1.0, 0.0], [20.0, 0.0]], [[0.0, 0.0], [0.0, math.sqrt(1.5)], [0.0, 0.3]])
+    end = LONG_RUN * ORBIT / math.sqrt(1.5)
+    assert for_length(step, stars, np.array([0.99 * end])) == step
     long = innermost(for_length(step, start, np.array([0.5, 4.0]) * LONG_RUN * period))
-    assert long.shortening(2) == pytest.approx([1.0, 0.0625], rel=1e-9)
+    assert long.shortening(np.full(2, 1e-2)) == pytest.approx([1.0, 0.0625], rel=1e-9)
     asked = innermost(step).calibrated_tolerance(np.array([1e-2, 0.0625e-2]))
-    assert long.calibrated_tolerance(np.full(2, 1e-2)) == pytest.approx(asked, rel=1e-9)
+    assert long.calibrated_tolerance(np.full(2, 1e-2)) == pytest.approx(of_planets(asked, [1e-2, 0.0625e-2]), rel=1e-9)
+    assert innermost(for_length(step, stars, np.array([4.0 * end]))).shortening(np.array([1e-2])) == pytest.approx(
+        [0.0625], rel=1e-9
+    )
     assert for_length(EnergyBudget(1e-2), start, np.full(2, 1e9)) == EnergyBudget(1e-2)
     with pytest.raises(ConfigError, match="turns = -1"):
         LearnedStep(None, 1e-2, turns=-1.0)
+
+
+def of_planets(asked: np.ndarray, tol: list[float]) -> np.ndarray:
+    """Return what is asked for in planetary systems, from what is asked for in others."""
+    known = [
+        np.array(pairs).T for pairs in map(sorted, (shipped("leapfrog").calibration, shipped("leapfrog").planetary_calibration))
+    ]
+    other, own = (np.exp(np.interp(np.log(tol), np.log(at), np.log(factor))) for at, factor in known)
+    return asked / other * own
+
+
+MASSES = [  # masses of a system, and whether it is planetary
+    ([1.0, 1e-3, 1e-6], True),
+    ([1.0, 0.0, 0.0], True),
+    ([1.0, 0.8, 1e-3, 0.0], True),  # about both stars
+    ([1.0, 0.8, 1e-3], False),  # only one light body
+    ([1.0, 1e-3], False),
+    ([1.0, 1e-5], True),  # of which the total energy says nothing
+    ([1.0, 0.8, 0.0], True),
+    ([1.0, 0.5, 0.2], False),
+    ([1.0, 0.5, 0.3, 0.0, 0.0], False),  # three heavy ones
+]
+
+
+@pytest.mark.parametrize(("mass", "planetary"), MASSES)
+def test_planetary_systems_are_light_bodies_about_one_or_two_heavy_ones(mass, planetary):
+    n = len(mass)
+    bodies = Bodies(mass, np.random.default_rng(0).normal(size=(n, 3)), np.zeros((n, 3)))
+    assert are_planetary(bodies).tolist() == [planetary]
+    padded = Bodies.stack([bodies, Bodies([1.0] * 7, np.random.default_rng(1).normal(size=(7, 3)), np.zeros((7, 3)))])
+    assert are_planetary(padded).tolist() == [planetary, False]  # bodies that are not there count as none
+    heavier = bodies.replace(mass=bodies.mass * 1e20)
+    assert are_planetary(heavier).tolist() == [planetary]
+
+
+FIELD = PointMassTidalField(1000.0, (100.0, 0.0, 0.0))
+
+
+def test_few_bodies_in_a_field_from_outside_count_as_planetary():
+    pair = Bodies([1.0, 0.5], [[0.0, 0.0, 0.0], [1.0, 0.0, 0.0]], np.zeros((2, 3)), external_field=FIELD)
+    assert are_planetary(pair).tolist() == [True]
+    cloud = plummer(32, seed=1)
+    in_field = Bodies(cloud.mass, cloud.position, cloud.velocity, external_field=pair.external_field)
+    assert are_planetary(in_field).tolist() == [False]
+
+
+def test_a_network_is_asked_for_less_in_planetary_systems():
+    model = shipped("blanes_moan4")
+    model = dataclasses.replace(
+        model, card={**model.card, "calibration": [[1e-3, 0.5]], "planetary_calibration": [[1e-3, 0.1]]}
+    )
+    start = Bodies.stack([planets().select([0]), Bodies([1.0, 0.5, 0.2], np.eye(3, 2) * 9, np.zeros((3, 2)))])
+    step = innermost(for_length(LearnedStep(model, 1e-3), start, np.ones(2)))
+    assert step.planetary == (True, False)
+    assert step.calibrated_tolerance(np.full(2, 1e-3)) == pytest.approx([1e-4, 5e-4], rel=1e-12)
+    assert model != dataclasses.replace(model, card={**model.card, "planetary_calibration": [[1e-3, 0.2]]})
 
 
 def test_a_run_that_goes_on_keeps_the_tolerance_that_it_began_with():
@@ -74,6 +135,6 @@ def test_units_do_not_change_the_number_of_orbits():
 def test_it_is_part_of_the_criterion():
     step = choose(None, 1e-3).criterion
     long = for_length(step, planets(), np.full(2, 1e4))
-    assert dataclasses.replace(innermost(long), turns=None) == innermost(step)
+    assert dataclasses.replace(innermost(long), turns=None, planetary=None, long=None) == innermost(step)
     assert long != step
     assert hash(long) != hash(step)

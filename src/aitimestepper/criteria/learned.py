@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import dataclasses
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, ClassVar
 
 import numpy as np
 
-from ..constants import LONG_RUN, LONGEST_RUN
+from ..constants import LONG_RUN, LONG_TOLERANCES, LONGEST_RUN
 from ..errors import ConfigError, shown
 from ..html import card
 from ..integrators import SPLITTINGS
@@ -50,6 +51,9 @@ class LearnedStep(Criterion):
     symmetrized: bool = True
     # orbits of the tightest pair in a run, for systems in which it matters; `simulate` counts them
     turns: Numbers | None = None
+    # whether systems are of light bodies about heavy ones, for which the network has a calibration of its own; `simulate` looks
+    planetary: bool | tuple[bool, ...] | None = None
+    long: bool | tuple[bool, ...] | None = None  # whether runs have hundreds of orbits; `simulate` looks
 
     def __post_init__(self) -> None:
         if self.model is not None and not isinstance(self.model, Model):
@@ -62,6 +66,10 @@ class LearnedStep(Criterion):
             object.__setattr__(self, "tol", positive_numbers(self.tol, "tol"))
         if self.turns is not None and not all(0 <= number < math.inf for number in each(self.turns)):
             raise ConfigError(f"turns = {shown(self.turns)} must be numbers of orbits.")
+        for name in ("planetary", "long"):
+            given = getattr(self, name)
+            if given is not None and not all(isinstance(x, bool) for x in (given if isinstance(given, tuple) else (given,))):
+                raise ConfigError(f"{name} = {shown(given)} must be True or False, or one of them a system.")
 
     @classmethod
     def load(cls, path_or_name: str | Path, tol: Any = None, integrator: str | None = None) -> LearnedStep:
@@ -140,20 +148,23 @@ class LearnedStep(Criterion):
     def calibrated_tolerance(self, tol: np.ndarray) -> np.ndarray:
         """Return the tolerance that the network is asked for where `tol` (B,) is wanted: linear between logarithms.
 
-        In runs of more than `LONG_RUN` orbits of disturbed bodies it is smaller, with the square of their number.
+        In planetary systems and in long runs it is smaller.
         """
-        tol = tol * self.shortening(len(tol))
-        if not self.bound_model.calibration:
-            return tol
-        at, factor = zip(*sorted(self.bound_model.calibration), strict=True)
-        return np.asarray(tol * np.exp(np.interp(np.log(tol), np.log(at), np.log(factor))))
+        tol, model = tol * self.shortening(tol), self.bound_model
+        factor = calibration_factor(model.calibration, tol)
+        if self.planetary is None or self.planetary is False:
+            return np.asarray(tol * factor)
+        return np.asarray(tol * np.where(self.planetary, calibration_factor(model.planetary_calibration, tol), factor))
 
-    def shortening(self, systems: int) -> np.ndarray:
-        """Return the factor of the tolerance for the length of the run, (systems,), at most 1."""
-        if self.turns is None:
-            return np.ones(systems)
-        share = LONG_RUN / np.clip(np.asarray(self.turns, float), LONG_RUN, LONGEST_RUN)
-        return np.broadcast_to(share * share, (systems,)).copy()
+    def shortening(self, tol: np.ndarray) -> np.ndarray:
+        """Return the factor of the tolerance `tol` (B,) for the length of the run, (B,), at most 1.
+
+        With more than `LONG_RUN` orbits of disturbed bodies it shrinks with the square of their number.
+        """
+        share = LONG_RUN / np.clip(np.asarray(self.turns or 0.0, float), LONG_RUN, LONGEST_RUN)
+        found = np.broadcast_to(share * share, np.shape(tol)).copy()
+        largest = LONG_TOLERANCES.get(self.bound_model.integrator, math.inf)
+        return np.where(self.long, np.minimum(found, largest / tol), found) if self.long else found
 
     def step_factor(self, tol: np.ndarray) -> np.ndarray:
         """Return the factor of dt (B,) for `tol` (B,): 1 if the tolerance is an input of the network."""
@@ -171,6 +182,14 @@ class LearnedStep(Criterion):
     def __str__(self) -> str:
         """Return its name without a number: a tolerance would not identify the network in a legend."""
         return self.name
+
+
+def calibration_factor(calibration: Sequence[tuple[float, float]], tol: np.ndarray) -> np.ndarray:
+    """Return the factor (B,) of the tolerances `tol` (B,) by pairs (tolerance, factor): linear between logarithms."""
+    if not calibration:
+        return np.ones_like(tol)
+    at, factor = zip(*sorted(calibration), strict=True)
+    return np.asarray(np.exp(np.interp(np.log(tol), np.log(at), np.log(factor))))
 
 
 def nearest_covered(model: Model, tol: float) -> float:

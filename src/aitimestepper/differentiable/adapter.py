@@ -14,6 +14,7 @@ from ..config import Config
 from ..constants import MIN_DT
 from ..criteria.base import Numbers
 from ..criteria.classical import EnergyBudget
+from ..criteria.learned import calibration_factor
 from ..errors import ConfigError, shown
 from ..features import Scales, feature_count, slot_table
 from ..integrators import SPLITTINGS
@@ -68,6 +69,7 @@ class ModelAdapter:
 
     `scales`: the normalization, measured once by `measure_scales` unless given. `calibration`: pairs (tolerance, factor)
     measured on real runs; a network is asked for `factor` times the tolerance wanted, so that its runs are within that one.
+    `planetary_calibration`: the same for planetary systems, where it differs.
     `tol`: the tolerance, a number or (B,), in the invariant features where none is passed; by default `energy_threshold`.
     `generator`: the random stream of a training. `history_buffer`: the adapter's own window, used where none is passed.
 
@@ -92,11 +94,13 @@ class ModelAdapter:
         *,
         scales: Scales | None = None,
         calibration: Sequence[tuple[float, float]] = (),
+        planetary_calibration: Sequence[tuple[float, float]] = (),
     ) -> None:
         self.config = config
         self.dtype = dtype if dtype is not None else torch_dtype(config.dtype)
         self.device = resolve_device(config.device if device is None else device, self.dtype)
         self.scales, self.calibration = scales, calibration
+        self.planetary_calibration = planetary_calibration or calibration
         self.tol: Numbers | Tensor = config.energy_threshold
         self.generator = torch.Generator()
         if config.seed is None:
@@ -108,7 +112,13 @@ class ModelAdapter:
     @classmethod
     def of_model(cls, model: Model) -> ModelAdapter:
         """Return the adapter that a trained network is to be used with, on the CPU."""
-        return cls(model.config, "cpu", scales=model.scales, calibration=model.calibration)
+        return cls(
+            model.config,
+            "cpu",
+            scales=model.scales,
+            calibration=model.calibration,
+            planetary_calibration=model.planetary_calibration,
+        )
 
     @property
     def history_enabled(self) -> bool:
@@ -157,13 +167,16 @@ class ModelAdapter:
             return features
         return features / scale_row(self.scales, slot_table(self.config.feature_type, 0), features)
 
-    def calibrated_tolerance(self, tol: Tensor) -> Tensor:
-        """Return the tolerance (B,) that the network is asked for where `tol` (B,) is wanted: linear between logarithms."""
-        if not self.calibration:
-            return tol
-        at, factor = zip(*sorted(self.calibration), strict=True)
-        corrections = np.interp(torch.log(tol).cpu().numpy(), np.log(at), np.log(factor))
-        return tol * torch.exp(torch.as_tensor(corrections).to(tol))
+    def calibrated_tolerance(self, tol: Tensor, planetary: Tensor | None = None) -> Tensor:
+        """Return the tolerance (B,) that the network is asked for where `tol` (B,) is wanted: linear between logarithms.
+
+        `planetary` (B,): which systems are planetary; None: none is.
+        """
+        wanted = tol.cpu().numpy()
+        factor = calibration_factor(self.calibration, wanted)
+        if planetary is not None:
+            factor = np.where(planetary.cpu(), calibration_factor(self.planetary_calibration, wanted), factor)
+        return tol * torch.as_tensor(factor).to(tol)
 
     def tolerance_of(self, particle: ParticleTorch, wanted: Numbers | Tensor | None = None) -> Tensor:
         """Return the tolerance of every system, (B,), from one number or one for each."""
@@ -179,15 +192,16 @@ class ModelAdapter:
         energy: Tensor | None = None,
         tol: Tensor | None = None,
         scale: Tensor | None = None,
+        planetary: Tensor | None = None,
     ) -> Observation:
         """Return the input of the network for every system, without a graph.
 
         `energy`, `scale` (B,): the conserved energy and S at the start of the run, if there is one. `tol` (B,): the tolerance
-        wanted.
+        wanted. `planetary` (B,): which systems are planetary, whose calibration may be another one.
         """
         with torch.no_grad():
             if self.sees_tolerance:
-                return self._observe_invariants(particle, energy, tol, scale)
+                return self._observe_invariants(particle, energy, tol, scale, planetary)
             features = self.build_feature_tensor(particle, history_buffer)
             pair = moving_pairs(particle)
             ceiling = self.config.dt_ceiling * smooth_minimum_time(pair.freefall_rate2 + pair.flyby_rate2)
@@ -199,8 +213,9 @@ class ModelAdapter:
         energy: Tensor | None = None,
         wanted: Tensor | None = None,
         scale: Tensor | None = None,
+        planetary: Tensor | None = None,
     ) -> Observation:
-        tol = self.calibrated_tolerance(self.tolerance_of(particle) if wanted is None else wanted)
+        tol = self.calibrated_tolerance(self.tolerance_of(particle) if wanted is None else wanted, planetary)
         sums, fraction = pair_sums(particle, scale), torch.zeros_like(tol)
         if energy is not None:
             fraction = (conserved_energy(particle) - energy) / (sums.energy_scale * tol)

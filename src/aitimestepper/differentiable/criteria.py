@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from ..criteria.base import Criterion, each
+from ..criteria.base import Criterion
 from ..criteria.catalogue import CRITERIA
 from ..criteria.classical import EnergyBudget
 from ..criteria.learned import LearnedStep
@@ -108,9 +108,11 @@ def _built(criterion: Criterion, integrator: str) -> StepModule:
     if type(criterion) is LearnedStep:
         # a network in single precision is evaluated in double, as in the engine
         network = network_from(criterion.bound_model).double()
-        numbers = 1 if criterion.turns is None else len(each(criterion.turns))
-        adapter, shortening = ModelAdapter.of_model(criterion.bound_model), criterion.shortening(numbers)
-        return LearnedModule(network, adapter, criterion.tol, shortening if numbers > 1 else shortening[0])
+        told = (criterion.turns, criterion.planetary, criterion.long, criterion.tol)
+        numbers = max((len(x) for x in told if isinstance(x, tuple)), default=1)
+        shortening, kind = criterion.shortening(criterion.values(numbers)), criterion.planetary or False
+        adapter = ModelAdapter.of_model(criterion.bound_model)
+        return LearnedModule(network, adapter, criterion.tol, shortening if numbers > 1 else shortening[0], kind)
     if type(criterion) is EnergyBudget:
         return BudgetModule(criterion)
     return OwnModule(criterion) if type(criterion) is OwnCriterion else ClassicalModule(criterion)

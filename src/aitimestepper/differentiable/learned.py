@@ -29,6 +29,7 @@ class LearnedMemory:
     history: HistoryBuffer | None
     last: ParticleTorch | None  # the previous state: it is pushed to the history when the step taken from it is known
     tol: Tensor  # the tolerance wanted, smaller for long runs of disturbed bodies
+    planetary: Tensor  # bool: systems with the calibration of planetary ones
     energy: Tensor  # the conserved energy at the start
     scale: Tensor  # S at the start, which energy errors are relative to
     largest_log10_error: Tensor  # log10 of the largest energy error that the network expected of a step
@@ -44,16 +45,19 @@ class LearnedModule(StepModule):
     """A network as a step, with the features, scales and integrator of its adapter.
 
     `tol`: the relative energy error wanted, a number or one a system; by default that of the adapter. `shortening`: its factor
-    for the length of the run. If the tolerance is no input of the network, dt is scaled from the threshold that its single
-    steps were trained for.
+    for the length of the run. `planetary`: whether systems are planetary, one bool or one a system. If the tolerance is no
+    input of the network, dt is scaled from the threshold that its single steps were trained for.
     """
 
-    def __init__(self, network: nn.Module, adapter: ModelAdapter, tol: Any = None, shortening: Any = 1.0) -> None:
+    def __init__(
+        self, network: nn.Module, adapter: ModelAdapter, tol: Any = None, shortening: Any = 1.0, planetary: Any = False
+    ) -> None:
         super().__init__()
         self.network, self.adapter = network, adapter
         self.velocity_even, self.made_for = not adapter.history_enabled, adapter.config.integrator
         self.tol = None if tol is None else positive_numbers(tol, "tol")
         self.shortening = torch.as_tensor(shortening, dtype=torch.float64)
+        self.planetary = torch.as_tensor(planetary, dtype=torch.bool)
         self.tolerance = self.tol if adapter.calibration else None  # only calibrated networks promise it for whole runs
 
     def init(self, particle: ParticleTorch) -> LearnedMemory:
@@ -62,7 +66,9 @@ class LearnedModule(StepModule):
         sees = self.adapter.sees_tolerance
         start = (conserved_energy(particle).detach(), energy_scale(particle).detach()) if sees else (zero, zero)
         tol = self.adapter.tolerance_of(particle, self.tol) * self.shortening.to(particle.time)
-        return LearnedMemory(self.adapter.new_history(), None, tol, *start, torch.full_like(zero, -torch.inf), zero, zero)
+        planetary = self.planetary.to(tol.device).expand(len(tol))
+        expected = torch.full_like(zero, -torch.inf)
+        return LearnedMemory(self.adapter.new_history(), None, tol, planetary, *start, expected, zero, zero)
 
     def choose(self, particle: ParticleTorch, memory: LearnedMemory) -> tuple[Tensor, LearnedMemory]:
         """Return dt (B,), without a graph, and the memory; the network is evaluated once."""
@@ -72,6 +78,7 @@ class LearnedModule(StepModule):
             history,
             None if history is None else particle,
             memory.tol,
+            memory.planetary,
             memory.energy,
             memory.scale,
             torch.maximum(memory.largest_log10_error, prediction.log10_error),
@@ -95,7 +102,8 @@ class LearnedModule(StepModule):
 
     def _predict(self, particle: ParticleTorch, memory: LearnedMemory, history: HistoryBuffer | None) -> Prediction:
         with torch.no_grad(), eval_mode(self.network):
-            observation = self.adapter.observe(particle, history, memory.energy, memory.tol, memory.scale)
+            asked = (memory.energy, memory.tol, memory.scale, memory.planetary)
+            observation = self.adapter.observe(particle, history, *asked)
             prediction = self.adapter.predict(self.network, observation)
         if self.adapter.sees_tolerance:
             return prediction

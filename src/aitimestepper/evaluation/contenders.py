@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import functools
 import inspect
+import math
 import zlib
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -19,7 +20,7 @@ from ..bodies import Bodies, free_fall_time
 from ..criteria.base import Criterion
 from ..criteria.catalogue import CRITERIA
 from ..criteria.classical import Constant, EnergyBudget
-from ..criteria.learned import DEFAULT, LearnedStep, unsymmetrized
+from ..criteria.learned import DEFAULT, LearnedStep, covered, unsymmetrized
 from ..criteria.own import OwnCriterion
 from ..criteria.wrappers import Huayno, HutMakinoMcMillan, Symmetrized
 from ..errors import ConfigError, nearest_name_hint
@@ -47,6 +48,9 @@ class Rule(NamedTuple):
     takes_tolerance: bool = False
     fixed: bool = False  # dt is constant: there is nothing to symmetrize
     checksum: int = 0  # identifies contents that may change under the same name: weights of a network, a file
+    # from an integrator to the largest value that the rule is made for: beyond what it was calibrated for, a network may take
+    # ever smaller steps for ever larger tolerances
+    largest: Callable[[str], float] = lambda _: math.inf
 
 
 @dataclass(frozen=True)
@@ -143,6 +147,7 @@ def learned_rule(step: LearnedStep, name: str = "learned") -> Rule:
         lambda _: step.exponent,
         takes_tolerance=True,
         checksum=_checksum(step.bound_model),
+        largest=lambda _: loosest(step.bound_model),
     )
 
 
@@ -159,7 +164,13 @@ def shipped_rule() -> Rule:
         lambda integrator: step(integrator).exponent,
         takes_tolerance=True,
         checksum=functools.reduce(lambda total, one: zlib.crc32(one.to_bytes(4, "big"), total), checksums, 0),
+        largest=lambda integrator: loosest(shipped(integrator)),
     )
+
+
+def loosest(model: Model) -> float:
+    """Return the largest tolerance that a calibrated network covers; infinity for others."""
+    return covered(model)[1] if model.calibration else math.inf
 
 
 def _checksum(model: Model) -> int:

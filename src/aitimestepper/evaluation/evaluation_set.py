@@ -16,6 +16,7 @@ from ..initial.draws import ORBIT, Family
 from ..initial.families import STANDARD
 from ..initial.suites import make_suite
 from ..integrators import SPLITTINGS
+from ..simulate.length import are_planetary
 from ..simulate.progress import Watch
 from .contenders import Contender, learned_rule, rule_named
 from .own_errors import OwnReference, accurate_run, own_reference
@@ -75,6 +76,11 @@ class EvaluationSet(NamedTuple):
     def order(self) -> int:
         """Order of the integrator."""
         return SPLITTINGS[self.integrator].order
+
+    @property
+    def planetary(self) -> np.ndarray:
+        """Which problems are planetary systems, (P,) bool."""
+        return are_planetary(self.systems.start)
 
     def rows(self, index: np.ndarray) -> EvaluationSet:
         """Return the set with only the problems of these indices."""

@@ -81,8 +81,9 @@ def sweep_parameters(
 
 def coarsest(contender: Contender) -> float:
     """Return the first step parameter of a sweep, which is larger for splittings of higher order."""
-    method = SPLITTINGS.get(contender.integrator)
-    return float(COARSEST * RATIO ** min((method.order if method else 2) - 2, 4))
+    method, largest = SPLITTINGS.get(contender.integrator), contender.rule.largest(contender.integrator)
+    usual = float(COARSEST * RATIO ** min((method.order if method else 2) - 2, 4))
+    return min(usual, contender.step_parameter(largest)) if math.isfinite(largest) else usual
 
 
 class _SweepProgress:

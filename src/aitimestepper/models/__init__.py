@@ -28,7 +28,13 @@ from ..validation import as_constant
 FORMAT, VERSION = "aitimestepper model", 1
 NETWORK = "FullyConnectedNN"  # the only kind of network that the engine can evaluate
 # entries of a card that simulations depend on
-CARD = {"calibration": list[list[float]], "symmetrization": list[float], "learned": list[float], "integrator": str}
+CARD = {
+    "calibration": list[list[float]],
+    "planetary_calibration": list[list[float]],
+    "symmetrization": list[float],
+    "learned": list[float],
+    "integrator": str,
+}
 FOLDER = Path(__file__).parent
 SHIPPED = tuple(name for name in SPLITTINGS if os.path.isfile(FOLDER / f"{name}.npz"))  # splittings with a network
 # Hermite takes one force evaluation a step where chin4, of the same order, takes three. Its network is asked for a tolerance
@@ -58,7 +64,8 @@ class Model:
         object.__setattr__(self, "weights", weights)
         _check_card(self)
         _check_shapes(self)
-        how = (self.config, self.scales, self.calibration, *filter(None, [self.symmetrization]))
+        others = (self.symmetrization, self.card.get("planetary_calibration") and self.planetary_calibration)
+        how = (self.config, self.scales, self.calibration, *filter(None, others))
         found = hashlib.sha256(repr(how).encode())
         for name, values in weights.items():
             found.update(name.encode() + values.tobytes())
@@ -83,6 +90,12 @@ class Model:
     def calibration(self) -> tuple[tuple[float, float], ...]:
         """Pairs (tolerance, calibrated tolerance / tolerance) with which true runs stay within the tolerance."""
         return tuple((float(tol), float(factor)) for tol, factor in self.card.get("calibration", ()))
+
+    @property
+    def planetary_calibration(self) -> tuple[tuple[float, float], ...]:
+        """The same for systems of light bodies about heavy ones, whose own energies need smaller factors."""
+        own = self.card.get("planetary_calibration")
+        return tuple((float(tol), float(factor)) for tol, factor in own) if own else self.calibration
 
     @property
     def symmetrization(self) -> tuple[float, float] | None:
@@ -145,9 +158,10 @@ def _check_card(model: Model) -> None:
     for name, kind in CARD.items():
         if not conforms(card.get(name), kind | None):
             raise CheckpointError(f"the card of the network says {name} = {str(card[name])[:60]}")
-    positive = [number for pair in card.get("calibration") or () for number in pair]
+    calibrations = [*(card.get("calibration") or ()), *(card.get("planetary_calibration") or ())]
+    positive = [number for pair in calibrations for number in pair]
     positive += [x - 1.0 for x in card.get("symmetrization") or ()] + (card.get("learned") or [])
-    pairs = [*(card.get("calibration") or ()), *filter(None, [card.get("symmetrization")])]
+    pairs = [*calibrations, *filter(None, [card.get("symmetrization")])]
     if not all(0 < x < math.inf for x in positive) or any(len(pair) != 2 for pair in pairs):
         raise CheckpointError("some tolerances or factors of the network are not positive numbers")
     if model.integrator.partition(":")[0] not in INTEGRATORS:
@@ -258,6 +272,7 @@ def shipped(integrator: str) -> Model:
 
 
 def _for_hermite(model: Model) -> Model:
-    """Return the network of chin4, calibrated for Hermite: it is asked for `HERMITE_FACTOR` times less."""
-    calibration = [[HERMITE_FACTOR * tol, factor / HERMITE_FACTOR] for tol, factor in model.calibration]
-    return dataclasses.replace(model, card={**model.card, "calibration": calibration, "integrator": "hermite4"})
+    """Return the network of chin4, calibrated for Hermite: it is asked for `HERMITE_FACTOR` times less than for planets."""
+    calibration = [[HERMITE_FACTOR * tol, factor / HERMITE_FACTOR] for tol, factor in model.planetary_calibration]
+    changed = {"calibration": calibration, "planetary_calibration": None, "integrator": "hermite4"}
+    return dataclasses.replace(model, card={**model.card, **changed})

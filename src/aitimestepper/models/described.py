@@ -55,14 +55,16 @@ def _training_on_runs(model: Model) -> dict[str, Any]:
 
 def _calibration(model: Model, validation: Iterable[Mapping[str, Any]]) -> list[dict[str, Any]]:
     """Return a row for each tolerance, from loose to tight: what is asked for instead, and how that did in validation."""
-    measured = list(validation)
+    measured, planetary = list(validation), dict(model.planetary_calibration)
+    apart = model.planetary_calibration != model.calibration
     rows = []
     if not all(conforms(score.get(name), float | None) for score in measured for name in ("tol", *MEASURED)):
         raise TypeError("its validation holds no numbers")
     for tol, factor in sorted(model.calibration, reverse=True):
         found = next((score for score in measured if math.isclose(score.get("tol", math.nan), tol)), {})
         scores = {name: found[name] for name in MEASURED if found.get(name) is not None}
-        rows.append({"tol": tol, "factor": factor, "calibrated_tolerance": tol * factor, **scores})
+        own = {"planetary_factor": planetary[tol]} if apart and tol in planetary else {}
+        rows.append({"tol": tol, "factor": factor, **own, "calibrated_tolerance": tol * factor, **scores})
     return rows
 
 
@@ -96,6 +98,8 @@ def html_of(model: Model, tol: Any = None) -> str:
         rows.append(("asked for", f"{tol:g}" if isinstance(tol, float) else ", ".join(f"{x:g}" for x in tol)))
     calibration = content.get("calibration") or []
     heads = ["tolerance", "asked of the network"]
+    if any("planetary_factor" in row for row in calibration):
+        heads.append("in planetary systems")
     known = any("compliance" in row for row in calibration)
     if known:
         heads += ["runs within it", "in the worst family"]
@@ -104,7 +108,8 @@ def html_of(model: Model, tol: Any = None) -> str:
 
 def _calibrated(row: Mapping[str, Any], known: bool) -> list[str]:
     shares = [percent(row.get(name)) for name in ("compliance", "worst_compliance")] if known else []
-    return [f"{row['tol']:g}", f"{row['calibrated_tolerance']:.2g}", *shares]
+    own = [f"{row['tol'] * row['planetary_factor']:.2g}"] if "planetary_factor" in row else []
+    return [f"{row['tol']:g}", f"{row['calibrated_tolerance']:.2g}", *own, *shares]
 
 
 def percent(share: float | None) -> str:

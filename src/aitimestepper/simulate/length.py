@@ -1,4 +1,4 @@
-"""The length of a run, for a learned step: the orbits of disturbed bodies are compared at the same time, late or not."""
+"""Length of a run and kind of a system, for a learned step: disturbed orbits are compared at the same time, late or not."""
 
 from __future__ import annotations
 
@@ -8,21 +8,48 @@ import math
 import numpy as np
 
 from ..bodies import Bodies
-from ..constants import LONG_RUN, MOST_DISTURBED
+from ..constants import ALONE, LIGHT, LONG_RUN, MOST_DISTURBED
 from ..criteria.base import Criterion
 from ..criteria.learned import LearnedStep
 from ..criteria.wrappers import Wrapper, innermost
+from ..fields import outside_part
 from ..initial.problems import shortest_period
 
 
 def for_length(criterion: Criterion, start: Bodies, end: np.ndarray) -> Criterion:
-    """Return the criterion for runs until `end` (B,): a network that was trained on runs is told how many orbits they have."""
+    """Return the criterion for runs until `end` (B,).
+
+    A network that was trained on runs is told how many orbits they have, which have hundreds, and which systems are planetary.
+    """
     if isinstance(criterion, Wrapper):
         return dataclasses.replace(criterion, criterion=for_length(criterion.criterion, start, end))
-    if not isinstance(criterion, LearnedStep) or criterion.bound_model.config.judge != "run" or criterion.turns is not None:
+    if not isinstance(criterion, LearnedStep) or criterion.bound_model.config.judge != "run":
         return criterion
-    turns = turns_of(start, end)
-    return criterion if turns.max() <= LONG_RUN else dataclasses.replace(criterion, turns=tuple(turns.tolist()))
+    if not (criterion.turns is criterion.planetary is criterion.long is None):
+        return criterion
+    turns, planetary, long = turns_of(start, end), are_planetary(start), are_long(start, end)
+    return dataclasses.replace(
+        criterion,
+        turns=tuple(turns.tolist()) if turns.max() > LONG_RUN else None,
+        planetary=tuple(planetary.tolist()) if planetary.any() else None,
+        long=tuple(long.tolist()) if long.any() else None,
+    )
+
+
+def are_planetary(bodies: Bodies) -> np.ndarray:
+    """Return which systems count as planetary, (B,) bool: light bodies about one heavy one, or about two.
+
+    A single one has to be very light: the total energy says nothing of it. Their orbits are disturbed by others that are nearly
+    as fast, so that an error in time is an error of their energies. The same is true of few bodies in a field from outside,
+    which count as well.
+    """
+    if outside_part(bodies.external_field) is not None:
+        return np.asarray((bodies.mass > 0).sum(1) <= MOST_DISTURBED)
+    mass = np.where(bodies.present, bodies.mass, -1.0)
+    heaviest = mass.max(1, keepdims=True)
+    light, heavy = (mass >= 0) & (mass <= LIGHT * heaviest), mass > LIGHT * heaviest
+    alone = (mass >= 0) & (mass <= ALONE * heaviest)
+    return np.asarray(((light.sum(1) >= 2) | alone.any(1)) & (heavy.sum(1) <= 2))
 
 
 MANY = 100.0  # orbits of a pair in a long run

@@ -13,6 +13,8 @@ from aitimestepper.constants import LOG_GAIN
 from aitimestepper.differentiable.network import build_network
 from aitimestepper.errors import ConfigError
 from aitimestepper.evaluation.evaluation_set import WORST, EvaluationSet, Scores, evaluate
+from aitimestepper.evaluation.runs import Systems
+from aitimestepper.initial.suites import make_suite
 from aitimestepper.training.judges import objective
 from aitimestepper.training.judges.networks import learned_step, started_from
 from aitimestepper.training.judges.objective import forces_and_excess, log_cost, scores, upper
@@ -44,6 +46,21 @@ def test_the_worst_family_decides_more_than_its_share():
     assert 0.5 * upper(excess).item() + 0.2 < found.item() < 1.0
 
 
+def test_planetary_systems_have_an_excess_apart_since_they_have_a_calibration_apart():
+    """A constant factor of the errors of one kind changes the cost by its share, and by no more than that."""
+    generator = torch.Generator().manual_seed(2)
+    excess = torch.randn(90, generator=generator, dtype=torch.float64)
+    family = torch.arange(90) % 5
+    planetary = family < 2
+    zero = torch.zeros(90, dtype=torch.float64)
+    _, before = forces_and_excess(zero, excess, family, planetary)
+    _, after = forces_and_excess(zero, excess + 3.0 * planetary, family, planetary)
+    assert (after - before).item() == pytest.approx(3.0 * 0.4, rel=1e-12)
+    _, alone = forces_and_excess(zero[planetary], excess[planetary], family[planetary])
+    _, none = forces_and_excess(zero[planetary], excess[planetary], family[planetary], torch.zeros(36, dtype=torch.bool))
+    assert alone.item() == none.item()
+
+
 def test_upper_is_between_the_ranks():
     values = torch.arange(101, dtype=torch.float64)
     assert upper(values).item() == pytest.approx(93.0, abs=0.1)
@@ -51,7 +68,8 @@ def test_upper_is_between_the_ranks():
 
 
 def test_scores_say_how_many_comply():
-    problems = EvaluationSet("leapfrog", (1e-3,), None, np.array([0, 0, 1, 1]), ("a", "b"), ((1, 1),))
+    systems = Systems.of(make_suite(("kepler",), "train", 4))
+    problems = EvaluationSet("leapfrog", (1e-3,), systems, np.array([0, 0, 1, 1]), ("a", "b"), ((1, 1),))
     measured = Scores(np.log([[100.0, 100.0, 400.0, 400.0]]), np.array([[-1.0, 0.5, -1.0, -2.0]]))
     (found,) = scores(problems, measured)
     assert (found.forces, found.compliance, found.worst_compliance) == (pytest.approx(200.0), 0.75, 0.5)

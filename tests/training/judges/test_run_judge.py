@@ -14,6 +14,7 @@ import torch
 from torch import nn
 
 from aitimestepper import Config, LearnedStep, ModelAdapter, ParticleTorch, run_two_phase_training, simulate
+from aitimestepper.constants import LOG_GAIN
 from aitimestepper.differentiable.network import build_network
 from aitimestepper.errors import ConfigError
 from aitimestepper.evaluation.asked import FIRST
@@ -24,7 +25,7 @@ from aitimestepper.initial.suites import Case, Suite, make_suite
 from aitimestepper.integrators import SPLITTINGS
 from aitimestepper.models import load_model
 from aitimestepper.training.checkpoints import load_checkpoint
-from aitimestepper.training.judges.calibration import Trial, calibrate, search
+from aitimestepper.training.judges.calibration import LOOSEST, Trial, _members, calibrate, search
 from aitimestepper.training.judges.networks import learned_step
 from aitimestepper.training.judges.objective import Score, scores
 from aitimestepper.training.judges.problems import ProblemSets
@@ -97,7 +98,7 @@ def test_it_gets_cheaper_than_energy_budget(trained):
     before = scores(validation, evaluate(learned_step(build_network(SMALL), SMALL), validation))
     after = [Score(**row) for row in done["card"]["validation"]]
     for old, new in zip(before, after, strict=True):
-        assert new.cost(2) < 0.8 * old.cost(2)
+        assert new.cost(2) < 0.95 * old.cost(2)
 
 
 def test_every_epoch_has_both_parts_and_the_metrics_of_the_other_judge(trained):
@@ -124,7 +125,9 @@ def test_the_model_needs_nothing_else(trained):
     assert run.max_energy_error.item() < 3e-3
     card = done["card"]
     assert [pair[0] for pair in card["calibration"]] == [1e-2, 1e-3]
-    assert set(card["decided_by"]) <= {"kepler", "planets"}
+    assert set(card["decided_by"]) == {"kepler"}
+    assert set(card["planetary_decided_by"]) == {"planets"}
+    assert [pair[0] for pair in card["planetary_calibration"]] == [1e-2, 1e-3]
     assert len(card["decided_by"]) == 2
     assert (card["families"], card["seed"], card["symmetrization"]) == (["kepler", "planets"], 1, [2.0, 1.007])
     checkpoint = load_checkpoint(folder / "model_epoch_0003.pt")
@@ -205,14 +208,27 @@ def test_tolerances_too_loose_for_an_order_are_calibrated_but_not_learned_from()
 
 
 def test_a_network_with_too_long_steps_is_asked_for_less():
-    """Steps four times too long at order 2: errors 16 times too large, so a sixteenth of the tolerance is asked for."""
+    """Steps three times longer at order 2: errors 9 times larger, so a ninth of the tolerance is asked for."""
     problems = ProblemSets.make("leapfrog", (1e-3,), "train", 10, ("kepler",))
     config = Config(judge="run", layers=(4,))
-    plain, too_long = build_network(config), build_network(config)
-    with torch.no_grad():
-        too_long.log_dt.bias += math.log(4.0) / 4
-    factors = [calibrate(learned_step(network, config), problems)[0].factor for network in (plain, too_long)]
-    assert factors[1] / factors[0] == pytest.approx(1 / 16, rel=0.15)
+    networks = [build_network(config) for _ in range(2)]
+    for network, factor in zip(networks, (3.0, 9.0), strict=True):
+        with torch.no_grad():
+            network.log_dt.bias += math.log(factor) / LOG_GAIN
+    factors = [calibrate(learned_step(network, config), problems).others[0].factor for network in networks]
+    assert factors[1] / factors[0] == pytest.approx(1 / 9, rel=0.15)
+
+
+def test_a_few_problems_do_not_decide_by_themselves():
+    """A family with less than half of the problems of the largest counts together with others."""
+    families = ("kepler", "planets", "random3", "triple")
+    problems = ProblemSets.make("leapfrog", (1e-3,), "train", 8, families)
+    kept = np.zeros(32, bool)
+    for k, count in enumerate((8, 1, 2, 5)):
+        kept[np.flatnonzero(problems.family == k)[:count]] = True
+    members = _members(problems.only(kept))
+    assert {name: int(which.sum()) for name, which in members.items()} == {"planets random3 triple": 8, "kepler": 8}
+    assert problems.only(kept).planetary.sum() == 1
 
 
 @pytest.mark.parametrize("slope", [0.4, 1.0, 3.0])
@@ -225,7 +241,7 @@ def test_the_calibration_ends_where_all_families_comply(slope, start):
         return Trial(at, excess + 0.3 * (excess > 0), -0.25 * at, "kepler")
 
     best = search(trial)
-    assert -0.2 < best.excess <= 0 or abs(best.at) == FARTHEST
+    assert -0.2 < best.excess <= 0 or best.at in (-FARTHEST, LOOSEST)
 
 
 def test_the_calibration_takes_the_least_error_where_nothing_complies():

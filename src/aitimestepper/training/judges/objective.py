@@ -25,7 +25,9 @@ class Score(NamedTuple):
 
     tol: float
     forces: float  # geometric mean over problems, each family counting the same
-    excess: float  # ln of the error that `SHARE` of the problems stay below, over the tolerance: mean of all and of the worst
+    # ln of the error that `SHARE` of the problems stay below, over the tolerance: mean of all and of the worst families, for
+    # planetary systems and for others apart
+    excess: float
     compliance: float  # fraction of the problems whose error is within the tolerance
     worst_compliance: float  # compliance of the worst family
     median: float  # error over tolerance
@@ -41,27 +43,41 @@ def upper(values: Tensor) -> Tensor:
     return torch.quantile(values, levels).mean()
 
 
-def forces_and_excess(log_forces: Tensor, log_excess: Tensor, family: Tensor) -> tuple[Tensor, Tensor]:
-    """Return mean ln forces, each family counting the same, and ln of the error over the tolerance (see `Score.excess`)."""
+def forces_and_excess(
+    log_forces: Tensor, log_excess: Tensor, family: Tensor, planetary: Tensor | None = None
+) -> tuple[Tensor, Tensor]:
+    """Return mean ln forces, each family counting the same, and ln of the error over the tolerance (see `Score.excess`).
+
+    The excess of problems that are `planetary` (P,) and that of the others, which have calibrations of their own, are apart;
+    the mean is returned, by their numbers.
+    """
+    forces = torch.stack([log_forces[family == k].mean() for k in torch.unique(family)]).mean()
+    everywhere = torch.ones_like(family, dtype=torch.bool)
+    kinds = [everywhere] if planetary is None else [~planetary, planetary]
+    parts = [(kind.double().mean().to(log_excess), _excess(log_excess[kind], family[kind])) for kind in kinds if kind.any()]
+    return forces, torch.stack([share * excess for share, excess in parts]).sum()
+
+
+def _excess(log_excess: Tensor, family: Tensor) -> Tensor:
     groups = [family == k for k in torch.unique(family)]
     tails = torch.stack([upper(log_excess[g]) for g in groups])
     worst = (torch.logsumexp(SHARPNESS * tails, 0) - math.log(len(groups))) / SHARPNESS
-    forces = torch.stack([log_forces[g].mean() for g in groups]).mean()
-    return forces, POOLED * upper(log_excess) + (1.0 - POOLED) * worst
+    return POOLED * upper(log_excess) + (1.0 - POOLED) * worst
 
 
-def log_cost(log_forces: Tensor, log_excess: Tensor, family: Tensor, order: int) -> Tensor:
+def log_cost(log_forces: Tensor, log_excess: Tensor, family: Tensor, order: int, planetary: Tensor | None = None) -> Tensor:
     """Return ln of the forces at which errors are within the tolerance, with a small penalty for errors that are off it."""
-    forces, excess = forces_and_excess(log_forces, log_excess, family)
+    forces, excess = forces_and_excess(log_forces, log_excess, family, planetary)
     return forces + (excess + SLACK * excess.abs()) / order
 
 
 def scores(problems: EvaluationSet | ProblemSets, measured: Scores) -> list[Score]:
     """Return one score for each tolerance."""
-    found, family = [], torch.from_numpy(problems.family)
+    found, family, planetary = [], torch.from_numpy(problems.family), torch.from_numpy(problems.planetary)
     for tol, log_forces, log_excess in zip(problems.tolerances, measured.log_forces, measured.log_excess, strict=True):
         complies = log_excess <= 0
-        forces, excess = forces_and_excess(torch.from_numpy(log_forces), torch.from_numpy(log_excess), family)
+        numbers = torch.from_numpy(log_forces), torch.from_numpy(log_excess)
+        forces, excess = forces_and_excess(*numbers, family, planetary)
         worst = min(float(complies[problems.family == k].mean()) for k in np.unique(problems.family))
         median = float(np.exp(np.median(log_excess)))
         found.append(Score(tol, math.exp(forces), float(excess), float(complies.mean()), worst, median))

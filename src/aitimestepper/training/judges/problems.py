@@ -58,7 +58,17 @@ class ProblemSets(NamedTuple):
             tuple(one._replace(tolerances=one.tolerances[k : k + 1], budgets=one.budgets[k : k + 1]) for one in self.sets)
         )
 
+    @property
+    def planetary(self) -> np.ndarray:
+        """Which problems are planetary systems, (P,) bool."""
+        return np.concatenate([one.planetary for one in self.sets])
+
+    def only(self, chosen: np.ndarray) -> ProblemSets:
+        """Return the problems that `chosen` (P,) bool names."""
+        parts = np.split(chosen, np.cumsum([len(one.family) for one in self.sets])[:-1])
+        return ProblemSets(tuple(one.rows(np.flatnonzero(part)) for one, part in zip(self.sets, parts, strict=True)))
+
     def evaluate(self, step: LearnedStep, threads: int = 1, factor: float = 1.0) -> Scores:
         """Return the scores (T, P) of a learned step that is asked for `factor` times each tolerance."""
-        found = [evaluate(step, one, None, threads, factor=factor) for one in self.sets]
+        found = [evaluate(step, one, None, threads, factor=factor) for one in self.sets if len(one.family)]
         return Scores(*(np.concatenate([getattr(x, name) for x in found], axis=1) for name in ("log_forces", "log_excess")))

@@ -21,6 +21,7 @@ from ...hierarchy import own_orbits
 from ...initial.suites import Suite
 from ...integrators import SPLITTINGS
 from ...simulate.engine import simulate
+from ...simulate.length import are_planetary
 from ...simulate.recording import TrajectoryRecorder
 from ...simulate.result import MAX_STEPS, OK
 from .own import centred_step, own_errors
@@ -47,6 +48,7 @@ class ReferenceTrajectories(NamedTuple):
     trajectory: Tensor  # the index of each point's trajectory
     first: Tensor  # (P,) the first point of each trajectory
     family: Tensor  # (P,)
+    planetary: Tensor  # (P,) bool: systems with a calibration of their own
 
     def rows(self, chosen: Tensor) -> tuple[ReferenceTrajectories, Tensor]:
         """Return the trajectories that `chosen` names, and the indices of their points."""
@@ -64,6 +66,7 @@ class ReferenceTrajectories(NamedTuple):
             trajectory=torch.repeat_interleave(torch.arange(len(chosen), device=chosen.device), counts[chosen]),
             first=torch.cumsum(counts[chosen], 0) - counts[chosen],
             family=self.family[chosen],
+            planetary=self.planetary[chosen],
         )
         return part, points
 
@@ -96,6 +99,7 @@ class MeasuredTrajectory(NamedTuple):
     own: Tensor
     error: float  # largest relative energy error of the run
     rejected: int  # runs that were rejected before it
+    planetary: bool
 
 
 def measure_references(
@@ -135,6 +139,7 @@ def join_references(made: Sequence[MeasuredTrajectory], family: Sequence[int]) -
         trajectory=torch.repeat_interleave(torch.arange(len(made)), counts),
         first=torch.cumsum(counts, 0) - counts,
         family=torch.tensor(family),
+        planetary=torch.tensor([one.planetary for one in made]),
     )
 
 
@@ -155,7 +160,15 @@ def _measure(
         total = torch.stack([error_rate(before, after, integrator) for before, after in made]) / scale
         rate, own = _with_own(run.states, steps, [after for _, after in made], total, integrator, system, regular)
     return MeasuredTrajectory(
-        run.states.time, sums, invariant_features(sums), torch.stack(steps), rate, own, run.error, rejected
+        time=run.states.time,
+        sums=sums,
+        features=invariant_features(sums),
+        step=torch.stack(steps),
+        rate=rate,
+        own=own,
+        error=run.error,
+        rejected=rejected,
+        planetary=bool(are_planetary(system.start)[0]),
     )
 
 

@@ -115,7 +115,8 @@ class RunJudge:
         """Learn from random problems, one tolerance after the other, until all families of a minibatch pass.
 
         A family passes if the predicted errors of `SHARE` of its problems are within the tolerance. Calibration multiplies the
-        tolerance by one factor afterwards, so the factor that all recorded problems need at the start comes first.
+        tolerance by a factor afterwards, one for planetary systems and one for the others, so the factor that all recorded
+        problems of a kind need at the start comes first.
         """
         config, references = self.config, trajectory.references
         members = [torch.nonzero(references.family == k).flatten().cpu() for k in torch.unique(references.family)]
@@ -127,14 +128,15 @@ class RunJudge:
             chosen = torch.cat([m[index] for m, index in zip(members, drawn, strict=True)])
             part, points = references.rows(chosen)
             found = self._predict(part, turn, shown[turn, points])
-            within = found.log_excess.detach() <= factors[turn]
+            allowed = factors[turn, chosen.to(factors.device)]
+            within = found.log_excess.detach() <= allowed
             passed = all(bool(within[part.family == k].double().mean() >= SHARE) for k in torch.unique(part.family))
             if (passed and iteration > config.replay_min_steps) or iteration == config.replay_steps:
                 break
             self._learn(found, part)
             shown[turn, points] = DAMPING * shown[turn, points] + (1.0 - DAMPING) * found.error_fraction
             watch("part 2", iteration, config.replay_steps, f"{float(within.double().mean()):.0%} within")
-        errors = self.tolerances[turn] * torch.exp(found.log_excess.detach() - factors[turn])
+        errors = self.tolerances[turn] * torch.exp(found.log_excess.detach() - allowed)
         metrics = {
             "mean_rel_dE": float(errors.mean()),
             "max_rel_dE": float(errors.max()),
@@ -142,15 +144,15 @@ class RunJudge:
         }
         return Generalized(passed, iteration, metrics)
 
-    def _predicted(self, references: ReferenceTrajectories) -> tuple[Tensor, list[float]]:
-        """Return error over tolerance so far (T, S), and ln of the factor with which every family is within each tolerance."""
-        shown, factors = [], []
+    def _predicted(self, references: ReferenceTrajectories) -> tuple[Tensor, Tensor]:
+        """Return error over tolerance so far (T, S), and ln of the factor (T, P) with which every family is within it."""
+        shown, factors, kind = [], [], references.planetary
         for tol in self.tolerances:
             found, fraction = converged_prediction(self.network, self.adapter, references, tol, ROUNDS)
-            tails = [torch.quantile(found.log_excess[references.family == k], SHARE) for k in torch.unique(references.family)]
+            worst = [largest_tail(found.log_excess[which], references.family[which]) for which in (~kind, kind)]
             shown.append(fraction)
-            factors.append(float(torch.stack(tails).max()))
-        return torch.stack(shown), factors
+            factors.append(torch.where(kind, worst[1], worst[0]))
+        return torch.stack(shown), torch.stack(factors)
 
     def _predict(self, part: ReferenceTrajectories, turn: int, fraction: Tensor) -> PredictedError:
         """Return the prediction for a minibatch, with noise in the error so far that the network is shown."""
@@ -163,7 +165,7 @@ class RunJudge:
         done = self._iterations / (self.config.epochs * self.config.replay_steps)
         for group in self.optimizer.param_groups:
             group["lr"] = self.config.lr * self.config.lr_decay**done
-        cost = log_cost(found.log_forces, found.log_excess, part.family, self.order)
+        cost = log_cost(found.log_forces, found.log_excess, part.family, self.order, part.planetary)
         self.optimizer.zero_grad(set_to_none=True)
         (cost + ROUGHNESS_WEIGHT * found.roughness.mean()).backward()
         torch.nn.utils.clip_grad_norm_(trained_parameters(self.network), CLIP)
@@ -230,9 +232,7 @@ class RunJudge:
             problems = self._problems("train", CALIBRATION, config.calibration, self.learned_from)
             step = learned_step(self.network, config)
             report = lambda done, total: watch("calibration", done, total, "")  # noqa: E731  one use, one line
-            calibrated = calibrate(step, problems, self.threads, report)
-            card["calibration"] = [[one.tol, one.factor] for one in calibrated]
-            card["decided_by"] = [one.decided_by for one in calibrated]
+            card |= calibrate(step, problems, self.threads, report).card()
             card["symmetrization"] = list(step.symmetrization)
         card["validation"] = [score._asdict() for score in self._validate(card, watch)]
         return card
@@ -253,6 +253,12 @@ def check_settings(config: Config) -> None:
             f"epochs = {config.epochs} of num_orbits = {config.num_orbits} problems are more than {CALIBRATION}, of each "
             "family; give fewer."
         )
+
+
+def largest_tail(log_excess: Tensor, family: Tensor) -> Tensor:
+    """Return the largest of the excesses that `SHARE` of each family stay below; 0 if there are no problems."""
+    tails = [torch.quantile(log_excess[family == k], SHARE) for k in torch.unique(family)]
+    return torch.stack(tails).max() if tails else log_excess.new_zeros(())
 
 
 def _copied(network: nn.Module) -> dict[str, Tensor]:

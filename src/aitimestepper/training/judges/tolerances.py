@@ -26,7 +26,7 @@ LOOSEST_LEARNED = {
     "blanes_moan6": 1e-3,
     "chin4": 1e-2,
 }
-FARTHEST = math.log(1000.0)  # largest |ln| of the tolerance that calibration asks a network for over the one wanted
+FARTHEST = math.log(1000.0)  # largest ln of the tolerance wanted over the one that calibration asks a network for
 
 
 def asked(config: Config) -> tuple[float, ...]:
