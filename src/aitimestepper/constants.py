@@ -40,6 +40,9 @@ BUDGET_CONSTANTS = {
 # the unsymmetrized one (`LearnedStep.symmetrization`).
 BUDGET_CEILING = 0.5
 MAX_CHANGE = 0.6
+# Of the outcome of an encounter (decided.py). Kinetic over potential energy of two parts; the same with all mass, of more parts;
+# and their distance in apocentres of a binary
+MARGIN, MUTUAL, NEAR = 1.02, 2.0, 10.0
 HUAYNO_PROBE = 1e-3  # of the step: its rate of change is a central difference over twice that time
 # ---- of the network
 LOG_RANGE = 30.0  # |ln dt| stays below this: 1e-13 ... 1e13 time units, so that exp neither overflows nor vanishes

@@ -21,12 +21,10 @@ from typing import NamedTuple
 import numpy as np
 
 from .binding import Joins, apsides, joins_of
+from .constants import MARGIN, MUTUAL, NEAR
 from .sums import dot
 
 TIDE = 1e-4  # of two equal masses a third one has to be farther than 22 apocentres
-MARGIN = 1.02
-MUTUAL = 2.0
-NEAR = 10.0
 LIGHT = 0.02  # of the mass of a system
 SLACK = 1.3  # of squares of distances, so that the measure has no jump where it changes its sign
 AT_ONCE = 2**12  # states, whose arrays stay in the cache

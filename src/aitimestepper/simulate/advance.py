@@ -83,8 +83,14 @@ class Advance:
             window=state["window"],
             radau=state["radau"],
             rows=batch.rows,
+            look_until=np.zeros(len(batch.start)),
         )
         self.budget, self.rate = FIRST_BUDGET, 0.0
+
+    def look(self, until: np.ndarray, tide: float) -> None:
+        """Let systems that pause at their limit go on at once, up to so many steps (B,), unless their outcome may be decided."""
+        if self.chosen is None:
+            self.store.look_until[:], self.plan.floats[kernel.TIDE] = until, tide
 
     def begin_only(self, systems: np.ndarray | None = None) -> None:
         """Compute forces and energies of the start of all systems, or of some, without a step."""

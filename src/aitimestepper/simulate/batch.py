@@ -122,7 +122,7 @@ class Batch:
                 if events is not None:
                     events.before_turn(self)
                 if decided is not None:
-                    decided.before_turn(self)
+                    decided.before_turn(self, advance)
                 self._turn(advance, pool)
                 if decided is not None:
                     decided.after_turn(self)

@@ -2,9 +2,14 @@
 
 The search for other events takes the states after every step, which cost several times a step of three bodies. What is decided
 stays so; so the state is looked at after 64 steps, 128, ..., then each time after a sixteenth more, whatever else is asked for.
+
+The compiled loop takes a quick look itself (`kernels/decision.py`), and lets systems go on whose outcome cannot be decided: of
+those that stop where it is, only a decision leaves the loop, about one for each system.
 """
 
 from __future__ import annotations
+
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -12,18 +17,17 @@ from ..decided import slack_and_speed
 from ..events import Decided, Event, Occurrence
 from .batch import Batch
 from .kernels import layout as at
+from .kernels.plan import FIRST_LOOK, LOOKS
 
-STEPS_BETWEEN, SHARE = 64, 16
-
+if TYPE_CHECKING:
+    from .advance import Advance
 
 def next_look(steps: np.ndarray) -> np.ndarray:
     """Return after how many steps systems that have made so many are looked at next."""
-    found = (steps // STEPS_BETWEEN + 1) * STEPS_BETWEEN
-    long = steps >= STEPS_BETWEEN * SHARE
-    if long.any():  # numbers of a sequence that depends on nothing: 16, 17, ..., 31 times a power of two
-        unit = 2 ** np.floor(np.log2(np.maximum(steps, SHARE) / SHARE)).astype(np.int64)
-        found = np.where(long, (steps // unit + 1) * unit, found)
-    return np.asarray(found)
+    # numbers of a sequence that depends on nothing: 64, 128, ..., then 16, 17, ..., 31 times a power of two
+    _, exponent = np.frexp(np.maximum(steps // (FIRST_LOOK * LOOKS), 1))
+    unit = FIRST_LOOK << (exponent - 1).astype(np.int64)
+    return np.asarray((steps // unit + 1) * unit)
 
 
 class DecidedWatch:
@@ -36,7 +40,7 @@ class DecidedWatch:
         self._limit: np.ndarray | None = None
         self._before = np.zeros((len(self._asked), len(batch.start)), bool)
 
-    def before_turn(self, batch: Batch) -> None:
+    def before_turn(self, batch: Batch, advance: Advance) -> None:
         """Let every system pause when it is to be looked at."""
         if self._limit is None:  # the state that a run goes on from decides nothing
             self._limit = batch.system[:, at.STEP_LIMIT].copy()
@@ -44,6 +48,8 @@ class DecidedWatch:
             self._before = np.array([found[0] >= 0.0 for found in self._verdicts(batch, every)])
         pause = np.minimum(self._limit, next_look(batch.state["count"][:, at.STEPS]))
         batch.system[:, at.STEP_LIMIT] = pause
+        if all(event.stop for _, event in self._asked):
+            advance.look(np.where(self._before.any(0), 0.0, self._limit), max(event.tide for _, event in self._asked))
 
     def after_turn(self, batch: Batch) -> None:
         """Look at the systems that pause, and let those go on of which nothing is decided that stops them."""
@@ -57,8 +63,9 @@ class DecidedWatch:
         count[some, at.STATUS] = at.RUNNING
         for k, (slack, speed, x, v) in enumerate(self._verdicts(batch, some)):
             decided = slack >= 0.0
-            for c in np.flatnonzero(decided & ~self._before[k, some]).tolist():
-                self._note(batch, k, int(some[c]), float(speed[c]), x[c].copy(), v[c].copy())
+            new = decided & ~self._before[k, some]
+            if new.any():
+                self._note(batch, k, some[new], speed[new], x[new], v[new])
             self._before[k, some] = decided
 
     def withdraw(self, stopped: dict[int, Occurrence]) -> None:
@@ -78,11 +85,13 @@ class DecidedWatch:
             found.append((verdict.slack[0], verdict.speed[0], x, v))
         return found
 
-    def _note(self, batch: Batch, k: int, b: int, speed: float, x: np.ndarray, v: np.ndarray) -> None:
+    def _note(self, batch: Batch, k: int, systems: np.ndarray, speed: np.ndarray, x: np.ndarray, v: np.ndarray) -> None:
+        """Log that the outcome of these systems is decided, and end their runs if that is asked for."""
         number, event = self._asked[k]
-        time = float(batch.direction[b] * batch.state["real"][b, at.TIME]) + 0.0
-        one = Occurrence(b, time, event.name, (), speed, x, v, number)
-        self.log.append(one)
-        if event.stop and b not in self.stopped:
-            self.stopped[b] = one
-            batch.state["count"][b, at.STATUS] = at.OK
+        time = batch.direction[systems] * batch.state["real"][systems, at.TIME] + 0.0
+        of_each = zip(systems.tolist(), time.tolist(), speed.tolist(), x, v, strict=True)
+        found = [Occurrence(b, t, event.name, (), s, own_x, own_v, number) for b, t, s, own_x, own_v in of_each]
+        self.log += found
+        if event.stop:
+            self.stopped = {one.system: one for one in found} | self.stopped
+            batch.state["count"][systems, at.STATUS] = at.OK

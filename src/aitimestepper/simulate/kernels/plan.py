@@ -36,9 +36,10 @@ NO_OUTPUT, EVERY_TIME, EVERY_STEPS, AT_TIMES = range(4)
     WRAP_COUNT,
     WRAPS,
 ) = range(14)
+FIRST_LOOK, LOOKS = 64, 16  # steps until a look at whether the outcome is decided; looks in each doubling of many steps
 MOST_STAGES = 19  # drifts of a splitting
 # plan.floats[...]: then kicks, drifts and displacements of a splitting, then two numbers for each wrapper
-GUARD, OUTPUT_EVERY, KICKS = range(3)
+GUARD, OUTPUT_EVERY, TIDE, KICKS = range(4)
 DRIFTS = KICKS + MOST_STAGES + 1
 DISPLACEMENTS = DRIFTS + MOST_STAGES  # one for each kick
 WRAP_NUMBERS = DISPLACEMENTS + MOST_STAGES + 1
@@ -62,7 +63,7 @@ class Plan(NamedTuple):
     """The numbers that all systems of a run share."""
 
     ints: Integers  # as named above; STAGES: drifts of a splitting, or corrections of Hermite; TRIALS: iterations of HMM
-    floats: Floats  # GUARD: largest change of the relative energy error in a step; 0: no limit
+    floats: Floats  # GUARD: largest change of the relative energy error in a step, 0: no limit; TIDE: of `Decided`
 
 
 class Store(NamedTuple):
@@ -78,6 +79,7 @@ class Store(NamedTuple):
     window: Floats  # (B, ...) past states, for a learned step
     radau: Floats  # (B, ...) polynomials of the Gauss-Radau method
     rows: Floats  # (B, R, ROW_BODIES + 6 N) output
+    look_until: Floats  # (B,) steps up to which a system pauses at its limit to be looked at; 0: it only ends there
 
 
 class Net(NamedTuple):

@@ -8,6 +8,7 @@ import numpy as np
 
 from . import layout as at
 from .attempt import attempt_step, end_finished, rows_are_full
+from .decision import goes_on as goes_on_after_look
 from .jit import strict
 from .kinds import Counts, Flag, Place
 from .lane_rows import load_lane, save_lane
@@ -43,6 +44,10 @@ def _change_lanes(
     c, first, used = here.row.count, queue.first, 0
     for lane in range(width_of(here.w.s)):
         if not lane_of(leaves, lane):
+            continue
+        if lane_of(c[at.STATUS], lane) == at.MAX_STEPS and goes_on_after_look(
+            here, old, np.uint64(lane), store.look_until[lanes[0, lane]]
+        ):
             continue
         goes_on = lane_of(c[at.STATUS], lane) == at.RUNNING and not lane_of(full, lane)
         used += np.int64(lanes[1, lane] != NEVER)
