@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import itertools
 import math
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 
 import numpy as np
 
-from .draws import random_rotation, tilt
+from .draws import random_rotation, rotations_from, tilt
 from .named import InitialConditions, eccentric_anomaly, ellipse
 
 SAFE = 1.3  # times the limit of Mardling & Aarseth: closer triples are not called regular
@@ -40,27 +40,49 @@ class Orbit(NamedTuple):
 def nested(mass: np.ndarray, orbits: Sequence[Orbit], rng: np.random.Generator, dim: int) -> InitialConditions:
     """Return a hierarchy with its centre of mass at rest: body k + 1 is on orbit k about all bodies before it (Jacobi)."""
     position, velocity = np.zeros((len(mass), 3)), np.zeros((len(mass), 3))
-    common = random_rotation(rng, dim)
-    for k, orbit in enumerate(orbits, start=1):
-        total = float(mass[: k + 1].sum())
+    inside = [float(mass[: k + 1].sum()) for k in range(len(mass))]
+    turns, along = _Turns(rng, dim), []
+    for orbit, total in zip(orbits, inside[1:], strict=True):
         if orbit.e < 1:
             M = rng.uniform(0, 2 * math.pi) if orbit.mean_anomaly is None else orbit.mean_anomaly
-            x, v = ellipse(orbit.e, orbit.a, eccentric_anomaly(M, orbit.e), total)
+            along.append(ellipse(orbit.e, orbit.a, eccentric_anomaly(M, orbit.e), total))
         else:
-            x, v = _incoming(orbit, total)
-        turn = _orientation(orbit, common, rng, dim)
+            along.append(_incoming(orbit, total))
+        turns.draw(orbit)
+    for k, (turn, (x, v)) in enumerate(zip(turns.all(), along, strict=True), start=1):
         x, v = turn @ x, turn @ v
-        share = float(mass[:k].sum()) / total
+        share = inside[k - 1] / inside[k]
         position[:k] -= (1 - share) * x
         velocity[:k] -= (1 - share) * v
         position[k], velocity[k] = share * x, share * v
     return InitialConditions(mass, position[:, :dim], velocity[:, :dim])
 
 
-def _orientation(orbit: Orbit, common: np.ndarray, rng: np.random.Generator, dim: int) -> np.ndarray:
-    if orbit.turn is not None:
-        return np.asarray(common @ orbit.turn)
-    return np.asarray(common @ tilt(rng, dim)) if orbit.flat else random_rotation(rng, dim)
+class _Turns:
+    """The orientations of the orbits of a system. Their random numbers are drawn one by one, their rotations made at once."""
+
+    def __init__(self, rng: np.random.Generator, dim: int) -> None:
+        self._rng, self._dim = rng, dim
+        self._drawn = [self._random()]  # the first is the common one: numbers of a random rotation, or in the plane itself
+        self._towards: list[np.ndarray | None] = []  # from the common plane
+
+    def _random(self) -> np.ndarray:
+        return random_rotation(self._rng, 2) if self._dim == 2 else self._rng.normal(size=(3, 3))
+
+    def draw(self, orbit: Orbit) -> None:
+        """Draw the orientation of the next orbit."""
+        alone = orbit.turn is None and not orbit.flat
+        if alone:
+            self._drawn.append(self._random())
+        towards = tilt(self._rng, self._dim) if orbit.turn is None and orbit.flat else orbit.turn
+        self._towards.append(None if alone else towards)
+
+    def all(self) -> Iterator[np.ndarray]:
+        """Yield the rotations (3, 3) of all orbits."""
+        alone = iter(self._drawn) if self._dim == 2 else iter(rotations_from(np.array(self._drawn)))
+        common = next(alone)
+        for towards in self._towards:
+            yield next(alone) if towards is None else common @ towards
 
 
 def reordered(made: InitialConditions, order: Sequence[int] | np.ndarray) -> InitialConditions:

@@ -101,9 +101,11 @@ def ellipse(e: float, a: float, anomaly: float, gm: float) -> tuple[np.ndarray, 
 
 def eccentric_anomaly(M: float, e: float) -> float:
     """Solve Kepler's equation M = E - e sin E for E, by Newton's iteration from pi, where it converges for every e < 1."""
-    E = math.pi
+    E, before = math.pi, math.nan
     for _ in range(50):
-        E -= (E - e * math.sin(E) - M) / (1 - e * math.cos(E))
+        if E == before:  # nothing changes from here on
+            break
+        E, before = E - (E - e * math.sin(E) - M) / (1 - e * math.cos(E)), E
     return E
 
 
