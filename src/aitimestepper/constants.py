@@ -40,8 +40,8 @@ BUDGET_CONSTANTS = {
 # the unsymmetrized one (`LearnedStep.symmetrization`).
 BUDGET_CEILING = 0.5
 MAX_CHANGE = 0.6
-# Of the outcome of an encounter (decided.py). Kinetic over potential energy of two parts; the same with all mass, of more parts;
-# and their distance in apocentres of a binary
+# Of outcomes that are decided (decided.py): kinetic over potential energy of two parts; the same with all mass, of more parts;
+# their distance in apocentres of a binary.
 MARGIN, MUTUAL, NEAR = 1.02, 2.0, 10.0
 HUAYNO_PROBE = 1e-3  # of the step: its rate of change is a central difference over twice that time
 # ---- of the network

@@ -9,9 +9,9 @@ import numpy as np
 import pytest
 
 import aitimestepper as ats
-from aitimestepper.ensembles.setups import critical_speed
 from aitimestepper.ensembles.spec import read_spec
 from aitimestepper.errors import ConfigError, InitialConditionError
+from aitimestepper.initial.scattering import critical_speed
 from aitimestepper.initial.suite_file import save_suite
 from aitimestepper.initial.suites import make_suite
 
@@ -74,7 +74,7 @@ def test_scattering_begins_on_the_hyperbola_that_was_asked_for(spec):
     mass, binary = bodies.mass, bodies.mass[:, :2, None]
     far = bodies.position[:, 2] - (binary * bodies.position[:, :2]).sum(1) / binary.sum(1)
     fast = bodies.velocity[:, 2] - (binary * bodies.velocity[:, :2]).sum(1) / binary.sum(1)
-    speed = c["v"] * critical_speed(c, 1.0)
+    speed = c["v"] * critical_speed(mass, c["a"])
     r = np.linalg.norm(far, axis=1)
     assert np.allclose(0.5 * (fast**2).sum(1) - mass.sum(1) / r, 0.5 * speed**2)
     assert np.allclose(np.cross(far, fast)[:, 2], c["b"] * speed)
@@ -84,7 +84,7 @@ def test_scattering_begins_on_the_hyperbola_that_was_asked_for(spec):
     assert np.allclose(inner.semi_major_axis, 0.5)
     assert np.allclose(inner.eccentricity, c["e"])
     assert (chunk.groups[0].ends == 100.0).all()
-    at_rest = 0.5 * mass[:, 2] * mass[:, :2].sum(1) / mass.sum(1) * critical_speed(c, 1.0) ** 2
+    at_rest = 0.5 * mass[:, 2] * mass[:, :2].sum(1) / mass.sum(1) * critical_speed(mass, c["a"]) ** 2
     assert np.allclose(at_rest, mass[:, 0] * mass[:, 1] / (2 * 0.5))  # the critical speed is that of zero energy
 
 

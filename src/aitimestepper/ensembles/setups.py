@@ -15,12 +15,12 @@ import numpy as np
 
 from ..bodies import Bodies
 from ..errors import ConfigError, nearest_name_hint
+from ..initial.scattering import FAR, encounters
 from .distributions import ANY_INCLINATION, TURN, Constant, Distribution, Range
 
 MASS, SIZE, SHAPE = Range(0.0), Range(0.0, open_low=True), Range(0.0, 1.0, open_high=True)
 ANGLE, INCLINATION = Range(), Range(0.0, math.pi)
 MOST_BODIES = 100
-FAR = 30.0  # distance from which a single body comes, in semi-major axes of the binary
 Columns = Mapping[str, np.ndarray]
 
 
@@ -88,34 +88,15 @@ def scattering_columns(_: Iterable[str]) -> dict[str, Column]:
     return masses | {"a": Column(SIZE, Constant(1.0, 1.0))} | orbit_columns("") | encounter
 
 
-def critical_speed(columns: Columns, G: float) -> np.ndarray:
-    """Return the speed at infinity at which the total energy of binary and single body is zero, (B,)."""
-    m1, m2, m3 = (columns[f"m{k}"] for k in (1, 2, 3))
-    return np.asarray(np.sqrt(G * m1 * m2 * (m1 + m2 + m3) / (m3 * (m1 + m2) * columns["a"])))
+def scattering_masses(columns: Columns) -> np.ndarray:
+    """Return the masses of the binary and of the single body, (B, 3)."""
+    return np.stack([columns[f"m{k}"] for k in (1, 2, 3)], 1)
 
 
-def scattering_bodies(columns: Columns, *, G: float | None, units: Any, softening: float) -> Bodies:
-    """Return binaries, and single bodies on their way to them in the plane of x and y, with the centre of mass at rest.
-
-    `v` is the speed at infinity over the critical speed, `b` the impact parameter, and `distance` how far away, in semi-major
-    axes, the single body begins.
-    """
-    mass = np.stack([columns[f"m{k}"] for k in (1, 2, 3)], 1)
-    elements: dict[str, Any] = {name: columns[name][:, None] for name in ("a", "e", "inc", "Omega", "omega", "M")}
-    binary = Bodies.from_elements(mass[:, :2], **elements, G=G, units=units)
-    total, b = mass.sum(1), columns["b"]
-    at_infinity = columns["v"] * critical_speed(columns, binary.G)
-    r = np.hypot(columns["distance"] * columns["a"], b)
-    across = b * at_infinity / r  # angular momentum is conserved, and so is energy
-    inward = np.sqrt(at_infinity**2 + 2 * binary.G * total / r - across**2)
-    x = np.stack([r, np.zeros_like(r), np.zeros_like(r)], 1)
-    v = np.stack([-inward, across, np.zeros_like(r)], 1)
-    share = (mass[:, 2] / total)[:, None]
-    position, velocity = (
-        np.concatenate([own - (share * far)[:, None], ((1 - share) * far)[:, None]], 1)
-        for own, far in ((binary.position, x), (binary.velocity, v))
-    )
-    return Bodies(mass, position, velocity, G=G, units=units, softening=softening)
+def scattering_bodies(columns: Columns, **more: Any) -> Bodies:
+    """Return binaries, and single bodies on their way to them; see `encounters`."""
+    orbit = {name: columns[name] for name in ("a", "e", "inc", "Omega", "omega", "M")}
+    return encounters(scattering_masses(columns), columns["v"], columns["b"], orbit, columns["distance"], **more)
 
 
 def scattering_period(columns: Columns, G: float) -> np.ndarray:

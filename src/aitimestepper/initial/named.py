@@ -103,7 +103,7 @@ def eccentric_anomaly(M: float, e: float) -> float:
     """Solve Kepler's equation M = E - e sin E for E, by Newton's iteration from pi, where it converges for every e < 1."""
     E, before = math.pi, math.nan
     for _ in range(50):
-        if E == before:  # nothing changes from here on
+        if before == E:  # nothing changes from here on
             break
         E, before = E - (E - e * math.sin(E) - M) / (1 - e * math.cos(E)), E
     return E

@@ -88,7 +88,7 @@ class Advance:
         self.budget, self.rate = FIRST_BUDGET, 0.0
 
     def look(self, until: np.ndarray, tide: float) -> None:
-        """Let systems that pause at their limit go on at once, up to so many steps (B,), unless their outcome may be decided."""
+        """Let systems that pause go on at once, up to so many steps (B,), unless their outcome may be decided."""
         if self.chosen is None:
             self.store.look_until[:], self.plan.floats[kernel.TIDE] = until, tide
 

@@ -22,6 +22,7 @@ from .kernels.plan import FIRST_LOOK, LOOKS
 if TYPE_CHECKING:
     from .advance import Advance
 
+
 def next_look(steps: np.ndarray) -> np.ndarray:
     """Return after how many steps systems that have made so many are looked at next."""
     # numbers of a sequence that depends on nothing: 64, 128, ..., then 16, 17, ..., 31 times a power of two

@@ -148,15 +148,20 @@ def _approach(before: Motion, after: Motion, h: Number, q: Number) -> tuple[Numb
 
 
 @strict
-def _closest_between(before: Motion, after: Motion, h: Number, q: Number) -> tuple[Number, Number]:
-    """Return (fraction of the step, distance) at the closest approach of a pair; q: a first guess of the fraction."""
+def _closest_between(before: Motion, after: Motion, h: Number, q: Number, wanted: Flag) -> tuple[Number, Number]:
+    """Return (fraction of the step, distance) at the closest approach of a pair, where it is wanted.
+
+    q: a first guess of the fraction.
+    """
     low, high = 0.0 * q, 0.0 * q + 1.0
     for _ in range(ITERATIONS):
         _, rv, rate = _approach(before, after, h, q)
         approaching = rv < 0.0
         low, high = where(approaching, q, low), where(approaching, high, q)
-        ahead = q - rv / rate
+        ahead, last = q - rv / rate, q
         q = where((ahead >= low) & (ahead <= high), ahead, 0.5 * (low + high))
+        if not any_of(wanted & (q != last)):  # nothing changes from here on
+            break
     r2, _, _ = _approach(before, after, h, q)
     return q, sqrt(r2)
 
@@ -181,7 +186,7 @@ def follow_nearest(
     radial_before, radial = _radial(before), _radial(after)
     inside = running & same & (radial_before < 0.0) & (radial > 0.0)
     if any_of(inside):
-        q, between = _closest_between(before, after, dt, radial_before / (radial_before - radial))
+        q, between = _closest_between(before, after, dt, radial_before / (radial_before - radial), inside)
         nearer = inside & (between < distance)
         distance, when = where(nearer, between, distance), where(nearer, fma(q, dt, t_before), when)
     record = distance < r[at.CLOSEST]
