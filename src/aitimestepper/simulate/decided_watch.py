@@ -31,6 +31,11 @@ def next_look(steps: np.ndarray) -> np.ndarray:
     return np.asarray((steps // unit + 1) * unit)
 
 
+def is_look(steps: np.ndarray) -> np.ndarray:
+    """Return whether systems that have made so many steps are looked at; the start counts, too."""
+    return np.asarray(next_look(steps - 1) == steps)
+
+
 class DecidedWatch:
     """The systems of a run whose outcome is decided. log: when; stopped: the systems that end there."""
 
@@ -39,29 +44,32 @@ class DecidedWatch:
         self.stopped: dict[int, Occurrence] = {}
         self._asked = [(number, event) for number, event in enumerate(events) if isinstance(event, Decided)]
         self._limit: np.ndarray | None = None
-        self._before = np.zeros((len(self._asked), len(batch.start)), bool)
+        self._before = np.zeros((len(self._asked), len(batch.start)), bool)  # whether it was decided at the last look
+        self._looked = np.full(len(batch.start), -1)  # number of steps then
 
     def before_turn(self, batch: Batch, advance: Advance) -> None:
         """Let every system pause when it is to be looked at."""
-        if self._limit is None:  # the state that a run goes on from decides nothing
+        steps = batch.state["count"][:, at.STEPS]
+        if self._limit is None:
             self._limit = batch.system[:, at.STEP_LIMIT].copy()
-            every = np.arange(len(batch.start))
-            self._before = np.array([found[0] >= 0.0 for found in self._verdicts(batch, every)])
-        pause = np.minimum(self._limit, next_look(batch.state["count"][:, at.STEPS]))
-        batch.system[:, at.STEP_LIMIT] = pause
+            known = np.flatnonzero(is_look(steps))  # at the start, or at the last look of the run before this one
+            self._before[:, known] = [found[0] >= 0.0 for found in self._verdicts(batch, known)]
+            self._looked[known] = steps[known]
+        batch.system[:, at.STEP_LIMIT] = np.minimum(self._limit, next_look(steps))
         if all(event.stop for _, event in self._asked):
             advance.look(np.where(self._before.any(0), 0.0, self._limit), max(event.tide for _, event in self._asked))
 
     def after_turn(self, batch: Batch) -> None:
         """Look at the systems that pause, and let those go on of which nothing is decided that stops them."""
-        count = batch.state["count"]
+        status, steps = (batch.state["count"][:, k] for k in (at.STATUS, at.STEPS))
         assert self._limit is not None
-        pausing = (count[:, at.STATUS] == at.MAX_STEPS) & (count[:, at.STEPS] < self._limit)
-        some = np.flatnonzero(pausing)
         batch.system[:, at.STEP_LIMIT] = self._limit
+        there = ((status == at.MAX_STEPS) | (status == at.OK)) & is_look(steps)
+        some = np.flatnonzero(there & (steps != self._looked))
         if not len(some):
             return
-        count[some, at.STATUS] = at.RUNNING
+        self._looked[some] = steps[some]
+        status[(status == at.MAX_STEPS) & (steps < self._limit)] = at.RUNNING
         for k, (slack, speed, x, v) in enumerate(self._verdicts(batch, some)):
             decided = slack >= 0.0
             new = decided & ~self._before[k, some]
