@@ -359,6 +359,7 @@ def as_events(given: Any) -> tuple[Event, ...]:
 
 
 OWN = "own"  # in files, in place of an event that only the user can give again
+FEW_PAIRS = 100
 
 
 def event_to_plain(event: Event) -> dict[str, Any] | str:
@@ -381,10 +382,21 @@ def event_from_plain(plain: Any) -> Event:
 def _relative(states: States, subjects: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Return separation and relative velocity of each pair, (K, B, P, D); NaN with an absent body."""
     i, j = subjects[:, 0], subjects[:, 1]
-    x, v = (a[:, :, j] - a[:, :, i] for a in (states.position, states.velocity))
+    x, v = (_differences(a, i, j) for a in (states.position, states.velocity))
     if not states.present.all():
         x[:, ~(states.present[:, i] & states.present[:, j])] = np.nan
     return x, v
+
+
+def _differences(a: np.ndarray, i: np.ndarray, j: np.ndarray) -> np.ndarray:
+    """Return a[:, :, j] - a[:, :, i] of vectors (K, B, N, D): of few pairs in a third of the time that it takes like this."""
+    (K, B, _, D), P = a.shape, len(i)
+    if P > FEW_PAIRS:
+        return np.asarray(a[:, :, j] - a[:, :, i])
+    found = np.empty((D, P, K, B))
+    for p, (one, other) in enumerate(zip(i.tolist(), j.tolist(), strict=True)):
+        np.subtract(a[:, :, other].transpose(2, 0, 1), a[:, :, one].transpose(2, 0, 1), out=found[:, p])
+    return found.transpose(2, 3, 1, 0)
 
 
 def _about_others(states: States) -> tuple[np.ndarray, np.ndarray, np.ndarray]:

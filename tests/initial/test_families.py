@@ -8,9 +8,10 @@ import numpy as np
 import pytest
 
 from aitimestepper.errors import ConfigError
-from aitimestepper.initial.draws import ORBIT, crossing_time
+from aitimestepper.initial.draws import ORBIT, crossing_time, random_rotation, rotations_from
 from aitimestepper.initial.families import FAMILIES, LIGHT, SPLIT_SIZE, SPLITS, STANDARD, sample, seed_range
-from aitimestepper.initial.named import InitialConditions, energies
+from aitimestepper.initial.hierarchies import Orbit, nested
+from aitimestepper.initial.named import InitialConditions, eccentric_anomaly, ellipse, energies
 
 MANY = 400
 
@@ -207,3 +208,35 @@ def test_the_standard_five():
     assert isinstance(sample(FAMILIES["kepler"], "kepler", 0).initial, InitialConditions)
     with pytest.raises(ConfigError, match="dim = 4 must be 2 or 3"):
         sample(FAMILIES["kepler"], "kepler", 0, 4)
+
+
+def test_rotations_made_at_once_are_those_made_one_by_one():
+    rng, again = np.random.default_rng(4), np.random.default_rng(4)
+    one_by_one = np.array([random_rotation(rng, 3) for _ in range(50)])
+    assert np.array_equal(rotations_from(again.normal(size=(50, 3, 3))), one_by_one)
+    np.testing.assert_allclose(one_by_one @ one_by_one.swapaxes(1, 2), np.tile(np.eye(3), (50, 1, 1)), atol=1e-14)
+    np.testing.assert_allclose(np.linalg.det(one_by_one), 1.0, rtol=1e-14)
+
+
+@pytest.mark.parametrize("dim", [2, 3])
+def test_a_hierarchy_draws_orbit_after_orbit(dim):
+    """The numbers of a problem are fixed by its seed: first the common plane, then phase and orientation of each orbit."""
+    mass, orbits = np.array([1.0, 0.5, 0.2]), [Orbit(1.0, 0.3), Orbit(9.0, 0.1)]
+    made = nested(mass, orbits, np.random.default_rng(7), dim)
+    rng, position = np.random.default_rng(7), np.zeros((3, 3))
+    random_rotation(rng, dim)
+    for k, orbit in enumerate(orbits, start=1):
+        M, total = rng.uniform(0, 2 * math.pi), mass[: k + 1].sum()
+        x = random_rotation(rng, dim) @ ellipse(orbit.e, orbit.a, eccentric_anomaly(M, orbit.e), total)[0]
+        position[:k] -= mass[k] / total * x
+        position[k] = mass[:k].sum() / total * x
+    np.testing.assert_allclose(made.position, position[:, :dim], atol=1e-14)
+
+
+def test_keplers_equation_ends_where_fifty_iterations_do():
+    rng = np.random.default_rng(2)
+    for M, e in zip(rng.uniform(0.0, 2.0 * math.pi, 300), 1.0 - 10.0 ** rng.uniform(-8.0, 0.0, 300), strict=True):
+        E = math.pi
+        for _ in range(50):
+            E -= (E - e * math.sin(E) - M) / (1 - e * math.cos(E))
+        assert eccentric_anomaly(float(M), float(e)) == E
