@@ -13,7 +13,7 @@ import numpy as np
 
 from ..binding import Joins, joins_of
 from ..bodies import Bodies
-from ..conics import conic_of
+from ..conics import axis_and_eccentricity
 from ..decided import verdict_on
 from ..events import Collision, Decided
 from ..simulate.result import ENDED, SimulationResult
@@ -187,8 +187,7 @@ def _orbits(joins: Joins) -> Orbits:
     missing = [(0, 0), (0, 0), (0, 3 - D)]
     x, v = (np.pad(y[:, :some], missing) for y in (joins.x, joins.v))
     if some:
-        found, shape, _ = conic_of(joins.gm[:, :some], x, v)
-        a[:, :some], e[:, :some] = found, shape.e
+        a[:, :some], e[:, :some] = axis_and_eccentricity(joins.gm[:, :some], x, v)
     return Orbits(a, e)
 
 
