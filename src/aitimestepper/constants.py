@@ -19,9 +19,10 @@ MIN_DT = 1e-12  # added to every dt that a network gives, the same everywhere
 LONG_RUN, LONGEST_RUN = 40.0, 1000.0
 # Largest masses of a light body of a planetary system, over that of its heaviest: of two and more of them, or of a single one
 LIGHT, ALONE = 0.02, 1e-4
-# Runs of hundreds of orbits are asked for no more than this: longer steps, near the ceilings, are not time-symmetric enough on
-# an eccentric orbit, and the energy drifts. After 1000 orbits of e = 0.9 blanes_moan4 was 10 times above 1e-4 and 3 times above
-# 1e-3; now it is at 0.03 and 0.01 of them, for 0.9 to 1.25 times the forces (diagnostics/thousand_orbits.py).
+# Runs of hundreds of orbits are asked for no more than this, and for no more than is wanted: longer steps, near the ceilings,
+# are not time-symmetric enough on an eccentric orbit, and the energy drifts. After 1000 orbits of e = 0.9 blanes_moan4 was 10
+# times above 1e-4 and 3 times above 1e-3; now it is at 0.03 and 0.01 of them, for 0.9 to 1.25 times the forces
+# (diagnostics/thousand_orbits.py).
 LONG_TOLERANCES = {"chin4": 1e-3, "blanes_moan4": 1e-5, "blanes_moan6": 1e-6}
 MOST_DISTURBED = 12  # largest number of bodies with mass for which that counts; in larger systems no orbit is regular
 NEAREST = 1e-3  # smallest pericentre, as a fraction of the present distance, that features resolve

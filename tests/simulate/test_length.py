@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from aitimestepper import Bodies, EnergyBudget, LearnedStep, PointMassTidalField, Symmetrized, simulate
-from aitimestepper.constants import LONG_RUN
+from aitimestepper.constants import LONG_RUN, LONG_TOLERANCES
 from aitimestepper.criteria.wrappers import innermost
 from aitimestepper.errors import ConfigError
 from aitimestepper.initial import kepler, triple
@@ -138,3 +138,17 @@ def test_it_is_part_of_the_criterion():
     assert dataclasses.replace(innermost(long), turns=None, planetary=None, long=None) == innermost(step)
     assert long != step
     assert hash(long) != hash(step)
+
+
+def test_hundreds_of_orbits_are_asked_for_no_long_steps_and_for_no_more_than_is_wanted():
+    """Also of two bodies, whose energy would drift: 1000 orbits of e = 0.9 exceeded 1e-4 ten times."""
+    model = shipped("blanes_moan4")
+    model = dataclasses.replace(model, card={**model.card, "calibration": [[1e-2, 3.0], [1e-7, 3.0]]})
+    pairs = Bodies.stack([Bodies(i.mass, i.position, i.velocity) for i in (kepler(e=0.9), kepler(e=0.9))])
+    ends = np.array([50.0, 500.0]) * ORBIT
+    for tol, asked in ((1e-3, [3e-3, LONG_TOLERANCES["blanes_moan4"]]), (2e-6, [6e-6, 2e-6])):
+        step = innermost(for_length(LearnedStep(model, tol), pairs, ends))
+        assert step.long == (False, True)
+        assert step.calibrated_tolerance(np.full(2, tol)) == pytest.approx(asked, rel=1e-9)
+    done = simulate(kepler(e=0.9), t_end=1000 * ORBIT, tol=1e-4)
+    assert done.max_energy_error[0] < 0.1e-4

@@ -61,9 +61,9 @@ def test_the_way_after_an_event_that_stops_is_not_made(eccentric):
     assert sim.time < 4.0
     assert sim._branch.older[-1]["count"][0].max() < 100_000
     rare = Encounter(1e-3, stop=True)  # never, and so the way is searched part by part
-    made = Simulation(eccentric, tol=1e-5, events=[Encounter(0.5), rare])
+    made = Simulation(eccentric, tol=1e-6, events=[Encounter(0.5), rare])
     made.integrate(600.0)
-    pieces = Simulation(eccentric, tol=1e-5, events=Encounter(0.5))
+    pieces = Simulation(eccentric, tol=1e-6, events=Encounter(0.5))
     for end in (*np.arange(40.0, 600.0, 40.0), 600.0):
         pieces.integrate(end)
     assert made.step_count > 4096

@@ -152,9 +152,9 @@ class LearnedStep(Criterion):
         """
         tol, model = tol * self.shortening(tol), self.bound_model
         factor = calibration_factor(model.calibration, tol)
-        if self.planetary is None or self.planetary is False:
-            return np.asarray(tol * factor)
-        return np.asarray(tol * np.where(self.planetary, calibration_factor(model.planetary_calibration, tol), factor))
+        if self.planetary:
+            factor = np.where(self.planetary, calibration_factor(model.planetary_calibration, tol), factor)
+        return np.asarray(tol * (np.where(self.long, np.minimum(factor, 1.0), factor) if self.long else factor))
 
     def shortening(self, tol: np.ndarray) -> np.ndarray:
         """Return the factor of the tolerance `tol` (B,) for the length of the run, (B,), at most 1.

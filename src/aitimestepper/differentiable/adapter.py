@@ -167,15 +167,17 @@ class ModelAdapter:
             return features
         return features / scale_row(self.scales, slot_table(self.config.feature_type, 0), features)
 
-    def calibrated_tolerance(self, tol: Tensor, planetary: Tensor | None = None) -> Tensor:
+    def calibrated_tolerance(self, tol: Tensor, planetary: Tensor | None = None, long: Tensor | None = None) -> Tensor:
         """Return the tolerance (B,) that the network is asked for where `tol` (B,) is wanted: linear between logarithms.
 
-        `planetary` (B,): which systems are planetary; None: none is.
+        `planetary`, `long` (B,): which systems are planetary, and which have hundreds of orbits; None: none does.
         """
         wanted = tol.cpu().numpy()
         factor = calibration_factor(self.calibration, wanted)
         if planetary is not None:
             factor = np.where(planetary.cpu(), calibration_factor(self.planetary_calibration, wanted), factor)
+        if long is not None:
+            factor = np.where(long.cpu(), np.minimum(factor, 1.0), factor)
         return tol * torch.as_tensor(factor).to(tol)
 
     def tolerance_of(self, particle: ParticleTorch, wanted: Numbers | Tensor | None = None) -> Tensor:
@@ -193,15 +195,17 @@ class ModelAdapter:
         tol: Tensor | None = None,
         scale: Tensor | None = None,
         planetary: Tensor | None = None,
+        long: Tensor | None = None,
     ) -> Observation:
         """Return the input of the network for every system, without a graph.
 
         `energy`, `scale` (B,): the conserved energy and S at the start of the run, if there is one. `tol` (B,): the tolerance
-        wanted. `planetary` (B,): which systems are planetary, whose calibration may be another one.
+        wanted. `planetary`, `long` (B,): which systems are planetary, and which have hundreds of orbits; both are asked for
+        less.
         """
         with torch.no_grad():
             if self.sees_tolerance:
-                return self._observe_invariants(particle, energy, tol, scale, planetary)
+                return self._observe_invariants(particle, energy, tol, scale, planetary, long)
             features = self.build_feature_tensor(particle, history_buffer)
             pair = moving_pairs(particle)
             ceiling = self.config.dt_ceiling * smooth_minimum_time(pair.freefall_rate2 + pair.flyby_rate2)
@@ -214,8 +218,9 @@ class ModelAdapter:
         wanted: Tensor | None = None,
         scale: Tensor | None = None,
         planetary: Tensor | None = None,
+        long: Tensor | None = None,
     ) -> Observation:
-        tol = self.calibrated_tolerance(self.tolerance_of(particle) if wanted is None else wanted, planetary)
+        tol = self.calibrated_tolerance(self.tolerance_of(particle) if wanted is None else wanted, planetary, long)
         sums, fraction = pair_sums(particle, scale), torch.zeros_like(tol)
         if energy is not None:
             fraction = (conserved_energy(particle) - energy) / (sums.energy_scale * tol)

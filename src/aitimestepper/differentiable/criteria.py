@@ -110,9 +110,10 @@ def _built(criterion: Criterion, integrator: str) -> StepModule:
         network = network_from(criterion.bound_model).double()
         told = (criterion.turns, criterion.planetary, criterion.long, criterion.tol)
         numbers = max((len(x) for x in told if isinstance(x, tuple)), default=1)
-        shortening, kind = criterion.shortening(criterion.values(numbers)), criterion.planetary or False
+        shortening = criterion.shortening(criterion.values(numbers))
+        kinds = (criterion.planetary or False, criterion.long or False)
         adapter = ModelAdapter.of_model(criterion.bound_model)
-        return LearnedModule(network, adapter, criterion.tol, shortening if numbers > 1 else shortening[0], kind)
+        return LearnedModule(network, adapter, criterion.tol, shortening if numbers > 1 else shortening[0], *kinds)
     if type(criterion) is EnergyBudget:
         return BudgetModule(criterion)
     return OwnModule(criterion) if type(criterion) is OwnCriterion else ClassicalModule(criterion)

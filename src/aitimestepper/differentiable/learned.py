@@ -30,6 +30,7 @@ class LearnedMemory:
     last: ParticleTorch | None  # the previous state: it is pushed to the history when the step taken from it is known
     tol: Tensor  # the tolerance wanted, smaller for long runs of disturbed bodies
     planetary: Tensor  # bool: systems with the calibration of planetary ones
+    long: Tensor  # bool: runs of hundreds of orbits
     energy: Tensor  # the conserved energy at the start
     scale: Tensor  # S at the start, which energy errors are relative to
     largest_log10_error: Tensor  # log10 of the largest energy error that the network expected of a step
@@ -45,19 +46,26 @@ class LearnedModule(StepModule):
     """A network as a step, with the features, scales and integrator of its adapter.
 
     `tol`: the relative energy error wanted, a number or one a system; by default that of the adapter. `shortening`: its factor
-    for the length of the run. `planetary`: whether systems are planetary, one bool or one a system. If the tolerance is no
-    input of the network, dt is scaled from the threshold that its single steps were trained for.
+    for the length of the run. `planetary`, `long`: whether systems are planetary, and have hundreds of orbits, one bool or one
+    a system. If the tolerance is no input of the network, dt is scaled from the threshold that its single steps were trained
+    for.
     """
 
     def __init__(
-        self, network: nn.Module, adapter: ModelAdapter, tol: Any = None, shortening: Any = 1.0, planetary: Any = False
+        self,
+        network: nn.Module,
+        adapter: ModelAdapter,
+        tol: Any = None,
+        shortening: Any = 1.0,
+        planetary: Any = False,
+        long: Any = False,
     ) -> None:
         super().__init__()
         self.network, self.adapter = network, adapter
         self.velocity_even, self.made_for = not adapter.history_enabled, adapter.config.integrator
         self.tol = None if tol is None else positive_numbers(tol, "tol")
         self.shortening = torch.as_tensor(shortening, dtype=torch.float64)
-        self.planetary = torch.as_tensor(planetary, dtype=torch.bool)
+        self.planetary, self.long = (torch.as_tensor(kind, dtype=torch.bool) for kind in (planetary, long))
         self.tolerance = self.tol if adapter.calibration else None  # only calibrated networks promise it for whole runs
 
     def init(self, particle: ParticleTorch) -> LearnedMemory:
@@ -66,9 +74,9 @@ class LearnedModule(StepModule):
         sees = self.adapter.sees_tolerance
         start = (conserved_energy(particle).detach(), energy_scale(particle).detach()) if sees else (zero, zero)
         tol = self.adapter.tolerance_of(particle, self.tol) * self.shortening.to(particle.time)
-        planetary = self.planetary.to(tol.device).expand(len(tol))
+        planetary, long = (kind.to(tol.device).expand(len(tol)) for kind in (self.planetary, self.long))
         expected = torch.full_like(zero, -torch.inf)
-        return LearnedMemory(self.adapter.new_history(), None, tol, planetary, *start, expected, zero, zero)
+        return LearnedMemory(self.adapter.new_history(), None, tol, planetary, long, *start, expected, zero, zero)
 
     def choose(self, particle: ParticleTorch, memory: LearnedMemory) -> tuple[Tensor, LearnedMemory]:
         """Return dt (B,), without a graph, and the memory; the network is evaluated once."""
@@ -79,6 +87,7 @@ class LearnedModule(StepModule):
             None if history is None else particle,
             memory.tol,
             memory.planetary,
+            memory.long,
             memory.energy,
             memory.scale,
             torch.maximum(memory.largest_log10_error, prediction.log10_error),
@@ -102,7 +111,7 @@ class LearnedModule(StepModule):
 
     def _predict(self, particle: ParticleTorch, memory: LearnedMemory, history: HistoryBuffer | None) -> Prediction:
         with torch.no_grad(), eval_mode(self.network):
-            asked = (memory.energy, memory.tol, memory.scale, memory.planetary)
+            asked = (memory.energy, memory.tol, memory.scale, memory.planetary, memory.long)
             observation = self.adapter.observe(particle, history, *asked)
             prediction = self.adapter.predict(self.network, observation)
         if self.adapter.sees_tolerance:
