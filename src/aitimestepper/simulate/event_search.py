@@ -62,7 +62,8 @@ class Search:
         for number in self._some:
             changes = list(self._changes(states, self.events[number], self.subjects[number]))
             if changes:
-                found += self._located(states, number, Change(*map(np.concatenate, zip(*changes, strict=True))))
+                with np.errstate(all="ignore"):  # a part of the last step of a run may be as extreme as that is
+                    found += self._located(states, number, Change(*map(np.concatenate, zip(*changes, strict=True))))
         return sorted(found, key=lambda one: (one.system, self.direction[one.system] * one.time, one.number))
 
     def _changes(self, states: States, event: Event, subjects: np.ndarray) -> Iterator[Change]:
