@@ -36,6 +36,7 @@ from .validation import (
 
 ARRAYS = ("mass", "position", "velocity", "present", "time", "softening")
 SHARED = ("G", "names", "external_field", "units")
+LARGEST = np.finfo(float).max
 
 
 class Orbit(NamedTuple):
@@ -377,7 +378,9 @@ def free_fall_time(bodies: Bodies) -> np.ndarray:
     def squared_rates(block: PairBlock) -> np.ndarray:
         mass = bodies.mass[block.systems]
         total = bodies.G * (mass[:, None, :] + mass[:, block.rows, None])
-        return np.where(block.real, total / (block.r2 * np.sqrt(block.r2)), 0.0)
+        with np.errstate(divide="ignore", over="ignore", invalid="ignore"):  # two bodies may be as good as at the same place
+            rates = np.minimum(total / (block.r2 * np.sqrt(block.r2)), LARGEST)
+        return np.where(block.real & (total > 0.0), rates, 0.0)
 
     fastest, total = np.zeros(len(bodies)), np.zeros(len(bodies))
     for block in bodies.pair_blocks():

@@ -47,7 +47,7 @@ def verdict_on(joins: Joins, G: float, softening: np.ndarray, tide: float = TIDE
     both = is_root[:, i] & is_root[:, j]
     x, v = (y[:, j] - y[:, i] for y in (joins.root_x, joins.root_v))
     m = joins.root_mass
-    with np.errstate(divide="ignore", invalid="ignore"):
+    with np.errstate(divide="ignore", over="ignore", invalid="ignore"):
         r, kinetic = np.sqrt(dot(x, x)), 0.5 * dot(v, v)
         mutual = count > 2
         held = np.where(mutual[:, None], MUTUAL * m.sum(1)[:, None], MARGIN * (m[:, i] + m[:, j])) * G / r
@@ -79,7 +79,7 @@ def _reach(joins: Joins, softening: np.ndarray, tide: float) -> tuple[np.ndarray
         small[some] &= (joins.root[some] == joins.root[some, i][:, None]).sum(1) == 2
         gm = joins.gm[some, k]
         _, apocentre = apsides(gm, joins.x[some, k], joins.v[some, k], softening[some])
-        with np.errstate(divide="ignore"):
+        with np.errstate(divide="ignore", over="ignore"):
             size[some, i], reach[some, i] = apocentre, apocentre * np.cbrt(2.0 / (tide * joins.root_mass[some, i]))
     return reach, size, small
 
@@ -126,7 +126,7 @@ def _may_be_decided(
     weight = np.where(real & (lightest > LIGHT)[:, None], mass[:, i] * mass[:, j], 0.0)
     least = np.maximum(np.cbrt(2.0 * lightest / tide), NEAR)
     apart = x[:, j] - x[:, i]
-    with np.errstate(invalid="ignore"):
+    with np.errstate(divide="ignore", over="ignore", invalid="ignore"):
         xv = np.einsum("mpd,mpd->mp", apart, v[:, j] - v[:, i])
         r2 = np.einsum("mpd,mpd->mp", apart, apart)
         grows = (weight[b] * xv).sum(1) >= 0.0

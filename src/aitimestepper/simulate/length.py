@@ -86,5 +86,6 @@ def _orbits(start: Bodies, end: np.ndarray, least: int) -> np.ndarray:
     found, massive = np.zeros(len(start)), (start.mass > 0).sum(1)
     some = np.flatnonzero((start.body_count >= least) & (massive <= MOST_DISTURBED) & np.isfinite(end))
     if len(some):
-        found[some] = np.abs(end[some] - start.time[some]) / shortest_period(start.select(some))
+        with np.errstate(over="ignore", divide="ignore"):  # of a pair as good as at the same place they are without number
+            found[some] = np.abs(end[some] - start.time[some]) / shortest_period(start.select(some))
     return found

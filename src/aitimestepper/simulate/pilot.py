@@ -38,5 +38,6 @@ def constant_step(start: Bodies, tol: Numbers, integrator: Integrator, t_end: np
         error = np.where(broken, np.inf, pilot.state["real"][:, at.MAX_ERROR]) / allowed
         if (error <= 1.0).all():
             break
-        dt = np.where(error > 1.0, 0.9 * np.maximum(1.0 / np.sqrt(error), 0.1) * dt, dt)  # the error grows like dt^2
+        shorter = np.maximum(1.0 / np.sqrt(np.maximum(error, 1.0)), 0.1)  # the error grows like dt^2
+        dt = np.where(error > 1.0, 0.9 * shorter * dt, dt)
     return Constant(tuple(dt.tolist()))
