@@ -27,6 +27,7 @@ from aitimestepper.criteria.base import Criterion
 from aitimestepper.integrators import INTEGRATORS
 
 STEPS = 30  # of a run
+MANY_STEPS = 300  # of a run that ends when its outcome is decided, which is looked at after 64 steps
 METHODS = (*INTEGRATORS, "hermite4:n=2")
 LAST_METHOD_SHARE = 0.25  # of requests that leave the integrator to the program
 
@@ -53,7 +54,12 @@ class Request(NamedTuple):
     criterion: Criterion | None
     integrator: str
     given: dict[str, Any]  # further arguments of `simulate`
-    way: str  # simulate, batch, simulation
+    way: str  # simulate, batch, simulation, ensemble
+
+    @property
+    def most_steps(self) -> int:
+        """Number of steps after which it ends at the latest."""
+        return int(self.given.get("max_steps", STEPS))
 
     def __str__(self) -> str:
         one = self.systems[0]
@@ -142,21 +148,30 @@ def _ending(rng: np.random.Generator, one: Arrays) -> dict[str, Any]:
         found = [f"encounter:below={_number(rng, max(size, 1e-300))}", f"escape:beyond={_number(rng, max(size, 1e-300))}"]
         found += [f"collision:radius={_number(rng, max(size * 1e-2, 1e-300))},action={('log', 'stop')[rng.integers(2)]}"]
         given["events"] = [found[rng.integers(3)], "crossing:x=1"]
+    if rng.random() < 0.1:
+        given |= {"events": [f"decided:tide={_number(rng, 1e-2)},stop={('yes', 'no')[rng.integers(2)]}"]}
+        given |= {"max_steps": MANY_STEPS, "t_end": one.time + 30.0 * length}
     return given
+
+
+def _without(given: dict[str, Any], *names: str) -> dict[str, Any]:
+    return {name: value for name, value in given.items() if name not in names}
 
 
 def request(rng: np.random.Generator) -> Request:
     """Draw a case."""
     n, dim = int(rng.integers(2, 6)), int(rng.integers(2, 4))
-    way = ("simulate", "simulate", "batch", "simulation")[rng.integers(4)]
+    way = ("simulate", "simulate", "batch", "simulation", "ensemble")[rng.integers(5)]
     draw = ordinary if rng.random() < 0.25 else absurd
     systems = [draw(rng, n, dim)]
-    if way == "batch":
+    if way in ("batch", "ensemble"):
         first = systems[0]
         scale = [float(2.0 ** rng.integers(-3, 4)) for _ in range(rng.integers(1, 9))]
         systems += [first._replace(velocity=first.velocity * s) for s in scale]
     method = "auto" if rng.random() < LAST_METHOD_SHARE else str(rng.choice(METHODS))
     given = _ending(rng, systems[0])
+    if way == "ensemble":  # its table has the end of each system only
+        given = {"t_end": systems[0].time + _orbit(systems[0]), "max_steps": STEPS, **_without(given, "steps", "times")}
     if rng.random() < 0.1:
         given |= {"guard": True}
     criterion = criterion_of(rng, _orbit(systems[0]))
