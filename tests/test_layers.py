@@ -51,7 +51,7 @@ HOMES = {
     "pyarrow": ("ensembles/",),
     "dask": ("ensembles/",),
     "distributed": ("ensembles/",),
-    "optuna": ("training/sweep.py",),
+    "optuna": ("training/study.py",),
     "gymnasium": ("gym/",),
 }
 DRAWS = {

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import sqlite3
 from pathlib import Path
 
 import pytest
@@ -13,7 +14,8 @@ from aitimestepper.errors import ConfigError, UserError
 pytest.importorskip("optuna")
 pytest.importorskip("torch")
 
-from aitimestepper.training.sweep import Sweep, read_sweep, run_sweep
+from aitimestepper.training.study import run_sweep
+from aitimestepper.training.sweep import Sweep, read_sweep
 
 MEMORY = 'storage = "sqlite:///:memory:"\n'  # quicker than a file
 SPEC = """
@@ -194,3 +196,99 @@ layers = [[8], [4]]
     assert (wrong.returncode, wrong.stderr.count("\n")) == (2, 1)
     assert "none.toml: No such file" in wrong.stderr
     assert "TOML" not in wrong.stderr
+
+
+# ---- stopped at any moment, and damaged ------------------------------------------------------------------------------------
+class _Stop(BaseException):
+    """The end of a process, as far as it can be had inside one."""
+
+
+@pytest.mark.parametrize("name", ["add_trial", "suggest_float", "report", "tell"])
+def test_stopped_after_any_word_to_the_database_it_goes_on_as_if_it_had_not(spec, monkeypatch, name):
+    """The words are those about trial 1, except for reports; nothing is lost and nothing is drawn again."""
+    import optuna
+
+    text = SPEC.replace("trials = 6", "trials = 3")
+    whole = run_sweep(spec(MEMORY + text), Training())
+    kind = optuna.Study if name in ("add_trial", "tell") else optuna.trial.Trial
+    real, calls = getattr(kind, name), []
+
+    def stopping(self, *args, **more):
+        calls.append(real(self, *args, **more))
+        if len(calls) == 2:
+            raise _Stop
+        return calls[-1]
+
+    monkeypatch.setattr(kind, name, stopping)
+    with pytest.raises(_Stop):
+        run_sweep(spec(text), Training())
+    monkeypatch.setattr(kind, name, real)
+    assert run_sweep(spec(text), Training()).trials == whole.trials
+
+
+def test_a_training_that_fell_behind_when_it_was_stopped_is_ended(spec, monkeypatch):
+    import optuna
+
+    def worse(train):
+        return lambda settings, recorder: train({**settings, "lr": 1.0 + int(settings["save_name"][-2:])}, recorder)
+
+    real, asked = optuna.trial.Trial.should_prune, []
+
+    def stopping(self):
+        asked.append(self.number)
+        if asked.count(4) == 2:
+            raise _Stop
+        return real(self)
+
+    monkeypatch.setattr(optuna.trial.Trial, "should_prune", stopping)
+    with pytest.raises(_Stop):
+        run_sweep(spec(), worse(Training()))
+    monkeypatch.setattr(optuna.trial.Trial, "should_prune", real)
+    done = run_sweep(spec(), worse(Training()))
+    assert [len(trial.epochs) for trial in done.trials] == [3] * 4 + [2] * 2
+
+
+def test_trainings_that_no_database_knows_are_not_taken_for_its_own(spec):
+    sweep = spec()
+    run_sweep(sweep, Training())
+    (sweep.folder / "trial-0000").mkdir()
+    (sweep.folder / "trial-0000/model_epoch_0003.pt").touch()
+    assert run_sweep(sweep, Training()).made == 0
+    (sweep.folder / "sweep.db").unlink()
+    with pytest.raises(UserError, match=r"runs/try holds trainings of which the study .* knows nothing: move them away"):
+        run_sweep(sweep, Training())
+
+
+WRONG = {
+    "trial_values": "value",
+    "trial_params": "param_value",
+    "trial_intermediate_values": "intermediate_value",
+}
+
+
+@pytest.mark.parametrize("table", WRONG)
+def test_other_numbers_in_a_database_are_seen(spec, table):
+    sweep = spec(SPEC.replace("trials = 6", "trials = 2"))
+    run_sweep(sweep, Training())
+    with sqlite3.connect(sweep.folder / "sweep.db") as database:
+        key = database.execute(f"select min(rowid) from {table}").fetchone()[0]
+        database.execute(f"update {table} set {WRONG[table]} = {WRONG[table]} * 1.0625 where rowid = {key}")
+    database.close()
+    with pytest.raises(UserError, match="trial 0 of the study try in .* is damaged: put back a copy|cannot be used"):
+        run_sweep(sweep, Training())
+
+
+@pytest.mark.parametrize("damage", ["half", "zeros", "text", "folder"])
+def test_a_database_that_is_none_is_refused_in_a_sentence(spec, damage):
+    sweep = spec(SPEC.replace("trials = 6", "trials = 2"))
+    run_sweep(sweep, Training())
+    path = sweep.folder / "sweep.db"
+    content = path.read_bytes()
+    if damage == "folder":
+        path.unlink()
+        path.mkdir()
+    else:
+        path.write_bytes({"half": content[: len(content) // 2], "zeros": bytes(len(content)), "text": b"none"}[damage])
+    with pytest.raises(UserError) as refused:
+        run_sweep(sweep, Training())
+    assert len(str(refused.value).splitlines()) == 1

@@ -15,8 +15,8 @@ from .arguments import Request, to_toml
 from .terminal import print_json
 
 if TYPE_CHECKING:
-    from ..training.metrics import Recorder
-    from ..training.sweep import Done, Sweep, Trial
+    from ..training.study import Done, Reports, Trial
+    from ..training.sweep import Sweep
 
 
 def run(request: Request) -> int:
@@ -25,7 +25,8 @@ def run(request: Request) -> int:
     assert options is not None
     require("torch", "train", "aitimestepper sweep")
     require("optuna", "sweep", "aitimestepper sweep")
-    from ..training.sweep import read_sweep, run_sweep
+    from ..training.study import run_sweep
+    from ..training.sweep import read_sweep
 
     sweep = read_sweep(Path(options.spec))
     sweep = dataclasses.replace(sweep, **{k: v for k in ("trials", "storage") if (v := getattr(options, k)) is not None})
@@ -46,14 +47,15 @@ def run(request: Request) -> int:
     return 0
 
 
-def _train(settings: dict[str, Any], recorder: Recorder, request: Request) -> Path:
-    """Train with some settings; a run of that name that was stopped goes on from its newest checkpoint."""
+def _train(settings: dict[str, Any], recorder: Reports, request: Request) -> Path:
+    """Train with some settings; a training of this trial that was stopped goes on from its newest checkpoint."""
+    from ..training.checkpoints import checkpoint_name
     from .training import train_run
 
     folder = Path(settings["out_dir"]) / settings["save_name"]
-    begun = any(folder.glob("model_epoch_*.pt"))
-    given = {} if begun else settings
-    asked = Request("train", given, {}, resume=str(folder) if begun else None, quiet=True, text=request.text)
+    begun = any((folder / checkpoint_name(epoch)).exists() for epoch in recorder.values)
+    given, resume = ({}, str(folder)) if begun else (settings, None)
+    asked = Request("train", given, {}, resume=resume, overwrite=not begun, quiet=True, text=request.text)
     return train_run(asked, (recorder,))[0]
 
 
