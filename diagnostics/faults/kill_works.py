@@ -2,22 +2,27 @@
 
 from __future__ import annotations
 
+import importlib
+import importlib.util
 import json
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 from contents import digest_of
 from snapshot_subjects import FIELDS, short_turns
 
-from aitimestepper import Bodies, FreeFall, Snapshots, Symmetrized, resume, simulate
+from aitimestepper import Bodies, Ensemble, FreeFall, Snapshots, Symmetrized, ensemble, resume, simulate
 from aitimestepper.cli import main
 from aitimestepper.criteria.classical import PRS23
+from aitimestepper.files import write_atomically
 from aitimestepper.initial.named import figure8, kepler
 from aitimestepper.models import load_model
 
-KEY = ("criterion", "variant", "integrator", "family", "mode", "tolerance")  # of the records of a study
+KEY = ("criterion", "variant", "integrator", "family", "mode", "tolerance")  # of records of studies
+KEPT = ("seeds", "value", "forces_each", "errors")
 TIMES = ("wall_time", "epoch_time", "total_time", "seconds", "time_of_day")
 
 
@@ -35,7 +40,7 @@ class Work:
     go_on: Callable[[Path], object]
     outcome: Callable[[Path], dict[str, str]]
     warm_up: Callable[[], object] = nothing  # what all of it needs and a fork inherits
-    torch: bool = False
+    needs: str = "aitimestepper"  # the module that it cannot do without
 
 
 # ---- simulations ---------------------------------------------------------------------------------------------------------
@@ -99,7 +104,7 @@ def _training(name: str, flags: str) -> Work:
         lambda _: _command("train --resume it --quiet"),
         outcome,
         _load_torch,
-        torch=True,
+        needs="torch",
     )
 
 
@@ -111,21 +116,69 @@ def _load_torch() -> None:
     torch.set_num_threads(1)
 
 
-def _study() -> Work:
-    flags = "--criteria freefall energybudget --integrators leapfrog --families kepler random3 --train 4 --test 3 --tol 1e-2"
-    words = f"bench steps {flags} --budget 20000 --threads 1 --out it.json --quiet"
+def _study(name: str, words: str) -> Work:
+    """Return a study of `bench`, which goes on by the same command."""
+    command = f"bench {words} --threads 1 --out it.json --quiet --overwrite"
 
     def outcome(folder: Path) -> dict[str, str]:
-        records = json.loads((folder / "it.json").read_text())["records"]
-        kept = [{k: one.get(k) for k in (*KEY, "value", "forces_each", "errors")} for one in records]
-        keys = [json.dumps([one[k] for k in KEY]) for one in records]
+        found = json.loads((folder / "it.json").read_text())
+        kept = [{k: one.get(k) for k in (*KEY, *KEPT)} for one in found["records"]]
+        keys = [json.dumps([one[k] for k in KEY]) for one in kept]
         return {"records": digest_of(kept), "twice": str(len(keys) - len(set(keys)))}
 
-    return Work("bench", lambda _: _command(words), lambda _: False, lambda _: _command(words), outcome, _load_kernels)
+    return Work(name, lambda _: _command(command), lambda _: False, lambda _: _command(command), outcome, _load_kernels)
+
+
+def _sweep() -> Work:
+    """Return a sweep of six short trainings, some of which are ended early."""
+
+    def run(folder: Path) -> None:
+        write_atomically(folder / "it.toml", SWEEP.encode())
+        _command("sweep it.toml --quiet")
+
+    def outcome(folder: Path) -> dict[str, str]:
+        import optuna
+
+        here = folder / "runs/it"
+        trials = optuna.load_study(study_name="it", storage=f"sqlite:///{here / 'sweep.db'}").get_trials()
+        kept = [(one.number, one.state.name, one.value, one.params, one.intermediate_values) for one in trials]
+        figure = (here / "sweep.png").read_bytes()[:4] == b"\x89PNG"
+        models = {path.name: load_model(path).digest for path in sorted(here.glob("*/*.npz"))}
+        return {**models, "trials": digest_of(kept), "best": (here / "best.toml").read_text(), "figure": str(figure)}
+
+    def warm_up() -> None:
+        _load_torch()
+        for name in ("optuna.samplers", "optuna.storages", "optuna.pruners", "matplotlib.figure"):
+            importlib.import_module(name)
+
+    return Work("sweep", run, lambda _: False, run, outcome, warm_up, needs="optuna")
+
+
+def _ensemble() -> Work:
+    """Return an ensemble of 40 parts, by two threads."""
+
+    def run(folder: Path) -> None:
+        write_atomically(folder / "it.toml", ENSEMBLE.encode())
+        _command(f"ensemble it.toml --threads 2 --quiet{' --resume' if (folder / 'it/ensemble.json').exists() else ''}")
+
+    def outcome(folder: Path) -> dict[str, str]:
+        found = Ensemble.load(folder / "it")
+        columns = {name: np.asarray(found[name]) for name in found.columns}
+        numbers = columns["number"].tolist()
+        about = {"finished": str(found.finished), "twice": str(len(numbers) - len(set(numbers)))}
+        return {**about, **{name: digest_of(values.tolist()) for name, values in columns.items()}}
+
+    def warm_up() -> None:
+        importlib.import_module("pyarrow.parquet")
+        ensemble("triple:0-20", tol=1e-4, chunk=10, threads=1)
+
+    return Work("ensemble", run, lambda _: False, run, outcome, warm_up, needs="pyarrow")
 
 
 def _load_kernels() -> None:
     """Compile or load what the forks run."""
+    if importlib.util.find_spec("matplotlib"):
+        importlib.import_module("matplotlib.figure")
     for bodies in (_batch(), _three()):
         simulate(bodies, steps=2, criterion=FreeFall(0.01), integrator="leapfrog")
 
@@ -133,17 +186,41 @@ def _load_kernels() -> None:
 STEPS = "--ic kepler:e=0.6 --epochs 8 --steps-per-epoch 4 --feature-type basic"
 RUNS = "--judge run --tolerances 1e-2 --ic-family kepler --layers 6 --epochs 3 --num-orbits 2 --replay-steps 20"
 RUNS += " --replay-min-steps 10 --replay-batch-size 4 --validation 4 --calibration 8 --threads 1"
+SWEEP = """
+trials = 6
+[train]
+ic = "kepler:e=0.6"
+epochs = 3
+steps_per_epoch = 2
+feature_type = "basic"
+checkpoint_interval = 1
+seed = 1
+[range]
+lr = { low = 1e-4, high = 1e-2, log = true }
+layers = [[8], [4]]
+"""
+ENSEMBLE = 'source = "triple:0-800"\ntol = 1e-5\nchunk = 20\n'
+FEW = "--criteria freefall energybudget --integrators leapfrog --families kepler random3 --train 4 --test 3 --tol 1e-2"
+CURVES = "--problems kepler0.9 --criteria freefall prs23 --integrators leapfrog --variants plain --tol 1e-2 1e-3"
+STUDIES = [
+    _study("bench steps", f"steps {FEW} --budget 20000"),
+    _study("bench curves", f"curves --no-peers {CURVES}"),
+    _study("bench rl", "rl --quick --criteria freefall tidal prs23"),
+    _study("bench longrun", "longrun --quick --orbits 20 --criteria freefall prs23"),
+]
 WORKS = [
     _simulation(
-        "simulate", _three, t_end=20.0, criterion=Symmetrized(FreeFall(0.01)), integrator="leapfrog", output_every=0.25
+        "simulate", _three, t_end=400.0, criterion=Symmetrized(FreeFall(0.01)), integrator="leapfrog", output_every=0.25
     ),
-    _simulation("simulate, guard", _three, t_end=20.0, criterion=FreeFall(0.05), guard=True, tol=1e-6, output_every=0.25),
-    _simulation("simulate, radau15", _three, t_end=60.0, criterion=PRS23(0.02), integrator="radau15", output_every=0.5),
+    _simulation("simulate, guard", _three, t_end=80.0, criterion=FreeFall(0.05), guard=True, tol=1e-6, output_every=0.25),
+    _simulation("simulate, radau15", _three, t_end=200.0, criterion=PRS23(0.02), integrator="radau15", output_every=0.5),
     _simulation(
-        "simulate, events", _three, t_end=20.0, criterion=FreeFall(0.01), events="encounter:below=0.9", output_every=0.5
+        "simulate, events", _three, t_end=100.0, criterion=FreeFall(0.01), events="encounter:below=0.9", output_every=0.5
     ),
-    _simulation("simulate, batch", _batch, t_end=15.0, criterion=FreeFall(0.01), integrator="suzuki4", output_every=0.25),
+    _simulation("simulate, batch", _batch, t_end=200.0, criterion=FreeFall(0.01), integrator="suzuki4", output_every=0.25),
     _training("train, judge step", STEPS),
     _training("train, judge run", RUNS),
-    _study(),
+    *STUDIES,
+    _ensemble(),
+    _sweep(),
 ]

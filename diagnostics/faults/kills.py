@@ -143,8 +143,7 @@ def main() -> int:
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--work", nargs="+", metavar="NAME", help="only works whose names begin so")
     given = parser.parse_args()
-    torch = importlib.util.find_spec("torch") is not None
-    works = [work for work in WORKS if torch or not work.torch]
+    works = [work for work in WORKS if importlib.util.find_spec(work.needs) is not None]
     if given.work:
         works = [work for work in works if any(work.name.startswith(name) for name in given.work)]
     folder, failed = scratch(), False

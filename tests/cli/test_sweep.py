@@ -274,7 +274,7 @@ def test_other_numbers_in_a_database_are_seen(spec, table):
         key = database.execute(f"select min(rowid) from {table}").fetchone()[0]
         database.execute(f"update {table} set {WRONG[table]} = {WRONG[table]} * 1.0625 where rowid = {key}")
     database.close()
-    with pytest.raises(UserError, match="trial 0 of the study try in .* is damaged: put back a copy|cannot be used"):
+    with pytest.raises(UserError, match=r"trial 0 of the study try in .* is damaged: put back a copy|cannot be used"):
         run_sweep(sweep, Training())
 
 
