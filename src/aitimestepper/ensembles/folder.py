@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import json
 import os
-import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,12 +16,11 @@ from typing import Any
 from .._version import __version__
 from ..errors import SnapshotError, UserError, shown
 from ..files import WriterLock, conforms, make_folder, parse_json, path_shown, read_bytes, write_atomically
-from .parts import Label, label_of, write_part
+from .parts import NAME, Label, label_of, part_path, write_part
 from .settings import checksum
 
-FORMAT, VERSION = "aitimestepper-ensemble", 1
+FORMAT, VERSION = "aitimestepper-ensemble", 2
 MANIFEST = "ensemble.json"
-PART = re.compile(r"part-(\d{6,})\.parquet")
 FIELDS = {"spec": dict[str, Any], "systems": int | None, "chunk": int | None, "version": str, "finished": bool}
 
 
@@ -64,17 +62,17 @@ class Manifest:
         return cls(**{name: about[name] for name in FIELDS})
 
 
-def part_path(folder: Path, number: int) -> Path:
-    """Return the path of the part with that number."""
-    return folder / f"part-{number:06d}.parquet"
-
-
-def part_paths(folder: Path) -> list[Path]:
-    """Return the paths of all parts in a folder, in order."""
+def part_paths(folder: Path, manifest: Manifest | None = None) -> list[Path]:
+    """Return the paths of all parts in a folder, in order; of an ensemble that is finished, none may be missing."""
     try:
-        found = {int(match[1]): Path(entry.path) for entry in os.scandir(folder) if (match := PART.fullmatch(entry.name))}
+        found = {int(match[1]): Path(entry.path) for entry in os.scandir(folder) if (match := NAME.fullmatch(entry.name))}
     except OSError as error:
         raise SnapshotError(f"cannot read the folder {path_shown(folder)}: {error.strerror}.") from None
+    if manifest is not None and manifest.finished and manifest.systems and manifest.chunk:
+        missing = next((n for n in range(-(-manifest.systems // manifest.chunk)) if n not in found), None)
+        if missing is not None:
+            path = part_path(folder, missing)
+            raise SnapshotError(f"{path_shown(path)} is gone: the same call with resume=True (--resume) makes it again.")
     return [found[number] for number in sorted(found)]
 
 

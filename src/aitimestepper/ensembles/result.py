@@ -27,8 +27,9 @@ class Ensemble:
     def __init__(self, folder: Path | None, manifest: Manifest, tables: Sequence[Any] = ()) -> None:
         """Take the parts in a folder, or tables of pyarrow in memory."""
         self.folder, self.manifest = folder, manifest
-        self._parts = list(tables) if folder is None else part_paths(folder)
+        self._parts = list(tables) if folder is None else part_paths(folder, manifest)
         self._rows: int | None = None
+        self._columns: tuple[str, ...] = ()
 
     @classmethod
     def load(cls, folder: str | Path) -> Ensemble:
@@ -60,8 +61,9 @@ class Ensemble:
         """Names of the columns."""
         if not self._parts:
             return ()
-        first = self._parts[0]
-        return tuple(first.column_names if not isinstance(first, Path) else self._read(first, None).column_names)
+        if not self._columns:
+            self._columns = tuple(self._read(self._parts[0], None).column_names)
+        return self._columns
 
     def __getitem__(self, name: str) -> np.ndarray:
         """Return a column as an array, (systems,)."""
@@ -89,5 +91,5 @@ class Ensemble:
     def _read(self, part: Any, columns: Sequence[str] | None) -> Any:
         """Return the columns of a part, from its file or from memory."""
         if isinstance(part, Path):
-            return read_part(part, columns)
+            return read_part(part, columns, self.manifest.sha256)
         return part if columns is None else part.select(list(columns))
