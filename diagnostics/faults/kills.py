@@ -98,14 +98,14 @@ def trial(work: Work, expected: dict[str, str], seconds: float, rng: np.random.G
     here, kills, early = folder / "here", 0, 0
     here.mkdir(parents=True)
     for _ in range(int(rng.integers(1, TURNS + 1))):
-        code = in_child(lambda: _go_on(work, Path.cwd()), here, float(rng.uniform(0.0, seconds)))
+        code = in_child(lambda: begin_or_go_on(work, Path.cwd()), here, float(rng.uniform(0.0, seconds)))
         if code not in (0, -signal.SIGKILL):
-            return Trial(kills, early, f"exit code {code}: {_last_words(folder)}")
+            return Trial(kills, early, f"exit code {code}: {last_words(folder)}")
         kills += code != 0
         early += code != 0 and not any(here.iterdir())
-    code = in_child(lambda: _go_on(work, Path.cwd()), here, PATIENCE)
+    code = in_child(lambda: begin_or_go_on(work, Path.cwd()), here, PATIENCE)
     if code != 0:
-        return Trial(kills, early, f"cannot go on, exit code {code}: {_last_words(folder)}")
+        return Trial(kills, early, f"cannot go on, exit code {code}: {last_words(folder)}")
     try:
         found = finished(work, here)
     except Exception as error:
@@ -114,11 +114,13 @@ def trial(work: Work, expected: dict[str, str], seconds: float, rng: np.random.G
     return Trial(kills, early, "; ".join(other))
 
 
-def _go_on(work: Work, folder: Path) -> None:
+def begin_or_go_on(work: Work, folder: Path) -> None:
+    """Go on with a work, or begin it where there is nothing to go on from."""
     (work.go_on if work.begun(folder) else work.begin)(folder)
 
 
-def _last_words(folder: Path) -> str:
+def last_words(folder: Path) -> str:
+    """Return the end of what the last process said."""
     return (folder / "log").read_text(errors="replace")[-600:]
 
 
@@ -136,6 +138,12 @@ def campaign(work: Work, kills: int, seed: int, folder: Path) -> tuple[int, int,
     return hits, number, early, wrong
 
 
+def chosen_works(names: list[str] | None) -> list[Work]:
+    """Return the works whose names begin with one of these, without those that need what is not installed."""
+    works = [work for work in WORKS if importlib.util.find_spec(work.needs) is not None]
+    return works if names is None else [work for work in works if any(work.name.startswith(name) for name in names)]
+
+
 def main() -> int:
     """Kill all kinds of work, print a table, and return 1 if one of them did not end as it should."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
@@ -143,9 +151,7 @@ def main() -> int:
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--work", nargs="+", metavar="NAME", help="only works whose names begin so")
     given = parser.parse_args()
-    works = [work for work in WORKS if importlib.util.find_spec(work.needs) is not None]
-    if given.work:
-        works = [work for work in works if any(work.name.startswith(name) for name in given.work)]
+    works = chosen_works(given.work)
     folder, failed = scratch(), False
     try:
         for k, work in enumerate(works):

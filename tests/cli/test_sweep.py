@@ -292,3 +292,15 @@ def test_a_database_that_is_none_is_refused_in_a_sentence(spec, damage):
     with pytest.raises(UserError) as refused:
         run_sweep(sweep, Training())
     assert len(str(refused.value).splitlines()) == 1
+
+
+def test_a_database_that_is_gone_meanwhile_is_missed(spec):
+    sweep, train = spec(), Training()
+
+    def removing(settings, recorder):
+        if settings["save_name"] == "trial-0001":
+            (sweep.folder / "sweep.db").unlink()
+        return train(settings, recorder)
+
+    with pytest.raises(UserError, match=r"sweep.db.*(it was removed, or replaced, meanwhile|cannot be used)"):
+        run_sweep(sweep, removing)

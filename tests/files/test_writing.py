@@ -181,3 +181,14 @@ def test_one_writer_at_a_time(tmp_path):
     lock.release()
     assert not is_being_written(path)
     assert [p.name for p in tmp_path.iterdir()] == ["link"]
+
+
+def test_lines_that_would_go_nowhere_are_refused(tmp_path):
+    lines = LinesFile(tmp_path / "it.jsonl")
+    lines.append({"n": 1})
+    (tmp_path / "it.jsonl").rename(tmp_path / "elsewhere")
+    lines.append({"n": 2})  # under another name it is there still
+    (tmp_path / "elsewhere").unlink()
+    with pytest.raises(UserError, match=r"it.jsonl: it was removed, or replaced, while it was written"):
+        lines.append({"n": 3})
+    lines.close()

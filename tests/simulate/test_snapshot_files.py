@@ -1,6 +1,7 @@
 """Snapshot files that are damaged, foreign, in the way, locked, or on a full disk: one sentence, and nothing lost."""
 
 import resource
+import shutil
 import subprocess
 import sys
 import time
@@ -312,3 +313,33 @@ def test_a_full_disk_while_a_file_is_written_anew(tmp_path):
         assert [p.name for p in tmp_path.iterdir()] == ["run.h5"]
     SnapshotWriter.reopen(path).close()
     assert read_state(path).rows == 900
+
+
+@pytest.mark.parametrize("way", ["removed", "replaced", "its folder"])
+def test_a_file_that_is_gone_while_it_is_written_is_said(tmp_path, way):
+    """What is written to a file without a name is nowhere."""
+    path = tmp_path / "here/run.h5"
+    path.parent.mkdir()
+    writer = new_file(path)
+    writer.append(rows_between(0, 4))
+    writer.save_state(state_after(4), {"rows": 4})
+    path.rename(tmp_path / "elsewhere")
+    if way == "replaced":
+        path.write_bytes(b"of another program")
+    if way == "its folder":
+        shutil.rmtree(path.parent)
+    writer.append(rows_between(4, 8))
+    with pytest.raises(UserError, match=r"run.h5: it was removed, or replaced, while it was written"):
+        writer.save_state(state_after(8), {"rows": 8})
+    with pytest.raises(UserError, match="it was removed"):
+        writer.append(rows_between(8, 12))
+    assert not path.exists() or path.read_bytes() == b"of another program"
+    assert not path.with_name("run.h5.lock").exists()
+
+
+def test_a_file_that_is_gone_before_it_is_closed_is_said(tmp_path):
+    writer = new_file(tmp_path / "run.h5")
+    writer.append(rows_between(0, 4))
+    (tmp_path / "run.h5").unlink()
+    with pytest.raises(UserError, match="it was removed"):
+        writer.close()

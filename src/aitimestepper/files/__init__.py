@@ -16,6 +16,7 @@ from .reading import conforms as conforms
 from .reading import open_regular as open_regular
 from .reading import parse_json as parse_json
 from .reading import path_shown as path_shown
+from .reading import place_of as place_of
 from .reading import read_bytes as read_bytes
 from .reading import read_json_lines as read_json_lines
 from .reading import read_text as read_text

@@ -86,6 +86,15 @@ def conforms(value: Any, kind: Any) -> bool:
     return isinstance(value, (int, float) if kind is float else kind)
 
 
+def place_of(path: Path) -> tuple[int, int] | None:
+    """Return which file a path leads to, by device and number; None: there is none."""
+    try:
+        found = os.stat(path)
+    except (OSError, ValueError):
+        return None
+    return found.st_dev, found.st_ino
+
+
 def reason(cause: BaseException) -> str:
     """Return in words why the operating system refused a file."""
     if isinstance(cause, MemoryError):

@@ -136,6 +136,7 @@ class LinesFile:
 
     def append(self, record: Mapping[str, Any]) -> None:
         """Append a record; if that fails, the file is as it was before."""
+        self.refuse_lost()
         line, size = _line(record), os.fstat(self._descriptor).st_size
         try:
             written = os.write(self._descriptor, line)
@@ -147,6 +148,11 @@ class LinesFile:
             raise UserError(
                 f"cannot write {path_shown(self.path)}: {reason(error)}; earlier records are still there."
             ) from None
+
+    def refuse_lost(self) -> None:
+        """Raise an error if the file was removed or replaced: without its name what is written to it goes nowhere."""
+        if os.fstat(self._descriptor).st_nlink == 0:
+            raise UserError(f"cannot write {path_shown(self.path)}: it was removed, or replaced, while it was written.")
 
     def close(self) -> None:
         """Close the file."""

@@ -155,6 +155,8 @@ def _recorders(folder: Path | None, more: list[Recorder], epochs_done: int) -> I
     recorders = Recorders(*to_file, *more)
     try:
         yield recorders
+        for one in to_file:
+            one.refuse_lost()
     finally:
         recorders.close()
 

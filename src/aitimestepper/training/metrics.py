@@ -38,6 +38,10 @@ class JsonlRecorder(Recorder):
         """Append a line."""
         self._file.append(metrics)
 
+    def refuse_lost(self) -> None:
+        """Raise an error if the file was removed meanwhile."""
+        self._file.refuse_lost()
+
     def close(self) -> None:
         """Close the file."""
         self._file.close()

@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from ..errors import ConfigError, UserError, nearest_name_hint, require, shown
-from ..files import make_folder, path_shown
+from ..files import make_folder, path_shown, place_of
 from .metrics import Recorder
 from .sweep import Sweep
 
@@ -104,9 +104,12 @@ def run_sweep(sweep: Sweep, train: Train, tell: Callable[[Trial], None] = lambda
     make_folder(sweep.folder)
     with _storage_in_words(sweep):
         study = _study(sweep)
-        made = 0
+        made, place = 0, place_of(_database(sweep))
         while (trial := _next(study, sweep)) is not None:
-            tell(_run(study, sweep, trial, train))
+            ended = _run(study, sweep, trial, train)
+            if place_of(_database(sweep)) != place:
+                raise UserError(f"cannot write {path_shown(_database(sweep))}: it was removed, or replaced, meanwhile.")
+            tell(ended)
             made += 1
         trials = [_plain(one, sweep) for one in _trials(study, sweep)]
         reasons = [one.user_attrs.get("reason", "") for one in _trials(study, sweep)]
@@ -129,6 +132,11 @@ def _storage_in_words(sweep: Sweep) -> Iterator[None]:
         yield
     except (StorageInternalError, SQLAlchemyError) as error:
         raise _unusable(sweep, error) from None
+
+
+def _database(sweep: Sweep) -> Path:
+    """Return the path of a database of SQLite; for others one that leads nowhere."""
+    return Path(sweep.storage.removeprefix("sqlite:///"))
 
 
 def _unusable(sweep: Sweep, error: BaseException) -> UserError:

@@ -13,7 +13,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from ...errors import UserError
-from ...files import WriterLock, refuse_irregular, replacement, write_atomically
+from ...files import WriterLock, place_of, refuse_irregular, replacement, write_atomically
 from .hdf5 import abandon, file_image, known_to_be_written, open_to_append, reserve, words
 from .reader import Saved, Snapshots
 from .records import FIELDS, rows_per_chunk, seals
@@ -35,7 +35,7 @@ class SnapshotWriter:
 
     def __init__(self, path: Path, start: Start, lock: WriterLock | None = None) -> None:
         self.path, self._lock, self._failure = path, lock, ""
-        self._file = open_to_append(path, locking=lock is not None)
+        self._file, self._place = open_to_append(path, locking=lock is not None), place_of(path)
         self._columns = {name: self._file[name] for name in FIELDS}
         self._tail_on_disk, self._tail = self._file["tail"], self._file["tail"][:]
         self._chunk = len(self._tail) // 2
@@ -141,6 +141,7 @@ class SnapshotWriter:
             self._file.flush()
             self._sequence, self._saved_rows = self._sequence + 1, self.rows
             self._write_known()
+        self._refuse_lost()
 
     def copy_rows(self, old: Snapshots, rows: int) -> None:
         """Copy the first `rows` rows of another file into this empty one; whole chunks are copied compressed."""
@@ -162,6 +163,7 @@ class SnapshotWriter:
             with self._writing():
                 if self._stored < self.rows:
                     self._store()
+                self._refuse_lost()
                 self._file.close()
             self._release_lock()
 
@@ -205,6 +207,14 @@ class SnapshotWriter:
             abandon(self._file)
             self._release_lock()
             raise UserError(self._failure) from None
+
+    def _refuse_lost(self) -> None:
+        """Raise an error if the file is gone: without its name what is written to it goes nowhere."""
+        if place_of(self.path) != self._place:
+            self._failure = f"cannot write {self.path}: it was removed, or replaced, while it was written."
+            abandon(self._file)
+            self._release_lock()
+            raise UserError(self._failure)
 
     def _release_lock(self) -> None:
         if self._lock is not None:
