@@ -57,6 +57,22 @@ def test_outer_fields_are_listed():
     assert keys(cite(result)) == ["aitimestepper", "verlet1967", "plummer1911", "nfw1997"]
 
 
+def test_an_ensemble_names_the_methods_of_all_its_systems(tmp_path):
+    pytest.importorskip("pyarrow")
+    found = aitimestepper.ensemble("triple:0-4", tol=1e-5)
+    assert keys(cite(found)) == ["aitimestepper", "hutmakinomcmillan1995", "holder2001", "blanesmoan2002"]
+    precise = aitimestepper.ensemble("triple:0-4", tol=1e-8, out=tmp_path / "it")
+    assert keys(cite(aitimestepper.Ensemble.load(precise.folder))) == [
+        "aitimestepper",
+        "prs2024",
+        "everhart1985",
+        "reinspiegel2015",
+    ]
+    own = aitimestepper.ensemble("triple:0-4", criterion=Symmetrized(HutMakino(0.1)), integrator="hermite4")
+    assert "hutmakino2003" in keys(cite(own))
+    assert "makinoaarseth1992" in keys(cite(own))
+
+
 def test_criteria_and_names():
     assert keys(cite(FreeFall())) == ["aitimestepper"]
     assert keys(cite(Huayno(HutMakino()))) == ["aitimestepper", "pelupessy2012", "hutmakino2003"]

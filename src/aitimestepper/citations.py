@@ -54,8 +54,9 @@ REBOUND = ("reinliu2012",)
 def cite(used: Any = None) -> str:
     """Return the papers behind what was used as BibTeX, this package first.
 
-    used: the result of a run, a `Simulation`, a criterion, the text of one or of an integrator such as "freefall:eta=0.02" or
-    "radau15", or a simulation of REBOUND. Without it, all papers that the package is based on.
+    used: the result of a run, a `Simulation`, an `Ensemble` (whose table knows of no outer field), a criterion, the text of one
+    or of an integrator such as "freefall:eta=0.02" or "radau15", or a simulation of REBOUND. Without it, all papers that the
+    package is based on.
 
     Examples:
         >>> from aitimestepper import PRS23, cite
@@ -75,12 +76,15 @@ def _papers_of(used: Any) -> tuple[str, ...]:
     if hasattr(used, "criterion") and hasattr(used, "integrator") and hasattr(used, "final"):
         steps = (*_of_words(used.criterion), *INTEGRATORS[used.integrator.partition(":")[0]])
         return (*steps, *_of_field(used.final.external_field))
+    if hasattr(used, "methods"):  # an Ensemble
+        found = used.methods()
+        return tuple(key for words, name in found for key in (*_of_words(words), *INTEGRATORS[name.partition(":")[0]]))
     if hasattr(used, "result"):  # a Simulation
         return _papers_of(used.result)
     if hasattr(used, "name") and hasattr(used, "velocity_even"):
         inner = getattr(used, "criterion", None)
         return (*CRITERIA.get(used.name, ()), *(() if inner is None else _papers_of(inner)))
-    raise ConfigError(f"cite: {shown(used)} is neither a result, a simulation, a criterion nor the name of one.")
+    raise ConfigError(f"cite: {shown(used)} is neither a result, a simulation, an ensemble, a criterion nor the name of one.")
 
 
 def _of_field(field: Any) -> tuple[str, ...]:

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 
 from ..errors import ConfigError, nearest_name_hint, require, shown
+from ..policy import choose
 from .folder import Manifest, part_paths
 from .parts import arrow, read_part
 
@@ -87,6 +88,17 @@ class Ensemble:
         """Return the whole table, or some of its columns, as a table of pandas."""
         require("pandas", "pandas", "Ensemble.to_pandas")
         return self.table(columns).to_pandas()
+
+    def methods(self) -> list[tuple[str, str]]:
+        """Return criterion and integrator of the systems that have been run, in words; the most frequent first."""
+        given = self.spec["settings"]
+
+        def criterion(integrator: str) -> str:
+            if given["criterion"] is not None:
+                return str(given["criterion"])
+            return str(choose(None, given["tol"], integrator, given["guard"]).criterion)
+
+        return [(criterion(name), name) for name in self.counts("integrator")] if len(self) else []
 
     def _read(self, part: Any, columns: Sequence[str] | None) -> Any:
         """Return the columns of a part, from its file or from memory."""

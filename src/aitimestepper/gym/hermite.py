@@ -14,6 +14,7 @@ from ..errors import ConfigError, shown
 from ..initial.suites import REINFORCEMENT, Suite, reinforcement_case
 from ..simulate.engine import simulate
 from ..simulate.result import OK
+from .settings import as_array, checked_options
 
 HERMITE_PARAMETERS = tuple(float(eta) for eta in np.logspace(-4, -1, 10))  # the ten actions
 YEAR = 2 * math.pi  # in the unit of time in which G = 1, of au and solar masses
@@ -58,7 +59,7 @@ class HermiteParameterEnv(gymnasium.Env[np.ndarray, np.int64]):
     def reset(self, *, seed: int | None = None, options: dict[str, Any] | None = None) -> tuple[np.ndarray, dict[str, Any]]:
         """Begin a new episode, of a problem that is not in the published test set unless its number is asked for."""
         super().reset(seed=seed)
-        number = (options or {}).get("number")
+        number = checked_options(options).get("number")
         if number is None:
             number = int(self.np_random.integers(len(REINFORCEMENT), SEEDS))
         if isinstance(number, bool) or not isinstance(number, (int, np.integer)) or not 0 <= number < SEEDS:
@@ -73,7 +74,10 @@ class HermiteParameterEnv(gymnasium.Env[np.ndarray, np.int64]):
         """Advance by 0.1 years with the chosen parameter."""
         if self._made >= self.decisions or abs(self._error) > MOST_ERROR:
             raise ConfigError("the episode is over: reset the environment before the next step.")
-        eta, before = HERMITE_PARAMETERS[int(action)], self._error
+        chosen = as_array(action)
+        if chosen.size != 1 or chosen.dtype.kind not in "iu" or not 0 <= chosen.item() < len(HERMITE_PARAMETERS):
+            raise ConfigError(f"action = {shown(action)} must be a whole number from 0 to {len(HERMITE_PARAMETERS) - 1}.")
+        eta, before = HERMITE_PARAMETERS[chosen.item()], self._error
         self._made += 1
         result = simulate(
             self._bodies,

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -60,9 +60,10 @@ class StepSettings:
     most_forces: float = 10.0
 
     def __post_init__(self) -> None:
-        names = (self.families,) if isinstance(self.families, str) else tuple(self.families)
-        if not names:
-            raise ConfigError("families = () must name at least one family of problems.")
+        names = (self.families,) if isinstance(self.families, str) else self.families
+        if not isinstance(names, Sequence) or not names or not all(isinstance(name, str) for name in names):
+            raise ConfigError(f"families = {shown(self.families)} must name at least one family of problems.")
+        names = tuple(names)
         object.__setattr__(self, "families", names)
         for name in names:
             if sample(family_named(name), name, 0).external_field is not None:
@@ -118,3 +119,18 @@ class StepSettings:
         """Return P of the largest relative energy errors so far, (B,); an error that is no number counts as 1."""
         error = np.minimum(np.where(np.isfinite(error), error, BROKEN), BROKEN)
         return np.asarray(np.log10(np.maximum(error / tol, 1.0)) ** 2)
+
+
+def checked_options(options: Any) -> Mapping[str, Any]:
+    """Return the options of a reset, none for None, or raise an error."""
+    if options is None or isinstance(options, Mapping):
+        return options or {}
+    raise ConfigError(f"options = {shown(options)} must be a mapping of names to values, or None.")
+
+
+def as_array(values: Any) -> np.ndarray:
+    """Return any values as an array; those that fit none are objects, which hold no numbers."""
+    try:
+        return np.asarray(values)
+    except (TypeError, ValueError, OverflowError):
+        return np.array([None, None], dtype=object)

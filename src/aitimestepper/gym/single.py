@@ -8,6 +8,7 @@ import gymnasium
 import numpy as np
 from gymnasium.vector import AutoresetMode
 
+from .settings import checked_options
 from .vectorized import NBodyStepVectorEnv, actions, observations
 
 
@@ -24,13 +25,14 @@ class NBodyStepEnv(gymnasium.Env[np.ndarray, np.ndarray]):
     def reset(self, *, seed: int | None = None, options: dict[str, Any] | None = None) -> tuple[np.ndarray, dict[str, Any]]:
         """Begin a new episode; only `seed` decides which."""
         super().reset(seed=seed)
+        checked_options(options)
         self._one.generators = [self.np_random]
         seen, infos = self._one.reset()
         return seen[0], _only(infos)
 
     def step(self, action: np.ndarray) -> tuple[np.ndarray, float, bool, bool, dict[str, Any]]:
         """Make one step."""
-        seen, reward, terminated, truncated, infos = self._one.step(np.asarray(action).reshape(1, 1))
+        seen, reward, terminated, truncated, infos = self._one.step(action)
         return seen[0], float(reward[0]), bool(terminated[0]), bool(truncated[0]), _only(infos)
 
 

@@ -16,7 +16,7 @@ from ..features import INVARIANT
 from ..integrators import integrator_named
 from ..simulate.kernels import layout as at
 from ..simulate.stepped import SteppedBatch
-from .settings import BROKEN, StepSettings
+from .settings import BROKEN, StepSettings, as_array, checked_options
 
 LARGEST_ACTION = 1.0  # |log10(dt / analytic step)|
 Infos = dict[str, Any]
@@ -74,7 +74,7 @@ class NBodyStepVectorEnv(VectorEnv[np.ndarray, np.ndarray, np.ndarray]):
     ) -> tuple[np.ndarray, Infos]:
         """Begin new episodes; see `VectorEnv.reset`. options: `reset_mask`, (num_envs,) bool, of the systems to begin anew."""
         seeds = self._seeds(seed)
-        mask = np.asarray((options or {}).get("reset_mask", np.ones(self.num_envs, bool)))
+        mask = as_array(checked_options(options).get("reset_mask", np.ones(self.num_envs, bool)))
         if mask.shape != (self.num_envs,) or mask.dtype != bool or not mask.any():
             raise ConfigError(f"options: reset_mask must be {self.num_envs} values of bool, at least one of them true.")
         if not self.generators:
@@ -137,9 +137,7 @@ class NBodyStepVectorEnv(VectorEnv[np.ndarray, np.ndarray, np.ndarray]):
         """Make one step of every system; see `VectorEnv.step`."""
         if self._systems is None:
             raise ConfigError("reset the environment before its first step.")
-        asked = np.asarray(actions, dtype=np.float64)
-        if asked.size != self.num_envs:
-            raise ConfigError(f"actions: {asked.shape} is not the shape of {self.num_envs} actions, one for each system.")
+        asked = self._checked(actions)
         over, mode = self._ended.copy(), self.autoreset_mode
         if mode is AutoresetMode.DISABLED and over.any():
             raise ConfigError("an episode is over: reset the environment, or those systems, before the next step.")
@@ -157,6 +155,15 @@ class NBodyStepVectorEnv(VectorEnv[np.ndarray, np.ndarray, np.ndarray]):
         elif mode is AutoresetMode.SAME_STEP and self._ended.any():
             infos = self._same_step(infos, np.flatnonzero(self._ended))
         return self._seen.copy(), rewards, terminated, truncated, infos
+
+    def _checked(self, actions: Any) -> np.ndarray:
+        """Return actions as numbers, one for each system, or raise an error."""
+        given = as_array(actions)
+        if given.size != self.num_envs:
+            raise ConfigError(f"actions: {given.shape} is not the shape of {self.num_envs} actions, one for each system.")
+        if given.dtype.kind not in "iuf":
+            raise ConfigError(f"actions = {shown(actions)} must be numbers, one for each system.")
+        return given.astype(np.float64)
 
     def _judged(self, going: np.ndarray, analytic_steps: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         """Return reward, terminated and truncated after a step of the systems `going`, each (num_envs,).

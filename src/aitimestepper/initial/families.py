@@ -12,7 +12,7 @@ import zlib
 
 import numpy as np
 
-from ..errors import ConfigError, nearest_name_hint
+from ..errors import ConfigError, nearest_name_hint, shown
 from .draws import ORBIT, Family, Sample, crossing_time, period, random_rotation, rayleigh
 from .encounter_families import binaries, collapse, encounter, primordial, slow3, softened
 from .hierarchies import Orbit, clear_orbits, fall_time, nested, stable_triple
@@ -129,8 +129,8 @@ def family_named(name: str) -> Family:
 
 def seed_range(split: str, count: int, first: int = 0) -> range:
     """Return the numbers of `count` problems of a split, beginning with its problem `first`."""
-    if split not in SPLITS:
-        raise ConfigError(f"split = {split!r}: {nearest_name_hint(split, SPLITS)}")
+    if not isinstance(split, str) or split not in SPLITS:
+        raise ConfigError(f"split = {shown(split)}: {nearest_name_hint(str(split), SPLITS)}")
     if not 1 <= count <= SPLIT_SIZE - first:
         raise ConfigError(f"{count} problems a family: it must be from 1 to {SPLIT_SIZE - first}.")
     return range(SPLITS[split] + first, SPLITS[split] + first + count)

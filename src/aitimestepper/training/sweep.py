@@ -57,6 +57,11 @@ def read_sweep(path: Path) -> Sweep:
         content = tomllib.loads(raw.decode())
     except (ValueError, RecursionError) as error:
         raise ConfigError(f"{path} is not valid TOML: {str(error).partition(';')[0]}.") from None
+    return sweep_of(content, path)
+
+
+def sweep_of(content: Mapping[str, Any], path: Path) -> Sweep:
+    """Return the specification in tables as TOML has them; `path` is the file that they are from."""
     for key in content:
         if key not in KEYS:
             raise ConfigError(f"{path}: unknown key {shown(key)}: {nearest_name_hint(key, KEYS)}")
