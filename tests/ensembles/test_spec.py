@@ -10,7 +10,7 @@ import pytest
 
 import aitimestepper as ats
 from aitimestepper.ensembles.spec import read_spec
-from aitimestepper.errors import ConfigError, InitialConditionError
+from aitimestepper.errors import ConfigError, InitialConditionError, UserError
 from aitimestepper.initial.scattering import critical_speed
 from aitimestepper.initial.suite_file import save_suite
 from aitimestepper.initial.suites import make_suite
@@ -205,3 +205,11 @@ def test_the_example_is_valid():
     chunk = read.source.chunk(0, 4)
     assert chunk.groups[0].bodies.mass.shape == (4, 3)
     assert ats.ensemble(chunk.groups[0].bodies, t_end=chunk.groups[0].ends, **read.arguments)["within_tolerance"].all()
+
+
+@pytest.mark.parametrize("name", ["9" * 5000, "x" * 300, "a\x00b", "\ud800"])
+def test_a_source_that_no_file_can_be_called_is_one_sentence(name):
+    with pytest.raises(UserError) as refused:
+        ats.ensemble(name, tol=1e-3)
+    assert len(str(refused.value).splitlines()) == 1
+    assert len(str(refused.value)) < 1000

@@ -6,6 +6,7 @@ A source either knows its systems by number, so that any process can make any ch
 from __future__ import annotations
 
 import hashlib
+import os
 import re
 from dataclasses import dataclass
 from pathlib import Path
@@ -189,7 +190,7 @@ def _named(thing: Any, dim: int) -> Source | None:
         return problems(match["family"], range(int(match["first"]), int(match["stop"])), dim)
     if isinstance(thing, tuple) and len(thing) == 2 and isinstance(thing[0], str) and isinstance(thing[1], range):
         return problems(thing[0], thing[1], dim)
-    if isinstance(thing, str) and "." not in thing and not Path(thing).exists():
+    if isinstance(thing, str) and "." not in thing and not os.path.exists(thing):  # False for names that no system takes
         hint = nearest_name_hint(thing.partition(":")[0], FAMILIES)
         raise ConfigError(f"source = {shown(thing)} is no file, and no family with its seeds, such as 'triple:0-1000': {hint}")
     if isinstance(thing, (str, Path)) and Path(thing).suffix == ".toml":
