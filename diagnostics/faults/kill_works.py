@@ -199,7 +199,7 @@ seed = 1
 lr = { low = 1e-4, high = 1e-2, log = true }
 layers = [[8], [4]]
 """
-ENSEMBLE = 'source = "triple:0-800"\ntol = 1e-5\nchunk = 20\n'
+ENSEMBLE = 'source = "triple:0-400"\ntol = 1e-4\nchunk = 10\n'
 FEW = "--criteria freefall energybudget --integrators leapfrog --families kepler random3 --train 4 --test 3 --tol 1e-2"
 CURVES = "--problems kepler0.9 --criteria freefall prs23 --integrators leapfrog --variants plain --tol 1e-2 1e-3"
 STUDIES = [

@@ -13,6 +13,8 @@ import pytest
 CAMPAIGN = Path(__file__).parents[2] / "diagnostics/faults/damage.py"
 RUNS = {"snapshots": 220}
 OTHERS = {"model": 100, "suite": 80, "results": 80, "unfinished": 20, "initial": 60, "settings": 40, "metrics": 50}
+FOLDERS = {"ensemble, part": 30, "ensemble, manifest": 12, "sweep.db": 12}
+NEEDS = {"ensemble, part": "pyarrow", "ensemble, manifest": "pyarrow", "sweep.db": "optuna"}
 CASES = {**RUNS, **OTHERS}
 OF_CHECKPOINTS = 150
 
@@ -37,6 +39,13 @@ def check(subject: str, cases: int, folder: Path) -> None:
 def test_damaged_files_are_read_as_before_or_refused(subject, tmp_path):
     """No traceback, hang, crash or silent change; nothing beside the file is read or written."""
     check(subject, CASES[subject], tmp_path)
+
+
+@pytest.mark.parametrize("subject", FOLDERS)
+def test_damaged_folders_are_read_as_before_or_refused(subject, tmp_path):
+    """Parts and manifests of ensembles, also exchanged and foreign ones, and the database of a sweep."""
+    pytest.importorskip(NEEDS[subject])
+    check(subject, FOLDERS[subject], tmp_path)
 
 
 def test_damaged_checkpoints_are_read_as_before_or_refused(torch, tmp_path):
