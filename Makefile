@@ -101,17 +101,18 @@ diagnostics: venv  ## time symmetry, retrain and tolerance studies (twenty minut
 faults: venv  ## every campaign of faults: files, numbers, kills, writes, parsers, a billion steps (two hours; docs/faults.md)
 	$(BIN)/python diagnostics/faults/damage.py --cases 85000 --subject snapshots model suite results unfinished initial settings metrics
 	$(BIN)/python diagnostics/faults/damage.py --cases 15000 --subject checkpoint
+	$(BIN)/python diagnostics/faults/damage.py --cases 4000 --subject ensemble sweep
 	$(BIN)/python diagnostics/faults/stress.py --cases 100000
 	$(BIN)/python diagnostics/faults/kills.py --kills 100
 	$(BIN)/python diagnostics/faults/writes.py --cases 200
+	$(BIN)/python diagnostics/faults/disturbed.py --cases 20
+	$(BIN)/python diagnostics/faults/same_bits.py --systems 300 --rounds 15
 	FAULTS_EXAMPLES=20000 $(BIN)/python -m pytest -q tests/fuzz
 	$(BIN)/python diagnostics/faults/endurance.py
 
-# Strict, since it is no audit where the index knows nothing of a package: pip-audit then says that nothing was found.
 audit: venv  ## known weaknesses of the installed versions of all dependencies, as pip-audit knows them (needs the index of Python)
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check pip-audit
-	mkdir -p build && $(BIN)/python -m pip freeze --exclude-editable | sed 's/+.*//' > build/installed.txt
-	$(BIN)/pip-audit --strict --no-deps --disable-pip --progress-spinner off -r build/installed.txt
+	$(BIN)/python diagnostics/audit.py
 
 # The subset has a part of everything that a dependency may change: kernels, HDF5, tables, plots, REBOUND. Old versions of plotting
 # libraries warn of newer ones below them.

@@ -2,10 +2,10 @@
 
     python diagnostics/faults/same_bits.py [--systems 600] [--rounds 20] [--bodies 600] [--seed 0]
 
-Every round runs systems of a family by some criterion and integrator, as one batch with one thread, and then with
-other threads, in parts of other widths, in another order, and as an ensemble in chunks of other sizes. Every number of the final
-states, the steps and the errors must have the same bits. Then a single cluster, whose forces the threads share, runs by
-processes of 1, 2 and 4 threads (`NUMBA_NUM_THREADS`).
+Every round runs systems of a family by some criterion and integrator: as one batch with one thread, and then by other numbers
+of threads, in parts of other widths, in another order, and as an ensemble in chunks of other sizes. All numbers of the final
+states, steps and errors must have the same bits. Then a single cluster, whose forces the threads share, runs by processes of
+1, 2 and 4 threads (`NUMBA_NUM_THREADS`).
 """
 
 from __future__ import annotations

@@ -46,12 +46,6 @@ def test_a_killed_ensemble_goes_on_to_the_same_bits():
     assert run("kills.py", "--kills", "1", "--work", "ensemble").count(", 0 faults") == 1
 
 
-def test_works_of_many_files_meet_full_disks_and_folders_that_vanish():
-    pytest.importorskip("pyarrow")
-    said = run("disturbed.py", "--cases", "4", "--work", "ensemble")
-    assert said.count("refused") >= 2
-
-
 def test_the_same_bits_by_other_threads_and_in_other_widths():
     assert "other" not in run("same_bits.py", "--systems", "24", "--rounds", "5", "--bodies", "0")
 

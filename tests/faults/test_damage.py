@@ -13,7 +13,7 @@ import pytest
 CAMPAIGN = Path(__file__).parents[2] / "diagnostics/faults/damage.py"
 RUNS = {"snapshots": 220}
 OTHERS = {"model": 100, "suite": 80, "results": 80, "unfinished": 20, "initial": 60, "settings": 40, "metrics": 50}
-FOLDERS = {"ensemble, part": 30, "ensemble, manifest": 12, "sweep.db": 12}
+FOLDERS = {"ensemble, part": 20, "ensemble, manifest": 8, "sweep.db": 8}
 NEEDS = {"ensemble, part": "pyarrow", "ensemble, manifest": "pyarrow", "sweep.db": "optuna"}
 CASES = {**RUNS, **OTHERS}
 OF_CHECKPOINTS = 150
