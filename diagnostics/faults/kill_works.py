@@ -23,6 +23,7 @@ from aitimestepper.models import load_model
 
 KEY = ("criterion", "variant", "integrator", "family", "mode", "tolerance")  # of records of studies
 KEPT = ("seeds", "value", "forces_each", "errors")
+SPECIFICATION = "it.toml"  # what a work reads; not what it writes
 TIMES = ("wall_time", "epoch_time", "total_time", "seconds", "time_of_day")
 
 
@@ -133,7 +134,7 @@ def _sweep() -> Work:
     """Return a sweep of six short trainings, some of which are ended early."""
 
     def run(folder: Path) -> None:
-        write_atomically(folder / "it.toml", SWEEP.encode())
+        write_atomically(folder / SPECIFICATION, SWEEP.encode())
         _command("sweep it.toml --quiet")
 
     def outcome(folder: Path) -> dict[str, str]:
@@ -158,7 +159,7 @@ def _ensemble() -> Work:
     """Return an ensemble of 40 parts, by two threads."""
 
     def run(folder: Path) -> None:
-        write_atomically(folder / "it.toml", ENSEMBLE.encode())
+        write_atomically(folder / SPECIFICATION, ENSEMBLE.encode())
         _command(f"ensemble it.toml --threads 2 --quiet{' --resume' if (folder / 'it/ensemble.json').exists() else ''}")
 
     def outcome(folder: Path) -> dict[str, str]:

@@ -22,7 +22,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
-from kill_works import WORKS, Work
+from kill_works import SPECIFICATION, WORKS, Work
 from runner import scratch
 
 TURNS = 3  # kills of one trial, at most
@@ -73,7 +73,8 @@ def in_child(act: Callable[[], object], folder: Path, until: float) -> int:
 def finished(work: Work, folder: Path) -> dict[str, str]:
     """Return the outcome of a work that ended: hashes of what its files hold, by name. Its files are all that may be there."""
     found = work.outcome(folder)
-    names = sorted(str(path.relative_to(folder)) for path in folder.rglob("*") if path.is_file())
+    files = (path for path in folder.rglob("*") if path.is_file() and path != folder / SPECIFICATION)
+    names = sorted(str(path.relative_to(folder)) for path in files)
     return {**found, "files": ", ".join(names)}
 
 
