@@ -19,7 +19,15 @@ import pytest
 from aitimestepper.bodies import Bodies
 from aitimestepper.initial import named as initial
 
-WITH_TORCH = ("differentiable", "training", "cli/test_training_commands.py", "test_docs.py", "test_readme.py", "test_site.py")
+WITH_TORCH = (
+    "differentiable",
+    "training",
+    "cli/test_training_commands.py",
+    "cli/test_sweep.py",
+    "test_docs.py",
+    "test_readme.py",
+    "test_site.py",
+)
 NEED_TORCH = {"torch", "trained"}  # fixtures
 HERE = Path(__file__).parent
 collect_ignore = [] if importlib.util.find_spec("torch") else list(WITH_TORCH)

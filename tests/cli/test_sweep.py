@@ -10,10 +10,6 @@ import pytest
 
 from aitimestepper.config import load_toml
 from aitimestepper.errors import ConfigError, UserError
-
-pytest.importorskip("optuna")
-pytest.importorskip("torch")
-
 from aitimestepper.training.study import run_sweep
 from aitimestepper.training.sweep import Sweep, read_sweep
 

@@ -41,7 +41,9 @@ def test_damaged_files_are_read_as_before_or_refused(subject, tmp_path):
     check(subject, CASES[subject], tmp_path)
 
 
-@pytest.mark.parametrize("subject", FOLDERS)
+@pytest.mark.parametrize(
+    "subject", [pytest.param(name, marks=[pytest.mark.torch] * (NEEDS[name] == "optuna")) for name in FOLDERS]
+)
 def test_damaged_folders_are_read_as_before_or_refused(subject, tmp_path):
     """Parts and manifests of ensembles, also exchanged and foreign ones, and the database of a sweep."""
     pytest.importorskip(NEEDS[subject])

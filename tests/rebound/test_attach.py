@@ -69,7 +69,8 @@ def test_outputs_do_not_change_the_run(orbit, state_of, asked):
         assert many.t == pytest.approx(t, abs=1e-12)
     np.testing.assert_array_equal(state_of(many), state_of(one))
     for t in np.linspace(0, END, 101):
-        past.integrate(t, exact_finish_time=0)
+        if t >= past.t:  # REBOUND goes back to a time that a long step has passed
+            past.integrate(t, exact_finish_time=0)
         assert past.t >= t
     long = orbit()
     attach(long, **asked)

@@ -12,11 +12,13 @@ from aitimestepper import Bodies, EnergyBudget, LearnedStep, PointMassTidalField
 from aitimestepper.constants import LONG_RUN, LONG_TOLERANCES
 from aitimestepper.criteria.wrappers import innermost
 from aitimestepper.errors import ConfigError
+from aitimestepper.hierarchy import covered_bodies
 from aitimestepper.initial import kepler, triple
 from aitimestepper.initial.named import plummer
+from aitimestepper.initial.suites import make_suite
 from aitimestepper.models import shipped
 from aitimestepper.policy import choose
-from aitimestepper.simulate.length import are_planetary, for_length, turns_of
+from aitimestepper.simulate.length import are_meeting, are_planetary, for_length, turns_of
 
 ORBIT = 2 * math.pi
 
@@ -152,3 +154,19 @@ def test_hundreds_of_orbits_are_asked_for_no_long_steps_and_for_no_more_than_is_
         assert step.calibrated_tolerance(np.full(2, tol)) == pytest.approx(asked, rel=1e-9)
     done = simulate(kepler(e=0.9), t_end=1000 * ORBIT, tol=1e-4)
     assert done.max_energy_error[0] < 0.1e-4
+
+
+def test_encounters_are_not_asked_for_less_however_late_their_end_is():
+    """A long `t_end` says how long the outcome is waited for; where all orbits will be disturbed, nothing is covered."""
+    start, ends = make_suite(("scatter",), "train", 60).batch()
+    meeting = are_meeting(start)
+    assert 0.3 < meeting.mean() < 0.9
+    assert not covered_bodies(start)[meeting].any()
+    turns = turns_of(start, 1e4 * ends)
+    assert (turns[meeting] == 0).all()
+    assert (turns[~meeting] > LONG_RUN).all()
+    away = start.replace(velocity=-start.velocity)  # what has met already goes its way
+    assert not are_meeting(away).any()
+    bound, late = make_suite(("triple",), "train", 20).batch()
+    assert not are_meeting(bound).any()
+    assert (turns_of(bound, 1e4 * late) > LONG_RUN).all()

@@ -7,13 +7,16 @@ import math
 
 import numpy as np
 
+from ..binding import apsides, joins_of
 from ..bodies import Bodies
 from ..constants import ALONE, LIGHT, LONG_RUN, MOST_DISTURBED
 from ..criteria.base import Criterion
 from ..criteria.learned import LearnedStep
 from ..criteria.wrappers import Wrapper, innermost
 from ..fields import outside_part
+from ..hierarchy import TIDE
 from ..initial.problems import shortest_period
+from ..sums import dot
 
 
 def for_length(criterion: Criterion, start: Bodies, end: np.ndarray) -> Criterion:
@@ -77,8 +80,33 @@ def calibrated_span(criterion: Criterion | None, start: Bodies, end: np.ndarray)
 
 
 def turns_of(start: Bodies, end: np.ndarray) -> np.ndarray:
-    """Return the orbits of the tightest pair until `end`, (B,): 0 for two bodies, clusters and runs without an end."""
-    return _orbits(start, end, 3)
+    """Return the orbits of the tightest pair until `end`, (B,).
+
+    It is 0 for two bodies, clusters, encounters that leave no orbit as it is, and runs without an end.
+    """
+    found = _orbits(start, end, 3)
+    many = np.flatnonzero(found > LONG_RUN)
+    if len(many):
+        found[many[are_meeting(start.select(many))]] = 0.0
+    return found
+
+
+def are_meeting(bodies: Bodies) -> np.ndarray:
+    """Return in which systems two groups, not bound to each other, will come so near that they disturb all orbits, (B,) bool.
+
+    No orbit of theirs is regular then, so that none is compared with another run at the same time.
+    """
+    joins = joins_of(bodies.mass, bodies.position, bodies.velocity, bodies.G, bodies.softening, bodies.present)
+    rows, order = np.arange(len(bodies))[:, None], np.argsort(-joins.root_mass, axis=1)[:, :2]
+    mass, x, v = (np.take(values[rows, order], [0, 1], 1) for values in (joins.root_mass, joins.root_x, joins.root_v))
+    apart, speed = x[:, 1] - x[:, 0], v[:, 1] - v[:, 0]
+    nearest, _ = apsides(bodies.G * mass.sum(1), apart, speed, bodies.softening)
+    _, farthest = apsides(joins.gm, joins.x, joins.v, bodies.softening[:, None])
+    root = np.take_along_axis(joins.root, joins.pair[..., 0].clip(0), 1)
+    other = mass.sum(1, keepdims=True) - np.take_along_axis(joins.root_mass, root, 1)  # mass of the group that meets each orbit
+    with np.errstate(divide="ignore", invalid="ignore", over="ignore"):
+        disturbed = ~(bodies.G * other / joins.gm * (farthest / nearest[:, None]) ** 3 < TIDE) | np.isnan(joins.gm)
+    return np.asarray(((joins.root_mass > 0).sum(1) == 2) & (dot(apart, speed) < 0) & disturbed.all(1))
 
 
 def _orbits(start: Bodies, end: np.ndarray, least: int) -> np.ndarray:

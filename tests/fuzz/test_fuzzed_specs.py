@@ -104,6 +104,7 @@ def ranges(draw: st.DrawFn) -> Any:
     return draw(st.sampled_from([right | given_, given_, right, [1, 4], [[8], [4]]]) | ANY)
 
 
+@pytest.mark.torch  # only its environment has optuna
 @fuzzed
 @given(
     st.dictionaries(st.sampled_from(RANGES) | WORDS, ranges(), max_size=3),
@@ -113,7 +114,6 @@ def ranges(draw: st.DrawFn) -> Any:
     ),
 )
 def test_specifications_of_sweeps(swept: dict[str, Any], train: dict[str, Any], more: dict[str, Any]) -> None:
-    pytest.importorskip("optuna")
     from aitimestepper.training.sweep import sweep_of
 
     made = taken(lambda: sweep_of({"train": train, "range": swept, **more}, Path("it.toml")))
