@@ -5,18 +5,22 @@
 Triples at a tolerance of 1e-5. `overhead`: `ensemble` into a folder, from arrays, against `simulate` on batches of the same
 size that are ready; both take turns in one process; processor time, medians of the ratio. `drawn` makes its systems too. `time`
 and `memory`: from 1000 systems to `--largest`, tenfold each, every one in a process of its own, from distributions into a
-folder: microseconds of processor time a system, and the largest resident memory. `--workers`: wall time of one worker of Dask
-over that of two, which needs two free cores.
+folder: microseconds of processor time a system, and the largest resident memory. `first`: seconds from the call, a million
+systems to do, to the first part of the table, in a new process with compiled kernels. `--workers`: wall time of one worker of
+Dask over that of two, which needs two free cores.
 """
 
 from __future__ import annotations
 
 import argparse
 import json
+import os
 import resource
+import shutil
 import subprocess
 import sys
 import tempfile
+import threading
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -98,6 +102,26 @@ def one(count: int) -> None:
     print(json.dumps({"microseconds": 1e6 * seconds / count, "megabytes": memory}))
 
 
+def first_part() -> None:
+    """Begin an ensemble of a million systems, print how long its first part took, and end."""
+    with tempfile.TemporaryDirectory() as folder:
+        began = time.perf_counter()
+        threading.Thread(
+            target=ats.ensemble, args=(drawn(10**6),), kwargs={"tol": TOL, "out": Path(folder) / "t"}, daemon=True
+        ).start()
+        while not list(Path(folder).glob("t/part-*.parquet")):
+            time.sleep(0.005)
+        print(time.perf_counter() - began, flush=True)
+        shutil.rmtree(folder, ignore_errors=True)
+        os._exit(0)  # the thread would go on
+
+
+def first() -> Iterator[Row]:
+    """Yield how long it takes until there is something to read."""
+    said = subprocess.run([sys.executable, __file__, "--first"], capture_output=True, text=True, check=True).stdout
+    yield Row("first", "1000000 systems, first part", float(said), "s", 2.0, at_least=False)
+
+
 def workers(count: int, rounds: int) -> Iterator[Row]:
     """Yield how much faster two worker processes are than one."""
     from dask.distributed import LocalCluster
@@ -121,11 +145,14 @@ def main() -> None:
     parser.add_argument("--workers", action="store_true", help="measure two workers against one, too")
     parser.add_argument("--json", type=Path)
     parser.add_argument("--one", type=int, help=argparse.SUPPRESS)
+    parser.add_argument("--first", action="store_true", help=argparse.SUPPRESS)
     given = parser.parse_args()
+    if given.first:
+        first_part()
     if given.one is not None:
         one(given.one)
         return
-    rows = [*overhead(given.count, given.rounds), *scaling(given.largest)]
+    rows = [*overhead(given.count, given.rounds), *scaling(given.largest), *first()]
     rows += workers(min(given.count, 40_000), given.rounds) if given.workers else []
     table = Table("", "what", "measured", "", "target", "met")
     for row in rows:
