@@ -22,7 +22,7 @@ from aitimestepper.training.judges.problems import ProblemSets
 from aitimestepper.training.judges.run import CALIBRATION, LONG
 from aitimestepper.training.judges.tolerances import asked
 
-OLD = ("calibration", "decided_by", "planetary_calibration", "planetary_decided_by")
+OLD = ("calibration", "decided_by", "sensitive_calibration", "sensitive_decided_by")
 
 
 def main() -> None:
@@ -52,7 +52,7 @@ def main() -> None:
     measured = problems("validation", given.validation, [f for f in families if f != LONG] or families, 0)
     card["validation"] = [score._asdict() for score in scores(measured, measured.evaluate(step, given.threads))]
     save_model(given.out, dataclasses.replace(model, card=card))
-    for name in ("calibration", "decided_by", "planetary_calibration", "planetary_decided_by", "validation"):
+    for name in ("calibration", "decided_by", "sensitive_calibration", "sensitive_decided_by", "validation"):
         print(name, card.get(name))
 
 

@@ -2,7 +2,7 @@
 
     python diagnostics/where_gauss_radau.py [--count 12] [--split validation]
 
-Every family of short runs, planetary systems and others apart. A row for each way to choose the steps: the geometric mean of
+Every family of short runs, sensitive systems and others apart. A row for each way to choose the steps: the geometric mean of
 forces, every family counting the same; and for each tolerance the share of problems within it in the worst family (of four and
 more problems), by total and own energies. `policy.CHEAPEST`, `RADAU_BELOW` and `RADAU_EPSILONS` come from this. Eight minutes.
 """
@@ -25,7 +25,7 @@ from aitimestepper.evaluation.own_errors import Comparison, natural_units
 from aitimestepper.evaluation.statistics import geometric_mean
 from aitimestepper.initial.families import FAMILIES
 from aitimestepper.initial.suites import make_suite
-from aitimestepper.simulate.length import are_planetary
+from aitimestepper.simulate.length import are_sensitive
 from asked import BUDGET, Problems
 
 LONG = ("longrun", "thousand")
@@ -71,12 +71,12 @@ def main() -> None:
     given = parser.parse_args()
     families = [name for name in FAMILIES if name not in LONG]
     suites = {name: Problems.of(make_suite((name,), given.split, given.count)) for name in families}
-    kinds = {family: are_planetary(problems.systems.start) for family, problems in suites.items()}
+    kinds = {family: are_sensitive(problems.systems.start) for family, problems in suites.items()}
     print(f"{'':26}{'systems':>12}{'forces':>8}  kept in the worst family at {', '.join(f'{t:g}' for t in TOLERANCES)}")
     for name, way in WAYS.items():
         found = {family: errors_and_forces(problems, way) for family, problems in suites.items()}
-        for words, planetary in (("planetary", True), ("others", False)):
-            some = {f: kinds[f] == planetary for f in families if (kinds[f] == planetary).sum() >= FEWEST}
+        for words, sensitive in (("sensitive", True), ("others", False)):
+            some = {f: kinds[f] == sensitive for f in families if (kinds[f] == sensitive).sum() >= FEWEST}
             forces = geometric_mean(np.array([geometric_mean(found[f][1][rows]) for f, rows in some.items()]))
             worst = [min(float((found[f][0][rows] <= tol).mean()) for f, rows in some.items()) for tol in TOLERANCES]
             print(f"{name:26}{words:>12}{forces:8.0f}  {'  '.join(f'{w:.0%}' for w in worst)}", flush=True)

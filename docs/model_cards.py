@@ -24,8 +24,8 @@ figures on `test` are in docs/learned.md.
 
 A network is asked for its calibrated tolerance, so that true runs stay within the tolerance that the user asks for: in the
 total energy, and where the motion is regular in every body's own. `decided by` is the family that needs the smallest one.
-Planetary systems (light bodies about one heavy one, or about two; a few bodies in an external field) have a
-calibrated tolerance of their own, since all of their orbits are compared at the same time: the second one of each column. In
+Sensitive systems (light bodies about one heavy one, or about two; encounters of three and more bodies; a few
+bodies in an external field) have a calibrated tolerance of their own: the second one of each column. In
 runs of more than 40 orbits of disturbed bodies the network is asked for less, with the square of their number.
 
 Limits: the networks are for the tolerances of their table, and for three times smaller or larger ones. Beyond these `simulate`
@@ -51,8 +51,8 @@ def card(integrator: str, model: Model) -> str:
         f"{config.calibration} others of each family"
         + (", anew by `python diagnostics/calibrate_anew.py`." if about.get("calibrated_anew") else ".")
     )
-    factor, own = dict(model.calibration), dict(model.planetary_calibration)
-    decided = zip(about["decided_by"], about.get("planetary_decided_by") or about["decided_by"], strict=True)
+    factor, own = dict(model.calibration), dict(model.sensitive_calibration)
+    decided = zip(about["decided_by"], about.get("sensitive_decided_by") or about["decided_by"], strict=True)
     head = ["tolerance", "calibrated tolerance", "within it on `validation` (worst family)", "median error / tolerance"]
     rows = [
         [

@@ -52,7 +52,7 @@ def as_recorded(step: LearnedStep) -> LearnedStep:
     name = "chin4" if model.integrator == "hermite4" else model.integrator
     scale = HERMITE_FACTOR if model.integrator == "hermite4" else 1.0
     calibration = [[scale * tol, factor / scale] for tol, factor in CALIBRATIONS[name]]
-    return replace(step, model=replace(model, card={**model.card, "calibration": calibration, "planetary_calibration": None}))
+    return replace(step, model=replace(model, card={**model.card, "calibration": calibration, "sensitive_calibration": None}))
 
 
 def criterion_of(case: dict[str, Any]) -> Any:

@@ -140,8 +140,8 @@ def test_a_batch_shows_its_worst_systems_first():
 def test_a_model_shows_its_calibration(name):
     model = shipped(name)
     table = [row for row in Texts(model._repr_html_()).rows if len(row) == 5]
-    wanted = zip(sorted(model.calibration, reverse=True), sorted(model.planetary_calibration, reverse=True), strict=True)
-    asked = [[f"{tol:g}", f"{tol * factor:.2g}", f"{tol * planetary:.2g}"] for (tol, factor), (_, planetary) in wanted]
+    wanted = zip(sorted(model.calibration, reverse=True), sorted(model.sensitive_calibration, reverse=True), strict=True)
+    asked = [[f"{tol:g}", f"{tol * factor:.2g}", f"{tol * sensitive:.2g}"] for (tol, factor), (_, sensitive) in wanted]
     assert [row[:3] for row in table[1:]] == asked
     assert all(row[3].endswith("%") for row in table[1:])
     step = LearnedStep(model, tol=1e-3)

@@ -95,7 +95,7 @@ def test_hermite_is_asked_for_less_and_promises_what_was_asked():
     assert choice.tol == tol
     step = innermost(choice.criterion)
     assert step.made_for == "hermite4"
-    of_chin4 = LearnedStep(shipped("chin4"), planetary=True).calibrated_tolerance(np.array([1e-4]))
+    of_chin4 = LearnedStep(shipped("chin4"), sensitive=True).calibrated_tolerance(np.array([1e-4]))
     assert step.calibrated_tolerance(np.array([tol])) == pytest.approx(of_chin4, rel=1e-12)
 
 

@@ -150,7 +150,7 @@ def test_a_calibrated_model_says_what_its_card_knows(command):
     assert found["trained_on"] == families
     assert (found["seed"], found["hours"]) == (card["seed"], card["hours"])
     assert [[row["tol"], row["factor"]] for row in found["calibration"]] == card["calibration"]
-    assert [[row["tol"], row["planetary_factor"]] for row in found["calibration"]] == card["planetary_calibration"]
+    assert [[row["tol"], row["sensitive_factor"]] for row in found["calibration"]] == card["sensitive_calibration"]
     for row, score in zip(found["calibration"], card["validation"], strict=True):
         assert row["calibrated_tolerance"] == row["tol"] * row["factor"]
         assert {name: score[name] for name in ("compliance", "worst_compliance", "forces")}.items() <= row.items()
@@ -160,9 +160,9 @@ def test_a_calibrated_model_says_what_its_card_knows(command):
     assert "features invariant, 9 inputs" in text
     assert f"trained on runs of {families}; " in text
     (tol, factor), score = card["calibration"][0], card["validation"][0]
-    own = card["planetary_calibration"][0][1]
+    own = card["sensitive_calibration"][0][1]
     first = f"{tol:g} {factor:.3g} {tol * factor:.3g} {own:.3g} {score['compliance']:.0%} {score['worst_compliance']:.0%}"
-    assert f"calibrated for tolerance factor calibrated planetary within it worst family {first} 0.01 " in text
+    assert f"calibrated for tolerance factor calibrated sensitive within it worst family {first} 0.01 " in text
     assert "kepler:e" not in text
 
 

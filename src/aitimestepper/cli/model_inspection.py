@@ -14,7 +14,7 @@ from ..models.described import contents_of, percent
 
 METRICS = ("part1/acceptance_rate", "part1/mean_dt", "part1/mean_energy_error", "part2/final_pass_rate")
 WITHIN = "within it: share of the validation problems that stay within the tolerance"
-PLANETARY = "planetary: the factor in systems of light bodies about one or two heavy ones, and in external fields"
+SENSITIVE = "sensitive: the factor in planetary systems, in encounters of three and more bodies, and in external fields"
 
 
 def describe_model(path: Path) -> dict[str, Any]:
@@ -44,18 +44,18 @@ def last_epoch(path: Path) -> dict[str, Any]:
 def calibration_lines(rows: Iterable[Mapping[str, Any]]) -> list[str]:
     """Return a small table, whose columns of validation are left out if nothing was validated."""
     table = list(rows)
-    known, apart = (any(name in row for row in table) for name in ("compliance", "planetary_factor"))
+    known, apart = (any(name in row for row in table) for name in ("compliance", "sensitive_factor"))
     lines = [
         f"{'tolerance':>9}  {'factor':>6}  {'calibrated':>10}"
-        + (f"  {'planetary':>9}" if apart else "")
+        + (f"  {'sensitive':>9}" if apart else "")
         + (f"  {'within it':>9}  {'worst family':>12}" if known else "")
     ]
     for row in table:
         line = f"{row['tol']:>9g}  {row['factor']:>6.3g}  {row['calibrated_tolerance']:>10.3g}"
         if apart:
-            line += f"  {row['planetary_factor']:>9.3g}" if "planetary_factor" in row else f"  {'-':>9}"
+            line += f"  {row['sensitive_factor']:>9.3g}" if "sensitive_factor" in row else f"  {'-':>9}"
         if known:
             within, worst = (percent(row.get(name)) for name in ("compliance", "worst_compliance"))
             line += f"  {within:>9}  {worst:>12}"
         lines.append(line)
-    return [*lines, *([PLANETARY] if apart else []), *([WITHIN] if known else [])]
+    return [*lines, *([SENSITIVE] if apart else []), *([WITHIN] if known else [])]

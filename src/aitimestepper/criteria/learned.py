@@ -52,7 +52,7 @@ class LearnedStep(Criterion):
     # orbits of the tightest pair in a run, for systems in which it matters; `simulate` counts them
     turns: Numbers | None = None
     # whether systems are of light bodies about heavy ones, for which the network has a calibration of its own; `simulate` looks
-    planetary: bool | tuple[bool, ...] | None = None
+    sensitive: bool | tuple[bool, ...] | None = None
     long: bool | tuple[bool, ...] | None = None  # whether runs have hundreds of orbits; `simulate` looks
 
     def __post_init__(self) -> None:
@@ -66,7 +66,7 @@ class LearnedStep(Criterion):
             object.__setattr__(self, "tol", positive_numbers(self.tol, "tol"))
         if self.turns is not None and not all(0 <= number < math.inf for number in each(self.turns)):
             raise ConfigError(f"turns = {shown(self.turns)} must be numbers of orbits.")
-        for name in ("planetary", "long"):
+        for name in ("sensitive", "long"):
             given = getattr(self, name)
             if given is not None and not all(isinstance(x, bool) for x in (given if isinstance(given, tuple) else (given,))):
                 raise ConfigError(f"{name} = {shown(given)} must be True or False, or one of them a system.")
@@ -148,12 +148,12 @@ class LearnedStep(Criterion):
     def calibrated_tolerance(self, tol: np.ndarray) -> np.ndarray:
         """Return the tolerance that the network is asked for where `tol` (B,) is wanted: linear between logarithms.
 
-        In planetary systems and in long runs it is smaller.
+        In sensitive systems and in long runs it is smaller.
         """
         tol, model = tol * self.shortening(tol), self.bound_model
         factor = calibration_factor(model.calibration, tol)
-        if self.planetary:
-            factor = np.where(self.planetary, calibration_factor(model.planetary_calibration, tol), factor)
+        if self.sensitive:
+            factor = np.where(self.sensitive, calibration_factor(model.sensitive_calibration, tol), factor)
         return np.asarray(tol * (np.where(self.long, np.minimum(factor, 1.0), factor) if self.long else factor))
 
     def shortening(self, tol: np.ndarray) -> np.ndarray:

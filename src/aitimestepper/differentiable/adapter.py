@@ -69,7 +69,7 @@ class ModelAdapter:
 
     `scales`: the normalization, measured once by `measure_scales` unless given. `calibration`: pairs (tolerance, factor)
     measured on real runs; a network is asked for `factor` times the tolerance wanted, so that its runs are within that one.
-    `planetary_calibration`: the same for planetary systems, where it differs.
+    `sensitive_calibration`: the same for sensitive systems, where it differs.
     `tol`: the tolerance, a number or (B,), in the invariant features where none is passed; by default `energy_threshold`.
     `generator`: the random stream of a training. `history_buffer`: the adapter's own window, used where none is passed.
 
@@ -94,13 +94,13 @@ class ModelAdapter:
         *,
         scales: Scales | None = None,
         calibration: Sequence[tuple[float, float]] = (),
-        planetary_calibration: Sequence[tuple[float, float]] = (),
+        sensitive_calibration: Sequence[tuple[float, float]] = (),
     ) -> None:
         self.config = config
         self.dtype = dtype if dtype is not None else torch_dtype(config.dtype)
         self.device = resolve_device(config.device if device is None else device, self.dtype)
         self.scales, self.calibration = scales, calibration
-        self.planetary_calibration = planetary_calibration or calibration
+        self.sensitive_calibration = sensitive_calibration or calibration
         self.tol: Numbers | Tensor = config.energy_threshold
         self.generator = torch.Generator()
         if config.seed is None:
@@ -117,7 +117,7 @@ class ModelAdapter:
             "cpu",
             scales=model.scales,
             calibration=model.calibration,
-            planetary_calibration=model.planetary_calibration,
+            sensitive_calibration=model.sensitive_calibration,
         )
 
     @property
@@ -167,15 +167,15 @@ class ModelAdapter:
             return features
         return features / scale_row(self.scales, slot_table(self.config.feature_type, 0), features)
 
-    def calibrated_tolerance(self, tol: Tensor, planetary: Tensor | None = None, long: Tensor | None = None) -> Tensor:
+    def calibrated_tolerance(self, tol: Tensor, sensitive: Tensor | None = None, long: Tensor | None = None) -> Tensor:
         """Return the tolerance (B,) that the network is asked for where `tol` (B,) is wanted: linear between logarithms.
 
-        `planetary`, `long` (B,): which systems are planetary, and which have hundreds of orbits; None: none does.
+        `sensitive`, `long` (B,): which systems are sensitive, and which have hundreds of orbits; None: none does.
         """
         wanted = tol.cpu().numpy()
         factor = calibration_factor(self.calibration, wanted)
-        if planetary is not None:
-            factor = np.where(planetary.cpu(), calibration_factor(self.planetary_calibration, wanted), factor)
+        if sensitive is not None:
+            factor = np.where(sensitive.cpu(), calibration_factor(self.sensitive_calibration, wanted), factor)
         if long is not None:
             factor = np.where(long.cpu(), np.minimum(factor, 1.0), factor)
         return tol * torch.as_tensor(factor).to(tol)
@@ -194,18 +194,18 @@ class ModelAdapter:
         energy: Tensor | None = None,
         tol: Tensor | None = None,
         scale: Tensor | None = None,
-        planetary: Tensor | None = None,
+        sensitive: Tensor | None = None,
         long: Tensor | None = None,
     ) -> Observation:
         """Return the input of the network for every system, without a graph.
 
         `energy`, `scale` (B,): the conserved energy and S at the start of the run, if there is one. `tol` (B,): the tolerance
-        wanted. `planetary`, `long` (B,): which systems are planetary, and which have hundreds of orbits; both are asked for
+        wanted. `sensitive`, `long` (B,): which systems are sensitive, and which have hundreds of orbits; both are asked for
         less.
         """
         with torch.no_grad():
             if self.sees_tolerance:
-                return self._observe_invariants(particle, energy, tol, scale, planetary, long)
+                return self._observe_invariants(particle, energy, tol, scale, sensitive, long)
             features = self.build_feature_tensor(particle, history_buffer)
             pair = moving_pairs(particle)
             ceiling = self.config.dt_ceiling * smooth_minimum_time(pair.freefall_rate2 + pair.flyby_rate2)
@@ -217,10 +217,10 @@ class ModelAdapter:
         energy: Tensor | None = None,
         wanted: Tensor | None = None,
         scale: Tensor | None = None,
-        planetary: Tensor | None = None,
+        sensitive: Tensor | None = None,
         long: Tensor | None = None,
     ) -> Observation:
-        tol = self.calibrated_tolerance(self.tolerance_of(particle) if wanted is None else wanted, planetary, long)
+        tol = self.calibrated_tolerance(self.tolerance_of(particle) if wanted is None else wanted, sensitive, long)
         sums, fraction = pair_sums(particle, scale), torch.zeros_like(tol)
         if energy is not None:
             fraction = (conserved_energy(particle) - energy) / (sums.energy_scale * tol)

@@ -108,10 +108,10 @@ def _built(criterion: Criterion, integrator: str) -> StepModule:
     if type(criterion) is LearnedStep:
         # a network in single precision is evaluated in double, as in the engine
         network = network_from(criterion.bound_model).double()
-        told = (criterion.turns, criterion.planetary, criterion.long, criterion.tol)
+        told = (criterion.turns, criterion.sensitive, criterion.long, criterion.tol)
         numbers = max((len(x) for x in told if isinstance(x, tuple)), default=1)
         shortening = criterion.shortening(criterion.values(numbers))
-        kinds = (criterion.planetary or False, criterion.long or False)
+        kinds = (criterion.sensitive or False, criterion.long or False)
         adapter = ModelAdapter.of_model(criterion.bound_model)
         return LearnedModule(network, adapter, criterion.tol, shortening if numbers > 1 else shortening[0], *kinds)
     if type(criterion) is EnergyBudget:

@@ -29,7 +29,7 @@ class LearnedMemory:
     history: HistoryBuffer | None
     last: ParticleTorch | None  # the previous state: it is pushed to the history when the step taken from it is known
     tol: Tensor  # the tolerance wanted, smaller for long runs of disturbed bodies
-    planetary: Tensor  # bool: systems with the calibration of planetary ones
+    sensitive: Tensor  # bool: systems with the calibration of sensitive ones
     long: Tensor  # bool: runs of hundreds of orbits
     energy: Tensor  # the conserved energy at the start
     scale: Tensor  # S at the start, which energy errors are relative to
@@ -46,7 +46,7 @@ class LearnedModule(StepModule):
     """A network as a step, with the features, scales and integrator of its adapter.
 
     `tol`: the relative energy error wanted, a number or one a system; by default that of the adapter. `shortening`: its factor
-    for the length of the run. `planetary`, `long`: whether systems are planetary, and have hundreds of orbits, one bool or one
+    for the length of the run. `sensitive`, `long`: whether systems are sensitive, and have hundreds of orbits, one bool or one
     a system. If the tolerance is no input of the network, dt is scaled from the threshold that its single steps were trained
     for.
     """
@@ -57,7 +57,7 @@ class LearnedModule(StepModule):
         adapter: ModelAdapter,
         tol: Any = None,
         shortening: Any = 1.0,
-        planetary: Any = False,
+        sensitive: Any = False,
         long: Any = False,
     ) -> None:
         super().__init__()
@@ -65,7 +65,7 @@ class LearnedModule(StepModule):
         self.velocity_even, self.made_for = not adapter.history_enabled, adapter.config.integrator
         self.tol = None if tol is None else positive_numbers(tol, "tol")
         self.shortening = torch.as_tensor(shortening, dtype=torch.float64)
-        self.planetary, self.long = (torch.as_tensor(kind, dtype=torch.bool) for kind in (planetary, long))
+        self.sensitive, self.long = (torch.as_tensor(kind, dtype=torch.bool) for kind in (sensitive, long))
         self.tolerance = self.tol if adapter.calibration else None  # only calibrated networks promise it for whole runs
 
     def init(self, particle: ParticleTorch) -> LearnedMemory:
@@ -74,9 +74,9 @@ class LearnedModule(StepModule):
         sees = self.adapter.sees_tolerance
         start = (conserved_energy(particle).detach(), energy_scale(particle).detach()) if sees else (zero, zero)
         tol = self.adapter.tolerance_of(particle, self.tol) * self.shortening.to(particle.time)
-        planetary, long = (kind.to(tol.device).expand(len(tol)) for kind in (self.planetary, self.long))
+        sensitive, long = (kind.to(tol.device).expand(len(tol)) for kind in (self.sensitive, self.long))
         expected = torch.full_like(zero, -torch.inf)
-        return LearnedMemory(self.adapter.new_history(), None, tol, planetary, long, *start, expected, zero, zero)
+        return LearnedMemory(self.adapter.new_history(), None, tol, sensitive, long, *start, expected, zero, zero)
 
     def choose(self, particle: ParticleTorch, memory: LearnedMemory) -> tuple[Tensor, LearnedMemory]:
         """Return dt (B,), without a graph, and the memory; the network is evaluated once."""
@@ -86,7 +86,7 @@ class LearnedModule(StepModule):
             history,
             None if history is None else particle,
             memory.tol,
-            memory.planetary,
+            memory.sensitive,
             memory.long,
             memory.energy,
             memory.scale,
@@ -111,7 +111,7 @@ class LearnedModule(StepModule):
 
     def _predict(self, particle: ParticleTorch, memory: LearnedMemory, history: HistoryBuffer | None) -> Prediction:
         with torch.no_grad(), eval_mode(self.network):
-            asked = (memory.energy, memory.tol, memory.scale, memory.planetary, memory.long)
+            asked = (memory.energy, memory.tol, memory.scale, memory.sensitive, memory.long)
             observation = self.adapter.observe(particle, history, *asked)
             prediction = self.adapter.predict(self.network, observation)
         if self.adapter.sees_tolerance:

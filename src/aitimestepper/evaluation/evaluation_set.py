@@ -16,7 +16,7 @@ from ..initial.draws import ORBIT, Family
 from ..initial.families import STANDARD
 from ..initial.suites import make_suite
 from ..integrators import SPLITTINGS
-from ..simulate.length import are_planetary
+from ..simulate.length import are_sensitive
 from ..simulate.progress import Watch
 from .contenders import Contender, learned_rule, rule_named
 from .own_errors import OwnReference, accurate_run, own_reference
@@ -78,9 +78,9 @@ class EvaluationSet(NamedTuple):
         return SPLITTINGS[self.integrator].order
 
     @property
-    def planetary(self) -> np.ndarray:
-        """Which problems are planetary systems, (P,) bool."""
-        return are_planetary(self.systems.start)
+    def sensitive(self) -> np.ndarray:
+        """Which problems are sensitive systems, (P,) bool."""
+        return are_sensitive(self.systems.start)
 
     def rows(self, index: np.ndarray) -> EvaluationSet:
         """Return the set with only the problems of these indices."""

@@ -30,7 +30,7 @@ NETWORK = "FullyConnectedNN"  # the only kind of network that the engine can eva
 # entries of a card that simulations depend on
 CARD = {
     "calibration": list[list[float]],
-    "planetary_calibration": list[list[float]],
+    "sensitive_calibration": list[list[float]],
     "symmetrization": list[float],
     "learned": list[float],
     "integrator": str,
@@ -64,7 +64,7 @@ class Model:
         object.__setattr__(self, "weights", weights)
         _check_card(self)
         _check_shapes(self)
-        others = (self.symmetrization, self.card.get("planetary_calibration") and self.planetary_calibration)
+        others = (self.symmetrization, self.card.get("sensitive_calibration") and self.sensitive_calibration)
         how = (self.config, self.scales, self.calibration, *filter(None, others))
         found = hashlib.sha256(repr(how).encode())
         for name, values in weights.items():
@@ -92,9 +92,9 @@ class Model:
         return tuple((float(tol), float(factor)) for tol, factor in self.card.get("calibration", ()))
 
     @property
-    def planetary_calibration(self) -> tuple[tuple[float, float], ...]:
+    def sensitive_calibration(self) -> tuple[tuple[float, float], ...]:
         """The same for systems of light bodies about heavy ones, whose own energies need smaller factors."""
-        own = self.card.get("planetary_calibration")
+        own = self.card.get("sensitive_calibration")
         return tuple((float(tol), float(factor)) for tol, factor in own) if own else self.calibration
 
     @property
@@ -158,7 +158,7 @@ def _check_card(model: Model) -> None:
     for name, kind in CARD.items():
         if not conforms(card.get(name), kind | None):
             raise CheckpointError(f"the card of the network says {name} = {str(card[name])[:60]}")
-    calibrations = [*(card.get("calibration") or ()), *(card.get("planetary_calibration") or ())]
+    calibrations = [*(card.get("calibration") or ()), *(card.get("sensitive_calibration") or ())]
     positive = [number for pair in calibrations for number in pair]
     positive += [x - 1.0 for x in card.get("symmetrization") or ()] + (card.get("learned") or [])
     pairs = [*calibrations, *filter(None, [card.get("symmetrization")])]
@@ -273,6 +273,6 @@ def shipped(integrator: str) -> Model:
 
 def _for_hermite(model: Model) -> Model:
     """Return the network of chin4, calibrated for Hermite: it is asked for `HERMITE_FACTOR` times less than for planets."""
-    calibration = [[HERMITE_FACTOR * tol, factor / HERMITE_FACTOR] for tol, factor in model.planetary_calibration]
-    changed = {"calibration": calibration, "planetary_calibration": None, "integrator": "hermite4"}
+    calibration = [[HERMITE_FACTOR * tol, factor / HERMITE_FACTOR] for tol, factor in model.sensitive_calibration]
+    changed = {"calibration": calibration, "sensitive_calibration": None, "integrator": "hermite4"}
     return dataclasses.replace(model, card={**model.card, **changed})

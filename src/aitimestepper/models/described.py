@@ -55,15 +55,15 @@ def _training_on_runs(model: Model) -> dict[str, Any]:
 
 def _calibration(model: Model, validation: Iterable[Mapping[str, Any]]) -> list[dict[str, Any]]:
     """Return a row for each tolerance, from loose to tight: what is asked for instead, and how that did in validation."""
-    measured, planetary = list(validation), dict(model.planetary_calibration)
-    apart = model.planetary_calibration != model.calibration
+    measured, sensitive = list(validation), dict(model.sensitive_calibration)
+    apart = model.sensitive_calibration != model.calibration
     rows = []
     if not all(conforms(score.get(name), float | None) for score in measured for name in ("tol", *MEASURED)):
         raise TypeError("its validation holds no numbers")
     for tol, factor in sorted(model.calibration, reverse=True):
         found = next((score for score in measured if math.isclose(score.get("tol", math.nan), tol)), {})
         scores = {name: found[name] for name in MEASURED if found.get(name) is not None}
-        own = {"planetary_factor": planetary[tol]} if apart and tol in planetary else {}
+        own = {"sensitive_factor": sensitive[tol]} if apart and tol in sensitive else {}
         rows.append({"tol": tol, "factor": factor, **own, "calibrated_tolerance": tol * factor, **scores})
     return rows
 
@@ -98,8 +98,8 @@ def html_of(model: Model, tol: Any = None) -> str:
         rows.append(("asked for", f"{tol:g}" if isinstance(tol, float) else ", ".join(f"{x:g}" for x in tol)))
     calibration = content.get("calibration") or []
     heads = ["tolerance", "asked of the network"]
-    if any("planetary_factor" in row for row in calibration):
-        heads.append("in planetary systems")
+    if any("sensitive_factor" in row for row in calibration):
+        heads.append("in sensitive systems")
     known = any("compliance" in row for row in calibration)
     if known:
         heads += ["runs within it", "in the worst family"]
@@ -108,7 +108,7 @@ def html_of(model: Model, tol: Any = None) -> str:
 
 def _calibrated(row: Mapping[str, Any], known: bool) -> list[str]:
     shares = [percent(row.get(name)) for name in ("compliance", "worst_compliance")] if known else []
-    own = [f"{row['tol'] * row['planetary_factor']:.2g}"] if "planetary_factor" in row else []
+    own = [f"{row['tol'] * row['sensitive_factor']:.2g}"] if "sensitive_factor" in row else []
     return [f"{row['tol']:g}", f"{row['calibrated_tolerance']:.2g}", *own, *shares]
 
 

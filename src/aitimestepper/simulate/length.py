@@ -7,7 +7,7 @@ import math
 
 import numpy as np
 
-from ..binding import apsides, joins_of
+from ..binding import apsides, inverse_axis, joins_of
 from ..bodies import Bodies
 from ..constants import ALONE, LIGHT, LONG_RUN, MOST_DISTURBED
 from ..criteria.base import Criterion
@@ -17,42 +17,70 @@ from ..fields import outside_part
 from ..hierarchy import TIDE
 from ..initial.problems import shortest_period
 from ..sums import dot
+from ..validation import TINY
 
 
 def for_length(criterion: Criterion, start: Bodies, end: np.ndarray) -> Criterion:
     """Return the criterion for runs until `end` (B,).
 
-    A network that was trained on runs is told how many orbits they have, which have hundreds, and which systems are planetary.
+    A network that was trained on runs is told how many orbits they have, which have hundreds, and which systems are
+    sensitive.
     """
     if isinstance(criterion, Wrapper):
         return dataclasses.replace(criterion, criterion=for_length(criterion.criterion, start, end))
     if not isinstance(criterion, LearnedStep) or criterion.bound_model.config.judge != "run":
         return criterion
-    if not (criterion.turns is criterion.planetary is criterion.long is None):
+    if not (criterion.turns is criterion.sensitive is criterion.long is None):
         return criterion
-    turns, planetary, long = turns_of(start, end), are_planetary(start), are_long(start, end)
+    turns, sensitive, long = turns_of(start, end), are_sensitive(start), are_long(start, end)
     return dataclasses.replace(
         criterion,
         turns=tuple(turns.tolist()) if turns.max() > LONG_RUN else None,
-        planetary=tuple(planetary.tolist()) if planetary.any() else None,
+        sensitive=tuple(sensitive.tolist()) if sensitive.any() else None,
         long=tuple(long.tolist()) if long.any() else None,
     )
 
 
+def are_sensitive(bodies: Bodies) -> np.ndarray:
+    """Return in which systems an error of the step counts most, (B,) bool; a network is asked for less there.
+
+    These are planetary systems, encounters of three and more bodies, and few bodies in a field from outside.
+    """
+    few = (bodies.mass > 0).sum(1) <= MOST_DISTURBED
+    if outside_part(bodies.external_field) is not None:
+        return np.asarray(few)
+    return are_planetary(bodies) | (few & are_coming(bodies))
+
+
 def are_planetary(bodies: Bodies) -> np.ndarray:
-    """Return which systems count as planetary, (B,) bool: light bodies about one heavy one, or about two.
+    """Return which systems are planetary, (B,) bool: light bodies about one heavy one, or about two.
 
     A single one has to be very light: the total energy says nothing of it. Their orbits are disturbed by others that are nearly
-    as fast, so that an error in time is an error of their energies. The same is true of few bodies in a field from outside,
-    which count as well.
+    as fast, so that an error in time is an error of their energies.
     """
-    if outside_part(bodies.external_field) is not None:
-        return np.asarray((bodies.mass > 0).sum(1) <= MOST_DISTURBED)
     mass = np.where(bodies.present, bodies.mass, -1.0)
     heaviest = mass.max(1, keepdims=True)
     light, heavy = (mass >= 0) & (mass <= LIGHT * heaviest), mass > LIGHT * heaviest
     alone = (mass >= 0) & (mass <= ALONE * heaviest)
     return np.asarray(((light.sum(1) >= 2) | alone.any(1)) & (heavy.sum(1) <= 2))
+
+
+def are_coming(bodies: Bodies) -> np.ndarray:
+    """Return in which systems of three and more bodies one with mass comes from outside, (B,) bool.
+
+    It is not bound to all others together, and approaches their centre of mass; of three bodies it is the farthest, since one
+    of a pair is faster than it need be to leave the third. What is torn apart has no orbit on which errors of the energy could
+    return: above the critical speed a third to a half of such runs exceeded their tolerance, by up to 3 times.
+    """
+    mass, count = bodies.mass, bodies.body_count
+    total, m = mass.sum(1, keepdims=True), mass[..., None]
+    share = np.maximum(1.0 - mass / total, TINY)[..., None]  # of the mass, of all others
+    x, v = ((y - (m * y).sum(1, keepdims=True) / total[..., None]) / share for y in (bodies.position, bodies.velocity))
+    unbound = inverse_axis(bodies.G * total, x, v, bodies.softening[:, None]) < 0
+    found = unbound & (dot(x, v) < 0) & (mass > 0) & bodies.present
+    distance = np.where(bodies.present & (mass > 0), dot(x, x), -1.0)
+    found &= (distance == distance.max(1, keepdims=True)) | (count > 3)[:, None]
+    return np.asarray(found.any(1) & (count >= 3))
 
 
 MANY = 100.0  # orbits of a pair in a long run

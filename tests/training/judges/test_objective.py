@@ -46,18 +46,18 @@ def test_the_worst_family_decides_more_than_its_share():
     assert 0.5 * upper(excess).item() + 0.2 < found.item() < 1.0
 
 
-def test_planetary_systems_have_an_excess_apart_since_they_have_a_calibration_apart():
+def test_sensitive_systems_have_an_excess_apart_since_they_have_a_calibration_apart():
     """A constant factor of the errors of one kind changes the cost by its share, and by no more than that."""
     generator = torch.Generator().manual_seed(2)
     excess = torch.randn(90, generator=generator, dtype=torch.float64)
     family = torch.arange(90) % 5
-    planetary = family < 2
+    sensitive = family < 2
     zero = torch.zeros(90, dtype=torch.float64)
-    _, before = forces_and_excess(zero, excess, family, planetary)
-    _, after = forces_and_excess(zero, excess + 3.0 * planetary, family, planetary)
+    _, before = forces_and_excess(zero, excess, family, sensitive)
+    _, after = forces_and_excess(zero, excess + 3.0 * sensitive, family, sensitive)
     assert (after - before).item() == pytest.approx(3.0 * 0.4, rel=1e-12)
-    _, alone = forces_and_excess(zero[planetary], excess[planetary], family[planetary])
-    _, none = forces_and_excess(zero[planetary], excess[planetary], family[planetary], torch.zeros(36, dtype=torch.bool))
+    _, alone = forces_and_excess(zero[sensitive], excess[sensitive], family[sensitive])
+    _, none = forces_and_excess(zero[sensitive], excess[sensitive], family[sensitive], torch.zeros(36, dtype=torch.bool))
     assert alone.item() == none.item()
 
 

@@ -126,8 +126,8 @@ def test_the_model_needs_nothing_else(trained):
     card = done["card"]
     assert [pair[0] for pair in card["calibration"]] == [1e-2, 1e-3]
     assert set(card["decided_by"]) == {"kepler"}
-    assert set(card["planetary_decided_by"]) == {"planets"}
-    assert [pair[0] for pair in card["planetary_calibration"]] == [1e-2, 1e-3]
+    assert set(card["sensitive_decided_by"]) == {"planets"}
+    assert [pair[0] for pair in card["sensitive_calibration"]] == [1e-2, 1e-3]
     assert len(card["decided_by"]) == 2
     assert (card["families"], card["seed"], card["symmetrization"]) == (["kepler", "planets"], 1, [2.0, 1.007])
     checkpoint = load_checkpoint(folder / "model_epoch_0003.pt")
@@ -228,7 +228,7 @@ def test_a_few_problems_do_not_decide_by_themselves():
         kept[np.flatnonzero(problems.family == k)[:count]] = True
     members = _members(problems.only(kept))
     assert {name: int(which.sum()) for name, which in members.items()} == {"planets random3 triple": 8, "kepler": 8}
-    assert problems.only(kept).planetary.sum() == 1
+    assert problems.only(kept).sensitive.sum() == 1
 
 
 @pytest.mark.parametrize("slope", [0.4, 1.0, 3.0])

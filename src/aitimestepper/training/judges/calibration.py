@@ -1,6 +1,6 @@
 """Calibration: the tolerance that a network must be asked for so that its runs are within the one wanted.
 
-Planetary systems have a calibration of their own. Own energies that are compared at the same time are the hardest to keep
+Sensitive systems have a calibration of their own. Own energies that are compared at the same time are the hardest to keep
 there: with one factor for all, it was theirs, and all other problems took 1.25 times the forces that they needed at 1e-5 and
 1e-6.
 """
@@ -38,16 +38,16 @@ class Calibrated(NamedTuple):
 
 
 class Calibration(NamedTuple):
-    """What a network is to be asked for at every tolerance, in planetary systems and in all others."""
+    """What a network is to be asked for at every tolerance, in sensitive systems and in all others."""
 
     others: list[Calibrated]
-    planetary: list[Calibrated] | None  # None: there were too few of one kind, and `others` is for all
+    sensitive: list[Calibrated] | None  # None: there were too few of one kind, and `others` is for all
 
     def card(self) -> dict[str, Any]:
         """Return the entries of a model's card."""
-        parts = {"calibration": self.others, "planetary_calibration": self.planetary or []}
+        parts = {"calibration": self.others, "sensitive_calibration": self.sensitive or []}
         pairs = {name: [[one.tol, one.factor] for one in part] for name, part in parts.items() if part}
-        names = {"decided_by": self.others, "planetary_decided_by": self.planetary or []}
+        names = {"decided_by": self.others, "sensitive_decided_by": self.sensitive or []}
         return pairs | {name: [one.decided_by for one in part] for name, part in names.items() if part}
 
 
@@ -71,9 +71,9 @@ def calibrate(
     The factor is the cheapest of those tried with which they do: a looser one is not always cheaper (order 8 at 1e-2, asked for
     0.3, took 7 % more forces than at 1e-3). report(searches done, number of searches) is called before each.
     """
-    planetary = problems.planetary
-    apart = min(planetary.sum(), (~planetary).sum()) >= FEWEST
-    parts = [problems.only(~planetary), problems.only(planetary)] if apart else [problems]
+    sensitive = problems.sensitive
+    apart = min(sensitive.sum(), (~sensitive).sum()) >= FEWEST
+    parts = [problems.only(~sensitive), problems.only(sensitive)] if apart else [problems]
     total = len(parts) * len(problems.tolerances)
     found: list[list[Calibrated]] = []
     for part in parts:

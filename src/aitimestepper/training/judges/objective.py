@@ -26,7 +26,7 @@ class Score(NamedTuple):
     tol: float
     forces: float  # geometric mean over problems, each family counting the same
     # ln of the error that `SHARE` of the problems stay below, over the tolerance: mean of all and of the worst families, for
-    # planetary systems and for others apart
+    # sensitive systems and for others apart
     excess: float
     compliance: float  # fraction of the problems whose error is within the tolerance
     worst_compliance: float  # compliance of the worst family
@@ -44,16 +44,16 @@ def upper(values: Tensor) -> Tensor:
 
 
 def forces_and_excess(
-    log_forces: Tensor, log_excess: Tensor, family: Tensor, planetary: Tensor | None = None
+    log_forces: Tensor, log_excess: Tensor, family: Tensor, sensitive: Tensor | None = None
 ) -> tuple[Tensor, Tensor]:
     """Return mean ln forces, each family counting the same, and ln of the error over the tolerance (see `Score.excess`).
 
-    The excess of problems that are `planetary` (P,) and that of the others, which have calibrations of their own, are apart;
+    The excess of problems that are `sensitive` (P,) and that of the others, which have calibrations of their own, are apart;
     the mean is returned, by their numbers.
     """
     forces = torch.stack([log_forces[family == k].mean() for k in torch.unique(family)]).mean()
     everywhere = torch.ones_like(family, dtype=torch.bool)
-    kinds = [everywhere] if planetary is None else [~planetary, planetary]
+    kinds = [everywhere] if sensitive is None else [~sensitive, sensitive]
     parts = [(kind.double().mean().to(log_excess), _excess(log_excess[kind], family[kind])) for kind in kinds if kind.any()]
     return forces, torch.stack([share * excess for share, excess in parts]).sum()
 
@@ -65,19 +65,19 @@ def _excess(log_excess: Tensor, family: Tensor) -> Tensor:
     return POOLED * upper(log_excess) + (1.0 - POOLED) * worst
 
 
-def log_cost(log_forces: Tensor, log_excess: Tensor, family: Tensor, order: int, planetary: Tensor | None = None) -> Tensor:
+def log_cost(log_forces: Tensor, log_excess: Tensor, family: Tensor, order: int, sensitive: Tensor | None = None) -> Tensor:
     """Return ln of the forces at which errors are within the tolerance, with a small penalty for errors that are off it."""
-    forces, excess = forces_and_excess(log_forces, log_excess, family, planetary)
+    forces, excess = forces_and_excess(log_forces, log_excess, family, sensitive)
     return forces + (excess + SLACK * excess.abs()) / order
 
 
 def scores(problems: EvaluationSet | ProblemSets, measured: Scores) -> list[Score]:
     """Return one score for each tolerance."""
-    found, family, planetary = [], torch.from_numpy(problems.family), torch.from_numpy(problems.planetary)
+    found, family, sensitive = [], torch.from_numpy(problems.family), torch.from_numpy(problems.sensitive)
     for tol, log_forces, log_excess in zip(problems.tolerances, measured.log_forces, measured.log_excess, strict=True):
         complies = log_excess <= 0
         numbers = torch.from_numpy(log_forces), torch.from_numpy(log_excess)
-        forces, excess = forces_and_excess(*numbers, family, planetary)
+        forces, excess = forces_and_excess(*numbers, family, sensitive)
         worst = min(float(complies[problems.family == k].mean()) for k in np.unique(problems.family))
         median = float(np.exp(np.median(log_excess)))
         found.append(Score(tol, math.exp(forces), float(excess), float(complies.mean()), worst, median))

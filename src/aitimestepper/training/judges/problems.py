@@ -59,9 +59,9 @@ class ProblemSets(NamedTuple):
         )
 
     @property
-    def planetary(self) -> np.ndarray:
-        """Which problems are planetary systems, (P,) bool."""
-        return np.concatenate([one.planetary for one in self.sets])
+    def sensitive(self) -> np.ndarray:
+        """Which problems are sensitive systems, (P,) bool."""
+        return np.concatenate([one.sensitive for one in self.sets])
 
     def only(self, chosen: np.ndarray) -> ProblemSets:
         """Return the problems that `chosen` (P,) bool names."""

@@ -21,7 +21,7 @@ from ...hierarchy import own_orbits
 from ...initial.suites import Suite
 from ...integrators import SPLITTINGS
 from ...simulate.engine import simulate
-from ...simulate.length import are_planetary
+from ...simulate.length import are_sensitive
 from ...simulate.recording import TrajectoryRecorder
 from ...simulate.result import MAX_STEPS, OK
 from .own import centred_step, own_errors
@@ -48,7 +48,7 @@ class ReferenceTrajectories(NamedTuple):
     trajectory: Tensor  # the index of each point's trajectory
     first: Tensor  # (P,) the first point of each trajectory
     family: Tensor  # (P,)
-    planetary: Tensor  # (P,) bool: systems with a calibration of their own
+    sensitive: Tensor  # (P,) bool: systems with a calibration of their own
 
     def rows(self, chosen: Tensor) -> tuple[ReferenceTrajectories, Tensor]:
         """Return the trajectories that `chosen` names, and the indices of their points."""
@@ -66,7 +66,7 @@ class ReferenceTrajectories(NamedTuple):
             trajectory=torch.repeat_interleave(torch.arange(len(chosen), device=chosen.device), counts[chosen]),
             first=torch.cumsum(counts[chosen], 0) - counts[chosen],
             family=self.family[chosen],
-            planetary=self.planetary[chosen],
+            sensitive=self.sensitive[chosen],
         )
         return part, points
 
@@ -99,7 +99,7 @@ class MeasuredTrajectory(NamedTuple):
     own: Tensor
     error: float  # largest relative energy error of the run
     rejected: int  # runs that were rejected before it
-    planetary: bool
+    sensitive: bool
 
 
 def measure_references(
@@ -139,7 +139,7 @@ def join_references(made: Sequence[MeasuredTrajectory], family: Sequence[int]) -
         trajectory=torch.repeat_interleave(torch.arange(len(made)), counts),
         first=torch.cumsum(counts, 0) - counts,
         family=torch.tensor(family),
-        planetary=torch.tensor([one.planetary for one in made]),
+        sensitive=torch.tensor([one.sensitive for one in made]),
     )
 
 
@@ -168,7 +168,7 @@ def _measure(
         own=own,
         error=run.error,
         rejected=rejected,
-        planetary=bool(are_planetary(system.start)[0]),
+        sensitive=bool(are_sensitive(system.start)[0]),
     )
 
 

@@ -115,7 +115,7 @@ class RunJudge:
         """Learn from random problems, one tolerance after the other, until all families of a minibatch pass.
 
         A family passes if the predicted errors of `SHARE` of its problems are within the tolerance. Calibration multiplies the
-        tolerance by a factor afterwards, one for planetary systems and one for the others, so the factor that all recorded
+        tolerance by a factor afterwards, one for sensitive systems and one for the others, so the factor that all recorded
         problems of a kind need at the start comes first.
         """
         config, references = self.config, trajectory.references
@@ -146,7 +146,7 @@ class RunJudge:
 
     def _predicted(self, references: ReferenceTrajectories) -> tuple[Tensor, Tensor]:
         """Return error over tolerance so far (T, S), and ln of the factor (T, P) with which every family is within it."""
-        shown, factors, kind = [], [], references.planetary
+        shown, factors, kind = [], [], references.sensitive
         for tol in self.tolerances:
             found, fraction = converged_prediction(self.network, self.adapter, references, tol, ROUNDS)
             worst = [largest_tail(found.log_excess[which], references.family[which]) for which in (~kind, kind)]
@@ -165,7 +165,7 @@ class RunJudge:
         done = self._iterations / (self.config.epochs * self.config.replay_steps)
         for group in self.optimizer.param_groups:
             group["lr"] = self.config.lr * self.config.lr_decay**done
-        cost = log_cost(found.log_forces, found.log_excess, part.family, self.order, part.planetary)
+        cost = log_cost(found.log_forces, found.log_excess, part.family, self.order, part.sensitive)
         self.optimizer.zero_grad(set_to_none=True)
         (cost + ROUGHNESS_WEIGHT * found.roughness.mean()).backward()
         torch.nn.utils.clip_grad_norm_(trained_parameters(self.network), CLIP)
