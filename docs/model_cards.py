@@ -48,7 +48,7 @@ def card(integrator: str, model: Model) -> str:
     words = (
         f"{parameters} parameters, layers {' '.join(map(str, config.layers))}, {hours:.2f} hours. Learned from "
         f"{', '.join(about['families'])} at {', '.join(f'{tol:g}' for tol in about['learned'])}; calibrated on "
-        f"{config.calibration} others of each family"
+        f"{about.get('calibrated_anew', {}).get('problems', config.calibration)} others of each family"
         + (", anew by `python diagnostics/calibrate_anew.py`." if about.get("calibrated_anew") else ".")
     )
     factor, own = dict(model.calibration), dict(model.sensitive_calibration)

@@ -13,7 +13,7 @@ from ..models import load_model
 from ..models.described import contents_of, percent
 
 METRICS = ("part1/acceptance_rate", "part1/mean_dt", "part1/mean_energy_error", "part2/final_pass_rate")
-WITHIN = "within it: share of the validation problems that stay within the tolerance"
+WITHIN = "within, worst: share of the validation problems within the tolerance, and of the worst family"
 SENSITIVE = "sensitive: the factor in planetary systems, in encounters of three and more bodies, and in external fields"
 
 
@@ -48,7 +48,7 @@ def calibration_lines(rows: Iterable[Mapping[str, Any]]) -> list[str]:
     lines = [
         f"{'tolerance':>9}  {'factor':>6}  {'calibrated':>10}"
         + (f"  {'sensitive':>9}" if apart else "")
-        + (f"  {'within it':>9}  {'worst family':>12}" if known else "")
+        + (f"  {'within':>6}  {'worst':>5}" if known else "")
     ]
     for row in table:
         line = f"{row['tol']:>9g}  {row['factor']:>6.3g}  {row['calibrated_tolerance']:>10.3g}"
@@ -56,6 +56,6 @@ def calibration_lines(rows: Iterable[Mapping[str, Any]]) -> list[str]:
             line += f"  {row['sensitive_factor']:>9.3g}" if "sensitive_factor" in row else f"  {'-':>9}"
         if known:
             within, worst = (percent(row.get(name)) for name in ("compliance", "worst_compliance"))
-            line += f"  {within:>9}  {worst:>12}"
+            line += f"  {within:>6}  {worst:>5}"
         lines.append(line)
     return [*lines, *([SENSITIVE] if apart else []), *([WITHIN] if known else [])]
