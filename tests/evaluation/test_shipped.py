@@ -131,7 +131,7 @@ def test_every_calibrated_tolerance_is_within_the_range_of_the_training(integrat
         done = simulate(start, t_end=20.0, tol=tol, integrator=integrator)
         assert done.reports["steps_outside_training"][0] < 0.5 * done.steps[0]
         assert done.within_tolerance[0]
-    beyond = Symmetrized(LearnedStep(shipped(integrator), 1e-3 * min(tolerances)))
+    beyond = Symmetrized(LearnedStep(shipped(integrator), 1e-4 * min(tolerances)))
     assert simulate(start, steps=10, criterion=beyond, integrator=integrator).reports["steps_outside_training"][0] == 10
 
 

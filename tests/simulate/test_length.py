@@ -97,12 +97,12 @@ def test_planetary_systems_are_light_bodies_about_one_or_two_heavy_ones(mass, pl
 
 
 def test_encounters_are_sensitive():
-    """A body that comes to a binary from outside, or two binaries that meet; not what goes, nor what is bound."""
+    """A body that comes to a binary from outside or goes away, or two binaries that meet; not what is bound."""
     for name in ("scatter", "binaries"):
         start, _ = make_suite((name,), "train", 40).batch()
         assert are_sensitive(start).mean() > 0.9, name
     start, _ = make_suite(("scatter",), "train", 40).batch()
-    assert not are_sensitive(start.replace(velocity=-start.velocity)).any()
+    assert are_sensitive(start.replace(velocity=-start.velocity)).tolist() == are_sensitive(start).tolist()
     moving = start.replace(velocity=start.velocity + 1e3, position=start.position - 1e3)
     assert are_sensitive(moving).tolist() == are_sensitive(start).tolist()
     for name in ("kepler", "triple", "slow3", "collapse"):

@@ -20,18 +20,21 @@ from ..sums import dot
 from ..validation import TINY
 
 
-def for_length(criterion: Criterion, start: Bodies, end: np.ndarray) -> Criterion:
+def for_length(criterion: Criterion, start: Bodies, end: np.ndarray, before: Criterion | None = None) -> Criterion:
     """Return the criterion for runs until `end` (B,).
 
-    A network that was trained on runs is told how many orbits they have, which have hundreds, and which systems are
-    sensitive.
+    A network that was trained on runs is told how many orbits they have, which have hundreds, and which systems are sensitive;
+    in a run that goes on with the same network and tolerance as `before`, what it was told then.
     """
     if isinstance(criterion, Wrapper):
-        return dataclasses.replace(criterion, criterion=for_length(criterion.criterion, start, end))
+        return dataclasses.replace(criterion, criterion=for_length(criterion.criterion, start, end, before))
     if not isinstance(criterion, LearnedStep) or criterion.bound_model.config.judge != "run":
         return criterion
     if not (criterion.turns is criterion.sensitive is criterion.long is None):
         return criterion
+    told = None if before is None else innermost(before)
+    if isinstance(told, LearnedStep) and dataclasses.replace(told, turns=None, sensitive=None, long=None) == criterion:
+        return told
     turns, sensitive, long = turns_of(start, end), are_sensitive(start), are_long(start, end)
     return dataclasses.replace(
         criterion,
@@ -49,7 +52,7 @@ def are_sensitive(bodies: Bodies) -> np.ndarray:
     few = (bodies.mass > 0).sum(1) <= MOST_DISTURBED
     if outside_part(bodies.external_field) is not None:
         return np.asarray(few)
-    return are_planetary(bodies) | (few & are_coming(bodies))
+    return are_planetary(bodies) | (few & are_loose(bodies))
 
 
 def are_planetary(bodies: Bodies) -> np.ndarray:
@@ -65,20 +68,21 @@ def are_planetary(bodies: Bodies) -> np.ndarray:
     return np.asarray(((light.sum(1) >= 2) | alone.any(1)) & (heavy.sum(1) <= 2))
 
 
-def are_coming(bodies: Bodies) -> np.ndarray:
-    """Return in which systems of three and more bodies one with mass comes from outside, (B,) bool.
+def are_loose(bodies: Bodies) -> np.ndarray:
+    """Return in which systems of three and more bodies one with mass is not bound to all others together, (B,) bool.
 
-    It is not bound to all others together, and approaches their centre of mass; of three bodies it is the farthest, since one
-    of a pair is faster than it need be to leave the third. What is torn apart has no orbit on which errors of the energy could
-    return: above the critical speed a third to a half of such runs exceeded their tolerance, by up to 3 times.
+    Of three bodies it is the farthest: one of a pair is faster than it need be to leave the third. What is torn apart has no
+    orbit on which errors of the energy could return: above the critical speed a third to a half of such runs exceeded their
+    tolerance, by up to 3 times. It does not matter whether it comes or goes, so that a motion and its reverse have equal steps.
     """
     mass, count = bodies.mass, bodies.body_count
-    total, m = mass.sum(1, keepdims=True), mass[..., None]
-    share = np.maximum(1.0 - mass / total, TINY)[..., None]  # of the mass, of all others
-    x, v = ((y - (m * y).sum(1, keepdims=True) / total[..., None]) / share for y in (bodies.position, bodies.velocity))
-    unbound = inverse_axis(bodies.G * total, x, v, bodies.softening[:, None]) < 0
-    found = unbound & (dot(x, v) < 0) & (mass > 0) & bodies.present
-    distance = np.where(bodies.present & (mass > 0), dot(x, x), -1.0)
+    with np.errstate(all="ignore"):
+        total, m = mass.sum(1, keepdims=True), mass[..., None]
+        share = np.maximum(1.0 - mass / total, TINY)[..., None]  # of the mass, of all others
+        x, v = ((y - (m * y).sum(1, keepdims=True) / total[..., None]) / share for y in (bodies.position, bodies.velocity))
+        unbound = inverse_axis(bodies.G * total, x, v, bodies.softening[:, None]) < 0
+        distance = np.where(bodies.present & (mass > 0), dot(x, x), -1.0)
+    found = unbound & (mass > 0) & bodies.present
     found &= (distance == distance.max(1, keepdims=True)) | (count > 3)[:, None]
     return np.asarray(found.any(1) & (count >= 3))
 
@@ -124,16 +128,19 @@ def are_meeting(bodies: Bodies) -> np.ndarray:
 
     No orbit of theirs is regular then, so that none is compared with another run at the same time.
     """
-    joins = joins_of(bodies.mass, bodies.position, bodies.velocity, bodies.G, bodies.softening, bodies.present)
-    rows, order = np.arange(len(bodies))[:, None], np.argsort(-joins.root_mass, axis=1)[:, :2]
-    mass, x, v = (np.take(values[rows, order], [0, 1], 1) for values in (joins.root_mass, joins.root_x, joins.root_v))
-    apart, speed = x[:, 1] - x[:, 0], v[:, 1] - v[:, 0]
-    nearest, _ = apsides(bodies.G * mass.sum(1), apart, speed, bodies.softening)
-    _, farthest = apsides(joins.gm, joins.x, joins.v, bodies.softening[:, None])
-    root = np.take_along_axis(joins.root, joins.pair[..., 0].clip(0), 1)
-    other = mass.sum(1, keepdims=True) - np.take_along_axis(joins.root_mass, root, 1)  # mass of the group that meets each orbit
-    with np.errstate(divide="ignore", invalid="ignore", over="ignore"):
-        disturbed = ~(bodies.G * other / joins.gm * (farthest / nearest[:, None]) ** 3 < TIDE) | np.isnan(joins.gm)
+    with np.errstate(all="ignore"):
+        joins = joins_of(bodies.mass, bodies.position, bodies.velocity, bodies.G, bodies.softening, bodies.present)
+        rows, order = np.arange(len(bodies))[:, None], np.argsort(-joins.root_mass, axis=1)[:, :2]
+        mass, x, v = (np.take(values[rows, order], [0, 1], 1) for values in (joins.root_mass, joins.root_x, joins.root_v))
+        apart, speed = x[:, 1] - x[:, 0], v[:, 1] - v[:, 0]
+        nearest, _ = apsides(bodies.G * mass.sum(1), apart, speed, bodies.softening)
+        _, farthest = apsides(joins.gm, joins.x, joins.v, bodies.softening[:, None])
+        root = np.take_along_axis(joins.root, joins.pair[..., 0].clip(0), 1)
+        other = mass.sum(1, keepdims=True) - np.take_along_axis(
+            joins.root_mass, root, 1
+        )  # mass of the group that meets each orbit
+        with np.errstate(divide="ignore", invalid="ignore", over="ignore"):
+            disturbed = ~(bodies.G * other / joins.gm * (farthest / nearest[:, None]) ** 3 < TIDE) | np.isnan(joins.gm)
     return np.asarray(((joins.root_mass > 0).sum(1) == 2) & (dot(apart, speed) < 0) & disturbed.all(1))
 
 

@@ -52,7 +52,8 @@ def steering_of(
         criterion, tol = before.criterion, None
         integrator = before.words["integrator"] if integrator == "auto" else integrator
     choice = _choice(criterion, tol, integrator, start, end, limit, guard)
-    choice = choice._replace(criterion=for_length(choice.criterion, start, end))
+    told = None if before is None else before.criterion
+    choice = choice._replace(criterion=for_length(choice.criterion, start, end, told))
     choice = _limited(choice, dt_min, dt_max)
     if guard and tol is not None and choice.tol is None:  # what the guard is given for
         choice = choice._replace(tol=float(tol))
