@@ -24,8 +24,8 @@ CHEAPEST = ((2.5e-4, "chin4"), (3.4e-7, "blanes_moan4"), (0.0, "blanes_moan6"))
 FOR_SHORT_RUNS = ("chin4",)
 BUDGET_TOL = 1e-4  # of EnergyBudget, if neither it nor the run has a tolerance
 # Below this Gauss-Radau is the cheapest (`diagnostics/where_gauss_radau.py`): over all families of `validation` a tolerance of
-# 1e-7 takes 25,000 forces in planetary systems and 14,600 in others with epsilon = 1e-6, and 23,200 and 14,000 with the learned
-# blanes_moan6, in twice the time; 3.4e-7 takes 18,900 and 10,000 with the learned blanes_moan4, which covers no smaller ones.
+# 1e-7 takes 17,300 forces in sensitive systems and 12,900 in others with epsilon = 1e-6, and 19,100 and 12,600 with the learned
+# blanes_moan6, in twice the time; 3.4e-7 takes 15,700 and 8,800 with the learned blanes_moan4, which covers no smaller ones.
 RADAU_BELOW = 3.4e-7
 # (tolerance, epsilon of Gauss-Radau from it on): in every family 92 % of the problems keep 1e-7, and 1e-8
 RADAU_EPSILONS = ((8e-8, 1e-6), (5e-9, 3e-7))
