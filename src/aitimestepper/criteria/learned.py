@@ -51,7 +51,7 @@ class LearnedStep(Criterion):
     symmetrized: bool = True
     # orbits of the tightest pair in a run, for systems in which it matters; `simulate` counts them
     turns: Numbers | None = None
-    # whether systems are of light bodies about heavy ones, for which the network has a calibration of its own; `simulate` looks
+    # whether systems are sensitive, for which the network has a calibration of its own; `simulate` looks
     sensitive: bool | tuple[bool, ...] | None = None
     long: bool | tuple[bool, ...] | None = None  # whether runs have hundreds of orbits; `simulate` looks
 
@@ -151,10 +151,8 @@ class LearnedStep(Criterion):
         In sensitive systems and in long runs it is smaller.
         """
         tol, model = tol * self.shortening(tol), self.bound_model
-        factor = calibration_factor(model.calibration, tol)
-        if self.sensitive:
-            factor = np.where(self.sensitive, calibration_factor(model.sensitive_calibration, tol), factor)
-        return np.asarray(tol * (np.where(self.long, np.minimum(factor, 1.0), factor) if self.long else factor))
+        kinds = (self.sensitive or False, self.long or False)
+        return np.asarray(tol * factor_asked((model.calibration, model.sensitive_calibration), tol, *kinds))
 
     def shortening(self, tol: np.ndarray) -> np.ndarray:
         """Return the factor of the tolerance `tol` (B,) for the length of the run, (B,), at most 1.
@@ -190,6 +188,21 @@ def calibration_factor(calibration: Sequence[tuple[float, float]], tol: np.ndarr
         return np.ones_like(tol)
     at, factor = zip(*sorted(calibration), strict=True)
     return np.asarray(np.exp(np.interp(np.log(tol), np.log(at), np.log(factor))))
+
+
+def factor_asked(
+    calibrations: tuple[Sequence[tuple[float, float]], Sequence[tuple[float, float]]],
+    tol: np.ndarray,
+    sensitive: bool | Sequence[bool] | np.ndarray,
+    long: bool | Sequence[bool] | np.ndarray,
+) -> np.ndarray:
+    """Return the factor (B,) with which a network is asked for `tol` (B,).
+
+    calibrations: of systems that are not `sensitive`, and of those that are. It is at most 1 in `long` runs.
+    """
+    factor, own = (calibration_factor(pairs, tol) for pairs in calibrations)
+    factor = np.where(sensitive, own, factor)
+    return np.where(long, np.minimum(factor, 1.0), factor)
 
 
 def nearest_covered(model: Model, tol: float) -> float:

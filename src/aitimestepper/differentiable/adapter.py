@@ -6,7 +6,6 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import NamedTuple
 
-import numpy as np
 import torch
 from torch import Tensor, nn
 
@@ -14,7 +13,7 @@ from ..config import Config
 from ..constants import MIN_DT
 from ..criteria.base import Numbers
 from ..criteria.classical import EnergyBudget
-from ..criteria.learned import calibration_factor
+from ..criteria.learned import factor_asked
 from ..errors import ConfigError, shown
 from ..features import Scales, feature_count, slot_table
 from ..integrators import SPLITTINGS
@@ -172,12 +171,8 @@ class ModelAdapter:
 
         `sensitive`, `long` (B,): which systems are sensitive, and which have hundreds of orbits; None: none does.
         """
-        wanted = tol.cpu().numpy()
-        factor = calibration_factor(self.calibration, wanted)
-        if sensitive is not None:
-            factor = np.where(sensitive.cpu(), calibration_factor(self.sensitive_calibration, wanted), factor)
-        if long is not None:
-            factor = np.where(long.cpu(), np.minimum(factor, 1.0), factor)
+        kinds = (False if kind is None else kind.cpu().numpy() for kind in (sensitive, long))
+        factor = factor_asked((self.calibration, self.sensitive_calibration), tol.cpu().numpy(), *kinds)
         return tol * torch.as_tensor(factor).to(tol)
 
     def tolerance_of(self, particle: ParticleTorch, wanted: Numbers | Tensor | None = None) -> Tensor:

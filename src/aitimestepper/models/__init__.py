@@ -93,7 +93,7 @@ class Model:
 
     @property
     def sensitive_calibration(self) -> tuple[tuple[float, float], ...]:
-        """The same for systems of light bodies about heavy ones, whose own energies need smaller factors."""
+        """The same pairs for sensitive systems, which need smaller factors; those of all others if there are none."""
         own = self.card.get("sensitive_calibration")
         return tuple((float(tol), float(factor)) for tol, factor in own) if own else self.calibration
 

@@ -35,7 +35,8 @@ def for_length(criterion: Criterion, start: Bodies, end: np.ndarray, before: Cri
     told = None if before is None else innermost(before)
     if isinstance(told, LearnedStep) and dataclasses.replace(told, turns=None, sensitive=None, long=None) == criterion:
         return told
-    turns, sensitive, long = turns_of(start, end), are_sensitive(start), are_long(start, end)
+    orbits, sensitive = _orbits(start, end), are_sensitive(start)
+    turns, long = _of_disturbed(start, orbits), orbits > MANY
     return dataclasses.replace(
         criterion,
         turns=tuple(turns.tolist()) if turns.max() > LONG_RUN else None,
@@ -97,7 +98,7 @@ def is_long(start: Bodies, end: np.ndarray) -> bool:
 
 def are_long(start: Bodies, end: np.ndarray) -> np.ndarray:
     """Return which systems of few bodies have `MANY` orbits of their tightest pair until `end` (B,), (B,) bool."""
-    return np.asarray(_orbits(start, end, 2) > MANY)
+    return np.asarray(_orbits(start, end) > MANY)
 
 
 def calibrated_span(criterion: Criterion | None, start: Bodies, end: np.ndarray) -> float:
@@ -116,7 +117,12 @@ def turns_of(start: Bodies, end: np.ndarray) -> np.ndarray:
 
     It is 0 for two bodies, clusters, encounters that leave no orbit as it is, and runs without an end.
     """
-    found = _orbits(start, end, 3)
+    return _of_disturbed(start, _orbits(start, end))
+
+
+def _of_disturbed(start: Bodies, orbits: np.ndarray) -> np.ndarray:
+    """Return the numbers of orbits (B,) in systems in which others disturb them, 0 elsewhere."""
+    found = np.where(start.body_count >= 3, orbits, 0.0)
     many = np.flatnonzero(found > LONG_RUN)
     if len(many):
         found[many[are_meeting(start.select(many))]] = 0.0
@@ -136,18 +142,16 @@ def are_meeting(bodies: Bodies) -> np.ndarray:
         nearest, _ = apsides(bodies.G * mass.sum(1), apart, speed, bodies.softening)
         _, farthest = apsides(joins.gm, joins.x, joins.v, bodies.softening[:, None])
         root = np.take_along_axis(joins.root, joins.pair[..., 0].clip(0), 1)
-        other = mass.sum(1, keepdims=True) - np.take_along_axis(
-            joins.root_mass, root, 1
-        )  # mass of the group that meets each orbit
-        with np.errstate(divide="ignore", invalid="ignore", over="ignore"):
-            disturbed = ~(bodies.G * other / joins.gm * (farthest / nearest[:, None]) ** 3 < TIDE) | np.isnan(joins.gm)
+        # the mass of the group that meets each orbit
+        other = mass.sum(1, keepdims=True) - np.take_along_axis(joins.root_mass, root, 1)
+        disturbed = ~(bodies.G * other / joins.gm * (farthest / nearest[:, None]) ** 3 < TIDE) | np.isnan(joins.gm)
     return np.asarray(((joins.root_mass > 0).sum(1) == 2) & (dot(apart, speed) < 0) & disturbed.all(1))
 
 
-def _orbits(start: Bodies, end: np.ndarray, least: int) -> np.ndarray:
-    """Return the orbits of the tightest pair until `end`, (B,), in systems of at least so many bodies; 0 in others."""
+def _orbits(start: Bodies, end: np.ndarray) -> np.ndarray:
+    """Return the orbits of the tightest pair until `end`, (B,), in systems of few bodies; 0 in clusters and without an end."""
     found, massive = np.zeros(len(start)), (start.mass > 0).sum(1)
-    some = np.flatnonzero((start.body_count >= least) & (massive <= MOST_DISTURBED) & np.isfinite(end))
+    some = np.flatnonzero((massive <= MOST_DISTURBED) & np.isfinite(end))
     if len(some):
         with np.errstate(over="ignore", divide="ignore"):  # of a pair as good as at the same place they are without number
             found[some] = np.abs(end[some] - start.time[some]) / shortest_period(start.select(some))
