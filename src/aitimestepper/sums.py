@@ -20,6 +20,8 @@ def tree_sum(x: np.ndarray, axis: int) -> np.ndarray:
     """
     x = np.moveaxis(x, axis, 0)
     while (n := len(x)) > 1:
+        if n == 3:  # of vectors in space: without the copy it takes a tenth of the time
+            return np.asarray(x[0] + x[1] + x[2])
         paired = x[0 : n - 1 : 2] + x[1:n:2]
         x = np.concatenate([paired, x[n - 1 :]]) if n % 2 else paired
     return np.asarray(x[0])

@@ -13,8 +13,8 @@ from ..bodies import Bodies
 from ..fields import field_to_plain
 from ..initial.suites import Case
 
-# Systems of up to four bodies in a chunk. One of triples at 1e-5 takes 0.6 s of a core, and its set-up, its rows and its file
-# take 2 % of that (`benchmarks/ensemble_overhead.py`).
+# Systems of up to four bodies in a chunk. One of triples at 1e-5 takes 0.4 s of a core, and its set-up, its rows and its file
+# take 5 % of that (`benchmarks/ensemble_overhead.py`).
 FEW_BODIES, SYSTEMS = 4, 4096
 FEWEST = 64
 

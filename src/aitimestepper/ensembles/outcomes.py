@@ -18,7 +18,7 @@ from ..decided import verdict_on
 from ..events import Collision, Decided
 from ..simulate.result import ENDED, SimulationResult
 
-AT_ONCE = 2**14  # pairs of bodies, whose arrays stay in the cache
+AT_ONCE = 2**16  # pairs of bodies, so that no array takes more than some megabytes
 
 MERGER, IONIZATION, FLYBY, STABLE = "merger", "ionization", "flyby", "stable"
 EXCHANGE, DISRUPTION, CAPTURE, REARRANGEMENT = "exchange", "disruption", "capture", "rearrangement"
@@ -211,8 +211,9 @@ def _escapers(joins: Joins, size: np.ndarray, G: float) -> tuple[np.ndarray, np.
 
 def _centre_of_others(m: np.ndarray, y: np.ndarray, is_root: np.ndarray, total: np.ndarray) -> np.ndarray:
     """Return the centre of mass of all parts but each one, (B, n, D)."""
-    weighed = np.where(is_root, m, 0.0)[..., None] * np.where(is_root[..., None], y, 0.0)
-    return np.asarray((weighed.sum(1, keepdims=True) - weighed) / (total - np.where(is_root, m, 0.0))[..., None])
+    own = np.where(is_root, m, 0.0)
+    weighed = [own * np.where(is_root, y[..., axis], 0.0) for axis in range(y.shape[2])]
+    return np.moveaxis(np.array([(one.sum(1, keepdims=True) - one) / (total - own) for one in weighed]), 0, -1)
 
 
 # ---- mergers ---------------------------------------------------------------------------------------------------------------

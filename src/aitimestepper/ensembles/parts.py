@@ -64,7 +64,9 @@ def write_part(path: Path, table: Any, label: Label) -> None:
     image = io.BytesIO()
     about = {**label._asdict(), "columns": {name: _checksum_of(table[name]) for name in table.column_names}}
     labelled = table.replace_schema_metadata({KEY: json.dumps(about | {"seal": checksum(about)}).encode()})
-    parquet().write_table(labelled, image, write_page_checksum=True)
+    texts = [name for name in table.column_names if _is_text(table[name])]
+    # numbers hardly ever repeat: looking for those that do takes as long as writing them
+    parquet().write_table(labelled, image, write_page_checksum=True, use_dictionary=texts)
     write_atomically(path, image.getvalue())
 
 
@@ -121,5 +123,18 @@ def _checksum_of(column: Any) -> str:
     if arrow().types.is_primitive(column.type) and not column.null_count:
         found.update(np.ascontiguousarray(column.to_numpy()).data)
     else:
-        found.update(json.dumps(column.to_pylist()).encode())
+        found.update(_json_of(column).encode())
     return found.hexdigest()
+
+
+def _json_of(column: Any) -> str:
+    """Return the values of a column as a list in JSON; text that is there several times is put into JSON once."""
+    if not _is_text(column):
+        return json.dumps(column.to_pylist())
+    coded = column.combine_chunks().dictionary_encode(null_encoding="encode")
+    words = [json.dumps(value) for value in coded.dictionary.to_pylist()]
+    return f"[{', '.join([words[k] for k in coded.indices.to_numpy().tolist()])}]"
+
+
+def _is_text(column: Any) -> bool:
+    return bool(arrow().types.is_string(column.type))
