@@ -109,6 +109,7 @@ faults: venv  ## every campaign of faults: files, numbers, kills, writes, parser
 	$(BIN)/python diagnostics/faults/same_bits.py --systems 300 --rounds 15
 	FAULTS_EXAMPLES=20000 $(BIN)/python -m pytest -q tests/fuzz
 	$(BIN)/python diagnostics/faults/endurance.py
+	$(BIN)/python diagnostics/faults/endurance.py --systems 10000000
 
 audit: venv  ## known weaknesses of the installed versions of all dependencies, as pip-audit knows them (needs the index of Python)
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check pip-audit

@@ -1,11 +1,17 @@
-"""Endurance: a billion steps of three bodies. The memory stays flat, and the energy error is what theory says.
+"""Endurance: a billion steps of three bodies, and ten million systems. The memory stays flat, and the numbers stay right.
 
     python diagnostics/faults/endurance.py [--steps 1000000000]
+    python diagnostics/faults/endurance.py --systems 10000000 [--threads N]
 
 A hierarchical triple runs by the leapfrog with a constant step. The error of a symplectic method with a constant step has no
 drift: after a billion steps its largest is that after the first thousand outer orbits, and beside it there is only the walk of
 rounding errors, about the epsilon of doubles times the root of the number of steps. The table has memory, error and speed after
 each doubling; the exit code is 1 if the memory has grown by more than 8 MB or the error by more than theory allows.
+
+The systems are triples from distributions for one outer period at a tolerance of 1e-5, as in `benchmarks/ensemble_overhead.py`,
+through `ensemble` into a folder, which is removed. The table has memory and time after each doubling. The exit code is 1 if the
+memory has grown by more than 32 MB since the first 100,000 systems, if a system is missing or there twice, if one ended
+otherwise than at its end, or if fewer than 90 % kept the tolerance.
 """
 
 from __future__ import annotations
@@ -14,11 +20,16 @@ import argparse
 import math
 import resource
 import sys
+import tempfile
 import time
 from pathlib import Path
 from typing import NamedTuple
 
-from aitimestepper import Bodies, Constant, simulate
+import numpy as np
+
+from aitimestepper import Bodies, Constant, Ensemble, ensemble, simulate
+from aitimestepper.ensembles.progress import EnsembleStatus
+from aitimestepper.ensembles.spec import spec_of
 from aitimestepper.initial import triple
 from aitimestepper.simulate.progress import Status
 
@@ -65,11 +76,57 @@ def print_row(row: Row) -> None:
     print(f"{row.steps:13,d} {row.memory:8.1f} MB {row.error:10.3e} {row.seconds:8.1f} s", flush=True)
 
 
+def run_systems(systems: int, threads: int | None) -> int:
+    """Run so many triples, print a row after each doubling of their number, and return 1 if something is wrong."""
+    hierarchy = {
+        "m1": 1.0,
+        "m2": {"loguniform": [0.1, 1.0]},
+        "m3": {"loguniform": [0.1, 1.0]},
+        "a1": 1.0,
+        "e1": {"uniform": [0.0, 0.9]},
+        "a2": {"uniform": [5.0, 15.0]},
+        "e2": {"uniform": [0.0, 0.6]},
+    }
+    source = spec_of({"systems": systems, "seed": 1, "periods": 1, "hierarchy": hierarchy}).source
+    rows, began = list[tuple[int, float]](), time.perf_counter()
+
+    def watch(status: EnsembleStatus) -> None:
+        if not rows or status.done >= 2 * rows[-1][0] or status.done == systems:
+            rows.append((status.done, memory()))
+            print(f"{status.done:13,d} systems {memory():8.1f} MB {time.perf_counter() - began:8.1f} s", flush=True)
+
+    with tempfile.TemporaryDirectory() as folder:
+        found = ensemble(source, tol=1e-5, out=Path(folder) / "table", threads=threads, progress=watch)
+        early = next(used for done, used in rows if done >= min(systems, 10**5))
+        grown = rows[-1][1] - early
+        size = sum(path.stat().st_size for path in Path(folder).rglob("*")) / 1e6
+        wrong, kept = _wrong(found, systems)
+        print(
+            f"memory grew by {grown:.1f} MB; {size:.0f} MB on disk; {kept:.2%} within the tolerance; {found.counts('status')}"
+        )
+        print(f"outcomes: {found.counts('outcome')}; memory after reading them: {memory():.1f} MB")
+    print(wrong or "every system is there once")
+    return int(grown > 32.0 or bool(wrong) or kept < 0.9)
+
+
+def _wrong(found: Ensemble, systems: int) -> tuple[str, float]:
+    """Return what is wrong with a table, and the share of systems within the tolerance."""
+    number, status = found["number"], found.counts("status")
+    if not np.array_equal(number, np.arange(systems)):
+        return "systems are missing, or not in their order", 0.0
+    return "" if status == {"ok": systems} else f"some systems broke off: {status}", float(found["within_tolerance"].mean())
+
+
 def main() -> int:
     """Run, and return 1 if the memory has grown, or the error by more than rounding does."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--steps", type=int, default=10**9)
-    steps = parser.parse_args().steps
+    parser.add_argument("--systems", type=int, help="of an ensemble, instead of steps")
+    parser.add_argument("--threads", type=int, help="of the ensemble; all cores unless it is given")
+    given = parser.parse_args()
+    if given.systems is not None:
+        return run_systems(given.systems, given.threads)
+    steps = given.steps
     rows = run(steps)
     early = next(row for row in rows if row.steps >= min(steps, 10**6))
     walk = 10.0 * EPS * math.sqrt(steps)

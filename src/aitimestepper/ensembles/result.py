@@ -68,13 +68,17 @@ class Ensemble:
 
     def __getitem__(self, name: str) -> np.ndarray:
         """Return a column as an array, (systems,)."""
-        if name not in self.columns:
-            raise ConfigError(f"the ensemble has no column {shown(name)}: {nearest_name_hint(str(name), self.columns)}")
-        return np.asarray(self.table([name])[name].to_numpy())
+        return np.asarray(self.table([self._checked(name)])[name].to_numpy())
 
     def counts(self, name: str = "outcome") -> dict[Any, int]:
         """Return how many systems have each value of a column, the most frequent first."""
-        values, counts = np.unique(self[name], return_counts=True)
+        name, parts = self._checked(name), []
+        for part in self._parts:  # one at a time, so that memory does not grow with the systems
+            parts.append(np.unique(np.asarray(self._read(part, [name])[name].to_numpy()), return_counts=True))
+        if not parts:
+            return {}
+        values, place = np.unique(np.concatenate([one for one, _ in parts]), return_inverse=True)
+        counts = np.bincount(place, np.concatenate([count for _, count in parts])).astype(int)
         order = np.argsort(-counts, kind="stable")
         return {values[k].item() if isinstance(values[k], np.generic) else values[k]: int(counts[k]) for k in order}
 
@@ -99,6 +103,12 @@ class Ensemble:
             return str(choose(None, given["tol"], integrator, given["guard"]).criterion)
 
         return [(criterion(name), name) for name in self.counts("integrator")] if len(self) else []
+
+    def _checked(self, name: str) -> str:
+        """Return the name of a column, or raise one sentence about the columns that there are."""
+        if name not in self.columns:
+            raise ConfigError(f"the ensemble has no column {shown(name)}: {nearest_name_hint(str(name), self.columns)}")
+        return name
 
     def _read(self, part: Any, columns: Sequence[str] | None) -> Any:
         """Return the columns of a part, from its file or from memory."""
