@@ -199,7 +199,7 @@ class _Stop(BaseException):
     """The end of a process, as far as it can be had inside one."""
 
 
-@pytest.mark.parametrize("name", ["add_trial", "suggest_float", "report", "tell"])
+@pytest.mark.parametrize("name", ["add_trial", "suggest_float", "set_user_attr", "report", "tell"])
 def test_stopped_after_any_word_to_the_database_it_goes_on_as_if_it_had_not(spec, monkeypatch, name):
     """The words are those about trial 1, except for reports; nothing is lost and nothing is drawn again."""
     import optuna
@@ -271,6 +271,19 @@ def test_other_numbers_in_a_database_are_seen(spec, table):
         database.execute(f"update {table} set {WRONG[table]} = {WRONG[table]} * 1.0625 where rowid = {key}")
     database.close()
     with pytest.raises(UserError, match=r"trial 0 of the study try in .* is damaged: put back a copy|cannot be used"):
+        run_sweep(sweep, Training())
+
+
+@pytest.mark.parametrize("table", ["trial_params", "trial_intermediate_values"])
+def test_other_numbers_of_a_trial_that_was_stopped_are_seen(spec, table):
+    sweep = spec(SPEC.replace("trials = 6", "trials = 2"))
+    with pytest.raises(KeyboardInterrupt):
+        run_sweep(sweep, Training(stop_at=(1, 3)))
+    with sqlite3.connect(sweep.folder / "sweep.db") as database:
+        key = database.execute(f"select min(rowid) from {table} where trial_id = 2").fetchone()[0]
+        database.execute(f"update {table} set {WRONG[table]} = {WRONG[table]} * 1.0625 where rowid = {key}")
+    database.close()
+    with pytest.raises(UserError, match=r"trial 1 of the study try in .* is damaged: put back a copy"):
         run_sweep(sweep, Training())
 
 

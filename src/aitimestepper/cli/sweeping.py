@@ -15,8 +15,9 @@ from .arguments import Request, to_toml
 from .terminal import print_json
 
 if TYPE_CHECKING:
-    from ..training.study import Done, Reports, Trial
+    from ..training.study import Done, Reports
     from ..training.sweep import Sweep
+    from ..training.trials import Trial
 
 
 def run(request: Request) -> int:

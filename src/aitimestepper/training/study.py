@@ -2,7 +2,7 @@
 
 A study is in a database of Optuna's. Each trial is a training in a folder of its own, whose metric is reported after every
 epoch. The random numbers of a trial depend on the seed and its number alone, so that a sweep that was stopped goes on as if it
-had not. A trial that has ended is sealed: a database has no checksums, and other numbers in it would go unnoticed.
+had not. Its numbers are sealed (`trials.py`).
 """
 
 from __future__ import annotations
@@ -20,25 +20,11 @@ from ..errors import ConfigError, UserError, nearest_name_hint, require, shown
 from ..files import make_folder, path_shown, place_of
 from .metrics import Recorder
 from .sweep import Sweep
+from .trials import SEAL, Trial, is_as_sealed, plain_trial, sealed
 
 FIRST_EPOCHS, FIRST_TRIALS = 2, 4  # before which nothing is pruned
-SEAL, FOLDER = "seal", "folder"  # what is noted with a trial
-ENDED = ("complete", "pruned", "fail")
+FOLDER = "folder"  # noted with a trial
 TRAININGS = "trial-*/model_epoch_*"
-
-
-class Trial(NamedTuple):
-    """A trial of a study."""
-
-    number: int
-    state: str  # complete, pruned, fail or running
-    value: float | None
-    settings: dict[str, Any]
-    epochs: dict[int, float]  # the metric after each
-
-    def seal(self) -> str:
-        """Return a checksum of all of it."""
-        return hashlib.sha256(json.dumps(self, sort_keys=True).encode()).hexdigest()
 
 
 class Done(NamedTuple):
@@ -72,6 +58,7 @@ class Reports(Recorder):
             raise _UnknownMetric(f"metric = {shown(name)} is no number of an epoch: {nearest_name_hint(name, numbers)}")
         if epoch not in self.values:
             self.values[epoch] = float(value)
+            self.trial.set_user_attr(*sealed(self.trial.number, epoch, float(value)))
             with warnings.catch_warnings(action="ignore"):
                 self.trial.report(float(value), epoch)
         if epoch == max(self.values) and self.trial.should_prune():  # it may have been stopped before it was asked
@@ -111,7 +98,7 @@ def run_sweep(sweep: Sweep, train: Train, tell: Callable[[Trial], None] = lambda
                 raise UserError(f"cannot write {path_shown(_database(sweep))}: it was removed, or replaced, meanwhile.")
             tell(ended)
             made += 1
-        trials = [_plain(one, sweep) for one in _trials(study, sweep)]
+        trials = [plain_trial(one, sweep) for one in _trials(study, sweep)]
         reasons = [one.user_attrs.get("reason", "") for one in _trials(study, sweep)]
     complete = [one for one in trials if one.state == "complete" and one.value is not None]
     if not complete:
@@ -184,8 +171,8 @@ def _refuse_damaged(trials: list[Any], sweep: Sweep) -> None:
     """Raise an error unless the trials are numbered in order, and those that have ended are as they were sealed."""
     for number, one in enumerate(trials):
         try:
-            plain = _plain(one, sweep)
-            whole = plain.number == number and (plain.state not in ENDED or one.user_attrs.get(SEAL) == plain.seal())
+            plain = plain_trial(one, sweep)
+            whole = plain.number == number and is_as_sealed(one, plain)
         except (ValueError, TypeError, AttributeError, RuntimeError, KeyError):
             whole = False
         if not whole:
@@ -193,15 +180,6 @@ def _refuse_damaged(trials: list[Any], sweep: Sweep) -> None:
                 f"trial {number} of the study {sweep.name} in {shown(sweep.storage)} is damaged: put back a copy of "
                 "the database, or give another name."
             )
-
-
-def _plain(one: Any, sweep: Sweep) -> Trial:
-    """Return a trial of Optuna as plain values."""
-    settings = {
-        name: json.loads(value) if "choices" in sweep.ranges.get(name, {}) else value for name, value in one.params.items()
-    }
-    value = one.value if one.state.name == "COMPLETE" else None
-    return Trial(one.number, one.state.name.lower(), value, settings, dict(sorted(one.intermediate_values.items())))
 
 
 # ---- one trial -------------------------------------------------------------------------------------------------------------
@@ -253,7 +231,7 @@ def _end(study: Any, sweep: Sweep, trial: Any, state: str, value: float | None) 
     from optuna.trial import TrialState
 
     value = value if state == "complete" else None
-    ended = _plain(_trials(study, sweep)[trial.number], sweep)._replace(state=state, value=value)
+    ended = plain_trial(_trials(study, sweep)[trial.number], sweep)._replace(state=state, value=value)
     trial.set_user_attr(SEAL, ended.seal())
     study.tell(trial, value, state=TrialState[state.upper()])
     return ended
@@ -266,9 +244,11 @@ def _suggested(study: Any, sweep: Sweep, trial: Any, name: str) -> Any:
     stream = hashlib.sha256(f"{sweep.seed} {trial.number} {name}".encode()).digest()
     study.sampler = TPESampler(seed=int.from_bytes(stream[:4], "big"))
     try:
-        return _drawn(trial, name, sweep.ranges[name])
+        value = _drawn(trial, name, sweep.ranges[name])
     except (ValueError, KeyError, TypeError, AttributeError) as error:  # it was drawn already, and is damaged
         raise _unusable(sweep, error) from None
+    trial.set_user_attr(*sealed(trial.number, name, trial.params[name]))
+    return value
 
 
 def _drawn(trial: Any, name: str, given: dict[str, Any]) -> Any:
