@@ -26,7 +26,7 @@ from aitimestepper.criteria.wrappers import innermost
 from aitimestepper.errors import CheckpointError, ConfigError, nearest_name_hint
 from aitimestepper.integrators import SPLITTINGS, like_splitting
 from aitimestepper.models import HERMITE_FACTOR, SHIPPED, save_model, shipped
-from aitimestepper.policy import CHEAPEST, DEFAULT_TOL, RADAU_BELOW, bind, cheapest_splitting, choose
+from aitimestepper.policy import CHEAPEST, DEFAULT_TOL, RADAU_BELOW, Kind, bind, cheapest_splitting, choose
 
 LEAST = min(tol for tol, _ in shipped("leapfrog").calibration)
 # the smallest tolerance of each splitting that is the cheapest anywhere
@@ -54,6 +54,26 @@ def test_every_splitting_that_is_the_cheapest_anywhere_has_a_network_and_a_range
     assert limits == sorted(limits, reverse=True)
     assert len(set(limits)) == len(limits)
     assert {name for _, name in FROM} <= set(SHIPPED)
+
+
+@pytest.mark.parametrize(
+    ("tol", "of_encounters", "of_long_ones"),
+    [
+        (1e-3, "chin4", "blanes_moan4"),
+        (1e-4, "blanes_moan4", "blanes_moan4"),
+        (1e-5, "blanes_moan6", "blanes_moan4"),
+        (4e-7, "blanes_moan6", "blanes_moan6"),
+        (1e-7, "radau15", "radau15"),
+    ],
+)
+def test_encounters_take_fewer_larger_steps_unless_they_are_long(tol, of_encounters, of_long_ones):
+    for kind, name in (
+        (Kind(encounters=True), of_encounters),
+        (Kind(long=True), of_long_ones),
+        (Kind(long=True, encounters=True), of_long_ones),
+    ):
+        assert choose(None, tol, kind=kind).integrator.name == name
+    assert choose(None, 1e-5, "leapfrog", kind=Kind(encounters=True)).integrator.name == "leapfrog"
 
 
 def test_below_the_reach_of_a_loose_epsilon_gauss_radau_goes_to_rounding():

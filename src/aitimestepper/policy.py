@@ -22,6 +22,10 @@ PRS23_ETA = 0.02  # eta of PRS23 with an integrator that is not radau15
 # (`diagnostics/where_gauss_radau.py`). blanes_moan4 was calibrated down to 1e-6: of the worst family 88 % keep 7e-7, and 81 %
 # keep 6e-7 and 4e-7. blanes_moan6 keeps 92 % there, with 0.98 of the forces in sensitive systems, and 1.15 in others.
 CHEAPEST = ((2.5e-4, "chin4"), (7e-7, "blanes_moan4"), (0.0, "blanes_moan6"))
+# The same for encounters of few bodies (`scatter`, `binaries`): from 1e-5 to 1e-6 blanes_moan6 takes 0.94 to 1.02 of the forces
+# there, and keeps 100 % at 1e-5 instead of 91 %. It takes half as many steps, and choosing a step costs more than a step of few
+# bodies: 35 us for an encounter instead of 47 (`benchmarks/ensemble_peers.py`).
+OF_ENCOUNTERS = ((2.5e-4, "chin4"), (1e-5, "blanes_moan4"), (0.0, "blanes_moan6"))
 # Its steps are symplectic up to dt^5 only: after 1000 orbits of e = 0.9 the error of a run at 1e-2 was 3.2 times the tolerance.
 FOR_SHORT_RUNS = ("chin4",)
 BUDGET_TOL = 1e-4  # of EnergyBudget, if neither it nor the run has a tolerance
@@ -31,6 +35,16 @@ BUDGET_TOL = 1e-4  # of EnergyBudget, if neither it nor the run has a tolerance
 RADAU_BELOW = 3.4e-7
 # (tolerance, epsilon of Gauss-Radau from it on): in every family 92 % of the problems keep 1e-7, and 1e-8
 RADAU_EPSILONS = ((8e-8, 1e-6), (5e-9, 3e-7))
+
+
+class Kind(NamedTuple):
+    """What counts for the choice of the integrator, of a run or of a batch of runs."""
+
+    long: bool = False  # whether one has hundreds of orbits
+    encounters: bool = False  # whether all are encounters of few bodies
+
+
+ORDINARY = Kind()
 
 
 class Choice(NamedTuple):
@@ -46,20 +60,20 @@ def choose(
     tol: float | None = None,
     integrator: str = "auto",
     guard: bool = False,
-    long: bool = False,
+    kind: Kind = ORDINARY,
 ) -> Choice:
     """Return criterion and integrator of a run, the criterion bound to the integrator.
 
     criterion: a value; text such as `freefall:eta=0.02`; a model file, a run folder or the name of a run; `default` or None:
     the step of `default_choice`. integrator: `auto` is the one that the criterion is made for, or the cheapest for `tol`.
-    `tol` is the tolerance of a criterion that has a calibrated one; beside others it is an error, unless `guard` uses it. long:
-    whether it is a run of hundreds of orbits.
+    `tol` is the tolerance of a criterion that has a calibrated one; beside others it is an error, unless `guard` uses it. kind:
+    of the run.
     """
     value = _as_value(criterion)
     if tol is not None:
         value = with_tolerance(value, tol, guard)
     if isinstance(value, LearnedStep) and value.model is None:
-        return default_choice(DEFAULT_TOL if value.tol is None else value.tol, integrator, value.symmetrized, long)
+        return default_choice(DEFAULT_TOL if value.tol is None else value.tol, integrator, value.symmetrized, kind)
     method = integrator_named(_default_integrator(value) if integrator == "auto" else integrator)
     if not value.serves(method.name):
         raise ConfigError(
@@ -192,13 +206,14 @@ def _bound_network(step: LearnedStep, integrator: str) -> LearnedStep:
     return dataclasses.replace(step, model=model, tol=tol)
 
 
-def cheapest_splitting(tol: float, long: bool = False) -> str:
-    """Return the splitting whose learned step stays within `tol` with the fewest force evaluations; long: over many orbits."""
-    suited = [(above, name) for above, name in CHEAPEST if not (long and name in FOR_SHORT_RUNS)]
+def cheapest_splitting(tol: float, kind: Kind = ORDINARY) -> str:
+    """Return the splitting whose learned step stays within `tol` with the fewest force evaluations, for a kind of runs."""
+    table = OF_ENCOUNTERS if kind.encounters and not kind.long else CHEAPEST
+    suited = [(above, name) for above, name in table if not (kind.long and name in FOR_SHORT_RUNS)]
     return next((name for above, name in suited if tol > above), suited[-1][1])
 
 
-def default_choice(tol: Numbers, integrator: str = "auto", symmetrized: bool = True, long: bool = False) -> Choice:
+def default_choice(tol: Numbers, integrator: str = "auto", symmetrized: bool = True, kind: Kind = ORDINARY) -> Choice:
     """Return the choice for a tolerance alone.
 
     Below `RADAU_BELOW` it is Gauss-Radau with its own rule; else the learned step of the integrator asked for, or of the
@@ -208,7 +223,7 @@ def default_choice(tol: Numbers, integrator: str = "auto", symmetrized: bool = T
     tightest = min(each(tol))
     if integrator == "auto" and tightest < RADAU_BELOW:
         return _gauss_radau(tol, next((epsilon for least, epsilon in RADAU_EPSILONS if tightest >= least), RADAU_EPSILON))
-    method = integrator_named(cheapest_splitting(tightest, long) if integrator == "auto" else integrator)
+    method = integrator_named(cheapest_splitting(tightest, kind) if integrator == "auto" else integrator)
     if method.name == "radau15":
         return _gauss_radau(tol, RADAU_EPSILON)
     if method.name == "logh":  # its time transformation adapts the step by itself

@@ -13,6 +13,7 @@ from ensemble_tables import TOL, N, same
 import aitimestepper as ats
 from aitimestepper import Bodies, simulate
 from aitimestepper.errors import ConfigError, MissingExtraError, UserError
+from aitimestepper.initial.scattering import binary_meets_single
 from aitimestepper.initial.suite_file import save_suite
 from aitimestepper.initial.suites import make_suite
 
@@ -52,6 +53,19 @@ def test_every_source_gives_the_same_rows(suite, whole, tmp_path):
     given = {"mass": start.mass, "position": start.position, "velocity": start.velocity}
     assert same(ats.ensemble(given, t_end=ends, tol=TOL), whole)
     assert ats.ensemble(("triple", range(3, 9)), tol=TOL)["seed"].tolist() == [3, 4, 5, 6, 7, 8]
+
+
+def test_no_row_depends_on_the_kinds_of_the_others():
+    """Encounters get another integrator than bound systems do, in whatever chunks they come."""
+    met = binary_meets_single(np.random.default_rng(5), [0.3, 0.8, 1.1, 1.4], 1.5)
+    bound = make_suite(("triple",), "train", 4).batch()[0]
+    order = [0, 4, 1, 5, 6, 2, 7, 3]
+    start = Bodies.stack([met, bound]).select(order)
+    whole = ats.ensemble(start, t_end=20.0, tol=1e-5)
+    names = np.array(["blanes_moan6"] * 4 + ["blanes_moan4"] * 4)[order]
+    assert whole["integrator"].tolist() == names.tolist()
+    for chunk in (1, 3):
+        assert same(ats.ensemble(start, t_end=20.0, tol=1e-5, chunk=chunk), whole)
 
 
 def test_systems_of_different_numbers_of_bodies_axes_and_constants_are_one_table():

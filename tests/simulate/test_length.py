@@ -19,7 +19,7 @@ from aitimestepper.initial.scattering import binary_meets_single
 from aitimestepper.initial.suites import make_suite
 from aitimestepper.models import shipped
 from aitimestepper.policy import choose
-from aitimestepper.simulate.length import are_meeting, are_planetary, are_sensitive, for_length, turns_of
+from aitimestepper.simulate.length import are_meeting, are_planetary, are_sensitive, for_length, kind_of, turns_of
 
 ORBIT = 2 * math.pi
 
@@ -155,6 +155,19 @@ def test_units_do_not_change_the_number_of_orbits():
     start, T, L, M = planets(), 2.0**20, 2.0**40, 2.0**80
     other = Bodies(start.mass * M, start.position * L, start.velocity * (L / T), G=L**3 / (M * T**2))
     assert turns_of(other, np.full(2, 1e4 * T)) == pytest.approx(turns_of(start, np.full(2, 1e4)), rel=1e-12)
+
+
+def test_a_batch_is_one_of_encounters_if_all_systems_are_and_long_if_one_is():
+    met, bound = binary_meets_single(np.random.default_rng(1), [0.5, 1.0], 1.5), planets()
+    soon = np.full(2, 50.0)
+    assert kind_of(met, soon) == (False, True)
+    assert kind_of(met, np.array([50.0, 1e4])) == (True, True)
+    assert kind_of(bound, soon) == (False, False)
+    flat = (np.pad(y[0], ((0, 0), (0, 1))) for y in (bound.position, bound.velocity))
+    both = Bodies.stack([met.select(0), Bodies(bound.mass[0], *flat)])
+    assert kind_of(both, soon) == (False, False)
+    for start, name in ((met, "blanes_moan6"), (bound, "blanes_moan4"), (both, "blanes_moan4")):
+        assert simulate(start, t_end=0.5, tol=1e-5).integrator == name
 
 
 def test_it_is_part_of_the_criterion():

@@ -22,9 +22,9 @@ from ..criteria.wrappers import Limited
 from ..errors import ConfigError
 from ..fields import ExternalField
 from ..integrators import SPLITTINGS
-from ..policy import choose
+from ..policy import ORDINARY, choose
 from ..simulate.advice import warn_of
-from ..simulate.length import for_length, is_long
+from ..simulate.length import for_length, kind_of
 from ..simulate.result import MAX_STEPS, NON_FINITE, OK, STUCK, SimulationResult, momentum_errors
 from ..simulate.schedule import end_times, step_limit
 from ..simulate.units import refuse_extreme_units
@@ -119,7 +119,7 @@ def _plan(
             raise ConfigError(f"the step module is made for integrator = {criterion.made_for}, not for {name}: leave it out.")
         module = LimitedModule(criterion, dt_min, dt_max) if limited else criterion
         return _Plan(module, _splitting(name), criterion.tolerance, type(criterion).__name__, None)
-    chosen = choose(criterion, tol, integrator, long=integrator == "auto" and is_long(bodies, ends))
+    chosen = choose(criterion, tol, integrator, kind=kind_of(bodies, ends) if integrator == "auto" else ORDINARY)
     value = for_length(chosen.criterion, bodies, ends)
     value = Limited(value, dt_min, dt_max) if limited else value
     name = _splitting(str(chosen.integrator))

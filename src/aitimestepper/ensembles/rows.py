@@ -9,7 +9,7 @@ import numpy as np
 from ..bodies import Bodies
 from ..errors import ConfigError, UserError, shown
 from ..simulate.engine import simulate
-from ..simulate.length import are_long
+from ..simulate.length import are_encounters, are_long
 from ..simulate.result import SimulationResult
 from .chunks import Chunk, Group
 from .outcomes import outcomes_of
@@ -45,14 +45,13 @@ def _keep_freed_memory() -> None:
 
 
 def _parts(group: Group, settings: Settings) -> list[Group]:
-    """Return the batches in which a group runs: two where long runs get another integrator, so that no chunk matters."""
-    ends = _ends(group, settings)
-    whole = group._replace(ends=ends)
-    if not settings.splits_by_length():
-        return [whole]
-    long = are_long(group.bodies, ends)
-    halves = [np.flatnonzero(long == which) for which in (False, True)]
-    return [Group(group.rows[k], group.bodies.select(k), ends[k]) for k in halves if len(k)]
+    """Return the batches in which a group runs: those that get the same integrator together, so that no chunk matters."""
+    ends, names = _ends(group, settings), settings.integrators()
+    if (names == names[0, 0]).all():
+        return [group._replace(ends=ends)]
+    own = names[are_long(group.bodies, ends).astype(int), are_encounters(group.bodies).astype(int)]
+    together = [np.flatnonzero(own == name) for name in np.unique(own)]
+    return [Group(group.rows[k], group.bodies.select(k), ends[k]) for k in together]
 
 
 def _ends(group: Group, settings: Settings) -> np.ndarray:

@@ -17,7 +17,7 @@ from ..bodies import Bodies
 from ..criteria.base import Criterion
 from ..errors import ConfigError, shown
 from ..events import OWN, Event, as_events, event_to_plain
-from ..policy import choose
+from ..policy import Kind, choose
 from ..simulate.result import SimulationResult
 
 # takes the bodies before a run and its result; returns columns (B,) by name
@@ -57,10 +57,13 @@ class Settings:
         names = [f.name for f in dataclasses.fields(self) if f.name not in ("t_end", "outcomes")]
         return {name: getattr(self, name) for name in names}
 
-    def splits_by_length(self) -> bool:
-        """Return whether long runs get another integrator than short ones, so that one batch cannot hold both."""
-        short, long = (choose(self.criterion, self.tol, self.integrator, self.guard, long) for long in (False, True))
-        return short.integrator != long.integrator
+    def integrators(self) -> np.ndarray:
+        """Return the integrator of each kind of runs, (2, 2): short and long ones, which are encounters or are not."""
+
+        def name(kind: Kind) -> str:
+            return str(choose(self.criterion, self.tol, self.integrator, self.guard, kind).integrator)
+
+        return np.array([[name(Kind(long, encounters)) for encounters in (False, True)] for long in (False, True)])
 
     def plain(self) -> dict[str, Any]:
         """Return what says how the systems are run, for JSON; of functions of one's own their names."""

@@ -23,7 +23,7 @@ from ..simulate.batch import Batch
 from ..simulate.callbacks import OwnFunctions
 from ..simulate.kernels import layout as at
 from ..simulate.kernels import plan as kernel
-from ..simulate.length import for_length, is_long
+from ..simulate.length import for_length, kind_of
 from ..simulate.program import Program, program_of
 from . import memory as of
 from .convert import checked_simulation, to_bodies
@@ -132,7 +132,7 @@ def _choice(
         raise ConfigError(f"keep = {shown(keep)} and integrator = {shown(integrator)}: give only one of them.")
     end = np.array([bodies.time[0] if t_end is None else _time(t_end)])
     wanted = integrator if keep is None else METHODS[keep]
-    choice = choose(criterion, tol, wanted, long=is_long(bodies, end))
+    choice = choose(criterion, tol, wanted, kind=kind_of(bodies, end))
     choice = choice._replace(criterion=for_length(choice.criterion, bodies, end))
     _refuse_unsuited(choice.criterion)
     if keep is None and choice.integrator.kind != SPLITTING:

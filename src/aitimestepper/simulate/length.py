@@ -16,6 +16,7 @@ from ..criteria.wrappers import Wrapper, innermost
 from ..fields import outside_part
 from ..hierarchy import TIDE
 from ..initial.problems import shortest_period
+from ..policy import Kind
 from ..sums import dot
 from ..validation import TINY
 
@@ -53,7 +54,7 @@ def are_sensitive(bodies: Bodies) -> np.ndarray:
     few = (bodies.mass > 0).sum(1) <= MOST_DISTURBED
     if outside_part(bodies.external_field) is not None:
         return np.asarray(few)
-    return are_planetary(bodies) | (few & are_loose(bodies))
+    return are_planetary(bodies) | are_encounters(bodies)
 
 
 def are_planetary(bodies: Bodies) -> np.ndarray:
@@ -67,6 +68,11 @@ def are_planetary(bodies: Bodies) -> np.ndarray:
     light, heavy = (mass >= 0) & (mass <= LIGHT * heaviest), mass > LIGHT * heaviest
     alone = (mass >= 0) & (mass <= ALONE * heaviest)
     return np.asarray(((light.sum(1) >= 2) | alone.any(1)) & (heavy.sum(1) <= 2))
+
+
+def are_encounters(bodies: Bodies) -> np.ndarray:
+    """Return which systems are encounters of three and more bodies, but few, (B,) bool: not all of them are bound."""
+    return np.asarray(((bodies.mass > 0).sum(1) <= MOST_DISTURBED) & are_loose(bodies))
 
 
 def are_loose(bodies: Bodies) -> np.ndarray:
@@ -91,9 +97,9 @@ def are_loose(bodies: Bodies) -> np.ndarray:
 MANY = 100.0  # orbits of a pair in a long run
 
 
-def is_long(start: Bodies, end: np.ndarray) -> bool:
-    """Return whether some system of few bodies has `MANY` orbits of its tightest pair until `end` (B,)."""
-    return bool(are_long(start, end).any())
+def kind_of(start: Bodies, end: np.ndarray) -> Kind:
+    """Return the kind of a batch of runs until `end` (B,)."""
+    return Kind(bool(are_long(start, end).any()), bool(are_encounters(start).all()))
 
 
 def are_long(start: Bodies, end: np.ndarray) -> np.ndarray:
