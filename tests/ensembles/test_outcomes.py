@@ -252,9 +252,9 @@ def test_states_are_looked_at_after_numbers_of_steps_that_depend_on_nothing():
     while steps[0] < 100_000:
         steps = next_look(steps)
         looks.append(int(steps[0]))
-    assert looks[:3] == [64, 128, 192]
-    assert all(1 <= b - a <= max(64, a / 16) for a, b in itertools.pairwise(looks))
-    assert len(looks) < 160
+    assert looks[:3] == [16, 32, 48]
+    assert all(1 <= b - a <= max(16, a / 16) for a, b in itertools.pairwise(looks))
+    assert len(looks) < 192
     between = np.arange(1, 5000)
     assert (next_look(between) > between).all()
     assert set(next_look(between).tolist()) <= set(looks)

@@ -1,7 +1,7 @@
 """Runs that end when their outcome is decided: systems pause after certain numbers of steps, and are looked at then.
 
 The search for other events takes the states after every step, which cost several times a step of three bodies. What is decided
-stays so; so the state is looked at after 64 steps, 128, ..., then each time after a sixteenth more, whatever else is asked for.
+stays so; so the state is looked at after 16 steps, 32, ..., then each time after a sixteenth more, whatever else is asked for.
 
 The compiled loop takes a quick look itself (`kernels/decision.py`), and lets systems go on whose outcome cannot be decided: of
 those that stop where it is, only a decision leaves the loop, about one for each system.
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
 def next_look(steps: np.ndarray) -> np.ndarray:
     """Return after how many steps systems that have made so many are looked at next."""
-    # numbers of a sequence that depends on nothing: 64, 128, ..., then 16, 17, ..., 31 times a power of two
+    # numbers of a sequence that depends on nothing: 16, 32, ..., then 16, 17, ..., 31 times a power of two
     _, exponent = np.frexp(np.maximum(steps // (FIRST_LOOK * LOOKS), 1))
     unit = FIRST_LOOK << (exponent - 1).astype(np.int64)
     return np.asarray((steps // unit + 1) * unit)

@@ -36,7 +36,7 @@ NO_OUTPUT, EVERY_TIME, EVERY_STEPS, AT_TIMES = range(4)
     WRAP_COUNT,
     WRAPS,
 ) = range(14)
-FIRST_LOOK, LOOKS = 64, 16  # steps until a look at whether the outcome is decided; looks in each doubling of many steps
+FIRST_LOOK, LOOKS = 16, 16  # steps until a look at whether the outcome is decided; looks in each doubling of many steps
 MOST_STAGES = 19  # drifts of a splitting
 # plan.floats[...]: then kicks, drifts and displacements of a splitting, then two numbers for each wrapper
 GUARD, OUTPUT_EVERY, TIDE, KICKS = range(4)
