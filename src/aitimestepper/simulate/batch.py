@@ -214,10 +214,13 @@ class Batch:
             first = at.HEAD + self.state["count"][own, at.CURRENT] * at.VECTORS * 3 * n
             places = first[:, None] + np.arange(6 * n)
             block = self.state["states"][own[:, None], places.astype(np.int64)].reshape(-1, 2, 3, n)
-            rows, columns = np.nonzero(present[some])
-            x, v = (np.moveaxis(block[:, k, :D], 1, 2).reshape(-1, D) for k in (0, 1))
-            position[some[rows], columns] = x
-            velocity[some[rows], columns] = np.repeat(self.direction[own], n)[:, None] * v
+            x, v = (np.moveaxis(block[:, k, :D], 1, 2) for k in (0, 1))
+            v = self.direction[own][:, None, None] * v
+            if n == present.shape[1]:
+                position[some], velocity[some] = x, v
+            else:
+                rows, columns = np.nonzero(present[some])
+                position[some[rows], columns], velocity[some[rows], columns] = x.reshape(-1, D), v.reshape(-1, D)
         return position, velocity
 
 
