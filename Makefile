@@ -5,8 +5,9 @@ BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 RUNTIME := build/runtime
 EXTRAS := dev,train,report,wandb,bench,sweep
+TESTS := -m pytest -q -n 2 --dist loadfile
 
-.PHONY: help venv checks wheel run test test-runtime test-services docs lint format bench bench-imports bench-training bench-engine bench-ensemble diagnostics faults audit versions clean
+.PHONY: help venv checks wheel engines engine-lanes engine-many run test test-runtime test-services docs lint format bench bench-imports bench-training bench-engine bench-ensemble diagnostics faults audit versions clean
 .DEFAULT_GOAL := help
 
 help:  ## what can be made
@@ -29,10 +30,13 @@ $(RUNTIME)/.installed: pyproject.toml constraints.txt
 	$(RUNTIME)/bin/python -c 'import importlib.util as u, sys; sys.exit("torch came with the runtime" if u.find_spec("torch") else 0)'
 	@touch $@
 
-wheel: venv $(RUNTIME)/.installed  ## build the wheel, and install it into an environment without PyTorch
-	rm -rf build/wheel
-	$(BIN)/python -m pip wheel --quiet --disable-pip-version-check --no-deps --wheel-dir build/wheel .
+# build/package holds nothing but a link to the package that was installed, so that .venv can test this one, too
+wheel: $(RUNTIME)/.installed  ## build the wheel, and install it into an environment without PyTorch
+	rm -rf build/wheel build/package
+	$(RUNTIME)/bin/python -m pip wheel --quiet --disable-pip-version-check --no-deps --wheel-dir build/wheel .
 	$(RUNTIME)/bin/python -m pip install --quiet --disable-pip-version-check --no-deps --force-reinstall build/wheel/*.whl
+	mkdir build/package
+	ln -s "$$($(RUNTIME)/bin/python -c 'import sysconfig; print(sysconfig.get_path("purelib"))')/aitimestepper" build/package/
 
 # The first simulation compiles the engine for half a minute, on a core that the first training does not need.
 run: venv  ## train a small network in both ways, simulate with it, compare it, write the report
@@ -40,16 +44,26 @@ run: venv  ## train a small network in both ways, simulate with it, compare it, 
 	$(BIN)/aitimestepper train --config examples/quickstart_steps.toml --overwrite && wait
 	$(BIN)/aitimestepper both --config examples/quickstart.toml --overwrite
 
-# What needs PyTorch is tested in .venv, all else in an environment without it, into which the wheel is installed: two tests at
-# a time, with one thread of torch's each.
-test: checks test-runtime  ## all checks: lint, types, tests
-	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -q -n 2 --dist loadfile -m 'torch and not services'
+# What needs PyTorch is tested in .venv, all else in an environment without it, and both test the package that was installed there:
+# two tests at a time, with one thread of torch's each.
+test: checks  ## all checks: lint, types, tests
+	$(RUNTIME)/bin/python $(TESTS) -m 'not torch and not services'
+	OMP_NUM_THREADS=1 PYTHONPATH='$(CURDIR)/build/package' $(BIN)/python $(TESTS) -m 'torch and not services'
 
-checks:  # both environments, lint and the wheel side by side: each of them is work for one core
-	@$(MAKE) --no-print-directory -j 2 lint wheel
+checks:  # both environments, lint, the wheel and the engine side by side: each of them is work for one core
+	@$(MAKE) --no-print-directory -j 2 lint engines
 
-test-runtime: wheel  ## the tests of the runtime, with the wheel in an environment without PyTorch
-	$(RUNTIME)/bin/python -m pytest -q -n 2 --dist loadfile -m 'not torch and not services'
+# The three forms of the engine are compiled for half a minute each: here once, and not by each of the workers that need them.
+engines: engine-lanes engine-many
+
+engine-lanes: wheel
+	$(RUNTIME)/bin/python tests/engines.py lane lanes
+
+engine-many: wheel
+	$(RUNTIME)/bin/python tests/engines.py many
+
+test-runtime: engines  ## the tests of the runtime, with the wheel in an environment without PyTorch
+	$(RUNTIME)/bin/python $(TESTS) -m 'not torch and not services'
 
 # Chromium is a package of Debian's and of its relatives'; any other that is installed is used as well.
 test-services: venv  ## what needs other programs: the page of the explorer in Chromium, which is installed where it is missing

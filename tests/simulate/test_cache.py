@@ -26,12 +26,12 @@ import aitimestepper
 from aitimestepper.initial import named as initial
 from aitimestepper.simulate import session
 
-pair = aitimestepper.Bodies([0.5, 0.5], [[-1.0, 0.0], [1.0, 0.0]], [[0.0, -0.3], [0.0, 0.3]])
+cluster = initial.plummer(13, seed=3)  # more bodies than run in lanes: both runs need the same code
 began = time.perf_counter()
-result = aitimestepper.simulate(pair, steps=100, criterion=aitimestepper.PRS23())
+result = aitimestepper.simulate(cluster, steps=10, criterion=aitimestepper.PRS23())
 seconds = time.perf_counter() - began
 rule = aitimestepper.Symmetrized(aitimestepper.EnergyBudget(1e-6, "suzuki4"))
-swarm = aitimestepper.simulate(initial.plummer(13, seed=3), steps=200, criterion=rule, integrator="suzuki4")
+swarm = aitimestepper.simulate(cluster, steps=200, criterion=rule, integrator="suzuki4")
 bits = hashlib.sha1(result.final.position.tobytes() + swarm.final.position.tobytes()).hexdigest()
 print(aitimestepper.__file__, seconds, bits)
 """
@@ -51,8 +51,9 @@ print(len(advance._cache._cache_file._load_index()))
 def test_a_package_that_cannot_be_written_to_is_compiled_once_and_kept_in_the_users_cache(tmp_path):
     """Costs one compilation, about 20 s: the slowest test there is. A later process starts within a second after imports.
 
-    Where the code comes from, the compiler or the disk, makes no difference to the bits. What is compiled next to it works
-    too: it crashed, calling the copies of its parts that the first had for itself.
+    Where the code comes from, the compiler or the disk, makes no difference to the bits; nor does it in lanes, of which
+    test_lanes.py compares those that it compiles with those that are loaded. What is compiled next to it works too: it
+    crashed, calling the copies of its parts that the first had for itself.
     """
     home, package = tmp_path / "home", tmp_path / "site" / "aitimestepper"
     shutil.copytree(Path(aitimestepper.__file__).parent, package, ignore=shutil.ignore_patterns("__pycache__"))
