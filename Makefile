@@ -5,7 +5,9 @@ BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 RUNTIME := build/runtime
 EXTRAS := dev,train,report,wandb,bench,sweep
-TESTS := -m pytest -q -n 2 --dist loadfile
+TESTS := -m pytest -q -n 2 --dist loadfile --no-loadscope-reorder
+# whatever is imported is compiled to bytecode once, not by every process: the tests alone take 8 s of each
+unexport PYTHONDONTWRITEBYTECODE
 
 .PHONY: help venv checks wheel engines engine-lanes engine-many run test test-runtime test-services docs lint format bench bench-imports bench-training bench-engine bench-ensemble diagnostics faults audit versions clean
 .DEFAULT_GOAL := help
@@ -20,7 +22,7 @@ $(STAMP): pyproject.toml constraints.txt
 	$(PYTHON) -c 'import sys; sys.exit(0 if sys.version_info >= (3, 11) else "Python 3.11 or newer is needed, this is " + sys.version + "; try: make PYTHON=python3.11 run")'
 	$(PYTHON) -m venv $(VENV)
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-compile -c constraints.txt -e '.[$(EXTRAS)]'
-	PYTHONDONTWRITEBYTECODE= $(BIN)/python -c 'import numba, h5py, matplotlib.figure, rich.progress, rebound, torch; torch.optim.AdamW([torch.zeros(1, requires_grad=True)]).step()'
+	$(BIN)/python -c 'import numba, h5py, matplotlib.figure, rich.progress, rebound, torch; torch.optim.AdamW([torch.zeros(1, requires_grad=True)]).step()'
 	@touch $@
 
 # an environment as a user has it who simulates: the wheel, without PyTorch

@@ -28,17 +28,29 @@ WITH_TORCH = (
     "test_readme.py",
     "test_site.py",
 )
+# Files that take long come first, the longest before the others: two processes that take one file after another then end
+# within seconds of each other, and none waits for one that began last.
+LONG = (
+    "simulate/test_lanes.py",
+    "cli/test_training_commands.py",
+    "faults/test_damage.py",
+    "faults/test_campaigns.py",
+    "simulate/test_cache.py",
+    "cli/test_commands.py",
+)
 NEED_TORCH = {"torch", "trained"}  # fixtures
 HERE = Path(__file__).parent
 collect_ignore = [] if importlib.util.find_spec("torch") else list(WITH_TORCH)
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Mark what needs PyTorch."""
+    """Mark what needs PyTorch, and let what takes long come first."""
     for item in items:
         where = item.path.relative_to(HERE).as_posix()
         if where.startswith(WITH_TORCH) or NEED_TORCH & set(getattr(item, "fixturenames", ())):
             item.add_marker("torch")
+    place = {name: k for k, name in enumerate(LONG)}
+    items.sort(key=lambda item: place.get(item.path.relative_to(HERE).as_posix(), len(LONG)))
 
 
 @pytest.fixture

@@ -45,12 +45,10 @@ def _manifest(folder: Path) -> tuple[Path, ...]:
     return (folder / "ensemble.json",)
 
 
-def _table(found: Ensemble) -> Contents:
-    return Contents(digest_of(found.finished, found.spec, *[(name, found[name].tolist()) for name in found.columns]))
-
-
 def _loaded(path: Path) -> Contents:
-    return _table(Ensemble.load(path.parent))
+    """Read column by column."""
+    found = Ensemble.load(path.parent)
+    return Contents(digest_of(found.finished, found.spec, *[(name, found[name].tolist()) for name in found.columns]))
 
 
 def _few_columns(path: Path) -> Contents:
@@ -76,7 +74,8 @@ def _gone_on(path: Path) -> Contents:
     for other in (one for one in path.parent.iterdir() if one.is_file()):
         shutil.copyfile(other, copy / other.name)
     try:
-        return _table(_run(copy, resume=True))
+        found = _run(copy, resume=True)
+        return Contents(digest_of(found.finished, found.spec, found.table().to_pydict()))
     finally:
         shutil.rmtree(copy)
 

@@ -164,7 +164,8 @@ def _ensemble() -> Work:
 
     def outcome(folder: Path) -> dict[str, str]:
         found = Ensemble.load(folder / "it")
-        columns = {name: np.asarray(found[name]) for name in found.columns}
+        table = found.table()  # at once: to read 40 parts for each column takes longer than the ensemble
+        columns = {name: table[name].to_numpy() for name in table.column_names}
         numbers = columns["number"].tolist()
         about = {"finished": str(found.finished), "twice": str(len(numbers) - len(set(numbers)))}
         return {**about, **{name: digest_of(values.tolist()) for name, values in columns.items()}}
@@ -213,8 +214,8 @@ WORKS = [
     _simulation(
         "simulate", _three, t_end=400.0, criterion=Symmetrized(FreeFall(0.01)), integrator="leapfrog", output_every=0.25
     ),
-    _simulation("simulate, guard", _three, t_end=80.0, criterion=FreeFall(0.05), guard=True, tol=1e-6, output_every=0.25),
-    _simulation("simulate, radau15", _three, t_end=200.0, criterion=PRS23(0.02), integrator="radau15", output_every=0.5),
+    _simulation("simulate, guard", _three, t_end=40.0, criterion=FreeFall(0.05), guard=True, tol=1e-6, output_every=0.25),
+    _simulation("simulate, radau15", _three, t_end=100.0, criterion=PRS23(0.02), integrator="radau15", output_every=0.5),
     _simulation(
         "simulate, events", _three, t_end=100.0, criterion=FreeFall(0.01), events="encounter:below=0.9", output_every=0.5
     ),
