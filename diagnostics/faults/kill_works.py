@@ -10,7 +10,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 from contents import digest_of
 from snapshot_subjects import FIELDS, short_turns
 

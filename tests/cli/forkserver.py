@@ -17,9 +17,11 @@ import traceback
 from aitimestepper import Constant, simulate
 from aitimestepper.cli import main
 from aitimestepper.initial.named import kepler
+from aitimestepper.initial.suites import make_suite
 
-for integrator in ("leapfrog", "hermite4"):
-    simulate(kepler(0.5), steps=1, criterion=Constant(0.01), integrator=integrator, threads=1)
+one, two = kepler(0.5), make_suite(("kepler",), "train", 2).batch()[0]
+for start, integrator in ((one, "leapfrog"), (two, "leapfrog"), (one, "hermite4")):  # all three forms of the engine
+    simulate(start, steps=1, criterion=Constant(0.01), integrator=integrator, threads=1)
 
 with contextlib.suppress(ImportError):
     import torch
