@@ -111,9 +111,10 @@ def _training(name: str, flags: str) -> Work:
 def _load_torch() -> None:
     import torch
 
-    import aitimestepper.training.epochs  # noqa: F401  once for all forks
-
+    for name in ("training.epochs", "cli.training", "cli.training_progress"):  # once for all forks
+        importlib.import_module(f"aitimestepper.{name}")
     torch.set_num_threads(1)
+    torch.optim.AdamW([torch.zeros(1, requires_grad=True)]).step()  # loads what an optimizer loads when it is first used
 
 
 def _study(name: str, words: str) -> Work:
