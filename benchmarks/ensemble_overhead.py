@@ -31,7 +31,7 @@ from rich.console import Console
 from rich.table import Table
 
 import aitimestepper as ats
-from aitimestepper.ensembles.chunks import SYSTEMS
+from aitimestepper.ensembles.chunks import SYSTEMS, chunk_of_cases
 from aitimestepper.ensembles.spec import spec_of
 from aitimestepper.initial.suites import make_suite
 from measure import Row, interleaved
@@ -73,7 +73,7 @@ def overhead(count: int, rounds: int) -> Iterator[Row]:
         ratio = times.ratio(name, "engine")
         yield Row("overhead", f"{count} triples from {name} / engine on ready batches", ratio, "", target, at_least=False)
     began = time.process_time()
-    make_suite(("triple",), "train", SYSTEMS).batch()
+    chunk_of_cases(0, make_suite(("triple",), "train", SYSTEMS).cases)
     each = 1e6 * (time.process_time() - began) / SYSTEMS
     yield Row("overhead", "a triple of the family, made by Python", each, "us a system")
 

@@ -47,9 +47,11 @@ def _keep_freed_memory() -> None:
 def _parts(group: Group, settings: Settings) -> list[Group]:
     """Return the batches in which a group runs: those that get the same integrator together, so that no chunk matters."""
     ends, names = _ends(group, settings), settings.integrators()
-    if (names == names[0, 0]).all():
+    own = names[:1, :1]
+    if (names != own).any():
+        own = names[are_long(group.bodies, ends).astype(int), are_encounters(group.bodies).astype(int)]
+    if (own == own[0]).all():
         return [group._replace(ends=ends)]
-    own = names[are_long(group.bodies, ends).astype(int), are_encounters(group.bodies).astype(int)]
     together = [np.flatnonzero(own == name) for name in np.unique(own)]
     return [Group(group.rows[k], group.bodies.select(k), ends[k]) for k in together]
 
