@@ -11,7 +11,7 @@ import numpy as np
 
 from ..bodies import Bodies
 from ..fields import field_to_plain
-from ..initial.suites import Case
+from ..initial.suites import Case, padded
 
 # Systems of up to four bodies in a chunk. One of triples at 1e-5 takes 0.4 s of a core, and its set-up, its rows and its file
 # take 5 % of that (`benchmarks/ensemble_overhead.py`).
@@ -77,22 +77,6 @@ def chunk_of_cases(first: int, cases: Sequence[Case]) -> Chunk:
 
 
 def _group(rows: np.ndarray, cases: Sequence[Case]) -> Group:
-    """Return the cases of these indices as one batch, padded to the largest."""
+    """Return the cases of these indices as one batch."""
     chosen = [cases[i] for i in rows.tolist()]
-    N, D = max(case.size for case in chosen), chosen[0].initial.position.shape[1]
-    mass, present = np.zeros((len(chosen), N)), np.zeros((len(chosen), N), dtype=bool)
-    position, velocity = np.zeros((len(chosen), N, D)), np.zeros((len(chosen), N, D))
-    for i, case in enumerate(chosen):
-        n = case.size
-        mass[i, :n], present[i, :n] = case.initial.mass, True
-        position[i, :n], velocity[i, :n] = case.initial.position, case.initial.velocity
-    bodies = Bodies(
-        mass,
-        position,
-        velocity,
-        present=present,
-        softening=np.array([case.softening for case in chosen]),
-        G=chosen[0].initial.G or 1.0,
-        external_field=chosen[0].external_field,
-    )
-    return Group(rows, bodies, np.array([case.t_end for case in chosen]))
+    return Group(rows, padded(chosen, chosen[0].initial.G or 1.0), np.array([case.t_end for case in chosen]))

@@ -104,18 +104,8 @@ class Suite:
             raise ConfigError(
                 f"the problems of {names} have different external fields: take them by themselves (`Suite.by_field`)."
             )
-        rates = [math.sqrt(case.initial.G or 1.0) for case in chosen]
-        systems = [
-            Bodies(
-                c.initial.mass,
-                c.initial.position,
-                c.initial.velocity / rate,
-                softening=c.softening,
-                external_field=c.external_field,
-            )
-            for c, rate in zip(chosen, rates, strict=True)
-        ]
-        return Bodies.stack(systems), np.array([c.t_end * rate for c, rate in zip(chosen, rates, strict=True)])
+        rates = np.array([math.sqrt(case.initial.G or 1.0) for case in chosen])
+        return padded(chosen, 1.0, rates), np.array([case.t_end for case in chosen]) * rates
 
     def by_field(self) -> list[tuple[np.ndarray, Suite]]:
         """Return a suite for each external field, and the indices of its problems here; those without a field come first."""
@@ -127,6 +117,24 @@ class Suite:
                 rows.append([])
             rows[fields.index(case.external_field)].append(i)
         return [(np.array(own), replace(self, cases=tuple(self.cases[i] for i in own))) for own in rows if own]
+
+
+def padded(cases: Sequence[Case], G: float, rates: np.ndarray | float = 1.0) -> Bodies:
+    """Return problems as one batch, padded to the largest, their velocities divided by `rates` (P,).
+
+    They must share the external field and the number of axes.
+    """
+    shapes = [case.initial.position.shape for case in cases]
+    if not cases or len({D for _, D in shapes}) != 1:
+        raise InitialConditionError("a batch takes one problem or more, all with the same number of axes.")
+    N, D = max(n for n, _ in shapes), shapes[0][1]
+    mass, present = np.zeros((len(cases), N)), np.zeros((len(cases), N), dtype=bool)
+    position, velocity = np.zeros((len(cases), N, D)), np.zeros((len(cases), N, D))
+    for k, (case, (n, _)) in enumerate(zip(cases, shapes, strict=True)):
+        mass[k, :n], present[k, :n] = case.initial.mass, True
+        position[k, :n], velocity[k, :n] = case.initial.position, case.initial.velocity
+    about = {"softening": np.array([case.softening for case in cases]), "external_field": cases[0].external_field}
+    return Bodies(mass, position, velocity / np.reshape(rates, (-1, 1, 1)), present=present, G=G, **about)
 
 
 def make_suite(
