@@ -117,7 +117,7 @@ def _with_energies(r: int, own: Words, numbers: Words, n: int, how: int, plan: P
     if how != NEXT or not _energy_is_conserved(r, n):
         real[at.ENERGY_START] = energy - numbers[of.CHANGE]
     numbers[of.CHANGE] = energy - real[at.ENERGY_START]
-    row = SystemRow(real, own, real, numbers_at(own[of.RULE + 1]), numbers_at(own[of.MEMORY + 1]), real, real)
+    row = SystemRow(real, own, real, numbers_at(own[of.RULE + 1]), numbers_at(own[of.MEMORY + 1]), real, real, real)
     net = Net(words_at(own[of.SHAPE + 1]), numbers_at(own[of.NET + 1]), numbers_at(own[of.NET_SPACE]))
     energies = StateEnergies(sums.potential, kinetic, sums.rate2_sum, sums.rate4_sum, sums.rate8_sum, sums.binding_sum)
     return base_step(w, BLOCK, BLOCK, numbers_at(r + reb.T)[0], row, plan, net, energies, 0.0).dt

@@ -39,7 +39,6 @@ def _plan(batch: Batch, wide: bool) -> tuple[np.ndarray, np.ndarray]:
     ints[kernel.ADDRESS] = numbers["address"]
     ints[kernel.WRAP_COUNT], ints[kernel.WRAPS :] = len(wraps), wraps
     ints[kernel.TIMES], ints[kernel.TIME_COUNT] = kernel.WRAP_NUMBERS + 2 * len(wraps), len(times)
-    ints[kernel.EACH_STEP] = batch.each_step
     floats = np.zeros(kernel.WRAP_NUMBERS + 2 * len(wraps) + len(times))
     floats[kernel.GUARD] = batch.guard
     for name in ("kicks", "drifts", "displacements"):
@@ -51,7 +50,7 @@ def _plan(batch: Batch, wide: bool) -> tuple[np.ndarray, np.ndarray]:
         by = kernel.EVERY_STEPS if output.by_steps else kernel.EVERY_TIME
         ints[kernel.OUTPUT] = by if output.times is None else kernel.AT_TIMES
         floats[kernel.OUTPUT_EVERY] = output.every
-    return ints, floats
+    return (ints, floats) if batch.looks is None else batch.looks.after(ints, floats)
 
 
 class Advance:
@@ -83,6 +82,8 @@ class Advance:
             window=state["window"],
             radau=state["radau"],
             rows=batch.rows,
+            noted=batch.noted,
+            events=np.zeros((len(batch.start), 0)) if batch.looks is None else batch.looks.of_bodies,
             look_until=np.zeros(len(batch.start)),
         )
         self.budget, self.rate = FIRST_BUDGET, 0.0

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
@@ -14,7 +15,8 @@ from ..criteria.base import Criterion
 from .advance import Advance
 from .callbacks import OwnFunctions
 from .continuation import Continuation
-from .first_state import first_state, row_capacity, row_width, step_capacity, systems_by_size
+from .event_looks import EventLooks, Steps
+from .first_state import first_state, note_capacity, row_capacity, row_width, systems_by_size
 from .kernels import layout as at
 from .kernels import plan as kernel
 from .program import Program
@@ -51,7 +53,7 @@ class Batch:
     threads: int
     own: OwnFunctions = field(default_factory=OwnFunctions)
     criterion: Criterion | None = None  # as it is bound; None: nothing follows this run
-    each_step: bool = False  # whether a row is written after every step, besides those of the output, for events
+    looks: EventLooks | None = None  # the events that may happen between its steps
 
     @classmethod
     def begin(
@@ -65,7 +67,7 @@ class Batch:
         guard: float = 0.0,
         threads: int | None = None,
         criterion: Criterion | None = None,
-        each_step: bool = False,
+        looks: EventLooks | None = None,
     ) -> Batch:
         """Return a run that has not started, or one that goes on from the run that the bodies come from.
 
@@ -79,7 +81,7 @@ class Batch:
         steps = state["count"][:, at.STEPS]
         system[:, at.T_END], system[:, at.STEP_LIMIT] = sign * t_end, step_limit + steps
         system[:, at.STOP] = system[:, at.T_END]
-        capacity = step_capacity(B, N) if each_step else 1 if output is None else row_capacity(B, N)
+        capacity = 1 if output is None else row_capacity(B, N)
         if output is not None:
             system[:, at.OUTPUT_START] = sign * output.start
             state["count"][:, at.ROWS] = steps // int(output.every) if output.by_steps else 0
@@ -87,7 +89,13 @@ class Batch:
             state["real"][:, at.DUE] = sign * output.times[0] if len(output.times) else np.inf
         start = start if before is None else before.start
         rows, cores = np.zeros((B, capacity, row_width(N))), chosen_threads(threads)
-        return cls(program, start, system, state, rows, output, guard, cores, own, criterion, each_step)
+        return cls(program, start, system, state, rows, output, guard, cores, own, criterion, looks)
+
+    @functools.cached_property
+    def noted(self) -> np.ndarray:
+        """States around the steps of a turn in which events may have happened, (B, R, ...); `NOTED` counts them."""
+        B, N = self.start.present.shape
+        return np.zeros((B, 1 if self.looks is None else note_capacity(B, N), row_width(N)))
 
     @property
     def direction(self) -> np.ndarray:
@@ -109,8 +117,8 @@ class Batch:
     ) -> None:
         """Advance every system to its end. `sinks` take rows of output; `watch` and `save` are called after each turn.
 
-        events: what looks for events in the rows after every step, and ends the systems that they stop. decided: what ends the
-        systems whose outcome is decided.
+        events: what looks for events in the steps in which they may have happened, and ends the systems that they stop.
+        decided: what ends the systems whose outcome is decided.
 
         Ctrl-C takes effect between turns: the state is consistent then, and a `KeyboardInterrupt` is raised. An error that a
         function of the user raises also ends the run, with the state as it was before that turn.
@@ -126,12 +134,11 @@ class Batch:
                 self._turn(advance, pool)
                 if decided is not None:
                     decided.after_turn(self)
-                if events is None:
-                    self._deliver_rows(sinks)
-                else:
-                    events.after_turn(self, sinks)
+                if events is not None:
+                    events.after_turn(self)
                     if decided is not None:
                         decided.withdraw(events.stopped)
+                self._deliver_rows(sinks)
                 if watch is not None:
                     watch(advance.status())
                 if save is not None:
@@ -178,7 +185,7 @@ class Batch:
     def named(self, rows: np.ndarray) -> dict[str, np.ndarray]:
         """Return rows (B, S, width) as arrays by name, with the time axis first, (S, B, ...)."""
         rows = np.swapaxes(rows, 0, 1)
-        bodies, steps, sign = self.unpacked(rows), rows[:, :, kernel.ROW_STEPS], self.direction
+        bodies, steps, sign = self.unpacked(rows, self.start.present), rows[:, :, kernel.ROW_STEPS], self.direction
         return {
             "time": sign * rows[:, :, kernel.ROW_TIME] + 0.0,
             "dt": rows[:, :, kernel.ROW_DT].copy(),
@@ -189,13 +196,22 @@ class Batch:
             "velocity": np.ascontiguousarray(sign[:, None, None] * bodies[:, :, 1]),
         }
 
-    def unpacked(self, rows: np.ndarray) -> np.ndarray:
+    def take_noted(self) -> Steps:
+        """Return the states around the steps of this turn in which events may have happened; they count as none from now on."""
+        noted = self.state["count"][:, at.NOTED]
+        system, k = np.nonzero(np.arange(self.noted.shape[1]) < noted[:, None])
+        noted[:] = 0
+        rows = self.noted[system, k]
+        bodies = self.unpacked(rows[None], self.start.present[system])[0]
+        return Steps(system, rows[:, kernel.ROW_STEPS], rows[:, kernel.ROW_TIME], bodies[:, 0], bodies[:, 1])
+
+    def unpacked(self, rows: np.ndarray, present: np.ndarray) -> np.ndarray:
         """Return positions and velocities in rows (S, B, width) as (S, B, 2, N, D), of the motion in each system's direction.
 
-        Rows have the bodies that are present first; absent ones are zeros at their own places here.
+        Rows have the bodies that are present first; absent ones are zeros at their own places here. present: (B, N).
         """
-        (B, N, D), present = self.start.position.shape, self.start.present
-        bodies = rows[:, :, kernel.ROW_BODIES :].reshape(len(rows), B, 2, 3, N)[:, :, :, :D].swapaxes(3, 4)
+        N, D = self.start.position.shape[1:]
+        bodies = rows[:, :, kernel.ROW_BODIES :].reshape(len(rows), len(present), 2, 3, N)[:, :, :, :D].swapaxes(3, 4)
         if (present[:, 1:] > present[:, :-1]).any():
             place = np.argsort(np.argsort(~present, axis=1, kind="stable"), axis=1)
             bodies = np.take_along_axis(bodies, place[None, :, None, :, None], axis=3)

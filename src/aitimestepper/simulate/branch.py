@@ -16,9 +16,10 @@ from ..events import Event, Occurrence
 from ..integrators import integrator_named
 from .advance import Advance
 from .batch import Batch, Output
+from .event_looks import EventLooks, looks_of
 from .event_search import Search
 from .event_watch import EventWatch
-from .first_state import MOST_STEPS, row_capacity, row_width, step_capacity
+from .first_state import MOST_STEPS, row_capacity, row_width
 from .kernels import layout as at
 from .kernels.plan import ROW_BODIES, ROW_DT, ROW_ERROR, ROW_STEPS, ROW_TIME
 from .progress import Watch
@@ -178,7 +179,7 @@ class Branch:
         state = _copied(self.older[0] if self._searched is None else self._searched)
         if state["real"][0, at.TIME] >= due:
             return True
-        run = self._run_from(state, time, None, each_step=True)
+        run = self._run_from(state, time, None, looks_of(events, self.batch.start, stops=False))
         run.system[0, at.STEP_LIMIT] = min(float(MOST_STEPS), float(state["count"][0, at.STEPS] + most))
         search = Search(events, run.start, integrator_named(self.integrator), run.direction)
         found = EventWatch(events, run, search, stops=False, begins=self._searched is None)
@@ -189,7 +190,7 @@ class Branch:
             self._take(state)
         return bool(state["real"][0, at.TIME] >= due or state["count"][0, at.STATUS] not in at.GOES_ON)
 
-    def _run_from(self, state: Arrays, until: float, output: Output | None, each_step: bool = False) -> Batch:
+    def _run_from(self, state: Arrays, until: float, output: Output | None, looks: EventLooks | None = None) -> Batch:
         """Return a run of the branch from one of its states, with rows of its own, until the step that reaches a time."""
         b, N, system = self.batch, self.batch.start.position.shape[1], self.batch.system.copy()
         system[0, at.STOP], system[0, at.STEP_LIMIT] = self.direction * until, float(MOST_STEPS)
@@ -197,12 +198,10 @@ class Branch:
         if count[0, at.STATUS] not in at.GOES_ON:
             system[0, at.STEP_LIMIT] = -1.0  # no further step can be made, but its last one can be looked into
         count[0, at.STATUS] = at.RUNNING
-        count[0, [at.ROWS, at.PENDING]] = 0
+        count[0, [at.ROWS, at.PENDING, at.NOTED]] = 0
         state["real"][0, at.DUE] = np.inf if output is None or output.times is None else self.direction * output.times[0]
-        if each_step:
-            count[0, at.WRITTEN] = -1
-        rows = np.zeros((1, step_capacity(1, N) if each_step else row_capacity(1, N), row_width(N)))
-        return Batch(b.program, b.start, system, state, rows, output, b.guard, b.threads, b.own, b.criterion, each_step)
+        rows = np.zeros((1, row_capacity(1, N), row_width(N)))
+        return Batch(b.program, b.start, system, state, rows, output, b.guard, b.threads, b.own, b.criterion, looks)
 
     def _take(self, state: Arrays) -> None:
         """Go on from a later state of the branch, with no row of output."""

@@ -60,7 +60,6 @@ class Continuation:
         state = {name: values.copy() for name, values in self.state.items()}
         state["states"][:, at.FIELD_TERMS : at.HEAD] = program.arrays["field"]
         state["count"][:, [at.ROWS, at.PENDING]] = 0
-        state["count"][:, at.WRITTEN] = -1
         state["real"][:, at.DUE] = np.inf
         status = state["count"][:, at.STATUS]
         status[np.isin(status, at.GOES_ON)] = at.RUNNING

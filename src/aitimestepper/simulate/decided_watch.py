@@ -44,6 +44,7 @@ class DecidedWatch:
         self.stopped: dict[int, Occurrence] = {}
         self._asked = [(number, event) for number, event in enumerate(events) if isinstance(event, Decided)]
         self._limit: np.ndarray | None = None
+        self._direction = batch.direction
         self._before = np.zeros((len(self._asked), len(batch.start)), bool)  # whether it was decided at the last look
         self._looked = np.full(len(batch.start), -1)  # number of steps then
 
@@ -55,7 +56,8 @@ class DecidedWatch:
             known = np.flatnonzero(is_look(steps))  # at the start, or at the last look of the run before this one
             self._before[:, known] = [found[0] >= 0.0 for found in self._verdicts(batch, known)]
             self._looked[known] = steps[known]
-        batch.system[:, at.STEP_LIMIT] = np.minimum(self._limit, next_look(steps))
+        due = is_look(steps) & (steps != self._looked)  # it paused there for another reason
+        batch.system[:, at.STEP_LIMIT] = np.minimum(self._limit, np.where(due, steps, next_look(steps)))
         if all(event.stop for _, event in self._asked):
             advance.look(np.where(self._before.any(0), 0.0, self._limit), max(event.tide for _, event in self._asked))
 
@@ -79,10 +81,12 @@ class DecidedWatch:
 
     def withdraw(self, stopped: dict[int, Occurrence]) -> None:
         """Take back what was decided of systems that another event ended before."""
-        wrong = stopped.keys() & self.stopped.keys()
-        self.log = [one for one in self.log if one.system not in wrong or one.time <= stopped[one.system].time]
-        for b in wrong:
+        for b in stopped.keys() & self.stopped.keys():
             del self.stopped[b]
+        self.log = [one for one in self.log if one.system not in stopped or self._is_before(one, stopped[one.system])]
+
+    def _is_before(self, one: Occurrence, end: Occurrence) -> bool:
+        return bool(self._direction[one.system] * (end.time - one.time) >= 0.0)
 
     def _verdicts(self, batch: Batch, some: np.ndarray) -> list[tuple[np.ndarray, ...]]:
         """Return slack, speed, positions and velocities of some systems by every criterion asked for."""

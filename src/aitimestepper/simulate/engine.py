@@ -18,11 +18,12 @@ from ..measured import in_time_unit
 from ..units import UnitSystem
 from .advice import warn_of
 from .batch import Batch
+from .event_looks import looks_of
 from .merging import GoOn, after_mergers, merges
 from .progress import Sink, Watch
 from .result import MAX_STEPS, OK, SimulationResult
 from .schedule import end_times, output_of, step_limit
-from .session import needs_each_step, run_batch
+from .session import run_batch
 from .steering import guard_share, steering_of
 from .trajectory import TrajectorySink, output_times
 from .units import refuse_extreme_units
@@ -129,7 +130,7 @@ def simulate(
         guard_share(guard, tol, steering.words["run_tolerance"], start.run),
         threads,
         steering.criterion,
-        needs_each_step(found),
+        looks_of(found, start),
     )
     asked = {
         **steering.words,

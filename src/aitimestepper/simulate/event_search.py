@@ -13,6 +13,7 @@ from ..events import Collision, Encounter, Event, Occurrence, States
 from ..integrators import Integrator
 from .batch import Batch
 from .callbacks import OwnFunctions
+from .event_looks import Steps
 from .program import Program, program_of
 
 AT_ONCE = 2**15  # numbers of a measure at once: with arrays that leave the cache it takes ten times as long
@@ -26,7 +27,6 @@ class Change(NamedTuple):
     """C changes of the sign of a measure."""
 
     row: np.ndarray  # (C,) number of the state before
-    system: np.ndarray  # (C,)
     subject: np.ndarray  # (C,)
     before: np.ndarray  # (C,) measure in that state
     after: np.ndarray  # (C,) measure at the fraction `until` of the step
@@ -34,7 +34,7 @@ class Change(NamedTuple):
 
 
 class Search:
-    """Search for the events of a run in the states after its steps."""
+    """Search for the events of a run in its steps."""
 
     def __init__(
         self,
@@ -51,66 +51,67 @@ class Search:
         self._own, self._integrator = OwnFunctions(), integrator
         self._program: Program = program_of(FreeFall(TO_END), integrator, start, self._own)
 
-    def __call__(self, time: np.ndarray, position: np.ndarray, velocity: np.ndarray) -> list[Occurrence]:
-        """Return the events between K states of each system, by system and time; see `Batch` for the arrays.
-
-        time: (K, B) of the direction of each system, position, velocity: (K, B, N, D) of the motion in that direction; NaN
-        after the last state of a system.
-        """
-        states = States(self.start.mass, self.start.present, time, position, velocity, self.start.G)
+    def __call__(self, steps: Steps) -> list[Occurrence]:
+        """Return the events in steps, by system and time."""
         found = []
         for number in self._some:
-            changes = list(self._changes(states, self.events[number], self.subjects[number]))
+            changes = list(self._changes(steps, self.events[number], self.subjects[number]))
             if changes:
                 with np.errstate(all="ignore"):  # a part of the last step of a run may be as extreme as that is
-                    found += self._located(states, number, Change(*map(np.concatenate, zip(*changes, strict=True))))
+                    found += self._located(steps, number, Change(*map(np.concatenate, zip(*changes, strict=True))))
         return sorted(found, key=lambda one: (one.system, self.direction[one.system] * one.time, one.number))
 
-    def _changes(self, states: States, event: Event, subjects: np.ndarray) -> Iterator[Change]:
+    def _changes(self, steps: Steps, event: Event, subjects: np.ndarray) -> Iterator[Change]:
         """Yield the changes of sign of a measure, part by part."""
-        K, B = states.time.shape
-        length = max(2, AT_ONCE // max(1, B * len(subjects)))
-        for first in range(0, K - 1, length - 1):
-            part = _rows(states, slice(first, first + length))
+        length = max(2, AT_ONCE // max(1, len(subjects)))
+        for first in range(0, len(steps.time) - 1, length - 1):
             with np.errstate(all="ignore"):
-                value = event.measure(part, subjects)
-                changes = (value[:-1] < 0.0) & (value[1:] >= 0.0) & event.may_count(part, subjects)
-                if getattr(event, "both", False):
-                    changes |= (value[:-1] > 0.0) & (value[1:] <= 0.0)
-                k, b, p = np.nonzero(changes)
-                ends = value[k, b, p], value[k + 1, b, p]
-                if len(k):
-                    yield Change(k + first, b, p, *ends, np.ones(len(k)))
-                if isinstance(event, Collision):
-                    yield from self._grazes(states, event, subjects, value, first)
+                for change in self._changes_in(steps.where(slice(first, first + length)), event, subjects):
+                    yield change._replace(row=change.row + first)
 
-    def _grazes(
-        self, states: States, event: Collision, subjects: np.ndarray, value: np.ndarray, first: int
-    ) -> Iterator[Change]:
+    def _changes_in(self, steps: Steps, event: Event, subjects: np.ndarray) -> Iterator[Change]:
+        """Yield the changes of sign of a measure in so few steps that its numbers stay in the cache."""
+        value, begins = event.measure(self._states(steps, np.arange(len(steps.time))[None]), subjects)[0], steps.begins[:, None]
+        changes = begins & (value[:-1] < 0.0) & (value[1:] >= 0.0)
+        k, p = np.nonzero(changes)
+        may_count = event.may_count(self._states(steps, np.stack([k, k + 1])), subjects)
+        changes[k, p] = np.broadcast_to(may_count, (1, len(k), len(subjects)))[0, np.arange(len(k)), p]
+        if getattr(event, "both", False):
+            changes |= begins & (value[:-1] > 0.0) & (value[1:] <= 0.0)
+        k, p = np.nonzero(changes)
+        if len(k):
+            yield Change(k, p, value[k, p], value[k + 1, p], np.ones(len(k)))
+        if isinstance(event, Collision):
+            yield from self._grazes(steps, event, subjects, value)
+
+    def _states(self, steps: Steps, rows: np.ndarray) -> States:
+        """Return rows (K, C) of steps as K states of each of C systems."""
+        b = steps.system[rows[0]]
+        mass, present = self.start.mass[b], self.start.present[b]
+        return States(mass, present, steps.time[rows], steps.position[rows], steps.velocity[rows], self.start.G)
+
+    def _grazes(self, steps: Steps, event: Collision, subjects: np.ndarray, value: np.ndarray) -> Iterator[Change]:
         """Yield the touches of bodies that part again inside the same step: until their closest approach."""
-        part = _rows(states, slice(first, first + len(value)))
-        near, radial = Encounter(1.0), Encounter(1.0).measure(part, subjects)
-        k, b, p = np.nonzero((radial[:-1] < 0.0) & (radial[1:] >= 0.0) & (np.maximum(value[:-1], value[1:]) < 0.0))
-        some = _may_touch(part, value, k, b, p)
-        k, b, p = k[some] + first, b[some], p[some]
+        near = Encounter(1.0)
+        radial = near.measure(self._states(steps, np.arange(len(steps.time))[None]), subjects)[0]
+        apart = np.maximum(value[:-1], value[1:]) < 0.0
+        k, p = np.nonzero(steps.begins[:, None] & (radial[:-1] < 0.0) & (radial[1:] >= 0.0) & apart)
+        some = _may_touch(steps, value, k, p)
+        k, p = k[some], p[some]
         if not len(k):
             return
-        inside = _Inside(self, states, k, b)
-        q = root(
-            lambda q, some: _of_own(near.measure(inside.at(q, some), subjects), p[some]),
-            radial[k - first, b, p],
-            radial[k - first + 1, b, p],
-        )
+        inside = _Inside(self, steps, k)
+        q = root(lambda q, some: _of_own(near.measure(inside.at(q, some), subjects), p[some]), radial[k, p], radial[k + 1, p])
         overlap = _of_own(event.measure(inside.at(q), subjects), p)
         touch = overlap >= 0.0
         if touch.any():
-            k, b, p, q = k[touch], b[touch], p[touch], q[touch]
-            yield Change(k, b, p, value[k - first, b, p], overlap[touch], q)
+            k, p = k[touch], p[touch]
+            yield Change(k, p, value[k, p], overlap[touch], q[touch])
 
-    def _located(self, states: States, number: int, change: Change) -> list[Occurrence]:
+    def _located(self, steps: Steps, number: int, change: Change) -> list[Occurrence]:
         """Return the events among changes of sign, each at its time."""
-        event, subjects, b, p = self.events[number], self.subjects[number], change.system, change.subject
-        inside = _Inside(self, states, change.row, b)
+        event, subjects, b, p = self.events[number], self.subjects[number], steps.system[change.row], change.subject
+        inside = _Inside(self, steps, change.row)
 
         def measure(s: np.ndarray, some: np.ndarray) -> np.ndarray:
             return _of_own(event.measure(inside.at(s * change.until[some], some), subjects), p[some])
@@ -142,12 +143,13 @@ def subjects_of(events: tuple[Event, ...], start: Bodies) -> list[np.ndarray]:
 
 
 class _Inside:
-    """States inside some steps: C systems, each at the state before its step."""
+    """States inside some steps: C systems, each at the state k before its step."""
 
-    def __init__(self, search: Search, states: States, k: np.ndarray, b: np.ndarray) -> None:
+    def __init__(self, search: Search, steps: Steps, k: np.ndarray) -> None:
+        b = steps.system[k]
         self.search, self.sign = search, search.direction[b]
-        self.begin, self.length = states.time[k, b], states.time[k + 1, b] - states.time[k, b]
-        x, v = states.position[k, b], states.velocity[k, b]
+        self.begin, self.length = steps.time[k], steps.time[k + 1] - steps.time[k]
+        x, v = steps.position[k], steps.velocity[k]
         self.program, self.rule = search._program, search._program.arrays["rule"][b]
         self.systems = search.start.select(b).moved(x, self.sign[:, None, None] * v, self.sign * self.begin)
 
@@ -168,18 +170,14 @@ def _of_own(values: np.ndarray, p: np.ndarray) -> np.ndarray:
     return np.asarray(values[0, np.arange(len(p)), p])
 
 
-def _may_touch(part: States, value: np.ndarray, k: np.ndarray, b: np.ndarray, p: np.ndarray) -> np.ndarray:
+def _may_touch(steps: Steps, value: np.ndarray, k: np.ndarray, p: np.ndarray) -> np.ndarray:
     """Return whether pairs may touch inside a step: whether they would if they flew towards each other at twice their speed."""
-    gap = -np.maximum(value[k, b, p], value[k + 1, b, p])
+    gap = -np.maximum(value[k, p], value[k + 1, p])
     speed = np.zeros(len(k))
     for row in (k, k + 1):
-        v = np.sqrt((part.velocity[row, b] ** 2).sum(-1))
+        v = np.sqrt((steps.velocity[row] ** 2).sum(-1))
         speed = np.maximum(speed, 2.0 * np.nanmax(v, 1, initial=0.0))
-    return np.asarray(gap <= 2.0 * speed * (part.time[k + 1, b] - part.time[k, b]))
-
-
-def _rows(states: States, rows: slice) -> States:
-    return states._replace(time=states.time[rows], position=states.position[rows], velocity=states.velocity[rows])
+    return np.asarray(gap <= 2.0 * speed * (steps.time[k + 1] - steps.time[k]))
 
 
 def root(function: Callable[[np.ndarray, np.ndarray], np.ndarray], low: np.ndarray, high: np.ndarray) -> np.ndarray:

@@ -14,7 +14,7 @@ from .kernels import plan as kernel
 from .program import Program
 
 ROW_MEMORY = 2**22  # bytes of output held in memory
-STEP_MEMORY = 2**25  # bytes of states after every step, for events
+NOTE_MEMORY = 2**25  # bytes of states around the steps in which events may be
 MOST_STEPS = 2**52  # steps, forces and rows that floats can count
 RADAU_SIDE = 1  # `radau_layout.SIDE`, the one number of that memory that places depend on
 
@@ -30,7 +30,6 @@ def first_state(start: Bodies, program: Program, direction: np.ndarray | None = 
     sign = np.ones(B) if direction is None else direction
     real, count = np.zeros((B, at.REALS)), np.zeros((B, at.COUNTS), dtype=np.int64)
     real[:, at.TIME], real[:, at.DUE], real[:, at.EXPECTED] = sign * start.time, np.inf, -np.inf
-    count[:, at.WRITTEN] = -1
     return {
         "states": _pack(start, program, sign),
         "real": real,
@@ -46,9 +45,9 @@ def row_capacity(systems: int, bodies: int) -> int:
     return max(4, min(1024, ROW_MEMORY // (8 * systems * row_width(bodies))))
 
 
-def step_capacity(systems: int, bodies: int) -> int:
-    """Return the number of rows of every system that are held in memory if one is written after every step."""
-    return max(8, min(2**14, STEP_MEMORY // (8 * systems * row_width(bodies))))
+def note_capacity(systems: int, bodies: int) -> int:
+    """Return the number of states of every system that are noted for its events in one turn."""
+    return max(8, min(2**14, NOTE_MEMORY // (8 * systems * row_width(bodies))))
 
 
 def row_width(bodies: int) -> int:
@@ -56,17 +55,14 @@ def row_width(bodies: int) -> int:
     return kernel.ROW_BODIES + 6 * bodies
 
 
-def restored_state(
-    start: Bodies, program: Program, saved: dict[str, np.ndarray], each_step: bool = False
-) -> tuple[dict[str, np.ndarray], np.ndarray]:
+def restored_state(start: Bodies, program: Program, saved: dict[str, np.ndarray]) -> tuple[dict[str, np.ndarray], np.ndarray]:
     """Return the state of a run and its rows in memory, from arrays in a file; a `SnapshotError` refuses those of no run.
 
     Kernels check nothing: types, shapes, and every number that places depend on are checked here. Masses, softening and field
     are those of the start.
     """
     state, (B, N) = first_state(start, program, _direction(saved, len(start))), start.present.shape
-    capacity = step_capacity(B, N) if each_step else row_capacity(B, N)
-    rows = np.zeros((B, capacity, row_width(N)))
+    rows = np.zeros((B, row_capacity(B, N), row_width(N)))
     wanted = {**state, "rows": rows}
     for name in sorted({*wanted, *saved}):
         if name not in wanted or name not in saved:
@@ -79,6 +75,7 @@ def restored_state(
     constants = _constants(state["states"], start)
     for name, values in wanted.items():
         values[:] = saved[name]
+    state["count"][:, at.NOTED] = 0
     for b, (head, masses, first) in enumerate(constants):
         state["states"][b, : at.HEAD], state["states"][b, first : first + len(masses)] = head, masses
     return state, rows
@@ -111,7 +108,7 @@ def _check_counts(count: np.ndarray, bodies: np.ndarray, capacity: int) -> None:
     for name in (at.CLOSEST_I, at.CLOSEST_J, at.PAIR_I, at.PAIR_J):
         highest[:, name] = bodies - 1
     lowest = np.zeros(count.shape, dtype=np.int64)
-    lowest[:, at.WRITTEN] = -1
+    lowest[:, at.NOTED] = -1  # in files of earlier versions
     begun = count[:, at.FORCES] > 0
     if ((count < lowest) | (count > highest)).any() or begun.any() != begun.all():
         raise SnapshotError("the counts of its state are those of no run")

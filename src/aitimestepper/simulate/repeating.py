@@ -11,6 +11,7 @@ from ..errors import ConfigError
 from ..files import path_shown
 from .advice import warn_of
 from .batch import Batch
+from .event_looks import looks_of
 from .progress import Watch
 from .restart import batch_from, events_from
 from .result import SimulationResult
@@ -40,7 +41,7 @@ def repeat(
     began = clock.perf_counter()
     saved = read_state(path)
     found = events_from(saved.metadata, events)
-    old = batch_from(saved, threads, criterion, external_field, bool(found))
+    old = batch_from(saved, threads, criterion, external_field)
     asked = saved.metadata["asked"]
     if "simulation" in saved.metadata:
         raise ConfigError(f"{path_shown(path)} holds a Simulation, not a run of `simulate`: use Simulation.load.")
@@ -59,7 +60,7 @@ def repeat(
         old.guard,
         threads,
         old.criterion,
-        bool(found),
+        looks_of(found, old.start),
     )
     result = run_batch(new, asked, began, None if output is None else Path(output), overwrite, progress, (), found)
     if warn:

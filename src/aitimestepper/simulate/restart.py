@@ -83,9 +83,7 @@ def _about_the_program() -> dict[str, Any]:
     }
 
 
-def batch_from(
-    saved: Saved, threads: int | None, criterion: Criterion | None, external_field: Any, each_step: bool = False
-) -> Batch:
+def batch_from(saved: Saved, threads: int | None, criterion: Criterion | None, external_field: Any) -> Batch:
     """Return the run in its newest complete state; its functions of a user's own are given again."""
     metadata, constants = saved.metadata, dict(saved.constants)
     try:
@@ -98,7 +96,7 @@ def batch_from(
             **saved.initial, G=as_constant(metadata["G"]), names=metadata["names"], external_field=outer, units=units
         )
         program = program_of(chosen, integrator_named(metadata["integrator"]), start, own)
-        state, rows = restored_state(start, program, saved.state, each_step)
+        state, rows = restored_state(start, program, saved.state)
         _check_asked(metadata["asked"], len(start))
         _check_times(start, system, state["real"], state["states"][:, at.TIME_SIGN])
         output = _output(metadata, first, times, system, state)
@@ -112,7 +110,7 @@ def batch_from(
     except (LookupError, ValueError, TypeError, AttributeError, OverflowError) as error:
         words = f"{type(error).__name__}: {error}"[:200]
         raise SnapshotError(f"the file does not hold what is needed to resume ({words}); start the run anew.") from None
-    return Batch(program, start, system.copy(), state, rows, output, guard, chosen_threads(threads), own, chosen, each_step)
+    return Batch(program, start, system.copy(), state, rows, output, guard, chosen_threads(threads), own, chosen)
 
 
 def events_from(metadata: dict[str, Any], given: Any) -> tuple[Event, ...]:

@@ -6,7 +6,7 @@ import contextlib
 import dataclasses
 import math
 import time as clock
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -15,12 +15,13 @@ import numpy as np
 from ..bodies import Bodies
 from ..criteria.base import Criterion
 from ..errors import ConfigError, SnapshotError
-from ..events import Decided, Event, event_to_plain
+from ..events import Decided, Event, Occurrence, event_to_plain
 from ..integrators import integrator_named
 from ..measured import in_time_unit
 from .advice import warn_of
 from .batch import Batch
 from .decided_watch import DecidedWatch
+from .event_looks import looks_of
 from .event_search import Search
 from .event_watch import EventWatch
 from .kernels import layout as at
@@ -49,7 +50,7 @@ def run_batch(
         watch = stack.enter_context(watching(progress))
         if path is None:
             batch.run(list(sinks), watch, None, look_out, decided)
-            return with_events(result_of(batch, asked, began, None), look_out, decided)
+            return with_events(result_of(batch, asked, began, None), batch, look_out, decided)
         writer = stack.enter_context(_new_file(batch, asked, path, overwrite, events))
         return _run_into(writer, batch, asked, began, watch, sinks, (look_out, decided))
 
@@ -83,7 +84,8 @@ def resume(
     began = clock.perf_counter()
     saved = read_state(path)
     found = events_from(saved.metadata, events)
-    batch = batch_from(saved, threads, criterion, external_field, needs_each_step(found))
+    batch = batch_from(saved, threads, criterion, external_field)
+    batch = dataclasses.replace(batch, looks=looks_of(found, batch.start))
     if "simulation" in saved.metadata:
         raise ConfigError(f"{path} holds a Simulation, not a run of `simulate`: go on with Simulation.load.")
     asked = saved.metadata["asked"]
@@ -123,7 +125,7 @@ def _run_into(
         nonlocal last
         if now or clock.perf_counter() - last > SAVE_EVERY:
             summary = result_of(batch, asked, began, writer.path)
-            log = [one for each in watches if each is not None for one in each.log]
+            log = found_by(watches, batch)
             found = {} if watches == (None, None) else {"events": listed_events(log, len(summary.status), earlier)}
             writer.save_state({**batch.state, "rows": batch.rows}, {**summary_so_far(summary), **found})
             last = clock.perf_counter()
@@ -132,7 +134,7 @@ def _run_into(
         batch.run([write, *sinks], watch, save, *watches)
     finally:
         save(now=True)
-    return with_events(result_of(batch, asked, began, writer.path), *watches)
+    return with_events(result_of(batch, asked, began, writer.path), batch, *watches)
 
 
 def _new_file(batch: Batch, asked: dict[str, Any], path: Path, overwrite: bool, events: tuple[Event, ...]) -> SnapshotWriter:
@@ -151,18 +153,12 @@ def _new_file(batch: Batch, asked: dict[str, Any], path: Path, overwrite: bool, 
     )
 
 
-def needs_each_step(events: tuple[Event, ...]) -> bool:
-    """Return whether some event is looked for in the states after every step."""
-    return not all(isinstance(event, Decided) for event in events)
-
-
 def event_watch(events: tuple[Event, ...], batch: Batch, asked: dict[str, Any]) -> EventWatch | None:
-    """Return what looks for the events of a run in the states after every step; None if there are none."""
-    if not needs_each_step(events):
+    """Return what looks for the events of a run between its steps; None if there are none."""
+    some = [number for number, event in enumerate(events) if not isinstance(event, Decided)]
+    if not some:
         return None
-    each_step = [number for number, event in enumerate(events) if not isinstance(event, Decided)]
-    search = Search(events, batch.start, integrator_named(asked["integrator"]), batch.direction, each_step)
-    return EventWatch(events, batch, search)
+    return EventWatch(events, batch, Search(events, batch.start, integrator_named(asked["integrator"]), batch.direction, some))
 
 
 def decided_watch(events: tuple[Event, ...], batch: Batch) -> DecidedWatch | None:
@@ -170,7 +166,7 @@ def decided_watch(events: tuple[Event, ...], batch: Batch) -> DecidedWatch | Non
     return DecidedWatch(events, batch) if any(isinstance(event, Decided) for event in events) else None
 
 
-def with_events(result: SimulationResult, *watches: EventWatch | DecidedWatch | None) -> SimulationResult:
+def with_events(result: SimulationResult, batch: Batch, *watches: EventWatch | DecidedWatch | None) -> SimulationResult:
     """Return a result with the events of its run, and the status of the systems that one of them ended."""
     some = [each for each in watches if each is not None]
     if not some:
@@ -178,8 +174,13 @@ def with_events(result: SimulationResult, *watches: EventWatch | DecidedWatch | 
     status = list(result.status)
     for b in (b for each in some for b in each.stopped):
         status[b] = EVENT if status[b] == OK else status[b]
-    log = tuple(one for each in some for one in each.log)
-    return dataclasses.replace(result, status=tuple(status), events=log)
+    return dataclasses.replace(result, status=tuple(status), events=tuple(found_by(watches, batch)))
+
+
+def found_by(watches: Sequence[EventWatch | DecidedWatch | None], batch: Batch) -> list[Occurrence]:
+    """Return the events of a run until now, system by system, each in its order of time."""
+    log = [one for each in watches if each is not None for one in each.log]
+    return sorted(log, key=lambda one: (one.system, batch.direction[one.system] * one.time, one.number))
 
 
 def _extend(batch: Batch, t_end: float, asked: dict[str, Any]) -> None:

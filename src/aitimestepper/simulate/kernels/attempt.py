@@ -8,11 +8,12 @@ import numpy as np
 
 from . import layout as at
 from .choose import choose, method_chooses_step, plain_choice
+from .event_look import look_for_events
 from .fields import field_moves
 from .jit import by_width, inlined, strict
 from .kinds import Flag, Number, Place
 from .lane_rows import hold, keep_state, release
-from .lanes import absolute, all_of, any_of, count_of, flag_like, is_finite, larger, like, no, number_of, smaller, where
+from .lanes import absolute, any_of, count_of, flag_like, is_finite, larger, like, no, number_of, smaller, where
 from .nearest import follow_nearest
 from .network import StepChoice
 from .observe import append_to_window
@@ -21,8 +22,8 @@ from .plan import (
     AGENT,
     BASE,
     CONSTANT,
-    EACH_STEP,
     EPSILON,
+    EVENTS,
     GUARD,
     KIND,
     LAST_TERM,
@@ -204,6 +205,17 @@ def _choice(here: Workplace, old: Place, new: Place, fresh: Flag) -> StepChoice:
 @strict
 def attempt_step(here: Workplace, old: Place, new: Place, running: Flag) -> bool:
     """Attempt a step of every running system; return whether their states are in block `new` now."""
+    accepted = _accepted(here, old, new, running)
+    if not any_of(accepted):
+        return False
+    if here.plan.ints[EVENTS] != 0:
+        look_for_events(here, old, new, accepted)
+    return True
+
+
+@strict
+def _accepted(here: Workplace, old: Place, new: Place, running: Flag) -> Flag:
+    """Attempt a step of every running system; return where it was accepted. Then the states of all are in block `new`."""
     w, row, plan = here.w, here.row, here.plan
     r, c = row.real, row.count
     fresh = r[at.RETRY_DT] == 0.0
@@ -215,7 +227,7 @@ def attempt_step(here: Workplace, old: Place, new: Place, running: Flag) -> bool
     if any_of(stays):
         c[at.STATUS] = where(stays, where(broken, at.NON_FINITE, at.STUCK), c[at.STATUS])
         if not any_of(going):
-            return False
+            return going
     made = _attempt(here, old, new, where(going, dt, 0.0), going)
     shorter = like(0.0, dt)
     if plan.floats[GUARD] > 0.0 or plan.ints[METHOD] == RADAU:
@@ -229,24 +241,25 @@ def attempt_step(here: Workplace, old: Place, new: Place, running: Flag) -> bool
         stays = stays | stuck
     if not any_of(stays):
         _accept(here, new, made, choice, running)
-        return True
+        return running
     c[at.STATUS] = where(broken, at.NON_FINITE, c[at.STATUS])
     _reject(row, again, shorter)
-    if all_of(stays | no(running)):
-        return False
+    accepted = running & no(stays)
+    if not any_of(accepted):
+        return accepted
     hold(w, here.held)
-    _accept(here, new, made, choice, running & no(stays))
+    _accept(here, new, made, choice, accepted)
     release(w, here.held, stays)
     keep_state(w, old, new, stays)
     if plan.ints[METHOD] == RADAU:
         keep_polynomial(w, row.radau, stays)
-    return True
+    return accepted
 
 
 @inlined
 def rows_are_full(here: Workplace, old: Place, new: Place, running: Flag) -> Flag:
     """Write the rows of output that are due; return where there is no space for more. `old` is the present state."""
-    if here.plan.ints[OUTPUT] == NO_OUTPUT and here.plan.ints[EACH_STEP] == 0:
+    if here.plan.ints[OUTPUT] == NO_OUTPUT:
         return flag_like(False, here.row.real[at.TIME])
     return write_rows(here.trial, new, old, here.scratch_block, here.row, here.plan, here.rows, running)
 

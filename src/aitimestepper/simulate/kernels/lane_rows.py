@@ -60,6 +60,7 @@ def load_lane(w: SystemView, row: SystemRow, old: Place, new: Place, lane: Place
     _copy_in(pointer(store.count, b, (0,)), scalars(row.count), store.count.shape[1], width, lane)
     _copy_in(pointer(store.memory, b, (0,)), scalars(row.memory), store.memory.shape[1], width, lane)
     _copy_in(pointer(store.window, b, (0,)), scalars(row.window), store.window.shape[1], width, lane)
+    _copy_in(pointer(store.events, b, (0,)), scalars(row.events), store.events.shape[1], width, lane)
     source, target = pointer(store.states, b, (0,)), scalars(w.s)
     _copy_in(source, target, HEAD, width, lane)
     block, current = SIZE * U3 * n, np.uint64(store.count[b, at.CURRENT])

@@ -70,7 +70,7 @@ REALS = PAIR_X + 6
     OUT_OF_RANGE,
     CURRENT,
     TRIES,  # attempts at the present step that were rejected
-    WRITTEN,  # steps at the last row that was written because a step was made
+    NOTED,  # states around steps in which events may be, in this turn
 ) = range(15)
 COUNTS = 15
 
@@ -106,6 +106,7 @@ MASS, GM, ROW_SUM, TRIAL_ROW_SUM, SCRATCH, PARTIAL = (np.uint64(BLOCKS * 3 * VEC
 # status of a system; `session.STATUS_WORDS` has the words for these
 RUNNING, OK, MAX_STEPS, NON_FINITE, STUCK = range(5)
 IDLE = 5  # of a lane without a system
+PAUSED = 6  # until an event that may have been is looked for; never between turns
 GOES_ON = (RUNNING, OK, MAX_STEPS)  # a system that broke off stays where it is
 
 # system[b, ...]: numbers that do not change during a run. The last step is cut to end at T_END; a run also ends with the first

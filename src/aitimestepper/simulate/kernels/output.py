@@ -13,7 +13,6 @@ from .lanes import absolute, any_of, count_of, lane_of, like, no, number_of, sca
 from .layout import POSITION, U0, U1, U2, U3, VELOCITY
 from .plan import (
     AT_TIMES,
-    EACH_STEP,
     EVERY_STEPS,
     METHOD,
     NO_OUTPUT,
@@ -21,7 +20,6 @@ from .plan import (
     OUTPUT_EVERY,
     RADAU,
     ROW_BODIES,
-    ROW_OF_STEP,
     ROW_STEPS,
     TIME_COUNT,
     TIMES,
@@ -59,16 +57,20 @@ def relative(r: Numbers, energy: Number) -> Number:
     return absolute(energy - r[at.ENERGY_START]) / r[at.ENERGY_SCALE]
 
 
+@inlined
+def row_at(target: Rows, lane: Place, k: int) -> Place:
+    """Return where row k of the system in a lane begins."""
+    return np.uint64(target.systems[lane] * target.capacity + k) * (np.uint64(ROW_BODIES) + np.uint64(6) * target.bodies)
+
+
 @strict
-def _write_row(w: SystemView, block: Place, lane: Place, state: Output, row: SystemRow, target: Rows, of_step: float) -> None:
-    """Write the state of one lane in `block` as its next row of output."""
+def write_row(w: SystemView, block: Place, lane: Place, state: Output, row: SystemRow, target: Rows, k: int) -> None:
+    """Write the state of one lane in `block` as row k of its system."""
     n, N, width, s, rows = w.n, target.bodies, width_of(w.s), scalars(w.s), target.numbers
-    before = np.uint64(target.systems[lane] * target.capacity + lane_of(row.count[at.PENDING], lane))
-    start = before * (np.uint64(ROW_BODIES) + np.uint64(6) * N)
+    start = row_at(target, lane, k)
     rows[start], rows[start + U1] = lane_of(state.time, lane), lane_of(row.real[at.DT_LAST], lane)
     rows[start + U2], rows[start + U3] = lane_of(state.energy, lane), lane_of(state.error, lane)
     rows[start + np.uint64(ROW_STEPS)] = np.float64(lane_of(row.count[at.STEPS], lane))
-    rows[start + np.uint64(ROW_OF_STEP)] = of_step
     x, v = block + POSITION * U3 * n, block + VELOCITY * U3 * n
     first = start + np.uint64(ROW_BODIES)
     for k in range(U0, U3):
@@ -123,22 +125,6 @@ def _set_next_due(row: SystemRow, plan: Plan, lane: Place) -> None:
 
 
 @strict
-def _write_steps(w: SystemView, block: Place, row: SystemRow, target: Rows, running: Flag) -> Flag:
-    """Write a row for each system whose last step has none; return where there is no space for it."""
-    r, c = row.real, row.count
-    waiting = running & no(c[at.WRITTEN] == c[at.STEPS])
-    full = waiting & (c[at.PENDING] >= target.capacity)
-    waiting = waiting & no(full)
-    now = Output(r[at.TIME], r[at.ENERGY], r[at.ERROR])
-    for lane in range(width_of(w.s)):
-        if lane_of(waiting, lane):
-            _write_row(w, block, lane, now, row, target, 1.0)
-    c[at.WRITTEN] = where(waiting, c[at.STEPS], c[at.WRITTEN])
-    c[at.PENDING] += count_of(waiting)
-    return full
-
-
-@strict
 def write_rows(
     trial: SystemView,
     old: Place,
@@ -158,18 +144,17 @@ def write_rows(
         full = full | (waiting & (c[at.PENDING] >= target.capacity))
         waiting = waiting & no(full)
         if not any_of(waiting):
-            if plan.ints[EACH_STEP] != 0:
-                full = full | _write_steps(trial, new, row, target, running & no(full))
             return full & running
         now, between = Output(r[at.TIME], r[at.ENERGY], r[at.ERROR]), waiting & (due < r[at.TIME])
         inside = now
         if any_of(between):
             inside = _state_between(trial, old, scratch_block, row, plan, where(between, due, r[at.TIME_BEFORE]))
         for lane in range(width_of(trial.s)):
+            pending = lane_of(c[at.PENDING], lane)
             if lane_of(between, lane):
-                _write_row(trial, scratch_block, lane, inside, row, target, 0.0)
+                write_row(trial, scratch_block, lane, inside, row, target, pending)
             elif lane_of(waiting, lane):
-                _write_row(trial, new, lane, now, row, target, 0.0)
+                write_row(trial, new, lane, now, row, target, pending)
         c[at.ROWS] += count_of(waiting)
         c[at.PENDING] += count_of(waiting)
         if plan.ints[OUTPUT] == AT_TIMES:

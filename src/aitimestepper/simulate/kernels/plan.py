@@ -32,10 +32,16 @@ NO_OUTPUT, EVERY_TIME, EVERY_STEPS, AT_TIMES = range(4)
     ADDRESS,
     TIMES,  # where in `floats` the output times are
     TIME_COUNT,
-    EACH_STEP,  # 1: a row after every step, besides those of the output
+    EVENTS,  # where in `ints` the events are, at the end; 0: none are looked for
     WRAP_COUNT,
     WRAPS,
 ) = range(14)
+# plan.ints[plan.ints[EVENTS] + ...]: number of events; bodies of which `Store.events` has a number for each event; where those
+# of the events are in `floats`; then of each event its kind, and 1 if the run of its system may end there
+EVENT_COUNT, EVENT_BODIES, EVENT_NUMBERS, EVENT_KINDS = range(4)
+# the kinds of events: any, which are looked for after every step; encounter, collision, escape, crossing
+AFTER_EVERY_STEP, MEET, TOUCH, LEAVE, CROSS = range(5)
+EVENT_SIZE = 5  # numbers of an event: its distance; of a crossing x, y, z, offset, and 1 if both directions count
 FIRST_LOOK, LOOKS = 16, 16  # steps until a look at whether the outcome is decided; looks in each doubling of many steps
 MOST_STAGES = 19  # drifts of a splitting
 # plan.floats[...]: then kicks, drifts and displacements of a splitting, then two numbers for each wrapper
@@ -44,9 +50,8 @@ DRIFTS = KICKS + MOST_STAGES + 1
 DISPLACEMENTS = DRIFTS + MOST_STAGES  # one for each kick
 WRAP_NUMBERS = DISPLACEMENTS + MOST_STAGES + 1
 WRAP_MEMORY = 3  # numbers for each wrapper: the last step taken, the wrapped step Q at its start, and Q one step before
-# a row of output: time, dt, energy, error, steps, 1 if it is there because a step was made, then positions and velocities, axis
-# after axis
-ROW_TIME, ROW_DT, ROW_ENERGY, ROW_ERROR, ROW_STEPS, ROW_OF_STEP, ROW_BODIES = range(7)
+# a row of output: time, dt, energy, error, steps, then positions and velocities, axis after axis
+ROW_TIME, ROW_DT, ROW_ENERGY, ROW_ERROR, ROW_STEPS, ROW_BODIES = range(6)
 # rule[b, ...]: eta, tol or dt of the criterion; order of the method; c; for learned steps the logarithm of the first
 VALUE, ORDER, BUDGET_C, LOG_VALUE = range(4)
 EPSILON = ORDER  # for the rules of the Gauss-Radau method
@@ -79,6 +84,8 @@ class Store(NamedTuple):
     window: Floats  # (B, ...) past states, for a learned step
     radau: Floats  # (B, ...) polynomials of the Gauss-Radau method
     rows: Floats  # (B, R, ROW_BODIES + 6 N) output
+    noted: Floats  # (B, R, ROW_BODIES + 6 N) states around the steps in which events may be
+    events: Floats  # (B, E N) a number of each body for each event: radius, mass of the others, 1 if it counts
     look_until: Floats  # (B,) steps up to which a system pauses at its limit to be looked at; 0: it only ends there
 
 
@@ -100,6 +107,7 @@ class Registers(NamedTuple):
     counts: Integers  # (COUNTS, width)
     constants: Floats  # (SYSTEMS + RULE_NUMBERS, width)
     radau: Floats  # (..., width)
+    events: Floats  # (..., width)
     copies: Floats  # (..., width) of the numbers
     count_copies: Integers  # (COUNTS, width)
     lanes: Integers  # (2, width): the system in each lane, -1 for none; the number of steps at which it has used its budget
@@ -115,3 +123,4 @@ class SystemRow(NamedTuple):
     memory: Numbers
     window: Numbers
     radau: Numbers
+    events: Numbers

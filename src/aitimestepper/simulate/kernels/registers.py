@@ -42,6 +42,7 @@ def registers_for(store: kernel.Store, width: int) -> kernel.Registers:
         counts=aligned((at.COUNTS, width), np.int64),
         constants=aligned((at.SYSTEMS + kernel.RULE_NUMBERS, width)),
         radau=aligned((store.radau.shape[1], width)),
+        events=aligned((max(1, store.events.shape[1]), width)),
         copies=aligned((numbers, width)),
         count_copies=aligned((at.COUNTS, width), np.int64),
         lanes=aligned((2, width), np.int64),

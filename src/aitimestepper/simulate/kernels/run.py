@@ -72,16 +72,18 @@ def advance(order: Any, first: Any, last: Any, budget: Any, store: Any, plan: An
             pointer(store.memory, b, one),
             pointer(store.window, b, one),
             pointer(store.radau, b, one),
+            pointer(store.events, b, one),
         )
-        rows = Rows(pointer(store.rows, 0, one), store.rows.shape[1], _row_bodies(store), pointer(order, k, one))
+        rows, noted = _rows_at(store.rows, pointer(order, k, one)), _rows_at(store.noted, pointer(order, k, one))
         held = Held(row.real, row.real, U0, row.count, row.count)
-        _run_system(Workplace(w, trial, row, plan_at, net_at, rows, held, FIRST_BLOCK + U2 * BLOCK * n), budget, BLOCK * n)
+        here = Workplace(w, trial, row, plan_at, net_at, rows, noted, held, FIRST_BLOCK + U2 * BLOCK * n)
+        _run_system(here, budget, BLOCK * n)
 
 
 @inlined
-def _row_bodies(store: Any) -> Place:
-    """Return the number of bodies that a row of output has space for."""
-    return np.uint64((store.rows.shape[2] - ROW_BODIES) // 6)
+def _rows_at(rows: Any, systems: Any) -> Rows:
+    """Return where the rows of the systems in all lanes go; `systems` points to their numbers."""
+    return Rows(pointer(rows, 0, (0,)), rows.shape[1], np.uint64((rows.shape[2] - ROW_BODIES) // 6), systems)
 
 
 @entry
@@ -106,10 +108,12 @@ def advance_lanes(
         pointer(registers.numbers, at.REALS, lanes),
         pointer(registers.numbers, memory, lanes),
         pointer(registers.radau, 0, lanes),
+        pointer(registers.events, 0, lanes),
     )
-    rows = Rows(pointer(store.rows, 0, one), store.rows.shape[1], _row_bodies(store), pointer(registers.lanes, 0, one))
+    systems = pointer(registers.lanes, 0, one)
+    rows, noted = _rows_at(store.rows, systems), _rows_at(store.noted, systems)
     copies, count_copies = pointer(registers.copies, 0, lanes), pointer(registers.count_copies, 0, lanes)
     held = Held(numbers, copies, np.uint64(registers.numbers.shape[0]), counts, count_copies)
-    here = Workplace(view, view, row, plan_at, net_at, rows, held, FIRST_BLOCK + U2 * BLOCK * n)
+    here = Workplace(view, view, row, plan_at, net_at, rows, noted, held, FIRST_BLOCK + U2 * BLOCK * n)
     queue, leave_at = Queue(order, first, last), pointer(registers.lanes, 1, lanes)
     run_lanes(here, BLOCK * n, budget, store, queue, registers.lanes, leave_at)

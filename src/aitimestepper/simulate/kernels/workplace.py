@@ -29,6 +29,7 @@ class Workplace(NamedTuple):
     plan: Plan
     net: Net
     rows: Rows
+    noted: Rows  # states around the steps in which events may be
     held: Held
     scratch_block: Place
 
