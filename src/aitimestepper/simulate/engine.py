@@ -18,7 +18,7 @@ from ..measured import in_time_unit
 from ..units import UnitSystem
 from .advice import warn_of
 from .batch import Batch
-from .event_looks import looks_of
+from .event_looks import between_steps, looks_of
 from .merging import GoOn, after_mergers, merges
 from .progress import Sink, Watch
 from .result import MAX_STEPS, OK, SimulationResult
@@ -130,7 +130,7 @@ def simulate(
         guard_share(guard, tol, steering.words["run_tolerance"], start.run),
         threads,
         steering.criterion,
-        looks_of(found, start),
+        looks_of(between_steps(found), start),
     )
     asked = {
         **steering.words,

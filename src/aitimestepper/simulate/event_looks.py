@@ -15,8 +15,6 @@ from ..events import Collision, Crossing, Decided, Encounter, Escape, Event
 from .changes import Never
 from .kernels import plan as kernel
 
-NOT_LOOKED_FOR = (Decided, Never)  # between steps
-
 
 class EventLooks(NamedTuple):
     """The E events that are looked for between the steps of a run."""
@@ -33,9 +31,14 @@ class EventLooks(NamedTuple):
         return np.concatenate([ints, own]), np.concatenate([floats, self.numbers.ravel()])
 
 
+def between_steps(events: tuple[Event, ...]) -> tuple[Event, ...]:
+    """Return the events of a batch that are looked for between its steps; what is decided is looked at after some of them."""
+    return tuple(event for event in events if not isinstance(event, Decided))
+
+
 def looks_of(events: tuple[Event, ...], start: Bodies, stops: bool = True) -> EventLooks | None:
-    """Return the events that are looked for between steps; stops: whether runs end at those that say so."""
-    some = [event for event in events if not isinstance(event, NOT_LOOKED_FOR)]
+    """Return what the compiled loop knows of events; stops: whether runs end at those that say so."""
+    some = [event for event in events if not isinstance(event, Never)]
     if not some:
         return None
     kinds = np.array([_KINDS.get(type(event), kernel.AFTER_EVERY_STEP) for event in some], dtype=np.int64)

@@ -11,7 +11,7 @@ from ..errors import ConfigError
 from ..files import path_shown
 from .advice import warn_of
 from .batch import Batch
-from .event_looks import looks_of
+from .event_looks import between_steps, looks_of
 from .progress import Watch
 from .restart import batch_from, events_from
 from .result import SimulationResult
@@ -60,7 +60,7 @@ def repeat(
         old.guard,
         threads,
         old.criterion,
-        looks_of(found, old.start),
+        looks_of(between_steps(found), old.start),
     )
     result = run_batch(new, asked, began, None if output is None else Path(output), overwrite, progress, (), found)
     if warn:

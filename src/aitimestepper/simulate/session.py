@@ -21,7 +21,7 @@ from ..measured import in_time_unit
 from .advice import warn_of
 from .batch import Batch
 from .decided_watch import DecidedWatch
-from .event_looks import looks_of
+from .event_looks import between_steps, looks_of
 from .event_search import Search
 from .event_watch import EventWatch
 from .kernels import layout as at
@@ -85,7 +85,7 @@ def resume(
     saved = read_state(path)
     found = events_from(saved.metadata, events)
     batch = batch_from(saved, threads, criterion, external_field)
-    batch = dataclasses.replace(batch, looks=looks_of(found, batch.start))
+    batch = dataclasses.replace(batch, looks=looks_of(between_steps(found), batch.start))
     if "simulation" in saved.metadata:
         raise ConfigError(f"{path} holds a Simulation, not a run of `simulate`: go on with Simulation.load.")
     asked = saved.metadata["asked"]

@@ -213,7 +213,7 @@ def attempt_step(here: Workplace, old: Place, new: Place, running: Flag) -> bool
     return True
 
 
-@strict
+@inlined
 def _accepted(here: Workplace, old: Place, new: Place, running: Flag) -> Flag:
     """Attempt a step of every running system; return where it was accepted. Then the states of all are in block `new`."""
     w, row, plan = here.w, here.row, here.plan
