@@ -5,9 +5,10 @@
 Triples at a tolerance of 1e-5. `overhead`: `ensemble` into a folder, from arrays, against `simulate` on batches of the same
 size that are ready; both take turns in one process; processor time, medians of the ratio. `drawn` makes its systems too. `time`
 and `memory`: from 1000 systems to `--largest`, tenfold each, every one in a process of its own, from distributions into a
-folder: microseconds of processor time a system, and the largest resident memory. `first`: seconds from the call, a million
-systems to do, to the first part of the table, in a new process with compiled kernels. `--workers`: wall time of one worker of
-Dask over that of two, which needs two free cores.
+folder: microseconds of processor time a system, and the largest resident memory. `events`: triples, and encounters of a binary
+and a single body, with collisions and escapes, against the same without events; in turns, processor time. `first`: seconds
+from the call, a million systems to do, to the first part of the table, in a new process with compiled kernels. `--workers`:
+wall time of one worker of Dask over that of two, which needs two free cores.
 """
 
 from __future__ import annotations
@@ -33,6 +34,7 @@ from rich.table import Table
 import aitimestepper as ats
 from aitimestepper.ensembles.chunks import SYSTEMS, chunk_of_cases
 from aitimestepper.ensembles.spec import spec_of
+from aitimestepper.initial.scattering import binary_meets_single
 from aitimestepper.initial.suites import make_suite
 from measure import Row, interleaved
 
@@ -76,6 +78,29 @@ def overhead(count: int, rounds: int) -> Iterator[Row]:
     chunk_of_cases(0, make_suite(("triple",), "train", SYSTEMS).cases)
     each = 1e6 * (time.process_time() - began) / SYSTEMS
     yield Row("overhead", "a triple of the family, made by Python", each, "us a system")
+
+
+def events(rounds: int, count: int = 2000) -> Iterator[Row]:
+    """Yield what collisions and escapes cost where they are rare, and where each run ends with one."""
+    rng, group = np.random.default_rng(1), drawn(count).chunk(0, count).groups[0]
+    encounters = binary_meets_single(rng, 4.0 * np.sqrt(rng.uniform(size=count)), 1.5, (1.0, 1.0, 1.0))
+    rare, escapes = ["collision:radius=1e-3", "escape:beyond=200,stop=yes"], "escape:beyond=30,stop=yes"
+
+    def run(bodies: Any, t_end: Any, some: Any = None) -> ats.SimulationResult:
+        return ats.simulate(bodies, t_end=t_end, tol=TOL, events=some, warn=False)
+
+    ended = run(encounters, 100.0, escapes).final.time
+    for what, bodies, t_end, some, until, target in (
+        ("triples with collisions and escapes / without events", group.bodies, group.ends, rare, group.ends, 1.5),
+        ("encounters with collisions and far escapes / without events", encounters, 100.0, rare, 100.0, 1.5),
+        ("encounters, each until an escape / without events to the same times", encounters, 100.0, escapes, ended, 3.0),
+    ):
+        jobs = {
+            "with": lambda b=bodies, t=t_end, e=some: run(b, t, e),
+            "without": lambda b=bodies, t=until: run(b, t),
+        }
+        ratio = interleaved(jobs, 3 * rounds, 1, time.process_time).ratio("with", "without")
+        yield Row("events", f"{count} {what}", ratio, "", target, at_least=False)
 
 
 def scaling(largest: int) -> Iterator[Row]:
@@ -152,7 +177,7 @@ def main() -> None:
     if given.one is not None:
         one(given.one)
         return
-    rows = [*overhead(given.count, given.rounds), *scaling(given.largest), *first()]
+    rows = [*overhead(given.count, given.rounds), *events(given.rounds), *scaling(given.largest), *first()]
     rows += workers(min(given.count, 40_000), given.rounds) if given.workers else []
     table = Table("", "what", "measured", "", "target", "met")
     for row in rows:

@@ -52,18 +52,20 @@ class EventWatch:
             self.log.append(one)
             if one.number in self._stopping:
                 ends[one.system] = one
-        for b, end in ends.items():
-            self._go_back(batch, b, end)
+        if ends:
+            self._go_back(batch, ends)
 
     def _ignore_the_start(self, steps: Steps) -> None:
         """Let events at the very beginning of the first step of a system not count again."""
         k = np.flatnonzero(steps.begins & (steps.made == self._first[steps.system])[:-1])
         self._ignored[steps.system[k]] = steps.time[k] + JUST * (steps.time[k + 1] - steps.time[k])
 
-    def _go_back(self, batch: Batch, b: int, end: Occurrence) -> None:
-        """Let a system make the steps of this turn again, until the event with which it ends."""
-        self.stopped[b] = end
+    def _go_back(self, batch: Batch, ends: dict[int, Occurrence]) -> None:
+        """Let systems make the steps of this turn again, until the events with which they end."""
+        self.stopped |= ends
+        some = np.array(list(ends))
         for name, values in self._before.items():
-            batch.state[name][b] = values[b]
-        batch.state["count"][b, at.STATUS] = at.RUNNING
-        batch.system[b, [at.T_END, at.STOP]] = batch.direction[b] * end.time
+            batch.state[name][some] = values[some]
+        batch.state["count"][some, at.STATUS] = at.RUNNING
+        time = batch.direction[some] * [end.time for end in ends.values()]
+        batch.system[some, at.T_END] = batch.system[some, at.STOP] = time

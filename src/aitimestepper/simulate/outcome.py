@@ -90,14 +90,18 @@ def _reports(batch: Batch) -> dict[str, np.ndarray | None]:
 
 
 def listed_events(log: Sequence[Occurrence], systems: int, earlier: Any = None) -> list[list[dict[str, Any]]]:
-    """Return events as values for JSON, a list for each system: those of an earlier outcome of the run, and those of a log."""
+    """Return events as values for JSON, a list for each system: those of an earlier outcome of the run, and those of a log.
+
+    A run that was stopped between an event and the end that it brings finds it again.
+    """
     known = conforms(earlier, list[list[dict[str, Any]]]) and len(earlier) == systems
     listed = [list(part) for part in earlier] if known else [[] for _ in range(systems)]
-    for one in log[: max(0, MOST_LISTED - sum(map(len, listed)))]:
+    before = [len(part) for part in listed]
+    for one in log[: max(0, MOST_LISTED - sum(before))]:
         value = float(one.value) if math.isfinite(one.value) else None
-        listed[one.system].append(
-            {"time": float(one.time), "kind": one.kind, "bodies": list(map(int, one.bodies)), "value": value}
-        )
+        plain = {"time": float(one.time), "kind": one.kind, "bodies": list(map(int, one.bodies)), "value": value}
+        if plain not in listed[one.system][: before[one.system]]:
+            listed[one.system].append(plain)
     return listed
 
 

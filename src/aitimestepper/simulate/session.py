@@ -171,8 +171,10 @@ def with_events(result: SimulationResult, batch: Batch, *watches: EventWatch | D
     some = [each for each in watches if each is not None]
     if not some:
         return result
-    status = list(result.status)
-    for b in (b for each in some for b in each.stopped):
+    status, (count, real) = list(result.status), (batch.state["count"], batch.state["real"])
+    # of a run that was resumed, also those that ended before their time in its part before
+    early = np.flatnonzero((count[:, at.STATUS] == at.OK) & (real[:, at.TIME] < batch.system[:, at.T_END])).tolist()
+    for b in (*early, *(b for each in some for b in each.stopped)):
         status[b] = EVENT if status[b] == OK else status[b]
     return dataclasses.replace(result, status=tuple(status), events=tuple(found_by(watches, batch)))
 
