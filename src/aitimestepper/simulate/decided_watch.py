@@ -1,7 +1,7 @@
 """Runs that end when their outcome is decided: systems pause after certain numbers of steps, and are looked at then.
 
-The search for other events takes the states after every step, which cost several times a step of three bodies. What is decided
-stays so; so the state is looked at after 16 steps, 32, ..., then each time after a sixteenth more, whatever else is asked for.
+What is decided stays so; so the state is looked at after 16 steps, 32, ..., then each time after a sixteenth more, whatever
+else is asked for.
 
 The compiled loop takes a quick look itself (`kernels/decision.py`), and lets systems go on whose outcome cannot be decided: of
 those that stop where it is, only a decision leaves the loop, about one for each system.
