@@ -20,7 +20,7 @@ from .bodies import Bodies
 from .decided import TIDE, Verdict, slack_and_speed
 from .errors import ConfigError, shown
 from .specs import build
-from .sums import dot
+from .sums import dot, tree_sum
 
 
 class States(NamedTuple):
@@ -218,7 +218,7 @@ class Crossing(Event):
         """Return the height of each body above the plane."""
         D = states.position.shape[-1]
         normal = np.array((self.x, self.y, self.z))[:D]
-        return states.position[:, :, subjects[:, 0]] @ normal - self.offset
+        return dot(states.position[:, :, subjects[:, 0]], normal) - self.offset
 
     value = measure
 
@@ -402,10 +402,11 @@ def _differences(a: np.ndarray, i: np.ndarray, j: np.ndarray) -> np.ndarray:
 def _about_others(states: States) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Return position and velocity of each body about the centre of mass of all others, (K, B, N, D), and the total mass."""
     mass = np.where(states.present, states.mass, 0.0)
-    total = mass.sum(1)[:, None]
+    total = tree_sum(mass, 1)[:, None]
     found = []
     for a in (states.position, states.velocity):
-        whole = np.einsum("bn,kbnd->kbd", mass, np.where(states.present[..., None], a, 0.0))[:, :, None]
+        # not `einsum`, which rounds in another way where only one system is looked at (as `@` does)
+        whole = tree_sum(mass[..., None] * np.where(states.present[..., None], a, 0.0), 2)[:, :, None]
         with np.errstate(all="ignore"):
             found.append(a - (whole - mass[..., None] * a) / (total - mass)[..., None])
     found[0][:, ~states.present] = np.nan

@@ -96,9 +96,9 @@ def test_a_look_misses_and_moves_no_event(both, same_result, name, events, sign)
 
 
 @pytest.mark.parametrize("integrator", ["leapfrog", "blanes_moan6", "hermite4", "logh", "radau15"])
-@pytest.mark.parametrize("criterion", [FreeFall(0.3), Constant(0.3)], ids=str)
+@pytest.mark.parametrize("criterion", [FreeFall(0.3), Constant(1.0)], ids=str)
 def test_nor_does_it_where_steps_are_far_too_long(both, integrator, criterion):
-    start = Bodies.stack([scatterings(30, 5), crowds(30, 6)])
+    start = Bodies.stack([scatterings(30, 5), crowds(100, 6)])
     (one, _), (other, _) = both(start, t_end=20.0, criterion=criterion, integrator=integrator, events=logged(start))
     assert log_of(one) == log_of(other)
     assert {event.number for event in one.events} == {0, 1, 2, 3}

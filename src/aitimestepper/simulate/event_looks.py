@@ -12,6 +12,7 @@ import numpy as np
 
 from ..bodies import Bodies
 from ..events import Collision, Crossing, Decided, Encounter, Escape, Event
+from ..sums import tree_sum
 from .changes import Never
 from .kernels import plan as kernel
 
@@ -76,7 +77,7 @@ def _of_bodies(event: Event, start: Bodies) -> np.ndarray:
         case Collision():
             return np.broadcast_to(event.radii(mass.shape[1]), mass.shape)
         case Escape():
-            return mass.sum(1)[:, None] - mass
+            return np.asarray(tree_sum(mass, 1)[:, None] - mass)  # as in `events`
         case Crossing():
             counts = np.isin(np.arange(mass.shape[1]), event.subjects(start)[:, 0])
             return np.broadcast_to(counts.astype(np.float64), mass.shape)

@@ -63,7 +63,7 @@ def _note(here: Workplace, old: Place, new: Place, lane: Place) -> None:
 def look_for_events(here: Workplace, old: Place, new: Place, made: Flag) -> None:
     """Note the states around the steps that were made where an event may have happened in them.
 
-    Systems pause there if their run may end, and where the space for another two states is used up.
+    Systems pause there if their run may end, and where there is no space for another two states; but not where it ends anyway.
     """
     w, row, plan, c = here.w, here.row, here.plan, here.row.count
     first = plan.ints[EVENTS]
@@ -83,4 +83,4 @@ def look_for_events(here: Workplace, old: Place, new: Place, made: Flag) -> None
         if lane_of(found, lane):
             _note(here, old, new, np.uint64(lane))
     pauses = pauses | (found & (c[at.NOTED] + 2 > here.noted.capacity))
-    c[at.STATUS] = where(pauses, at.PAUSED, c[at.STATUS])
+    c[at.STATUS] = where(pauses & (row.real[at.TIME] < row.system[at.STOP]), at.PAUSED, c[at.STATUS])
