@@ -154,12 +154,12 @@ def test_foreign_and_missing_files(tmp_path):
         with h5py.File(path, "r+") as f:
             f.attrs["version"] = version
         for read in (Snapshots, read_state, SnapshotWriter.reopen):
-            with pytest.raises(SnapshotError, match=rf"x\.h5 has format version {version}, this program reads 7: use"):
+            with pytest.raises(SnapshotError, match=rf"x\.h5 has format version {version}, this program reads 8: use"):
                 read(path)
     with h5py.File(path, "w") as f:  # as earlier versions wrote it
         f.attrs.update({"format": "aitimestepper-snapshots", "version": 2, "metadata": "{}"})
         f["tail"], f["state/0/stamp"] = np.zeros(3), np.zeros(3)
-    with pytest.raises(SnapshotError, match=r"x\.h5 has format version 2, this program reads 7: use"):
+    with pytest.raises(SnapshotError, match=r"x\.h5 has format version 2, this program reads 8: use"):
         read_state(path)
     with pytest.raises(SnapshotError, match=r"none\.h5: No such file"):
         Snapshots(tmp_path / "none.h5")

@@ -21,7 +21,7 @@ from ...files.hdf5 import stated_end
 from .records import FIELDS, chunk_shape, record_type, rows_per_chunk
 from .slots import MOST, Arrays, Layout, make_slots, to_json
 
-FORMAT, VERSION = "aitimestepper-snapshots", 7
+FORMAT, VERSION = "aitimestepper-snapshots", 8
 LIBVER = ("v110", "v110")  # HDF5 1.10 (2016) and later read it; "latest" would need a version as new as that of the writer
 TRIES, PAUSE = 25, 0.02  # attempts, seconds: a reader or writer that opens or closes the file blocks it for milliseconds
 MARGIN = 1 << 20  # bytes for the index of the chunks, which takes 0.5 MB for a million of them
