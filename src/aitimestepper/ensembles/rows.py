@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
+import ctypes
+import functools
+import sys
 from typing import Any
 
 import numpy as np
@@ -16,7 +20,8 @@ from .outcomes import outcomes_of
 from .settings import Settings
 
 Columns = dict[str, np.ndarray]
-LARGEST = 2**25 - 2**16  # bytes
+MMAP_THRESHOLD, TRIM_THRESHOLD = -3, -1  # what mallopt(3) calls them
+LARGEST = 2**25  # bytes of an array that is kept
 
 
 def run_chunk(chunk: Chunk, settings: Settings, threads: int | None = None) -> Columns:
@@ -35,13 +40,18 @@ def run_chunk(chunk: Chunk, settings: Settings, threads: int | None = None) -> C
     return found | made
 
 
+@functools.cache
 def _keep_freed_memory() -> None:
-    """Let the next chunk have the memory of this one.
+    """Let the next chunk have the memory of this one, once for the process.
 
-    The C library of Linux gives large arrays back to the system one by one, until one of almost 32 MB was freed. Getting their
-    pages again took a quarter of the time of the rows.
+    The C library of Linux gives large arrays back to the system one by one, and getting their pages again took a quarter of the
+    time of the rows; in workers of Dask, which ask it to give everything back at once, 7 % of the whole.
     """
-    np.empty(LARGEST, np.uint8)
+    if sys.platform == "linux":
+        with contextlib.suppress(OSError, AttributeError):  # another C library
+            library = ctypes.CDLL(None)
+            library.mallopt(MMAP_THRESHOLD, LARGEST)
+            library.mallopt(TRIM_THRESHOLD, 2 * LARGEST)
 
 
 def _parts(group: Group, settings: Settings) -> list[Group]:
