@@ -10,7 +10,7 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 
-from aitimestepper import Bodies, Simulation, resume, simulate
+from aitimestepper import Bodies, Simulation, Snapshots, resume, simulate
 from aitimestepper.binding import joins_of
 from aitimestepper.ensembles.outcomes import OUTCOMES, hierarchies_of, outcomes_of
 from aitimestepper.errors import ConfigError
@@ -234,7 +234,7 @@ def test_a_run_in_a_file_ends_there_too_and_is_not_resumed_past_it(tmp_path):
     start = scatterings(3, 2.0, 10)
     result = simulate(start, t_end=200.0, tol=1e-5, events=Decided(), output=tmp_path / "run.h5", warn=False)
     again = resume(tmp_path / "run.h5", warn=False)
-    assert result.status == ("event",) * 3
+    assert result.status == again.status == tuple(Snapshots(tmp_path / "run.h5").result["status"]) == ("event",) * 3
     assert np.array_equal(again.final.time, result.final.time)
 
 

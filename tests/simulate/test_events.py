@@ -6,7 +6,7 @@ import numba
 import numpy as np
 import pytest
 
-from aitimestepper import Bodies, FreeFall, Simulation, Symmetrized, resume, simulate
+from aitimestepper import Bodies, FreeFall, Simulation, Snapshots, Symmetrized, resume, simulate
 from aitimestepper.bodies import as_bodies
 from aitimestepper.errors import ConfigError
 from aitimestepper.events import Collision, Crossing, Encounter, Escape, OwnEvent, States
@@ -188,6 +188,12 @@ def test_a_file_keeps_the_events_of_its_run(tmp_path):
     with pytest.raises(ConfigError, match="function of your own: give all its events again"):
         resume(path, t_end=13.0)
     assert resume(path, t_end=13.0, events=OwnEvent(height)).final.time[0] == 13.0
+
+
+def test_a_file_says_which_systems_an_event_ended(tmp_path):
+    result = simulate(pair(), t_end=12.0, criterion=STEPS, output=tmp_path / "run.h5", events=Encounter(0.6, stop=True))
+    assert result.status == tuple(Snapshots(tmp_path / "run.h5").result["status"]) == ("event",)
+    assert resume(tmp_path / "run.h5").status == ("event",)
 
 
 # ---- Simulation -----------------------------------------------------------------------------------------------------------

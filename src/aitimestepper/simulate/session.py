@@ -124,10 +124,9 @@ def _run_into(
     def save(now: bool = False) -> None:
         nonlocal last
         if now or clock.perf_counter() - last > SAVE_EVERY:
-            summary = result_of(batch, asked, began, writer.path)
-            log = found_by(watches, batch)
-            found = {} if watches == (None, None) else {"events": listed_events(log, len(summary.status), earlier)}
-            writer.save_state({**batch.state, "rows": batch.rows}, {**summary_so_far(summary), **found})
+            result = with_events(result_of(batch, asked, began, writer.path), batch, *watches)
+            log = {} if watches == (None, None) else {"events": listed_events(result.events, len(batch.start), earlier)}
+            writer.save_state({**batch.state, "rows": batch.rows}, summary_so_far(result) | log)
             last = clock.perf_counter()
 
     try:
