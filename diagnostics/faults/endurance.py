@@ -27,11 +27,13 @@ from typing import NamedTuple
 
 import numpy as np
 
+sys.path.insert(0, str(Path(__file__).resolve().parents[2] / "benchmarks"))
+
 from aitimestepper import Bodies, Constant, Ensemble, ensemble, simulate
 from aitimestepper.ensembles.progress import EnsembleStatus
-from aitimestepper.ensembles.spec import spec_of
 from aitimestepper.initial import triple
 from aitimestepper.simulate.progress import Status
+from ensemble_overhead import TOL, drawn
 
 STEPS_PER_ORBIT = 200  # of the inner pair
 EPS = 2.0**-53
@@ -78,16 +80,6 @@ def print_row(row: Row) -> None:
 
 def run_systems(systems: int, threads: int | None) -> int:
     """Run so many triples, print a row after each doubling of their number, and return 1 if something is wrong."""
-    hierarchy = {
-        "m1": 1.0,
-        "m2": {"loguniform": [0.1, 1.0]},
-        "m3": {"loguniform": [0.1, 1.0]},
-        "a1": 1.0,
-        "e1": {"uniform": [0.0, 0.9]},
-        "a2": {"uniform": [5.0, 15.0]},
-        "e2": {"uniform": [0.0, 0.6]},
-    }
-    source = spec_of({"systems": systems, "seed": 1, "periods": 1, "hierarchy": hierarchy}).source
     rows, began = list[tuple[int, float]](), time.perf_counter()
 
     def watch(status: EnsembleStatus) -> None:
@@ -96,7 +88,7 @@ def run_systems(systems: int, threads: int | None) -> int:
             print(f"{status.done:13,d} systems {memory():8.1f} MB {time.perf_counter() - began:8.1f} s", flush=True)
 
     with tempfile.TemporaryDirectory() as folder:
-        found = ensemble(source, tol=1e-5, out=Path(folder) / "table", threads=threads, progress=watch)
+        found = ensemble(drawn(systems), tol=TOL, out=Path(folder) / "table", threads=threads, progress=watch)
         early = next(used for done, used in rows if done >= min(systems, 10**5))
         grown = rows[-1][1] - early
         size = sum(path.stat().st_size for path in Path(folder).rglob("*")) / 1e6
