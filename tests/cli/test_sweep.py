@@ -262,14 +262,19 @@ WRONG = {
 }
 
 
+def spoil(sweep: Sweep, table: str, trial: int) -> None:
+    """Change a number of a trial in the database."""
+    with sqlite3.connect(sweep.folder / "sweep.db") as database:
+        rows = f"select min(rowid) from {table} where trial_id = {trial + 1}"
+        database.execute(f"update {table} set {WRONG[table]} = {WRONG[table]} * 1.0625 where rowid = ({rows})")
+    database.close()
+
+
 @pytest.mark.parametrize("table", WRONG)
 def test_other_numbers_in_a_database_are_seen(spec, table):
     sweep = spec(SPEC.replace("trials = 6", "trials = 2"))
     run_sweep(sweep, Training())
-    with sqlite3.connect(sweep.folder / "sweep.db") as database:
-        key = database.execute(f"select min(rowid) from {table}").fetchone()[0]
-        database.execute(f"update {table} set {WRONG[table]} = {WRONG[table]} * 1.0625 where rowid = {key}")
-    database.close()
+    spoil(sweep, table, 0)
     with pytest.raises(UserError, match=r"trial 0 of the study try in .* is damaged: put back a copy|cannot be used"):
         run_sweep(sweep, Training())
 
@@ -279,10 +284,7 @@ def test_other_numbers_of_a_trial_that_was_stopped_are_seen(spec, table):
     sweep = spec(SPEC.replace("trials = 6", "trials = 2"))
     with pytest.raises(KeyboardInterrupt):
         run_sweep(sweep, Training(stop_at=(1, 3)))
-    with sqlite3.connect(sweep.folder / "sweep.db") as database:
-        key = database.execute(f"select min(rowid) from {table} where trial_id = 2").fetchone()[0]
-        database.execute(f"update {table} set {WRONG[table]} = {WRONG[table]} * 1.0625 where rowid = {key}")
-    database.close()
+    spoil(sweep, table, 1)
     with pytest.raises(UserError, match=r"trial 1 of the study try in .* is damaged: put back a copy"):
         run_sweep(sweep, Training())
 
