@@ -24,7 +24,7 @@ PRS23_ETA = 0.02  # eta of PRS23 with an integrator that is not radau15
 CHEAPEST = ((2.5e-4, "chin4"), (7e-7, "blanes_moan4"), (0.0, "blanes_moan6"))
 # The same for encounters of few bodies (`scatter`, `binaries`): from 1e-5 to 1e-6 blanes_moan6 takes 0.94 to 1.02 of the forces
 # there, and keeps 100 % at 1e-5 instead of 91 %. It takes half as many steps, and choosing a step costs more than a step of few
-# bodies: 35 us for an encounter instead of 47 (`benchmarks/ensemble_peers.py`).
+# bodies: an encounter takes three quarters of the time (`benchmarks/ensemble_peers.py`).
 OF_ENCOUNTERS = ((2.5e-4, "chin4"), (1e-5, "blanes_moan4"), (0.0, "blanes_moan6"))
 # Its steps are symplectic up to dt^5 only: after 1000 orbits of e = 0.9 the error of a run at 1e-2 was 3.2 times the tolerance.
 FOR_SHORT_RUNS = ("chin4",)

@@ -108,7 +108,6 @@ def _check_counts(count: np.ndarray, bodies: np.ndarray, capacity: int) -> None:
     for name in (at.CLOSEST_I, at.CLOSEST_J, at.PAIR_I, at.PAIR_J):
         highest[:, name] = bodies - 1
     lowest = np.zeros(count.shape, dtype=np.int64)
-    lowest[:, at.NOTED] = -1  # in files of earlier versions
     begun = count[:, at.FORCES] > 0
     if ((count < lowest) | (count > highest)).any() or begun.any() != begun.all():
         raise SnapshotError("the counts of its state are those of no run")

@@ -27,7 +27,11 @@ class Trial(NamedTuple):
 
     def seal(self) -> str:
         """Return a checksum of all of it."""
-        return hashlib.sha256(json.dumps(self, sort_keys=True).encode()).hexdigest()
+        return _checksum(self)
+
+
+def _checksum(value: Any) -> str:
+    return hashlib.sha256(json.dumps(value, sort_keys=True).encode()).hexdigest()
 
 
 def plain_trial(one: Any, sweep: Sweep) -> Trial:
@@ -41,7 +45,7 @@ def plain_trial(one: Any, sweep: Sweep) -> Trial:
 
 def sealed(number: int, key: str | int, value: Any) -> tuple[str, str]:
     """Return the name and the value of the seal of a setting, or of the metric after an epoch."""
-    return f"{SEAL} {key}", hashlib.sha256(json.dumps([number, key, value]).encode()).hexdigest()
+    return f"{SEAL} {key}", _checksum([number, key, value])
 
 
 def is_as_sealed(one: Any, plain: Trial) -> bool:
