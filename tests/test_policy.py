@@ -72,8 +72,8 @@ def test_encounters_take_fewer_larger_steps_unless_they_are_long(tol, of_encount
         (Kind(long=True), of_long_ones),
         (Kind(long=True, encounters=True), of_long_ones),
     ):
-        assert choose(None, tol, kind=kind).integrator.name == name
-    assert choose(None, 1e-5, "leapfrog", kind=Kind(encounters=True)).integrator.name == "leapfrog"
+        assert choose(None, tol, kind=lambda kind=kind: kind).integrator.name == name
+    assert choose(None, 1e-5, "leapfrog", kind=lambda: Kind(encounters=True)).integrator.name == "leapfrog"
 
 
 def test_below_the_reach_of_a_loose_epsilon_gauss_radau_goes_to_rounding():

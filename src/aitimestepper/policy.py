@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import os
+from collections.abc import Callable
 from pathlib import Path
 from typing import NamedTuple
 
@@ -60,14 +61,14 @@ def choose(
     tol: float | None = None,
     integrator: str = "auto",
     guard: bool = False,
-    kind: Kind = ORDINARY,
+    kind: Callable[[], Kind] = Kind,
 ) -> Choice:
     """Return criterion and integrator of a run, the criterion bound to the integrator.
 
     criterion: a value; text such as `freefall:eta=0.02`; a model file, a run folder or the name of a run; `default` or None:
     the step of `default_choice`. integrator: `auto` is the one that the criterion is made for, or the cheapest for `tol`.
     `tol` is the tolerance of a criterion that has a calibrated one; beside others it is an error, unless `guard` uses it. kind:
-    of the run.
+    a function that returns the kind of the run; it is called only where the integrator depends on it.
     """
     value = _as_value(criterion)
     if tol is not None:
@@ -213,7 +214,7 @@ def cheapest_splitting(tol: float, kind: Kind = ORDINARY) -> str:
     return next((name for above, name in suited if tol > above), suited[-1][1])
 
 
-def default_choice(tol: Numbers, integrator: str = "auto", symmetrized: bool = True, kind: Kind = ORDINARY) -> Choice:
+def default_choice(tol: Numbers, integrator: str = "auto", symmetrized: bool = True, kind: Callable[[], Kind] = Kind) -> Choice:
     """Return the choice for a tolerance alone.
 
     Below `RADAU_BELOW` it is Gauss-Radau with its own rule; else the learned step of the integrator asked for, or of the
@@ -223,7 +224,7 @@ def default_choice(tol: Numbers, integrator: str = "auto", symmetrized: bool = T
     tightest = min(each(tol))
     if integrator == "auto" and tightest < RADAU_BELOW:
         return _gauss_radau(tol, next((epsilon for least, epsilon in RADAU_EPSILONS if tightest >= least), RADAU_EPSILON))
-    method = integrator_named(cheapest_splitting(tightest, kind) if integrator == "auto" else integrator)
+    method = integrator_named(cheapest_splitting(tightest, kind()) if integrator == "auto" else integrator)
     if method.name == "radau15":
         return _gauss_radau(tol, RADAU_EPSILON)
     if method.name == "logh":  # its time transformation adapts the step by itself

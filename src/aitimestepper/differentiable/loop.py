@@ -22,7 +22,7 @@ from ..criteria.wrappers import Limited
 from ..errors import ConfigError
 from ..fields import ExternalField
 from ..integrators import SPLITTINGS
-from ..policy import ORDINARY, choose
+from ..policy import choose
 from ..simulate.advice import warn_of
 from ..simulate.length import for_length, kind_of
 from ..simulate.result import MAX_STEPS, NON_FINITE, OK, STUCK, SimulationResult, momentum_errors
@@ -119,7 +119,7 @@ def _plan(
             raise ConfigError(f"the step module is made for integrator = {criterion.made_for}, not for {name}: leave it out.")
         module = LimitedModule(criterion, dt_min, dt_max) if limited else criterion
         return _Plan(module, _splitting(name), criterion.tolerance, type(criterion).__name__, None)
-    chosen = choose(criterion, tol, integrator, kind=kind_of(bodies, ends) if integrator == "auto" else ORDINARY)
+    chosen = choose(criterion, tol, integrator, kind=lambda: kind_of(bodies, ends))
     value = for_length(chosen.criterion, bodies, ends)
     value = Limited(value, dt_min, dt_max) if limited else value
     name = _splitting(str(chosen.integrator))

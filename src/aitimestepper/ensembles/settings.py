@@ -61,7 +61,7 @@ class Settings:
         """Return the integrator of each kind of runs, (2, 2): short and long ones, which are encounters or are not."""
 
         def name(kind: Kind) -> str:
-            return str(choose(self.criterion, self.tol, self.integrator, self.guard, kind).integrator)
+            return str(choose(self.criterion, self.tol, self.integrator, self.guard, lambda: kind).integrator)
 
         return np.array([[name(Kind(long, encounters)) for encounters in (False, True)] for long in (False, True)])
 

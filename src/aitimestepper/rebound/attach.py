@@ -132,7 +132,7 @@ def _choice(
         raise ConfigError(f"keep = {shown(keep)} and integrator = {shown(integrator)}: give only one of them.")
     end = np.array([bodies.time[0] if t_end is None else _time(t_end)])
     wanted = integrator if keep is None else METHODS[keep]
-    choice = choose(criterion, tol, wanted, kind=kind_of(bodies, end))
+    choice = choose(criterion, tol, wanted, kind=lambda: kind_of(bodies, end))
     choice = choice._replace(criterion=for_length(choice.criterion, bodies, end))
     _refuse_unsuited(choice.criterion)
     if keep is None and choice.integrator.kind != SPLITTING:

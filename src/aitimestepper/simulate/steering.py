@@ -14,7 +14,7 @@ from ..criteria.wrappers import Limited
 from ..errors import ConfigError
 from ..fields import uses_velocities
 from ..integrators import RADAU, SPLITTINGS
-from ..policy import DEFAULT_TOL, ORDINARY, Choice, choose, coverage, goes_to_rounding
+from ..policy import DEFAULT_TOL, Choice, choose, coverage, goes_to_rounding
 from .callbacks import OwnFunctions
 from .continuation import Continuation
 from .length import for_length, kind_of
@@ -101,7 +101,7 @@ def _choice(
         )
     if integrator == "auto" and uses_velocities(start.external_field):
         integrator = "radau15"
-    choice = choose(criterion, tol, integrator, guard, kind_of(start, end) if integrator == "auto" else ORDINARY)
+    choice = choose(criterion, tol, integrator, guard, lambda: kind_of(start, end))
     if start.external_field is not None and not choice.integrator.allows_field:
         raise ConfigError(
             f"integrator = {choice.integrator} allows no outer field: use a splitting ({', '.join(SPLITTINGS)}) or radau15."
